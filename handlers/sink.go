@@ -1,0 +1,102 @@
+// Package handlers is the contract between Millrace and its sinks. It uses the
+// standard library only, so that a sink depends on this package and on the
+// client library of the system that it writes to, and on nothing else.
+//
+// A sink's life: its config struct is decoded and checked from YAML by the tags
+// described at [Spec]; Open builds it without touching the network; Render turns
+// one record into one request, in a dry run as in a real one; Write makes
+// requests durable; Close ends it once no Write is running.
+package handlers
+
+import "context"
+
+// Call is one record's request on its way to a sink.
+type Call struct {
+	// Record is the record as the pipeline's transform left it.
+	Record *Record
+	// Request is what Render made of it.
+	Request any
+	// ID is the idempotency key as the receiver sees it: 26 characters of
+	// base32, the same for every attempt and every replay of one effect.
+	ID string
+	// Answer may be set by Write to what the receiver said of the call, such as
+	// a status or a position; of it the first 64 bytes are kept beside the key.
+	Answer string
+}
+
+// Sink writes records to one system. Render and Write may be called
+// concurrently with each other and with themselves.
+type Sink interface {
+	// Render makes the request for the record of view. It is pure: it depends
+	// on the view and the sink's configuration alone, and has no effect. What
+	// the request marshals to in JSON is what a dry run shows. An error is the
+	// record's fault and is treated as `on_error` says.
+	Render(view View) (request any, err error)
+	// Write returns nil once every call of the batch is durable. The batch is
+	// in order, comes from one lane and is no longer than the sink's MaxBatch.
+	// A *BatchError tells which calls failed and how; those it does not name
+	// are durable. Any other error means that the fate of every call is
+	// unknown. Write returns when ctx ends.
+	Write(ctx context.Context, batch []Call) error
+	// Close releases what the sink holds. It is called once, after the last
+	// Write has returned.
+	Close(ctx context.Context) error
+}
+
+// Limiter is implemented by sinks that take only so many calls in one Write.
+// A sink without it is handed up to a lane batch, 1,024 calls, at once.
+type Limiter interface {
+	// MaxBatch is the longest batch that Write takes; it must be at least 1
+	// and must not change.
+	MaxBatch() int
+}
+
+// Prober is implemented by sinks that can tell whether their system is
+// reachable without writing to it.
+type Prober interface {
+	// Probe returns nil if a Write could succeed now.
+	Probe(ctx context.Context) error
+}
+
+// View evaluates a sink's templates and expressions on one record. It is valid
+// only until Render returns, and only in the goroutine that called Render.
+type View interface {
+	// Record is the record as the pipeline's transform left it.
+	Record() *Record
+	// Text renders a template. A null in any of its parts is an error; the zero
+	// Template renders as "".
+	Text(t Template) (string, error)
+	// Value evaluates an expression: nil, bool, int64, float64, string,
+	// time.Time, []any, map[string]any or json.Number. The zero Expression is
+	// nil.
+	Value(e Expression) (any, error)
+	// JSON tells whether the record's value is JSON, by the pipeline's format.
+	JSON() bool
+}
+
+// Template is a config field of text with `${ expr }` inside. Sinks hand it to
+// View.Text and otherwise look only at Source.
+type Template struct {
+	// Source is the text as written.
+	Source string
+	// Program is set when the configuration is compiled.
+	Program any
+	// Constant tells that no part of the template depends on the record. It is
+	// set when the configuration is compiled.
+	Constant bool
+}
+
+// IsZero tells whether the field was not written at all.
+func (t Template) IsZero() bool { return t.Source == "" && t.Program == nil }
+
+// Expression is a config field that is one whole expression. Sinks hand it to
+// View.Value and otherwise look only at Source.
+type Expression struct {
+	// Source is the text as written.
+	Source string
+	// Program is set when the configuration is compiled.
+	Program any
+}
+
+// IsZero tells whether the field was not written at all.
+func (e Expression) IsZero() bool { return e.Source == "" && e.Program == nil }

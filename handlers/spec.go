@@ -1,0 +1,124 @@
+package handlers
+
+import (
+	"context"
+	"io"
+	"log/slog"
+	"maps"
+	"slices"
+)
+
+// Size is a number of bytes, written with a unit (`16MiB`) or without.
+type Size int64
+
+// Rate is a number per second, written `500/s`, `30/m` or `10/h`.
+type Rate float64
+
+// Secret is text that no output shows.
+type Secret string
+
+// String hides the secret in every format.
+func (Secret) String() string { return "[redacted]" }
+
+// GoString hides the secret from %#v.
+func (Secret) GoString() string { return "[redacted]" }
+
+// MarshalText hides the secret in JSON and in slog.
+func (Secret) MarshalText() ([]byte, error) { return []byte("[redacted]"), nil }
+
+// Env is what a sink may use of the process that it runs in.
+type Env struct {
+	// Pipeline and Name say where the sink stands in the configuration.
+	Pipeline, Name string
+	// Producer writes to the configured Kafka cluster.
+	Producer Producer
+	// Stdout is the process's standard output. Its Write may be called
+	// concurrently.
+	Stdout io.Writer
+	// Logger carries the pipeline and the sink as attributes.
+	Logger *slog.Logger
+}
+
+// Producer writes records to Kafka with acks from all in-sync replicas.
+type Producer interface {
+	// Produce returns nil once every record is durable, and has then set each
+	// record's Partition and Offset (-1 where the broker did not tell it). The
+	// partition is chosen by the murmur2 hash of the key; a zero Time becomes
+	// now. A *BatchError names the records that failed, by index; records of
+	// one key stay in order.
+	Produce(ctx context.Context, records []*Record) error
+}
+
+// Issue is something wrong with a sink's configuration that its types alone
+// could not tell.
+type Issue struct {
+	// Field is the yaml name of the field, with dots for nested ones; empty for
+	// the sink as a whole.
+	Field string
+	// Message says what is wrong, Hint how to mend it where that is known.
+	Message, Hint string
+	// Warning tells that the configuration can run all the same.
+	Warning bool
+}
+
+// Checker is implemented by pointers to config structs that can tell more than
+// their tags. Check is called after decoding and compiling; it must not touch
+// the network or the file system.
+type Checker interface {
+	Check() []Issue
+}
+
+// Spec describes one kind of sink: everything that the decoder, the JSON Schema,
+// the reference page and the runner need to know. The config is a struct whose
+// fields carry these tags:
+//
+//	yaml:"name"        the field's name in the file
+//	doc:"…"            one sentence for the reference and for editors
+//	default:"5s"       its value where the file says nothing
+//	required:"true"    it must be written
+//	enum:"a,b"         the only values it takes
+//	place:"url"        for a Template, where its text goes: text (the default),
+//	                   url, topic, header, name; decides on escaping and checks
+//	secret:"true"      its value is redacted in every output
+//
+// and whose types say the kind: Expression and Template are compiled against
+// the record; all others are static: string, bool, ints, floats, time.Duration,
+// Size, Rate, Secret, slices, string-keyed maps and nested structs of these.
+type Spec struct {
+	// Kind is the key under which the sink stands in the file.
+	Kind string
+	// Doc is its reference in a few sentences of Markdown.
+	Doc string
+	// Example is a complete sink entry to paste, as YAML.
+	Example string
+	// New returns a pointer to an empty config struct.
+	New func() any
+	// Open builds the sink from what New returned, decoded and compiled. It
+	// must not touch the network.
+	Open func(config any, env Env) (Sink, error)
+}
+
+// Define describes a sink of the given kind with configuration C.
+func Define[C any](kind, doc, example string, open func(config C, env Env) (Sink, error)) Spec {
+	return Spec{
+		Kind: kind, Doc: doc, Example: example,
+		New:  func() any { return new(C) },
+		Open: func(config any, env Env) (Sink, error) { return open(*config.(*C), env) },
+	}
+}
+
+// Registry is the set of sinks that a binary was built with, by kind.
+type Registry map[string]Spec
+
+// NewRegistry makes a registry of specs; of two of one kind the later counts, so
+// that a Go user can replace a built-in one.
+func NewRegistry(specs ...Spec) Registry {
+	r := Registry{}
+	for _, s := range specs {
+		r[s.Kind] = s
+	}
+	return r
+}
+
+// Kinds lists the registered kinds in alphabetical order.
+func (r Registry) Kinds() []string { return slices.Sorted(maps.Keys(r)) }

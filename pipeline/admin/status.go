@@ -1,0 +1,48 @@
+// Package admin is what a running process tells of itself: health, metrics, and
+// the control socket that other commands talk to.
+package admin
+
+import (
+	"time"
+
+	"github.com/millrace/millrace/pipeline/kafka"
+)
+
+// Status is what a running process does, as `millrace status` shows it.
+type Status struct {
+	PID     int       `json:"pid"`
+	Version string    `json:"version"`
+	Started time.Time `json:"started"`
+	Files   []string  `json:"files,omitempty"`
+	// Broker is the address of the embedded broker, or the cluster's.
+	Broker   string `json:"broker"`
+	Embedded bool   `json:"embedded"`
+	// Ready is false while something is paused, alarmed, or not yet joined.
+	Ready bool `json:"ready"`
+	// Reasons say why it is not ready.
+	Reasons   []string         `json:"reasons,omitempty"`
+	Ingest    string           `json:"ingest,omitempty"`
+	Health    string           `json:"health,omitempty"`
+	Pipelines []PipelineStatus `json:"pipelines"`
+}
+
+// PipelineStatus is how one pipeline fares.
+type PipelineStatus struct {
+	Name string `json:"name"`
+	// State is starting, running, paused, draining or stopped.
+	State   string   `json:"state"`
+	Reasons []string `json:"reasons,omitempty"`
+	// Outcomes counts records since the start, by outcome.
+	Outcomes map[string]int64 `json:"outcomes"`
+	Retries  int64            `json:"retries"`
+	// InFlight is how many records are delivered and not finished.
+	InFlight   int                     `json:"in_flight"`
+	Lag        int64                   `json:"lag"`
+	Partitions []kafka.PartitionStatus `json:"partitions"`
+}
+
+// Reporter tells the status of the process; it must not block for long and must
+// be safe for concurrent use.
+type Reporter interface {
+	Status() Status
+}

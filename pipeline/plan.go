@@ -1,0 +1,168 @@
+package pipeline
+
+import (
+	"time"
+
+	"github.com/millrace/millrace/handlers"
+	"github.com/millrace/millrace/pipeline/expression"
+	"github.com/millrace/millrace/pipeline/ingest"
+	"github.com/millrace/millrace/pipeline/kafka"
+)
+
+// Plan is a configuration that was found to be right: compiled, with every
+// default filled in. It is immutable and may be shared between goroutines.
+type Plan struct {
+	// Files are the configuration files, in the order given.
+	Files []string
+	// Dir is the folder of the first file; the state folder lies beside it.
+	Dir string
+	// Digest is the SHA-256 of the files' bytes, in hex: dead letters carry it.
+	Digest string
+	// Embedded is where the embedded broker listens, empty on a cluster.
+	Embedded string
+	// Kafka is how to reach the cluster; on the embedded broker its addresses
+	// are filled in once it listens.
+	Kafka kafka.Settings
+	// Store is where idempotency keys live.
+	Store StorePlan
+	// Topics are those of the `topics:` block.
+	Topics []TopicPlan
+	// Ingest is nil where the file has no such block.
+	Ingest *ingest.Plan
+	// Drain is how long a stop waits for work in flight.
+	Drain time.Duration
+	// Health is the address of the health listener, empty for none.
+	Health string
+	// Pipelines are in the order of the files.
+	Pipelines []*PipelinePlan
+}
+
+// StorePlan says where idempotency keys live and how they are guarded.
+type StorePlan struct {
+	// URL is `embedded` or a redis:// or rediss:// address.
+	URL handlers.Secret
+	// Embedded tells that the keys live in the state folder.
+	Embedded      bool
+	AllowEviction bool
+	// OnReset is what happens when the store lost its memory.
+	OnReset Action
+}
+
+// TopicPlan is one topic that the configuration expects to exist.
+type TopicPlan struct {
+	Name        string
+	Partitions  int32
+	Replication int16
+	Retention   time.Duration
+	// Schema is the path of the topic's JSON Schema, empty for none.
+	Schema string
+}
+
+// Action is what is done about a record or a failure.
+type Action string
+
+// The actions that a configuration can name.
+const (
+	ActionDeadLetter Action = "dead_letter"
+	ActionDrop       Action = "drop"
+	ActionStop       Action = "stop"
+	ActionDuplicate  Action = "duplicate"
+	ActionProcess    Action = "process"
+	ActionBlock      Action = "block"
+	ActionContinue   Action = "continue"
+	ActionRetry      Action = "retry"
+	ActionPark       Action = "park"
+)
+
+// PipelinePlan is one pipeline, ready to run.
+type PipelinePlan struct {
+	Name        string
+	Description string
+	Source      kafka.Source
+	Format      expression.Format
+	// Scope is what filter, idempotency and transform see; Result is what
+	// routes and sinks see. They are the same where nothing is transformed.
+	Scope, Result *expression.Scope
+	// Filter is nil where every record passes.
+	Filter *expression.Expression
+	// Idempotency is nil where nothing is guarded.
+	Idempotency *IdempotencyPlan
+	// Transform is nil where the record is passed on as it is.
+	Transform *TransformPlan
+	Routes    []RoutePlan
+	// Unmatched is drop, dead_letter or stop; OnError the same.
+	Unmatched, OnError Action
+	// DeadLetter is the dead-letter topic; empty means that the pipeline
+	// blocks instead.
+	DeadLetter string
+	// RateLimit is records per second that reach a sink, 0 for no limit.
+	RateLimit float64
+}
+
+// IdempotencyPlan is how a pipeline's effects are guarded.
+type IdempotencyPlan struct {
+	Key *expression.Template
+	// Digest is nil where the value's bytes count.
+	Digest     *expression.Expression
+	TTL, Lease time.Duration
+	Generation int
+	// OnConflict is duplicate, dead_letter or process; OnStoreError block or
+	// process; OnUncertain retry or park.
+	OnConflict, OnStoreError, OnUncertain Action
+}
+
+// TransformPlan is what replaces parts of a record.
+type TransformPlan struct {
+	// Key is nil where the key is kept.
+	Key *expression.Expression
+	// Headers are merged into the record's; one that yields null removes it.
+	Headers []HeaderPlan
+	// Payload is nil where the value is kept.
+	Payload *PayloadPlan
+}
+
+// HeaderPlan is one header that a transform sets.
+type HeaderPlan struct {
+	Name  string
+	Value *expression.Expression
+}
+
+// PayloadPlan is a tree of what a transform makes the value of: exactly one of
+// its fields is set.
+type PayloadPlan struct {
+	Leaf   *expression.Expression
+	Fields []FieldPlan
+	Items  []*PayloadPlan
+}
+
+// FieldPlan is one field of an object that a transform builds.
+type FieldPlan struct {
+	Name  string
+	Value *PayloadPlan
+}
+
+// RoutePlan is one route: the first whose When holds is taken.
+type RoutePlan struct {
+	// When is nil where the route takes every record.
+	When  *expression.Expression
+	Sinks []SinkPlan
+}
+
+// SinkPlan is one sink of a route.
+type SinkPlan struct {
+	Name string
+	Kind string
+	// When is nil where the sink takes every record of its route.
+	When *expression.Expression
+	Spec handlers.Spec
+	// Config is a pointer to the sink's config struct, decoded and compiled.
+	Config any
+	Retry  RetryPlan
+}
+
+// RetryPlan is how a failed write is tried again.
+type RetryPlan struct {
+	// Attempts counts the first one.
+	Attempts     int
+	Initial, Max time.Duration
+}
