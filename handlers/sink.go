@@ -8,7 +8,20 @@
 // requests durable; Close ends it once no Write is running.
 package handlers
 
-import "context"
+import (
+	"context"
+	"errors"
+)
+
+// ErrSkip is what Render returns, as it is or wrapped, where the sink's
+// configuration says that this record causes no write, such as
+// `tombstone: skip`. It is no failure: the other sinks of the route go on, and
+// a record that no sink writes is `filtered`.
+var ErrSkip = errors.New("no write for this record")
+
+// ErrTooLarge is wrapped by the Failure of a record that the system refuses for
+// its size alone: sent again it would be refused again.
+var ErrTooLarge = errors.New("the record is too large")
 
 // Call is one record's request on its way to a sink.
 type Call struct {
@@ -30,7 +43,7 @@ type Sink interface {
 	// Render makes the request for the record of view. It is pure: it depends
 	// on the view and the sink's configuration alone, and has no effect. What
 	// the request marshals to in JSON is what a dry run shows. An error is the
-	// record's fault and is treated as `on_error` says.
+	// record's fault and is treated as `on_error` says, but for ErrSkip.
 	Render(view View) (request any, err error)
 	// Write returns nil once every call of the batch is durable. The batch is
 	// in order, comes from one lane and is no longer than the sink's MaxBatch.
@@ -84,6 +97,13 @@ type Template struct {
 	// Constant tells that no part of the template depends on the record. It is
 	// set when the configuration is compiled.
 	Constant bool
+	// Prefix is the rendered text up to the first part that depends on the
+	// record, the whole text where Constant. It is set when the configuration
+	// is compiled.
+	Prefix string
+	// Secret tells that some of the text is not to be shown, such as what comes
+	// from file(). It is set when the configuration is compiled.
+	Secret bool
 }
 
 // IsZero tells whether the field was not written at all.

@@ -30,6 +30,8 @@ func (Secret) MarshalText() ([]byte, error) { return []byte("[redacted]"), nil }
 type Env struct {
 	// Pipeline and Name say where the sink stands in the configuration.
 	Pipeline, Name string
+	// Version is Millrace's own, for sinks that introduce themselves.
+	Version string
 	// Producer writes to the configured Kafka cluster.
 	Producer Producer
 	// Stdout is the process's standard output. Its Write may be called
