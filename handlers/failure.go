@@ -51,6 +51,9 @@ type Failure struct {
 	// record's, such as a single 5xx or a timeout: five different records in a
 	// row that fail so are treated as Infrastructure.
 	Suspect bool
+	// NotSent tells that no byte of this call left the process, as when a
+	// connection was refused: a claim for it may be given back.
+	NotSent bool
 }
 
 // Error is the failure's cause.
