@@ -16,7 +16,8 @@ type ID [32]byte
 type Digest [32]byte
 
 // Token tells claims apart: a random run id and a number counted within the run.
-// Tokens are compared for equality only.
+// Tokens are compared for equality only. Every claim has one of its own; asking
+// again for the same claim, after its answer was lost, is done with the same.
 type Token struct {
 	Run [16]byte
 	Seq uint64
@@ -112,7 +113,7 @@ func (a Answer) String() string {
 type Verdict struct {
 	Answer Answer
 	// Row is the key's row as it was found, nil where there was none. For Go
-	// and GoUncertain it is what the claim replaced.
+	// and GoUncertain it is what the claim replaced. It is the caller's own.
 	Row *Row
 }
 
@@ -168,6 +169,9 @@ type Row struct {
 	TTL     time.Duration
 	// Answer is what the sink said, at most 64 bytes.
 	Answer string
+	// Uncertain means that the claim took the key over from a holder that went
+	// silent, whose effect may have happened.
+	Uncertain bool
 }
 
 // Store keeps keys. Every call takes a batch, costs one round trip, and answers
