@@ -1,0 +1,81 @@
+package state
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"sort"
+	"strings"
+)
+
+// Discover lists the processes that run on the state folder dir, the oldest
+// first; none where there is no such folder. What processes left behind that
+// ended without tidying up is removed, as far as this process may: whether one
+// still runs is told by the lock on its file, so a process id in use again
+// deceives nobody.
+func Discover(dir string) ([]Run, error) {
+	entries, err := os.ReadDir(runDir(dir))
+	if errors.Is(err, os.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("look for running processes: %w", err)
+	}
+	var runs []Run
+	for _, entry := range entries {
+		name, ok := strings.CutSuffix(entry.Name(), ".json")
+		if !ok {
+			continue
+		}
+		run, alive := inspect(filepath.Join(runDir(dir), name))
+		if alive {
+			runs = append(runs, run)
+		}
+	}
+	sort.SliceStable(runs, func(i, j int) bool { return runs[i].Started.Before(runs[j].Started) })
+	return runs, nil
+}
+
+// inspect reads the run file path.json and tells whether its process runs.
+func inspect(path string) (Run, bool) {
+	var run Run
+	text, err := os.ReadFile(path + ".json")
+	if err != nil || json.Unmarshal(text, &run) != nil {
+		// It ended this moment, or it is somebody else's: not to be used.
+		return Run{}, false
+	}
+	lock, err := os.Open(path + ".lock")
+	if errors.Is(err, os.ErrNotExist) {
+		sweep(path, run)
+		return Run{}, false
+	}
+	if err != nil {
+		return Run{}, false
+	}
+	defer func() { _ = lock.Close() }()
+	if err := tryLock(lock); err != nil {
+		return run, errors.Is(err, errLocked)
+	}
+	// The process is gone. Holding its lock keeps a new one of the same id from
+	// taking the files over while they are removed; it takes the next name.
+	if leadsTo(path+".lock", lock) {
+		sweep(path, run)
+		_ = os.Remove(path + ".lock")
+	}
+	return Run{}, false
+}
+
+// sweep removes what a dead process left. It is best effort: a folder that this
+// process may only read keeps its remains.
+func sweep(path string, run Run) {
+	_ = os.Remove(path + ".json")
+	_ = os.Remove(path + ".tmp")
+	dir := filepath.Dir(run.Socket)
+	if filepath.Base(run.Socket) != socketName || !strings.HasPrefix(filepath.Base(dir), socketPrefix) {
+		return
+	}
+	_ = os.Remove(run.Socket)
+	_ = os.Remove(dir)
+}
