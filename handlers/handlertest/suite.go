@@ -1,0 +1,270 @@
+package handlertest
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/millrace/millrace/handlers"
+)
+
+// Harness is how the suite reaches one kind of sink.
+type Harness struct {
+	// Open makes a sink on a fresh stand-in of its system, and cleans up with
+	// t. Its configuration must hold at least one template that fails on a
+	// record without a key, such as Key makes.
+	Open func(t *testing.T) Fixture
+	// Batches tells that the sink takes several calls in one Write.
+	Batches bool
+}
+
+// Fixture is one opened sink and the stand-in of its system.
+type Fixture struct {
+	Sink handlers.Sink
+	// Effects are the values that became durable, in the order in which they
+	// did. It may be called while writes run.
+	Effects func() []string
+	// Refuse makes the system refuse the record of this value until mend is
+	// called. It is nil where the system cannot refuse one record.
+	Refuse func(value string) (mend func())
+	// Hang makes the system take calls and not answer until release is called.
+	// It is nil where the system answers at once always.
+	Hang func() (release func())
+}
+
+// Run checks that a sink keeps what the contract of package handlers says.
+func Run(t *testing.T, spec handlers.Spec, h Harness) {
+	t.Run("spec", func(t *testing.T) { checkSpec(t, spec) })
+	t.Run("render is pure", h.renderIsPure)
+	t.Run("render refuses null", h.renderRefusesNull)
+	t.Run("nil means durable", h.nilMeansDurable)
+	t.Run("a retry writes the same", h.retryWritesTheSame)
+	t.Run("writes run concurrently", h.writesRunConcurrently)
+	t.Run("a failure is its call's own", h.failureIsItsCallsOwn)
+	t.Run("write ends with its context", h.writeEndsWithItsContext)
+}
+
+func (h Harness) renderIsPure(t *testing.T) {
+	f := h.Open(t)
+	defer closeSink(t, f.Sink)
+	view := View{Of: record("k", `{"n":1}`)}
+	before := handlers.AppendJSON(nil, view.Of)
+	want := renderJSON(t, f.Sink, view)
+	if !bytes.HasPrefix(want, []byte("{")) {
+		t.Errorf("a request must marshal to a JSON object, got %s", want)
+	}
+	var wg sync.WaitGroup
+	for range 8 {
+		wg.Go(func() {
+			if got := renderJSON(t, f.Sink, view); !bytes.Equal(got, want) {
+				t.Errorf("the same view rendered\n%s\nand then\n%s", want, got)
+			}
+		})
+	}
+	wg.Wait()
+	if after := handlers.AppendJSON(nil, view.Of); !bytes.Equal(before, after) {
+		t.Errorf("render changed the record from\n%s\nto\n%s", before, after)
+	}
+	if got := f.Effects(); len(got) > 0 {
+		t.Errorf("render wrote %q", got)
+	}
+}
+
+func (h Harness) renderRefusesNull(t *testing.T) {
+	f := h.Open(t)
+	defer closeSink(t, f.Sink)
+	r := record("", `{"n":1}`)
+	r.Key = nil
+	if request, err := f.Sink.Render(View{Of: r}); err == nil {
+		t.Errorf("a null in a template must be an error, got %+v", request)
+	}
+}
+
+func (h Harness) nilMeansDurable(t *testing.T) {
+	f := h.Open(t)
+	defer closeSink(t, f.Sink)
+	var want []string
+	var calls []handlers.Call
+	for i := range 5 {
+		value := fmt.Sprintf(`{"n":%d}`, i)
+		want = append(want, value)
+		calls = append(calls, call(t, f.Sink, "k", value))
+	}
+	h.write(t, f.Sink, calls)
+	if diff := cmp.Diff(want, f.Effects()); diff != "" {
+		t.Errorf("written in order (-), found (+):\n%s", diff)
+	}
+	for i, c := range calls {
+		if len(c.Answer) > 64 {
+			t.Errorf("answer of call %d is longer than the 64 bytes that are kept: %q", i, c.Answer)
+		}
+	}
+}
+
+func (h Harness) retryWritesTheSame(t *testing.T) {
+	f := h.Open(t)
+	defer closeSink(t, f.Sink)
+	c := []handlers.Call{call(t, f.Sink, "k", `{"n":1}`)}
+	before, _ := json.Marshal(c[0].Request)
+	h.write(t, f.Sink, c)
+	h.write(t, f.Sink, c)
+	after, _ := json.Marshal(c[0].Request)
+	if !bytes.Equal(before, after) {
+		t.Errorf("write changed the request from\n%s\nto\n%s", before, after)
+	}
+	if diff := cmp.Diff([]string{`{"n":1}`, `{"n":1}`}, f.Effects()); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func (h Harness) writesRunConcurrently(t *testing.T) {
+	f := h.Open(t)
+	defer closeSink(t, f.Sink)
+	var wg sync.WaitGroup
+	for lane := range 8 {
+		wg.Go(func() {
+			for n := range 10 {
+				value := fmt.Sprintf(`{"lane":%d,"n":%d}`, lane, n)
+				h.write(t, f.Sink, []handlers.Call{call(t, f.Sink, fmt.Sprint(lane), value)})
+			}
+		})
+	}
+	wg.Wait()
+	byLane := map[int][]int{}
+	for _, effect := range f.Effects() {
+		var v struct{ Lane, N int }
+		if err := json.Unmarshal([]byte(effect), &v); err != nil {
+			t.Fatalf("torn effect %q: %v", effect, err)
+		}
+		byLane[v.Lane] = append(byLane[v.Lane], v.N)
+	}
+	for lane := range 8 {
+		if got := byLane[lane]; len(got) != 10 || !slices.IsSorted(got) {
+			t.Errorf("lane %d wrote 0 to 9 in order, found %v", lane, got)
+		}
+	}
+}
+
+func (h Harness) failureIsItsCallsOwn(t *testing.T) {
+	f := h.Open(t)
+	defer closeSink(t, f.Sink)
+	if f.Refuse == nil {
+		return
+	}
+	mend := f.Refuse(`{"n":2}`)
+	calls := []handlers.Call{
+		call(t, f.Sink, "a", `{"n":1}`), call(t, f.Sink, "b", `{"n":2}`),
+		call(t, f.Sink, "a", `{"n":3}`), call(t, f.Sink, "b", `{"n":4}`),
+	}
+	if !h.Batches {
+		calls = calls[1:2]
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	err := f.Sink.Write(ctx, calls)
+	if err == nil {
+		t.Fatal("a refused call must be an error")
+	}
+	for _, value := range f.Effects() {
+		if value == `{"n":2}` || value == `{"n":4}` {
+			t.Errorf("%s was written, although it or an earlier one of its key was refused", value)
+		}
+	}
+	var again []handlers.Call
+	for i := range calls {
+		if handlers.FailureOf(err, i) != nil {
+			again = append(again, calls[i])
+		}
+	}
+	mend()
+	h.write(t, f.Sink, again)
+	want := []string{`{"n":1}`, `{"n":2}`, `{"n":3}`, `{"n":4}`}
+	if !h.Batches {
+		want = want[1:2]
+	}
+	if diff := cmp.Diff(want, slices.Sorted(slices.Values(f.Effects()))); diff != "" {
+		t.Errorf("after the failed calls were sent again:\n%s", diff)
+	}
+}
+
+func (h Harness) writeEndsWithItsContext(t *testing.T) {
+	f := h.Open(t)
+	defer closeSink(t, f.Sink)
+	if f.Hang == nil {
+		return
+	}
+	release := f.Hang()
+	defer release()
+	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+	defer cancel()
+	written := make(chan error, 1)
+	calls := []handlers.Call{call(t, f.Sink, "k", `{"n":1}`)}
+	go func() { written <- f.Sink.Write(ctx, calls) }()
+	select {
+	case err := <-written:
+		if failure := handlers.FailureOf(err, 0); failure == nil {
+			t.Error("a call without an answer must be an error")
+		} else if failure.Class == handlers.NotApplied {
+			t.Errorf("a call without an answer may have been applied, got %s: %v", failure.Class, err)
+		}
+	case <-time.After(10 * time.Second):
+		t.Error("write goes on 10 s after its context ended")
+	}
+}
+
+// write hands over calls as the runner would: no more at once than MaxBatch.
+func (h Harness) write(t *testing.T, sink handlers.Sink, calls []handlers.Call) {
+	t.Helper()
+	size := len(calls)
+	if limiter, ok := sink.(handlers.Limiter); ok {
+		size = limiter.MaxBatch()
+	}
+	for from := 0; from < len(calls); from += size {
+		if err := sink.Write(t.Context(), calls[from:min(from+size, len(calls))]); err != nil {
+			t.Errorf("write: %v", err)
+		}
+	}
+}
+
+func closeSink(t *testing.T, sink handlers.Sink) {
+	if err := sink.Close(context.WithoutCancel(t.Context())); err != nil {
+		t.Errorf("close: %v", err)
+	}
+}
+
+func record(key, value string) *handlers.Record {
+	return &handlers.Record{
+		Topic: "source", Partition: 2, Offset: 7, Time: time.UnixMilli(1_700_000_000_000).UTC(),
+		Key: []byte(key), Value: []byte(value),
+		Headers: []handlers.Header{{Key: "trace", Value: []byte("t-1")}},
+	}
+}
+
+func call(t *testing.T, sink handlers.Sink, key, value string) handlers.Call {
+	r := record(key, value)
+	request, err := sink.Render(View{Of: r})
+	if err != nil {
+		t.Errorf("render: %v", err)
+	}
+	return handlers.Call{Record: r, Request: request, ID: fmt.Sprintf("%026d", len(key)+len(value))}
+}
+
+func renderJSON(t *testing.T, sink handlers.Sink, view View) []byte {
+	request, err := sink.Render(view)
+	if err != nil {
+		t.Errorf("render: %v", err)
+		return nil
+	}
+	data, err := json.Marshal(request)
+	if err != nil {
+		t.Errorf("marshal the request: %v", err)
+	}
+	return data
+}

@@ -1,0 +1,77 @@
+// Package handlertest is what every sink must pass, and the means to test one
+// without a pipeline around it.
+package handlertest
+
+import (
+	"fmt"
+
+	"github.com/millrace/millrace/handlers"
+)
+
+// View is a handlers.View over one record, for templates and expressions made
+// by this package.
+type View struct {
+	// Of is the record.
+	Of *handlers.Record
+	// NotJSON tells that the record's value is not JSON by its format.
+	NotJSON bool
+}
+
+// Record is the record.
+func (v View) Record() *handlers.Record { return v.Of }
+
+// JSON tells whether the record's value is JSON.
+func (v View) JSON() bool { return !v.NotJSON }
+
+// Text renders a template that Constant or Template made.
+func (v View) Text(t handlers.Template) (string, error) {
+	render, ok := t.Program.(func(*handlers.Record) (string, error))
+	switch {
+	case ok:
+		return render(v.Of)
+	case t.Program == nil:
+		return t.Source, nil
+	default:
+		return "", fmt.Errorf("template %q was not made by handlertest", t.Source)
+	}
+}
+
+// Value evaluates an expression that Expression made.
+func (v View) Value(e handlers.Expression) (any, error) {
+	eval, ok := e.Program.(func(*handlers.Record) (any, error))
+	switch {
+	case ok:
+		return eval(v.Of)
+	case e.IsZero():
+		return nil, nil
+	default:
+		return nil, fmt.Errorf("expression %q was not made by handlertest", e.Source)
+	}
+}
+
+// Constant is a template that is the same for every record.
+func Constant(text string) handlers.Template {
+	return handlers.Template{Source: text, Constant: true, Prefix: text}
+}
+
+// Template is a template that begins with the constant text prefix, and whose
+// whole text is what render makes of the record.
+func Template(prefix string, render func(*handlers.Record) (string, error)) handlers.Template {
+	return handlers.Template{Source: prefix + "${…}", Prefix: prefix, Program: render}
+}
+
+// Key is the template `prefix${key}`; it fails on a record without a key, as a
+// null part does.
+func Key(prefix string) handlers.Template {
+	return Template(prefix, func(r *handlers.Record) (string, error) {
+		if r.Key == nil {
+			return "", fmt.Errorf("key is null")
+		}
+		return prefix + string(r.Key), nil
+	})
+}
+
+// Expression is an expression that eval evaluates.
+func Expression(eval func(*handlers.Record) (any, error)) handlers.Expression {
+	return handlers.Expression{Source: "…", Program: eval}
+}

@@ -1,0 +1,127 @@
+// Package kafka is the sink that writes records to a topic.
+package kafka
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strconv"
+
+	"github.com/millrace/millrace/handlers"
+)
+
+// Config is the sink as it stands in the file.
+type Config struct {
+	Topic   handlers.Template            `yaml:"topic" required:"true" place:"topic" doc:"The topic to write to."`
+	Key     handlers.Template            `yaml:"key" doc:"The key of the record that is written; the record's own where this is missing."`
+	Headers map[string]handlers.Template `yaml:"headers" place:"header" doc:"Headers to set; one of the same name that the record has is replaced, the others stay."`
+}
+
+// Check finds what the types alone do not tell.
+func (c *Config) Check() []handlers.Issue {
+	if _, ok := c.Headers[""]; ok {
+		return []handlers.Issue{{Field: "headers", Message: "a header needs a name"}}
+	}
+	return nil
+}
+
+// Spec describes the sink.
+func Spec() handlers.Spec {
+	return handlers.Define("kafka",
+		"Writes records to a topic of the configured cluster, with acknowledgement of all in-sync replicas. "+
+			"Value, headers and timestamp are the record's own, and the key decides on the partition as with every other client (murmur2). "+
+			"A templated topic that does not exist pauses the pipeline until it does.",
+		"kafka:\n  topic: logs_${payload.severity}\n",
+		func(config Config, env handlers.Env) (handlers.Sink, error) {
+			if env.Producer == nil {
+				return nil, errors.New("there is no Kafka cluster to write to")
+			}
+			return &sink{
+				config:      config,
+				headerNames: slices.Sorted(maps.Keys(config.Headers)),
+				producer:    env.Producer,
+			}, nil
+		})
+}
+
+type sink struct {
+	config      Config
+	headerNames []string
+	producer    handlers.Producer
+}
+
+// Render makes the record to write. Its JSON is a record's.
+func (s *sink) Render(view handlers.View) (any, error) {
+	source := view.Record()
+	topic, err := view.Text(s.config.Topic)
+	if err != nil {
+		return nil, fmt.Errorf("topic: %w", err)
+	}
+	record := &handlers.Record{
+		Topic: topic, Partition: -1, Offset: -1, Time: source.Time,
+		Key: source.Key, Value: source.Value, Headers: source.Headers,
+	}
+	if !s.config.Key.IsZero() {
+		key, err := view.Text(s.config.Key)
+		if err != nil {
+			return nil, fmt.Errorf("key: %w", err)
+		}
+		record.Key = []byte(key)
+	}
+	if len(s.headerNames) > 0 {
+		if record.Headers, err = s.headers(view, source.Headers); err != nil {
+			return nil, err
+		}
+	}
+	return record, nil
+}
+
+// headers are the source's without those that the configuration sets, and then
+// these in alphabetical order.
+func (s *sink) headers(view handlers.View, source []handlers.Header) ([]handlers.Header, error) {
+	merged := make([]handlers.Header, 0, len(source)+len(s.headerNames))
+	for _, h := range source {
+		if _, replaced := s.config.Headers[h.Key]; !replaced {
+			merged = append(merged, h)
+		}
+	}
+	for _, name := range s.headerNames {
+		value, err := view.Text(s.config.Headers[name])
+		if err != nil {
+			return nil, fmt.Errorf("header %q: %w", name, err)
+		}
+		merged = append(merged, handlers.Header{Key: name, Value: []byte(value)})
+	}
+	return merged, nil
+}
+
+// Write produces the batch and answers each call with topic/partition/offset.
+func (s *sink) Write(ctx context.Context, batch []handlers.Call) error {
+	// Produce sets the place of each record, and a request must stay as it is
+	// for a second attempt.
+	copies := make([]handlers.Record, len(batch))
+	records := make([]*handlers.Record, len(batch))
+	for i := range batch {
+		copies[i] = *batch[i].Request.(*handlers.Record)
+		records[i] = &copies[i]
+	}
+	err := s.producer.Produce(ctx, records)
+	for i, r := range records {
+		if handlers.FailureOf(err, i) == nil {
+			batch[i].Answer = place(r)
+		}
+	}
+	return err
+}
+
+func place(r *handlers.Record) string {
+	position := strconv.Itoa(int(r.Partition)) + "/" + strconv.FormatInt(r.Offset, 10)
+	// A topic's name may be 249 bytes long, and 64 are kept: the position tells
+	// more than the end of the name.
+	return r.Topic[:min(len(r.Topic), 63-len(position))] + "/" + position
+}
+
+// Close does nothing: the producer belongs to the process.
+func (s *sink) Close(context.Context) error { return nil }

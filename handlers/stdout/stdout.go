@@ -1,0 +1,111 @@
+// Package stdout is the sink that prints records, one line each.
+package stdout
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+
+	"github.com/millrace/millrace/handlers"
+)
+
+// Config is the sink as it stands in the file.
+type Config struct {
+	Format   string            `yaml:"format" default:"value" enum:"value,record" doc:"What a line shows: the record's value, or the whole record as JSON."`
+	Template handlers.Template `yaml:"template" doc:"A line of its own making, in the place of format."`
+}
+
+// Spec describes the sink.
+func Spec() handlers.Spec {
+	return handlers.Define("stdout",
+		"Prints records to the standard output of `millrace run`, one line each: for a first look, and for the next program of a pipe. "+
+			"A line break inside of a JSON value is dropped where JSON allows it; any other is written as `\\n` or `\\r`, so that a line stays a record. "+
+			"A tombstone prints as `null`. A line counts as durable once the operating system took it.",
+		"stdout:\n  format: record\n",
+		func(config Config, env handlers.Env) (handlers.Sink, error) {
+			if env.Stdout == nil {
+				return nil, errors.New("this process has no standard output to print to")
+			}
+			return &sink{config: config, out: env.Stdout}, nil
+		})
+}
+
+type sink struct {
+	config Config
+	out    io.Writer
+}
+
+// request is the line of one record, without its newline.
+type request struct{ line []byte }
+
+// MarshalJSON shows the line as text.
+func (r *request) MarshalJSON() ([]byte, error) {
+	return json.Marshal(map[string]string{"line": string(r.line)})
+}
+
+// Render makes the line.
+func (s *sink) Render(view handlers.View) (any, error) {
+	record := view.Record()
+	switch {
+	case !s.config.Template.IsZero():
+		text, err := view.Text(s.config.Template)
+		if err != nil {
+			return nil, fmt.Errorf("template: %w", err)
+		}
+		return &request{oneLine([]byte(text))}, nil
+	case s.config.Format == "record":
+		return &request{handlers.AppendJSON(nil, record)}, nil
+	case record.Value == nil:
+		return &request{[]byte("null")}, nil
+	default:
+		return &request{valueLine(record.Value, view.JSON())}, nil
+	}
+}
+
+func valueLine(value []byte, isJSON bool) []byte {
+	if isJSON && bytes.ContainsAny(value, "\r\n") {
+		var compact bytes.Buffer
+		if json.Compact(&compact, value) == nil {
+			return compact.Bytes()
+		}
+	}
+	return oneLine(value)
+}
+
+func oneLine(text []byte) []byte {
+	if !bytes.ContainsAny(text, "\r\n") {
+		return text
+	}
+	text = bytes.ReplaceAll(text, []byte("\n"), []byte(`\n`))
+	return bytes.ReplaceAll(text, []byte("\r"), []byte(`\r`))
+}
+
+// Write prints the batch in one write. A reader that does not read blocks it.
+func (s *sink) Write(ctx context.Context, batch []handlers.Call) error {
+	if err := ctx.Err(); err != nil {
+		return handlers.Unavailable(err)
+	}
+	var lines []byte
+	ends := make([]int, len(batch))
+	for i := range batch {
+		lines = append(append(lines, batch[i].Request.(*request).line...), '\n')
+		ends[i] = len(lines)
+	}
+	written, err := s.out.Write(lines)
+	if err == nil {
+		return nil
+	}
+	failed := map[int]*handlers.Failure{}
+	for i, end := range ends {
+		if end > written {
+			failed[i] = handlers.Unavailable(fmt.Errorf("write to the standard output: %w", err))
+		}
+	}
+	return &handlers.BatchError{Failed: failed}
+}
+
+// Close does nothing: the standard output belongs to the process.
+func (s *sink) Close(context.Context) error { return nil }
