@@ -1,0 +1,90 @@
+package admin
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"strings"
+	"syscall"
+)
+
+// HealthConfig is what the health listener needs.
+type HealthConfig struct {
+	// Listen is the address, `server.health`; port 0 picks a free one.
+	Listen string
+	// Reporter tells whether the process is ready.
+	Reporter Reporter
+	// Metrics answers /metrics.
+	Metrics *Metrics
+	Logger  *slog.Logger
+}
+
+// ServeHealth answers /livez, /readyz and /metrics, and nothing else, on an
+// address of its own, so that it may bind anywhere without a token: it shows no
+// payloads and takes no orders. The caller closes the Server. Where the address
+// can't be had, the error names the key to change.
+func ServeHealth(ctx context.Context, config HealthConfig) (*Server, error) {
+	listener, err := Listen(ctx, "server.health", config.Listen)
+	if err != nil {
+		return nil, err
+	}
+	return serve(listener, healthHandler(config), config.Logger), nil
+}
+
+func healthHandler(config HealthConfig) http.Handler {
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /livez", func(w http.ResponseWriter, _ *http.Request) {
+		writeText(w, http.StatusOK, "ok")
+	})
+	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, _ *http.Request) {
+		status := config.Reporter.Status()
+		if status.Ready {
+			writeText(w, http.StatusOK, "ready")
+			return
+		}
+		writeText(w, http.StatusServiceUnavailable, notReady(status)...)
+	})
+	mux.Handle("GET /metrics", config.Metrics.Handler())
+	return mux
+}
+
+// notReady says why, one line each.
+func notReady(status Status) []string {
+	lines := append([]string(nil), status.Reasons...)
+	for _, p := range status.Pipelines {
+		for _, reason := range p.Reasons {
+			lines = append(lines, p.Name+": "+reason)
+		}
+	}
+	if len(lines) == 0 {
+		return []string{"not ready"}
+	}
+	return lines
+}
+
+func writeText(w http.ResponseWriter, code int, lines ...string) {
+	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+	w.Header().Set("X-Content-Type-Options", "nosniff")
+	w.Header().Set("Cache-Control", "no-store")
+	w.WriteHeader(code)
+	_, _ = io.WriteString(w, strings.Join(lines, "\n")+"\n")
+}
+
+// Listen listens on the TCP address that the configuration gives under key. Where
+// it can't be had, the one error names the key to change.
+func Listen(ctx context.Context, key, address string) (net.Listener, error) {
+	var config net.ListenConfig
+	listener, err := config.Listen(ctx, "tcp", address)
+	switch {
+	case err == nil:
+		return listener, nil
+	case errors.Is(err, syscall.EADDRINUSE):
+		return nil, fmt.Errorf("listen on %s: another process has the port: change %s: %w", address, key, err)
+	default:
+		return nil, fmt.Errorf("listen on %s: check %s: %w", address, key, err)
+	}
+}

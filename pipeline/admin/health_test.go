@@ -1,0 +1,71 @@
+package admin_test
+
+import (
+	"net"
+	"strings"
+	"testing"
+
+	"github.com/millrace/millrace/pipeline/admin"
+)
+
+func TestHealth(t *testing.T) {
+	r := &reporter{}
+	server, err := admin.ServeHealth(t.Context(), admin.HealthConfig{
+		Listen: "127.0.0.1:0", Reporter: r, Metrics: admin.NewMetrics("1.2.3", r), Logger: quiet(),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	url := "http://" + server.Addr()
+
+	tests := []struct {
+		name   string
+		status admin.Status
+		path   string
+		code   int
+		body   string
+	}{
+		{"alive", admin.Status{}, "/livez", 200, "ok\n"},
+		{"ready", admin.Status{Ready: true}, "/readyz", 200, "ready\n"},
+		{"not ready, no reason known", admin.Status{}, "/readyz", 503, "not ready\n"},
+		{"not ready", admin.Status{
+			Reasons:   []string{"the store is down"},
+			Pipelines: []admin.PipelineStatus{{Name: "orders", Reasons: []string{"http is paused"}}, {Name: "idle"}},
+		}, "/readyz", 503, "the store is down\norders: http is paused\n"},
+		{"nothing else", admin.Status{Ready: true}, "/", 404, ""},
+		{"no status", admin.Status{Ready: true}, "/status", 404, ""},
+		{"no profiles", admin.Status{Ready: true}, "/debug/pprof/", 404, ""},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			r.set(test.status)
+			code, body := get(t, url+test.path)
+			if code != test.code || (test.code != 404 && body != test.body) {
+				t.Errorf("got %d %q, want %d %q", code, body, test.code, test.body)
+			}
+		})
+	}
+
+	if code, body := get(t, url+"/metrics"); code != 200 || !strings.Contains(body, `millrace_build_info{`) {
+		t.Errorf("metrics: %d %.200s", code, body)
+	}
+	for range 2 {
+		if err := server.Close(t.Context()); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+func TestHealthNamesTheKeyOfATakenPort(t *testing.T) {
+	taken, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = taken.Close() }()
+	_, err = admin.ServeHealth(t.Context(), admin.HealthConfig{
+		Listen: taken.Addr().String(), Reporter: &reporter{}, Metrics: admin.NewMetrics("", nil), Logger: quiet(),
+	})
+	if err == nil || !strings.Contains(err.Error(), "another process has the port: change server.health") {
+		t.Errorf("got %v", err)
+	}
+}
