@@ -1,0 +1,161 @@
+package http
+
+import (
+	"fmt"
+	"maps"
+	nethttp "net/http"
+	"net/url"
+	"slices"
+	"strings"
+
+	"github.com/millrace/millrace/handlers"
+)
+
+// isOwnHeader names what the sink or the protocol sets.
+func isOwnHeader(canonical string) bool {
+	switch canonical {
+	case idempotencyKey, "Content-Length", "Transfer-Encoding", "Connection", "Keep-Alive",
+		"Proxy-Connection", "Te", "Trailer", "Upgrade", "Expect":
+		return true
+	}
+	return false
+}
+
+// isFixedHeader names what decides whom a request reaches and as whom: a record
+// must not.
+func isFixedHeader(canonical string) bool {
+	switch canonical {
+	case "Host", "Authorization", "Proxy-Authorization", "Cookie":
+		return true
+	}
+	return false
+}
+
+// Check finds what the types alone do not tell.
+func (c *Config) Check() []handlers.Issue {
+	issues := c.checkURL()
+	add := func(field, hint, format string, args ...any) {
+		issues = append(issues, handlers.Issue{Field: field, Message: fmt.Sprintf(format, args...), Hint: hint})
+	}
+	if !isToken(c.Method) {
+		add("method", "write POST, PUT, PATCH, DELETE or GET", "%q is not a method", c.Method)
+	} else if c.Method != strings.ToUpper(c.Method) {
+		add("method", "write "+strings.ToUpper(c.Method), "methods are written in capital letters")
+	}
+	if c.Timeout <= 0 {
+		add("timeout", "write 5s", "must be more than nothing")
+	}
+	seen := map[string]string{}
+	for _, name := range slices.Sorted(maps.Keys(c.Headers)) {
+		field, canonical := "headers."+name, nethttp.CanonicalHeaderKey(name)
+		switch {
+		case !isToken(name):
+			add(field, "use letters, digits and -", "%q is not a header's name", name)
+		case isOwnHeader(canonical):
+			add(field, "remove it", "%s is set by the sink itself", canonical)
+		case isFixedHeader(canonical) && !c.Headers[name].Constant:
+			add(field, `use a fixed value, ${env.NAME} or ${file("path")}`, "%s must not depend on the record", canonical)
+		case seen[canonical] != "":
+			add(field, "remove one of the two", "is the same header as %q", seen[canonical])
+		}
+		seen[canonical] = name
+	}
+	if _, err := parseHosts(c.AllowedHosts); err != nil {
+		add("allowed_hosts", "write names, *.domains, addresses, or networks such as 10.0.0.0/8", "%v", err)
+	}
+	return issues
+}
+
+func (c *Config) checkURL() []handlers.Issue {
+	issue := func(hint, format string, args ...any) []handlers.Issue {
+		return []handlers.Issue{{Field: "url", Message: fmt.Sprintf(format, args...), Hint: hint}}
+	}
+	const hint = "write http://host/path or https://host/path"
+	prefix := constantPrefix(c.URL)
+	fixed := c.URL.Constant || authorityEnd(prefix) >= 0
+	switch {
+	case prefix == "" && beginsFixed(c.URL):
+		// A variable that is left unknown (`--skip-env`).
+		return nil
+	case !fixed && len(c.AllowedHosts) == 0:
+		return issue("write the host out, or list the hosts under allowed_hosts", "the host depends on the record")
+	case !fixed:
+		if scheme, _, ok := strings.Cut(prefix, "://"); ok && !isWeb(scheme) {
+			return issue(hint, "the scheme %q is neither http nor https", scheme)
+		}
+		return nil
+	}
+	if end := authorityEnd(prefix); end >= 0 && !c.URL.Constant {
+		// What follows may end anywhere, even inside of an escape.
+		prefix = prefix[:end]
+	}
+	u, err := url.Parse(prefix)
+	switch {
+	case err != nil:
+		return issue(hint, "is not a URL")
+	case !isWeb(u.Scheme):
+		return issue(hint, "the scheme %q is neither http nor https", u.Scheme)
+	case u.Hostname() == "":
+		return issue(hint, "names no host")
+	case isMetadataHost(u.Hostname()):
+		return issue("", "%s is an address of machine metadata, which is always denied", u.Hostname())
+	case hasDots(u.Path):
+		return issue("write the path without . and ..", "the path has a part that is . or ..")
+	}
+	return nil
+}
+
+func isWeb(scheme string) bool {
+	return strings.EqualFold(scheme, "http") || strings.EqualFold(scheme, "https")
+}
+
+// constantPrefix is what of the URL is fixed at load.
+func constantPrefix(t handlers.Template) string {
+	if t.Prefix != "" {
+		return t.Prefix
+	}
+	literal, _, _ := strings.Cut(t.Source, "${")
+	return literal
+}
+
+// beginsFixed tells whether the text begins with a part that is fixed at load.
+func beginsFixed(t handlers.Template) bool {
+	inner := strings.TrimLeft(strings.TrimPrefix(t.Source, "${"), " ")
+	return t.Constant || strings.HasPrefix(inner, "env.") || strings.HasPrefix(inner, "file(")
+}
+
+// authorityEnd is where scheme and host end in prefix, -1 if they may go on.
+func authorityEnd(prefix string) int {
+	_, rest, ok := strings.Cut(prefix, "://")
+	if !ok {
+		return -1
+	}
+	end := strings.IndexAny(rest, `/?#\`)
+	if end < 0 {
+		return -1
+	}
+	return len(prefix) - len(rest) + end
+}
+
+// hasDots tells whether a decoded path has a part that servers resolve.
+func hasDots(path string) bool {
+	for part := range strings.FieldsFuncSeq(path, func(r rune) bool { return r == '/' || r == '\\' }) {
+		if part == "." || part == ".." {
+			return true
+		}
+	}
+	return false
+}
+
+func isToken(s string) bool {
+	for _, r := range s {
+		if r > '~' || !strings.ContainsRune("!#$%&'*+-.^_`|~", r) && !isAlphanumeric(r) {
+			return false
+		}
+	}
+	return s != ""
+}
+
+func isAlphanumeric(r rune) bool {
+	return 'a' <= r && r <= 'z' || 'A' <= r && r <= 'Z' || '0' <= r && r <= '9'
+}

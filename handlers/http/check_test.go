@@ -1,0 +1,80 @@
+package http_test
+
+import (
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/millrace/millrace/handlers"
+	"github.com/millrace/millrace/handlers/handlertest"
+	"github.com/millrace/millrace/handlers/http"
+)
+
+func TestCheck(t *testing.T) {
+	const hint = "write http://host/path or https://host/path"
+	ok := handlertest.Constant("https://h:8443/a?b=c")
+	url := func(text string) http.Config { return http.Config{URL: handlertest.Constant(text)} }
+	free := func(prefix string, hosts ...string) http.Config {
+		return http.Config{URL: handlertest.Key(prefix), AllowedHosts: hosts}
+	}
+	headers := func(h templates) http.Config { return http.Config{URL: ok, Headers: h} }
+	for name, c := range map[string]struct {
+		config http.Config
+		want   []handlers.Issue
+	}{
+		"right":                   {http.Config{URL: ok}, nil},
+		"right with parts":        {free("http://user:pass@h:80/a%"), nil},
+		"right by its source":     {http.Config{URL: handlers.Template{Source: "http://h/${key}"}}, nil},
+		"unknown":                 {http.Config{URL: handlers.Template{Source: "${env.URL}", Constant: true}}, nil},
+		"unknown with parts":      {http.Config{URL: handlers.Template{Source: "${ env.URL }/${key}"}}, nil},
+		"free":                    {free("http://", "h"), nil},
+		"free and whole":          {free("", "h"), nil},
+		"no scheme":               {url("localhost:3001/a"), []handlers.Issue{{Field: "url", Message: `the scheme "localhost" is neither http nor https`, Hint: hint}}},
+		"no URL":                  {url("http://h:x/"), []handlers.Issue{{Field: "url", Message: "is not a URL", Hint: hint}}},
+		"no host":                 {url("http:///a"), []handlers.Issue{{Field: "url", Message: "names no host", Hint: hint}}},
+		"another scheme":          {free("ftp://h/"), []handlers.Issue{{Field: "url", Message: `the scheme "ftp" is neither http nor https`, Hint: hint}}},
+		"another scheme and host": {free("ftp://", "h"), []handlers.Issue{{Field: "url", Message: `the scheme "ftp" is neither http nor https`, Hint: hint}}},
+		"metadata":                {url("http://169.254.169.254/latest"), []handlers.Issue{{Field: "url", Message: "169.254.169.254 is an address of machine metadata, which is always denied"}}},
+		"dots":                    {url("http://h/a/../b"), []handlers.Issue{{Field: "url", Message: "the path has a part that is . or ..", Hint: "write the path without . and .."}}},
+		"free without a list":     {free("http://h"), []handlers.Issue{{Field: "url", Message: "the host depends on the record", Hint: "write the host out, or list the hosts under allowed_hosts"}}},
+		"method": {http.Config{URL: ok, Method: "post"}, []handlers.Issue{
+			{Field: "method", Message: "methods are written in capital letters", Hint: "write POST"},
+		}},
+		"no method": {http.Config{URL: ok, Method: "GET /"}, []handlers.Issue{
+			{Field: "method", Message: `"GET /" is not a method`, Hint: "write POST, PUT, PATCH, DELETE or GET"},
+		}},
+		"timeout": {http.Config{URL: ok, Timeout: -1}, []handlers.Issue{
+			{Field: "timeout", Message: "must be more than nothing", Hint: "write 5s"},
+		}},
+		"hosts": {http.Config{URL: ok, AllowedHosts: []string{"http://h"}}, []handlers.Issue{
+			{Field: "allowed_hosts", Message: `"http://h" is not a host`, Hint: "write names, *.domains, addresses, or networks such as 10.0.0.0/8"},
+		}},
+		"own header": {headers(templates{"idempotency-key": handlertest.Constant("1")}), []handlers.Issue{
+			{Field: "headers.idempotency-key", Message: "Idempotency-Key is set by the sink itself", Hint: "remove it"},
+		}},
+		"fixed header":   {headers(templates{"authorization": handlertest.Constant("Bearer x")}), nil},
+		"header of data": {headers(templates{"X-Key": handlertest.Key("")}), nil},
+		"record's header": {headers(templates{"cookie": handlertest.Key("")}), []handlers.Issue{
+			{Field: "headers.cookie", Message: "Cookie must not depend on the record", Hint: `use a fixed value, ${env.NAME} or ${file("path")}`},
+		}},
+		"no header": {headers(templates{"a b": handlertest.Constant("1")}), []handlers.Issue{
+			{Field: "headers.a b", Message: `"a b" is not a header's name`, Hint: "use letters, digits and -"},
+		}},
+		"header twice": {headers(templates{"X-A": handlertest.Constant("1"), "x-a": handlertest.Constant("2")}), []handlers.Issue{
+			{Field: "headers.x-a", Message: `is the same header as "X-A"`, Hint: "remove one of the two"},
+		}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if c.config.Method == "" {
+				c.config.Method = "POST"
+			}
+			if c.config.Timeout == 0 {
+				c.config.Timeout = time.Second
+			}
+			if diff := cmp.Diff(c.want, c.config.Check()); diff != "" {
+				t.Error(diff)
+			}
+		})
+	}
+}

@@ -1,0 +1,85 @@
+package http
+
+import (
+	"testing"
+	"time"
+)
+
+func TestDialledAddresses(t *testing.T) {
+	for _, c := range []struct {
+		address string
+		listed  []string
+		// open is the answer where records choose the host, fixed where the
+		// file does.
+		open, fixed bool
+	}{
+		{"93.184.216.34:80", nil, true, true},
+		{"[2606:2800:220:1::1]:443", nil, true, true},
+		{"127.0.0.1:80", nil, false, true},
+		{"127.0.0.1:80", []string{"127.0.0.1"}, true, true},
+		{"127.9.9.9:80", []string{"localhost"}, true, true},
+		{"127.0.0.1:80", []string{"hooks.test"}, false, true},
+		{"[::1]:80", nil, false, true},
+		{"[::1]:80", []string{"[::1]"}, true, true},
+		{"[::ffff:127.0.0.1]:80", nil, false, true},
+		{"[64:ff9b::7f00:1]:80", nil, false, true},
+		{"[2002:7f00:1::]:80", nil, false, true},
+		{"10.1.2.3:80", nil, false, true},
+		{"10.1.2.3:80", []string{"10.0.0.0/8"}, true, true},
+		{"172.16.0.1:80", nil, false, true},
+		{"192.168.0.1:80", nil, false, true},
+		{"100.64.0.1:80", nil, false, true},
+		{"169.254.1.1:80", nil, false, true},
+		{"[fe80::1%eth0]:80", nil, false, true},
+		{"[fd12::1]:80", nil, false, true},
+		{"224.0.0.1:80", nil, false, true},
+		{"0.0.0.0:80", nil, false, true},
+		{"255.255.255.255:80", nil, false, true},
+		{"169.254.169.254:80", []string{"169.254.0.0/16"}, false, false},
+		{"[::ffff:169.254.169.254]:80", []string{"::/0"}, false, false},
+		{"[fd00:ec2::254]:80", []string{"fd00::/8"}, false, false},
+	} {
+		listed, err := parseHosts(c.listed)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for open, want := range map[bool]bool{true: c.open, false: c.fixed} {
+			err := newDialer(time.Second, open, listed).judge(c.address)
+			if (err == nil) != want {
+				t.Errorf("%s with %v listed, chosen by the record: %v: got %v", c.address, c.listed, open, err)
+			}
+		}
+	}
+}
+
+func TestAllowedHosts(t *testing.T) {
+	allowed, err := parseHosts([]string{"Hooks.Shop.test.", "*.example.test", "10.0.0.0/8", "192.0.2.7"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for host, want := range map[string]bool{
+		"hooks.shop.test":  true,
+		"HOOKS.shop.test.": true,
+		"a.example.test":   true,
+		"a.b.example.test": true,
+		"10.255.0.1":       true,
+		"::ffff:10.0.0.1":  true,
+		"192.0.2.7":        true,
+		"192.0.2.8":        false,
+		"example.test":     false,
+		"shop.test":        false,
+		"xexample.test":    false,
+		"167772161":        false, // 10.0.0.1 as one number
+		"a/.example.test":  false,
+		"":                 false,
+	} {
+		if got := allowed.allow(host); got != want {
+			t.Errorf("%q: got %v, want %v", host, got, want)
+		}
+	}
+	for _, item := range []string{"", "*", "http://h", "h:80", "a b", "*.", "10.0.0.0/99"} {
+		if _, err := parseHosts([]string{item}); err == nil {
+			t.Errorf("%q is taken as a host", item)
+		}
+	}
+}

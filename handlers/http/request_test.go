@@ -1,0 +1,157 @@
+package http_test
+
+import (
+	"encoding/json"
+	"errors"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/millrace/millrace/handlers"
+	"github.com/millrace/millrace/handlers/handlertest"
+	"github.com/millrace/millrace/handlers/http"
+)
+
+type templates = map[string]handlers.Template
+
+func TestRequestOnTheWire(t *testing.T) {
+	tombstone := &handlers.Record{Key: []byte("k")}
+	for name, c := range map[string]struct {
+		config  http.Config
+		record  *handlers.Record
+		notJSON bool
+		want    received
+		headers map[string]string
+	}{
+		"the value as it is": {
+			record: order("k"), want: received{Method: "POST", Path: "/a", Body: `{"n": 1}`},
+			headers: map[string]string{"Content-Type": "application/json", "User-Agent": "millrace/1.2", "Idempotency-Key": "ABCDEFGHIJKLMNOPQRSTUVWXYZ"},
+		},
+		"not JSON": {
+			record: order("k"), notJSON: true, want: received{Method: "POST", Path: "/a", Body: `{"n": 1}`},
+			headers: map[string]string{"Content-Type": "application/octet-stream"},
+		},
+		"all of it": {
+			config: http.Config{
+				Method: "PUT", Body: handlertest.Key("body "),
+				Query:   templates{"b": handlertest.Key("&"), "a": handlertest.Constant("1")},
+				Headers: templates{"content-type": handlertest.Constant("text/plain"), "X-K": handlertest.Key(""), "host": handlertest.Constant("shop"), "user-agent": handlertest.Constant("me")},
+			},
+			record: order("k"), want: received{Method: "PUT", Path: "/a", Query: "a=1&b=%26k", Host: "shop", Body: "body k"},
+			headers: map[string]string{"Content-Type": "text/plain", "X-K": "k", "User-Agent": "me"},
+		},
+		"tombstone": {
+			record: tombstone, want: received{Method: "POST", Path: "/a", Body: "null"},
+			headers: map[string]string{"Content-Type": "application/json"},
+		},
+		"tombstone deletes": {
+			config: http.Config{Tombstone: "delete", Body: handlertest.Constant("b")}, record: tombstone, want: received{Method: "DELETE", Path: "/a"},
+			headers: map[string]string{"Content-Type": "", "Idempotency-Key": "ABCDEFGHIJKLMNOPQRSTUVWXYZ"},
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := newReceiver(t, nil)
+			c.config.URL = handlertest.Constant(r.URL + "/a#part")
+			sink := open(t, c.config)
+			request, err := sink.Render(handlertest.View{Of: c.record, NotJSON: c.notJSON})
+			if err != nil {
+				t.Fatal(err)
+			}
+			call := []handlers.Call{{Record: c.record, Request: request, ID: "ABCDEFGHIJKLMNOPQRSTUVWXYZ"}}
+			if err := sink.Write(t.Context(), call); err != nil {
+				t.Fatal(err)
+			}
+			if call[0].Answer != "status 200" {
+				t.Errorf("answer %q", call[0].Answer)
+			}
+			got := r.requests()[0]
+			for name, want := range c.headers {
+				if value := got.Header.Get(name); value != want {
+					t.Errorf("header %s is %q, want %q", name, value, want)
+				}
+			}
+			got.Header = nil
+			if c.want.Host == "" {
+				c.want.Host = strings.TrimPrefix(r.URL, "http://")
+			}
+			if diff := cmp.Diff(c.want, got); diff != "" {
+				t.Error(diff)
+			}
+		})
+	}
+}
+
+func TestRequestShown(t *testing.T) {
+	secret := handlertest.Constant("s3cret")
+	secret.Secret = true
+	for name, c := range map[string]struct {
+		config http.Config
+		want   string
+	}{
+		"plain": {
+			http.Config{URL: handlertest.Constant("http://h/<a>")},
+			`{"method":"POST","url":"http://h/%3Ca%3E","headers":{"Content-Type":"application/json"},"body":"{\"n\": 1}"}`,
+		},
+		"secrets": {
+			http.Config{
+				URL: handlertest.Constant("http://me:s3cret@h/a"), Body: secret,
+				Headers: templates{"Authorization": handlertest.Constant("Bearer s3cret"), "X-Token": secret, "X-Shown": handlertest.Constant("1")},
+			},
+			`{"method":"POST","url":"http://me:xxxxx@h/a","headers":{"Authorization":"[redacted]","Content-Type":"application/json","X-Shown":"1","X-Token":"[redacted]"},"body":"[redacted]"}`,
+		},
+		"secret in the query": {
+			http.Config{URL: handlertest.Constant("http://h/a"), Query: templates{"token": secret}},
+			`{"method":"POST","url":"http://h/[redacted]","headers":{"Content-Type":"application/json"},"body":"{\"n\": 1}"}`,
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			request, err := open(t, c.config).Render(handlertest.View{Of: order("k")})
+			if err != nil {
+				t.Fatal(err)
+			}
+			shown, err := request.(json.Marshaler).MarshalJSON()
+			if err != nil {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff(c.want, strings.TrimSpace(string(shown))); diff != "" {
+				t.Error(diff)
+			}
+		})
+	}
+}
+
+func TestRenderRefuses(t *testing.T) {
+	url := handlertest.Constant("http://h/a")
+	free := func(prefix string) handlers.Template { return handlertest.Key(prefix) }
+	for name, c := range map[string]struct {
+		config http.Config
+		key    string
+		want   string
+	}{
+		"line break":         {http.Config{URL: url, Headers: templates{"x": free("")}}, "a\r\nHost: b", `header "X": the value holds a line break or another control character`},
+		"dots":               {http.Config{URL: free("http://h/a/")}, "..", "url: the path has a part that is . or .."},
+		"escaped dots":       {http.Config{URL: free("http://h/a/")}, "b%2F..%2Fc", "url: the path has a part that is . or .."},
+		"NUL":                {http.Config{URL: free("http://h/a/")}, "\x00", "url: what it renders to is not a URL"},
+		"another scheme":     {http.Config{URL: free(""), AllowedHosts: []string{"h"}}, "file://h/a", "url: what it renders to is not http://host/… or https://host/…"},
+		"another host":       {http.Config{URL: free("http://"), AllowedHosts: []string{"h", "*.shop.test"}}, "evil.test/a", `url: the host "evil.test" is not one of allowed_hosts`},
+		"the domain itself":  {http.Config{URL: free("http://"), AllowedHosts: []string{"*.shop.test"}}, "shop.test/a", `url: the host "shop.test" is not one of allowed_hosts`},
+		"user before a host": {http.Config{URL: free("http://"), AllowedHosts: []string{"h"}}, "me@h/a", "url: a record must not name a user"},
+		"host behind a user": {http.Config{URL: free("http://"), AllowedHosts: []string{"h"}}, "h@evil.test/a", `url: the host "evil.test" is not one of allowed_hosts`},
+		"unicode host":       {http.Config{URL: free("http://"), AllowedHosts: []string{"*.shop.test"}}, "evil\u3002shop.test/a", `url: the host "evil。shop.test" is not one of allowed_hosts`},
+	} {
+		t.Run(name, func(t *testing.T) {
+			_, err := open(t, c.config).Render(handlertest.View{Of: order(c.key)})
+			if err == nil || err.Error() != c.want {
+				t.Errorf("got %v, want %s", err, c.want)
+			}
+		})
+	}
+}
+
+func TestTombstoneSkips(t *testing.T) {
+	sink := open(t, http.Config{URL: handlertest.Key("http://h/"), Tombstone: "skip"})
+	if _, err := sink.Render(handlertest.View{Of: &handlers.Record{}}); !errors.Is(err, handlers.ErrSkip) {
+		t.Errorf("got %v, want to skip, even though the URL can't be rendered", err)
+	}
+}

@@ -1,0 +1,220 @@
+package http
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"net"
+	nethttp "net/http"
+	"net/url"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/millrace/millrace/handlers"
+)
+
+const (
+	// maxAnswer is how much of a receiver's answer is read, so that the
+	// connection can be used again.
+	maxAnswer = 1 << 20
+	// maxIdlePerHost covers the lanes of many partitions: fewer would open and
+	// close connections under load.
+	maxIdlePerHost = 512
+)
+
+type sink struct {
+	config  Config
+	headers []header
+	query   []string
+	// authority is scheme and host up to the path where they are fixed, empty
+	// where the record has a part in them.
+	authority string
+	// fixedURL tells that no part of the URL depends on the record.
+	fixedURL bool
+	// secretURL tells that some of the URL is not to be shown.
+	secretURL bool
+	hosts     hosts
+	userAgent string
+	transport *nethttp.Transport
+	dialer    *guardedDialer
+}
+
+type header struct {
+	name  string
+	value handlers.Template
+}
+
+func open(config Config, env handlers.Env) (handlers.Sink, error) {
+	allowed, err := parseHosts(config.AllowedHosts)
+	if err != nil {
+		return nil, fmt.Errorf("allowed_hosts: %w", err)
+	}
+	s := &sink{
+		config:    config,
+		query:     slices.Sorted(maps.Keys(config.Query)),
+		fixedURL:  config.URL.Constant,
+		hosts:     allowed,
+		userAgent: strings.TrimSuffix("millrace/"+env.Version, "/"),
+	}
+	for _, name := range slices.Sorted(maps.Keys(config.Headers)) {
+		s.headers = append(s.headers, header{nethttp.CanonicalHeaderKey(name), config.Headers[name]})
+	}
+	s.secretURL = config.URL.Secret
+	for _, t := range config.Query {
+		s.fixedURL = s.fixedURL && t.Constant
+		s.secretURL = s.secretURL || t.Secret
+	}
+	prefix := constantPrefix(config.URL)
+	if end := authorityEnd(prefix); end >= 0 {
+		s.authority = prefix[:end]
+	} else if config.URL.Constant {
+		s.authority = prefix
+	}
+	s.dialer = newDialer(config.Timeout, s.recordsChooseHost(), allowed)
+	s.transport = &nethttp.Transport{
+		DialContext:            s.dialer.dial,
+		TLSHandshakeTimeout:    config.Timeout,
+		ForceAttemptHTTP2:      true,
+		DisableCompression:     true,
+		MaxIdleConnsPerHost:    maxIdlePerHost,
+		IdleConnTimeout:        90 * time.Second,
+		MaxResponseHeaderBytes: 256 << 10,
+	}
+	return s, nil
+}
+
+func (s *sink) recordsChooseHost() bool { return s.authority == "" && !s.config.URL.Constant }
+
+// MaxBatch is 1: a call is one record's.
+func (s *sink) MaxBatch() int { return 1 }
+
+// Render makes the request, which Write completes with the idempotency key.
+func (s *sink) Render(view handlers.View) (any, error) {
+	r := &request{method: s.config.Method, secretURL: s.secretURL}
+	tombstone := view.Record().Value == nil
+	if tombstone && s.config.Tombstone == "skip" {
+		return nil, handlers.ErrSkip
+	}
+	var err error
+	if r.url, err = s.renderURL(view); err != nil {
+		return nil, err
+	}
+	if err := s.renderHeaders(r, view); err != nil {
+		return nil, err
+	}
+	if tombstone && s.config.Tombstone == "delete" {
+		r.method = nethttp.MethodDelete
+		return r, nil
+	}
+	switch {
+	case !s.config.Body.IsZero():
+		text, err := view.Text(s.config.Body)
+		if err != nil {
+			return nil, fmt.Errorf("body: %w", err)
+		}
+		r.body, r.secretBody = []byte(text), s.config.Body.Secret
+	case tombstone:
+		r.body = []byte("null")
+	default:
+		r.body = view.Record().Value
+	}
+	if _, ok := r.header["Content-Type"]; !ok {
+		r.header.Set("Content-Type", "application/octet-stream")
+		if view.JSON() {
+			r.header.Set("Content-Type", "application/json")
+		}
+	}
+	return r, nil
+}
+
+func (s *sink) renderURL(view handlers.View) (*url.URL, error) {
+	text, err := view.Text(s.config.URL)
+	if err != nil {
+		return nil, fmt.Errorf("url: %w", err)
+	}
+	u, err := url.Parse(text)
+	if err != nil {
+		// The parser's own words hold the URL, and so what is secret in it.
+		return nil, errors.New("url: what it renders to is not a URL")
+	}
+	switch {
+	case !isWeb(u.Scheme) || u.Hostname() == "":
+		return nil, errors.New("url: what it renders to is not http://host/… or https://host/…")
+	case hasDots(u.Path):
+		return nil, errors.New("url: the path has a part that is . or ..")
+	case s.recordsChooseHost() && !s.hosts.allow(u.Hostname()):
+		return nil, fmt.Errorf("url: the host %q is not one of allowed_hosts", u.Hostname())
+	case s.recordsChooseHost() && u.User != nil:
+		return nil, errors.New("url: a record must not name a user")
+	case !s.recordsChooseHost() && !strings.HasPrefix(text, s.authority):
+		return nil, errors.New("url: the record changes the host")
+	}
+	u.Fragment, u.RawFragment = "", ""
+	if len(s.query) == 0 {
+		return u, nil
+	}
+	values := url.Values{}
+	for _, name := range s.query {
+		value, err := view.Text(s.config.Query[name])
+		if err != nil {
+			return nil, fmt.Errorf("query %q: %w", name, err)
+		}
+		values.Set(name, value)
+	}
+	if u.RawQuery != "" {
+		u.RawQuery += "&"
+	}
+	u.RawQuery += values.Encode()
+	return u, nil
+}
+
+func (s *sink) renderHeaders(r *request, view handlers.View) error {
+	r.header = make(nethttp.Header, len(s.headers)+3)
+	for _, h := range s.headers {
+		value, err := view.Text(h.value)
+		if err != nil {
+			return fmt.Errorf("header %q: %w", h.name, err)
+		}
+		if strings.ContainsFunc(value, isControl) {
+			return fmt.Errorf("header %q: the value holds a line break or another control character", h.name)
+		}
+		r.header[h.name] = []string{value}
+		if h.value.Secret {
+			r.secretHeaders = append(r.secretHeaders, h.name)
+		}
+	}
+	return nil
+}
+
+func isControl(r rune) bool { return r < ' ' && r != '\t' || r == 0x7f }
+
+// Probe connects to the host where that is fixed.
+func (s *sink) Probe(ctx context.Context) error {
+	if s.authority == "" {
+		return nil
+	}
+	u, err := url.Parse(s.authority)
+	if err != nil {
+		return errors.New("the URL is not valid")
+	}
+	port := u.Port()
+	if port == "" {
+		port = "80"
+		if strings.EqualFold(u.Scheme, "https") {
+			port = "443"
+		}
+	}
+	conn, err := s.dialer.dial(ctx, "tcp", net.JoinHostPort(u.Hostname(), port))
+	if err != nil {
+		return fmt.Errorf("connect to the receiver: %w", err)
+	}
+	return conn.Close()
+}
+
+// Close gives the idle connections up.
+func (s *sink) Close(context.Context) error {
+	s.transport.CloseIdleConnections()
+	return nil
+}

@@ -1,0 +1,129 @@
+package http
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	nethttp "net/http"
+	"net/http/httptrace"
+	"strconv"
+	"sync/atomic"
+	"time"
+
+	"github.com/millrace/millrace/handlers"
+)
+
+// maxRetryAfter bounds how long a receiver can ask to be left alone.
+const maxRetryAfter = time.Hour
+
+// Write makes one call after the other.
+func (s *sink) Write(ctx context.Context, batch []handlers.Call) error {
+	return handlers.Each(s.call)(ctx, batch)
+}
+
+func (s *sink) call(ctx context.Context, call *handlers.Call) error {
+	// A connection that was got may have carried bytes already; before, none
+	// was sent for certain.
+	var connected atomic.Bool
+	limited, cancel := context.WithTimeout(ctx, s.config.Timeout)
+	defer cancel()
+	traced := httptrace.WithClientTrace(limited, &httptrace.ClientTrace{
+		GetConn: func(string) { connected.Store(false) },
+		GotConn: func(httptrace.GotConnInfo) { connected.Store(true) },
+	})
+	r := call.Request.(*request)
+	// The transport itself and not a Client: this one follows redirects, and
+	// puts URLs, with what is secret in them, into its errors.
+	answer, err := s.transport.RoundTrip(r.build(traced, call.ID, s.userAgent))
+	if err != nil {
+		if errors.Is(err, context.DeadlineExceeded) && ctx.Err() == nil {
+			err = fmt.Errorf("no answer within %s", s.config.Timeout)
+		}
+		return s.unanswered(ctx, err, connected.Load())
+	}
+	// The status is the answer. What follows is read only so that the
+	// connection can be used again; more than that closes it.
+	_, _ = io.CopyN(io.Discard, answer.Body, maxAnswer)
+	_ = answer.Body.Close()
+	call.Answer = "status " + strconv.Itoa(answer.StatusCode)
+	if f := s.judge(answer); f != nil {
+		return f
+	}
+	return nil
+}
+
+// unanswered classifies a call that got no answer.
+func (s *sink) unanswered(ctx context.Context, err error, connected bool) *handlers.Failure {
+	switch {
+	case ctx.Err() != nil:
+		return &handlers.Failure{Class: handlers.Unknown, Err: fmt.Errorf("the call was given up: %w", err)}
+	case connected:
+		return &handlers.Failure{Class: handlers.Unknown, Suspect: true, Err: fmt.Errorf("call the receiver: %w", err)}
+	case s.recordsChooseHost():
+		return &handlers.Failure{Class: handlers.NotApplied, Suspect: true, Err: fmt.Errorf("connect to the receiver that the record names: %w", err)}
+	default:
+		return handlers.Unavailable(fmt.Errorf("connect to the receiver: %w", err))
+	}
+}
+
+// judge classifies an answer; nil is success.
+func (s *sink) judge(answer *nethttp.Response) *handlers.Failure {
+	status := answer.StatusCode
+	if status >= 200 && status <= 299 {
+		return nil
+	}
+	f := &handlers.Failure{
+		Class:      handlers.Unknown,
+		Err:        fmt.Errorf("the receiver answered %s", statusText(status)),
+		RetryAfter: retryAfter(answer.Header, time.Now()),
+	}
+	switch status {
+	case 429, 502, 503, 504:
+		f.Class = handlers.Infrastructure
+	case 408, 409, 425:
+	case 401, 403, 404, 405, 407, 410, 421:
+		// Where every record meets the same URL it is the URL that is wrong, or
+		// the credential: no record's fault.
+		f.Class = handlers.Infrastructure
+		if !s.fixedURL {
+			f.Class = handlers.NotApplied
+			f.Suspect = status == 401 || status == 403
+		}
+	default:
+		if status >= 300 && status <= 499 {
+			f.Class = handlers.NotApplied
+		} else {
+			f.Suspect = true
+		}
+	}
+	return f
+}
+
+// statusText does not repeat the receiver's own words: they may hold anything.
+func statusText(status int) string {
+	if text := nethttp.StatusText(status); text != "" {
+		return fmt.Sprintf("%d %s", status, text)
+	}
+	return strconv.Itoa(status)
+}
+
+// retryAfter reads the header's seconds or date, and the answer's own date as
+// the time by which the receiver's clock goes.
+func retryAfter(header nethttp.Header, now time.Time) time.Duration {
+	text := header.Get("Retry-After")
+	if text == "" {
+		return 0
+	}
+	if seconds, err := strconv.ParseUint(text, 10, 32); err == nil {
+		return min(time.Duration(seconds)*time.Second, maxRetryAfter)
+	}
+	at, err := nethttp.ParseTime(text)
+	if err != nil {
+		return 0
+	}
+	if date, err := nethttp.ParseTime(header.Get("Date")); err == nil {
+		now = date
+	}
+	return min(max(at.Sub(now), 0), maxRetryAfter)
+}
