@@ -109,6 +109,13 @@ type Deps struct {
 	// OnAlarm, where set, is told what a person must see to, and once more with
 	// Cleared when it is over. It must not block.
 	OnAlarm func(Alarm)
+	// Epoch, where set, names the idempotency store's memory. It is written
+	// beside every committed offset. It must not block.
+	Epoch func() string
+	// OnEpoch, where set, is told of every partition that the group committed
+	// under another epoch than Epoch tells now, before a record of it is
+	// delivered. It must not block.
+	OnEpoch func(topic string, partition int32, committed, current string)
 }
 
 // Alarm is something that stands a partition still until a person acts.

@@ -1,0 +1,146 @@
+package kafka
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
+)
+
+// onAssigned makes a fresh partition, with a fresh tracker, for each that came.
+// They deliver nothing until onPlace has said where they begin.
+func (c *consumer) onAssigned(_ context.Context, client *kgo.Client, added map[string][]int32) {
+	c.polls.barrier()
+	c.giveUp(c.among(added), false)
+	member, generation := client.GroupMetadata()
+	c.mu.Lock()
+	for topic, numbers := range added {
+		for _, number := range numbers {
+			p := newPartition(c.base, topic, number, c.source)
+			p.member, p.out, p.fetch, p.seed, p.held = member, c.out, client, c.seed, c.held
+			c.parts[topicPartition{topic, number}] = p
+		}
+	}
+	c.mu.Unlock()
+	c.joined.Store(true)
+	if len(added) > 0 {
+		c.logger.Info("partitions assigned", "partitions", added, "generation", generation)
+	}
+}
+
+// onRevoked gives partitions up in order: nothing new is handed out, batches in
+// flight end, what is finished is committed. The client calls it before anyone
+// else can own them.
+func (c *consumer) onRevoked(_ context.Context, client *kgo.Client, revoked map[string][]int32) {
+	parts := c.among(revoked)
+	if len(parts) == 0 {
+		return
+	}
+	member, _ := client.GroupMetadata()
+	var ours, lost []*partition
+	for _, p := range parts {
+		// A member id that changed meanwhile means that the group threw this
+		// member out: the partition may long be another's.
+		if p.member == member {
+			ours = append(ours, p)
+		} else {
+			lost = append(lost, p)
+		}
+	}
+	c.logger.Info("partitions revoked", "partitions", revoked)
+	c.giveUp(ours, true)
+	c.giveUp(lost, false)
+}
+
+// onLost gives partitions up that the group took away: nothing is committed.
+func (c *consumer) onLost(_ context.Context, _ *kgo.Client, lost map[string][]int32) {
+	parts := c.among(lost)
+	if len(parts) == 0 {
+		return
+	}
+	c.logger.Warn("partitions lost", "partitions", lost)
+	c.giveUp(parts, false)
+}
+
+// onFetched keeps the group's commits with their notes for onPlace, which the
+// client calls next.
+func (c *consumer) onFetched(_ context.Context, _ *kgo.Client, resp *kmsg.OffsetFetchResponse) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.fetched = resp
+	return nil
+}
+
+func (c *consumer) among(named map[string][]int32) []*partition {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	var parts []*partition
+	for topic, numbers := range named {
+		for _, number := range numbers {
+			if p := c.parts[topicPartition{topic, number}]; p != nil {
+				parts = append(parts, p)
+			}
+		}
+	}
+	return parts
+}
+
+// giveUp ends assignments: stop dispatch, end the messages' contexts, wait for
+// batches in flight as long as Drain says, commit where that is still ours, and
+// forget the partitions. A partition that another goroutine is giving up is
+// waited for.
+func (c *consumer) giveUp(parts []*partition, commit bool) {
+	if len(parts) == 0 {
+		return
+	}
+	var mine, others []*partition
+	for _, p := range parts {
+		if p.stop() {
+			mine = append(mine, p)
+		} else {
+			others = append(others, p)
+		}
+	}
+	deadline := make(chan struct{})
+	timer := time.AfterFunc(c.source.Drain, func() { close(deadline) })
+	defer timer.Stop()
+	var drains sync.WaitGroup
+	for _, p := range mine {
+		drains.Go(func() { p.drain(deadline) })
+	}
+	drains.Wait()
+	if commit && len(mine) > 0 {
+		c.commit(c.base, mine)
+	}
+	for _, p := range mine {
+		c.forget(p)
+	}
+	for _, p := range others {
+		<-p.given
+	}
+}
+
+// forget takes a partition out for good; from here on no commit of it passes.
+func (c *consumer) forget(p *partition) {
+	c.mu.Lock()
+	key := topicPartition{p.topic, p.number}
+	if c.parts[key] == p {
+		delete(c.parts, key)
+	}
+	c.mu.Unlock()
+	p.mu.Lock()
+	alarm := p.alarm
+	if p.paused {
+		// Pauses outlive an assignment in the client.
+		p.paused = false
+		p.fetch.ResumeFetchPartitions(map[string][]int32{p.topic: {p.number}})
+	}
+	p.mu.Unlock()
+	if alarm.Kind != "" {
+		alarm.Cleared = true
+		c.tell(alarm)
+	}
+	close(p.given)
+}

@@ -1,0 +1,191 @@
+package kafka
+
+import (
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/IBM/sarama"
+	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
+	"github.com/twmb/franz-go/pkg/sasl"
+)
+
+// defaultClientID is what brokers see where the configuration names nothing.
+const defaultClientID = "millrace"
+
+const (
+	dialTimeout    = 5 * time.Second
+	requestTimeout = 30 * time.Second
+	ackTimeout     = 10 * time.Second
+	// leaveTimeout bounds how long a stop waits for a cluster that is gone.
+	leaveTimeout = 3 * time.Second
+)
+
+// batchBytes is how large one partition's batch may grow. It stays below the
+// 1 MiB that brokers take by default: a larger batch would be refused whole,
+// with all the innocent records in it.
+const batchBytes = 1_000_000
+
+// cluster is what the `kafka:` block says, checked once, in the terms that both
+// client libraries are built from: whatever one of them is told, the other is.
+type cluster struct {
+	brokers  []string
+	clientID string
+	rack     string
+	codec    codec
+	// tls is nil for plain text.
+	tls *tls.Config
+	// sasl is nil for no authentication.
+	sasl *login
+}
+
+// codec is one compression in the words of both libraries.
+type codec struct {
+	kgo    kgo.CompressionCodec
+	sarama sarama.CompressionCodec
+}
+
+// login is one way to authenticate in the words of both libraries.
+type login struct {
+	kgo    sasl.Mechanism
+	sarama func(*sarama.Config)
+}
+
+func newCluster(s Settings) (cluster, error) {
+	c := cluster{brokers: s.Brokers, clientID: s.ClientID, rack: s.Rack}
+	if len(c.brokers) == 0 {
+		return c, errors.New("no brokers are named")
+	}
+	if c.clientID == "" {
+		c.clientID = defaultClientID
+	}
+	var err error
+	if c.codec, err = codecOf(s.Compression); err != nil {
+		return c, err
+	}
+	if c.tls, err = tlsOf(s.TLS); err != nil {
+		return c, err
+	}
+	if c.sasl, err = loginOf(s.SASL); err != nil {
+		return c, err
+	}
+	return c, nil
+}
+
+func codecOf(name string) (codec, error) {
+	switch name {
+	case "", "none":
+		return codec{kgo.NoCompression(), sarama.CompressionNone}, nil
+	case "gzip":
+		return codec{kgo.GzipCompression(), sarama.CompressionGZIP}, nil
+	case "snappy":
+		return codec{kgo.SnappyCompression(), sarama.CompressionSnappy}, nil
+	case "lz4":
+		return codec{kgo.Lz4Compression(), sarama.CompressionLZ4}, nil
+	case "zstd":
+		return codec{kgo.ZstdCompression(), sarama.CompressionZSTD}, nil
+	}
+	return codec{}, fmt.Errorf("unknown compression %q", name)
+}
+
+func tlsOf(t *TLS) (*tls.Config, error) {
+	if t == nil {
+		return nil, nil
+	}
+	return nil, errors.New("connections over tls are not supported by this version")
+}
+
+func loginOf(s *SASL) (*login, error) {
+	if s == nil {
+		return nil, nil
+	}
+	return nil, fmt.Errorf("authentication by %q is not supported by this version", s.Mechanism)
+}
+
+// kgoOptions is the reading side's view of the cluster.
+func (c cluster) kgoOptions(logger *slog.Logger) []kgo.Opt {
+	opts := []kgo.Opt{
+		kgo.SeedBrokers(c.brokers...),
+		kgo.ClientID(c.clientID),
+		kgo.ProducerBatchCompression(c.codec.kgo),
+		kgo.DialTimeout(dialTimeout),
+		kgo.RequestTimeoutOverhead(requestTimeout),
+		kgo.RetryTimeoutFn(retryTimeout),
+		kgo.DisableClientMetrics(),
+		kgo.WithLogger(newClientLogger(logger)),
+	}
+	if c.rack != "" {
+		opts = append(opts, kgo.Rack(c.rack))
+	}
+	if c.tls != nil {
+		opts = append(opts, kgo.DialTLSConfig(c.tls))
+	}
+	if c.sasl != nil {
+		opts = append(opts, kgo.SASL(c.sasl.kgo))
+	}
+	return opts
+}
+
+func retryTimeout(key int16) time.Duration {
+	if key == kmsg.LeaveGroup.Int16() {
+		return leaveTimeout
+	}
+	return requestTimeout
+}
+
+// saramaConfig is the writing side's view of the cluster. Every record is
+// acknowledged by all in-sync replicas, and a retry can neither repeat nor
+// reorder it.
+func (c cluster) saramaConfig() (*sarama.Config, error) {
+	conf := sarama.NewConfig()
+	conf.Version = sarama.V2_8_0_0
+	conf.ClientID = c.clientID
+	conf.RackID = c.rack
+	conf.MetricRegistry = noMetrics{}
+	conf.Net.DialTimeout = dialTimeout
+	conf.Net.ReadTimeout = requestTimeout
+	conf.Net.WriteTimeout = requestTimeout
+	conf.Net.MaxOpenRequests = 1
+	conf.Metadata.Full = false
+	conf.Metadata.AllowAutoTopicCreation = false
+	conf.Producer.RequiredAcks = sarama.WaitForAll
+	conf.Producer.Idempotent = true
+	conf.Producer.Timeout = ackTimeout
+	conf.Producer.Partitioner = sarama.NewMurmur2Partitioner
+	conf.Producer.Compression = c.codec.sarama
+	conf.Producer.MaxMessageBytes = batchBytes
+	conf.Producer.Flush.Frequency = time.Millisecond
+	conf.Producer.Flush.Messages = 2000
+	// A leader takes up to 12 s to move: 150 × 250 ms outlasts it well.
+	conf.Producer.Retry.Max = 150
+	conf.Producer.Retry.Backoff = 250 * time.Millisecond
+	conf.Producer.Return.Errors = true
+	conf.Producer.Return.Successes = true
+	if c.tls != nil {
+		conf.Net.TLS.Enable, conf.Net.TLS.Config = true, c.tls
+	}
+	if c.sasl != nil {
+		c.sasl.sarama(conf)
+	}
+	if err := conf.Validate(); err != nil {
+		return nil, fmt.Errorf("configure the producer: %w", err)
+	}
+	return conf, nil
+}
+
+// soloConfig is saramaConfig for records that travel alone: no batch, and no
+// limit but the protocol's, so that the broker judges how large is too large.
+func (c cluster) soloConfig() (*sarama.Config, error) {
+	conf, err := c.saramaConfig()
+	if err != nil {
+		return nil, err
+	}
+	conf.Producer.MaxMessageBytes = int(sarama.MaxRequestSize) - 1
+	conf.Producer.Flush.Frequency = 0
+	conf.Producer.Flush.Messages = 0
+	conf.Producer.Flush.MaxMessages = 1
+	return conf, nil
+}

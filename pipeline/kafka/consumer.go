@@ -1,0 +1,235 @@
+package kafka
+
+import (
+	"context"
+	"errors"
+	"hash/maphash"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/ThreeDotsLabs/watermill/message"
+	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
+)
+
+// consumer is one subscription: one client, one member of the group. Four
+// goroutines serve it: run, which polls and dispatches; the client's own, which
+// call the functions of assign.go; the committer; and the one that asks the
+// broker how far the logs reach.
+type consumer struct {
+	cluster cluster
+	source  Source
+	deps    Deps
+	logger  *slog.Logger
+	out     chan *message.Message
+	seed    maphash.Seed
+	// base carries the values of the context that the subscription was made
+	// with; it never ends.
+	base   context.Context
+	client *kgo.Client
+	starts startOffsets
+
+	joined  atomic.Bool
+	stopped chan struct{}
+	stopNow chan struct{}
+	stopOne sync.Once
+	// side is what has to end before the client is closed.
+	side sync.WaitGroup
+
+	polls polls
+
+	mu       sync.Mutex
+	held     bool
+	parts    map[topicPartition]*partition
+	fetched  *kmsg.OffsetFetchResponse
+	renewing map[string]bool
+	said     map[string]bool
+}
+
+type topicPartition struct {
+	topic     string
+	partition int32
+}
+
+func newConsumer(ctx context.Context, c cluster, source Source, deps Deps, held bool) *consumer {
+	return &consumer{
+		cluster: c, source: source, deps: deps, held: held,
+		logger:   deps.Logger.With("group", source.Group),
+		out:      make(chan *message.Message),
+		seed:     maphash.MakeSeed(),
+		base:     context.WithoutCancel(ctx),
+		stopped:  make(chan struct{}),
+		stopNow:  make(chan struct{}),
+		polls:    newPolls(),
+		parts:    map[topicPartition]*partition{},
+		renewing: map[string]bool{},
+		said:     map[string]bool{},
+	}
+}
+
+// stop makes run end; stopped is closed when it has.
+func (c *consumer) stop() { c.stopOne.Do(func() { close(c.stopNow) }) }
+
+// run reads until ctx ends or stop is called, and then closes the channel.
+func (c *consumer) run(ctx context.Context) {
+	defer close(c.stopped)
+	defer close(c.out)
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	watch := context.AfterFunc(ctx, c.stop)
+	defer watch()
+	c.side.Go(func() {
+		<-c.stopNow
+		cancel()
+	})
+	defer c.side.Wait()
+	defer c.stop()
+	if err := c.open(ctx); err != nil {
+		if ctx.Err() == nil {
+			c.logger.Error("the source cannot be read", "err", err)
+		}
+		return
+	}
+	c.side.Go(func() { c.commitLoop(ctx) })
+	c.side.Go(func() { c.measureLoop(ctx) })
+	c.poll(ctx)
+	c.shutdown()
+}
+
+// open resolves where to start and makes the client, which then joins.
+func (c *consumer) open(ctx context.Context) error {
+	starts, err := c.resolveStarts(ctx)
+	if err != nil {
+		return err
+	}
+	c.starts = starts
+	// The callbacks use c.client: it must be set before the client joins,
+	// which it does on its own as soon as it exists.
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.client, err = kgo.NewClient(c.options()...)
+	return err
+}
+
+func (c *consumer) options() []kgo.Opt {
+	s := c.source
+	heartbeat := min(3*time.Second, s.SessionTimeout/3)
+	opts := append(c.cluster.kgoOptions(c.logger),
+		kgo.ConsumerGroup(s.Group),
+		kgo.Balancers(kgo.CooperativeStickyBalancer()),
+		kgo.FetchIsolationLevel(kgo.ReadCommitted()),
+		kgo.DisableAutoCommit(),
+		kgo.SessionTimeout(s.SessionTimeout),
+		kgo.HeartbeatInterval(heartbeat),
+		// A member that drains longer than this is thrown out, and its
+		// partitions are read twice.
+		kgo.RebalanceTimeout(max(time.Minute, s.Drain+heartbeat+10*time.Second)),
+		kgo.MetadataMaxAge(10*time.Second),
+		kgo.MaxDecompressBatchBytes(int(max(32<<20, 4*s.MaxRecordBytes))),
+		kgo.FetchMinBytes(s.FetchMin),
+		kgo.FetchMaxBytes(s.FetchMax),
+		kgo.FetchMaxPartitionBytes(min(s.FetchMax, 1<<20)),
+		kgo.FetchMaxWait(s.FetchWait),
+		kgo.BrokerMaxReadBytes(max(100<<20, min(s.FetchMax, 1<<29)*2)),
+		// Nothing is ever reset silently: where a partition begins is decided
+		// in place, and a log that lost the offset is an alarm.
+		kgo.ConsumeStartOffset(kgo.NewOffset().AtStart()),
+		kgo.ConsumeResetOffset(kgo.NoResetOffset()),
+		kgo.OnPartitionsAssigned(c.onAssigned),
+		kgo.OnPartitionsRevoked(c.onRevoked),
+		kgo.OnPartitionsLost(c.onLost),
+		kgo.OnOffsetsFetched(c.onFetched),
+		kgo.AdjustFetchOffsetsFn(c.onPlace),
+	)
+	if s.Instance != "" {
+		opts = append(opts, kgo.InstanceID(s.Instance))
+	}
+	if s.Pattern != nil {
+		return append(opts, kgo.ConsumeRegex(), kgo.ConsumeTopics(s.Pattern.String()))
+	}
+	return append(opts, kgo.ConsumeTopics(s.Topics...))
+}
+
+// poll fetches and dispatches until ctx ends. It never waits for a handler.
+func (c *consumer) poll(ctx context.Context) {
+	defer c.polls.end()
+	for ctx.Err() == nil {
+		pollCtx, cancel := c.polls.begin(ctx)
+		fetches := c.client.PollFetches(pollCtx)
+		cancel()
+		if fetches.IsClientClosed() {
+			return
+		}
+		for i := range fetches {
+			for t := range fetches[i].Topics {
+				c.dispatch(&fetches[i].Topics[t])
+			}
+		}
+	}
+}
+
+func (c *consumer) dispatch(t *kgo.FetchTopic) {
+	for i := range t.Partitions {
+		fetched := &t.Partitions[i]
+		p := c.partition(t.Topic, fetched.Partition)
+		if p != nil && len(fetched.Records) > 0 {
+			p.deliver(fetched.Records)
+		}
+		if err := fetched.Err; err != nil && !errors.Is(err, context.Canceled) && !errors.Is(err, context.DeadlineExceeded) {
+			c.fetchFailed(p, t.Topic, err)
+		}
+	}
+}
+
+// partition is the assignment's partition, nil where it is not ours.
+func (c *consumer) partition(topic string, number int32) *partition {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.parts[topicPartition{topic, number}]
+}
+
+func (c *consumer) assigned() []*partition {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	parts := make([]*partition, 0, len(c.parts))
+	for _, p := range c.parts {
+		parts = append(parts, p)
+	}
+	return parts
+}
+
+func (c *consumer) hold(held bool) {
+	c.mu.Lock()
+	c.held = held
+	c.mu.Unlock()
+	for _, p := range c.assigned() {
+		p.hold(held)
+	}
+}
+
+// shutdown gives everything up while the member is still in the group, and only
+// then leaves it.
+func (c *consumer) shutdown() {
+	c.giveUp(c.assigned(), true)
+	c.stop()
+	c.side.Wait()
+	c.client.Close()
+	// The client may have assigned partitions while it was leaving.
+	c.giveUp(c.assigned(), false)
+}
+
+// once logs a warning that repeats, the first time only.
+func (c *consumer) once(logger *slog.Logger, msg string, err error) {
+	c.mu.Lock()
+	key := msg + err.Error()
+	said := c.said[key]
+	if len(c.said) < 1000 {
+		c.said[key] = true
+	}
+	c.mu.Unlock()
+	if !said {
+		logger.Warn(msg, "err", err)
+	}
+}

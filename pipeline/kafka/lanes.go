@@ -1,0 +1,168 @@
+package kafka
+
+import (
+	"context"
+	"hash/maphash"
+	"time"
+
+	"github.com/millrace/millrace/handlers"
+)
+
+// lane is one path through a partition: one batch is in flight on it at a time,
+// made of what queued up while the last one was away.
+type lane struct {
+	index int
+	// queue is the lane's own, or where no order is kept the one that all lanes
+	// of the partition take from.
+	queue *queue
+	// rest is what the last batch gave back; it goes before the queue.
+	rest    []*slot
+	running bool
+}
+
+type queue struct{ slots []*slot }
+
+func newLanes(source Source) []*lane {
+	n := source.Lanes
+	if source.Order == OrderPartition {
+		n = 1
+	}
+	shared := &queue{}
+	lanes := make([]*lane, n)
+	for i := range lanes {
+		lanes[i] = &lane{index: i, queue: shared}
+		if source.Order != OrderNone {
+			lanes[i].queue = &queue{}
+		}
+	}
+	return lanes
+}
+
+// spread queues records on their lanes. Records without a key keep to the first
+// one, and so keep their order.
+func (p *partition) spread(slots []slot) {
+	if len(p.lanes) == 1 || p.source.Order == OrderNone {
+		q := p.lanes[0].queue
+		for i := range slots {
+			q.slots = append(q.slots, &slots[i])
+		}
+		return
+	}
+	n := uint64(len(p.lanes))
+	for i := range slots {
+		s := &slots[i]
+		var to uint64
+		if s.record.Key != nil {
+			to = maphash.Bytes(p.seed, s.record.Key) % n
+		}
+		q := p.lanes[to].queue
+		q.slots = append(q.slots, s)
+	}
+}
+
+// start sets idle lanes going that have something to do. The caller holds mu.
+func (p *partition) start() {
+	if p.stopping || p.held {
+		return
+	}
+	for _, l := range p.lanes {
+		if !l.running && (len(l.queue.slots) > 0 || len(l.rest) > 0) {
+			l.running = true
+			p.work.Go(func() { p.run(l) })
+		}
+	}
+}
+
+// run hands out one batch after the other until the lane has nothing to do.
+func (p *partition) run(l *lane) {
+	for {
+		batch := p.take(l)
+		if batch == nil {
+			return
+		}
+		p.hand(l, batch)
+		if p.settle(l, batch) {
+			continue
+		}
+		pause := time.NewTimer(redeliverAfter)
+		select {
+		case <-pause.C:
+		case <-p.ctx.Done():
+			pause.Stop()
+		}
+	}
+}
+
+// take makes the lane's next batch, nil where there is none to make.
+func (p *partition) take(l *lane) []*slot {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.stopping || p.held {
+		l.running = false
+		return nil
+	}
+	limit := p.source.MaxBatch
+	if batch := l.rest; len(batch) > 0 {
+		n := min(len(batch), limit)
+		l.rest = batch[n:]
+		return batch[:n:n]
+	}
+	waiting := l.queue.slots
+	if len(waiting) == 0 {
+		l.running = false
+		return nil
+	}
+	if p.source.Order == OrderNone {
+		limit = min(limit, (len(waiting)+len(p.lanes)-1)/len(p.lanes))
+	}
+	n := min(len(waiting), limit)
+	if l.queue.slots = waiting[n:]; n == len(waiting) {
+		l.queue.slots = nil
+	}
+	return waiting[:n:n]
+}
+
+// hand sends the batch out and waits until it is acked or nacked, or until the
+// partition waits no longer.
+func (p *partition) hand(l *lane, slots []*slot) {
+	ctx, cancel := context.WithCancel(p.ctx)
+	defer cancel()
+	records := make([]*handlers.Record, len(slots))
+	for i, s := range slots {
+		records[i] = &s.record
+	}
+	done := func(index int) { slots[index].done.Store(true) }
+	batch := NewBatch(p.topic, p.number, p.topicID, l.index, records, done)
+	m := NewMessage(ctx, batch)
+	select {
+	case p.out <- m:
+	case <-p.ctx.Done():
+		return
+	}
+	select {
+	case <-m.Acked():
+	case <-m.Nacked():
+	case <-p.gone:
+	}
+}
+
+// settle moves the prefix after a batch and puts back what it left unfinished;
+// it tells whether nothing was.
+func (p *partition) settle(l *lane, batch []*slot) bool {
+	var rest []*slot
+	for _, s := range batch {
+		if !s.done.Load() {
+			rest = append(rest, s)
+		}
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if len(rest) > 0 {
+		l.rest = append(rest, l.rest...)
+	}
+	p.tracker.advance()
+	if !p.stopping {
+		p.gate()
+	}
+	return len(rest) == 0
+}

@@ -1,0 +1,207 @@
+package kafka
+
+import (
+	"context"
+	"hash/maphash"
+	"sync"
+	"time"
+
+	"github.com/ThreeDotsLabs/watermill/message"
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/millrace/millrace/handlers"
+)
+
+// partition is one partition for as long as one assignment lasts. Fetched
+// records enter by deliver and leave through the lanes; the tracker says what
+// may be committed.
+type partition struct {
+	topic  string
+	number int32
+	// member is the group member id that the partition was assigned to; a
+	// commit under another one would be another member's.
+	member string
+	source Source
+	out    chan<- *message.Message
+	fetch  fetcher
+	seed   maphash.Seed
+
+	// ctx is what messages derive from; it ends when the partition is being
+	// given up. gone is closed when in-flight batches are waited for no longer,
+	// given once the partition has been given up.
+	ctx    context.Context
+	cancel context.CancelFunc
+	gone   chan struct{}
+	given  chan struct{}
+	work   sync.WaitGroup
+
+	mu      sync.Mutex
+	topicID [16]byte
+	tracker tracker
+	lanes   []*lane
+	// placed tells that the position is known; before it nothing is delivered.
+	placed   bool
+	stopping bool
+	// full, held and alarm.Kind are the reasons why nothing is fetched: the
+	// unfinished span is at its bound, somebody paused the source, a person has
+	// to act.
+	full, held bool
+	alarm      Alarm
+	paused     bool
+	committed  int64
+	end        int64
+	// unpinned tells that the position is not yet in the group's commits.
+	unpinned bool
+}
+
+// fetcher starts and stops the fetching of partitions; it is the client.
+type fetcher interface {
+	PauseFetchPartitions(map[string][]int32) map[string][]int32
+	ResumeFetchPartitions(map[string][]int32)
+}
+
+func newPartition(ctx context.Context, topic string, number int32, source Source) *partition {
+	p := &partition{
+		topic: topic, number: number, source: source,
+		gone: make(chan struct{}), given: make(chan struct{}),
+		committed: -1, end: -1,
+	}
+	p.ctx, p.cancel = context.WithCancel(ctx)
+	p.lanes = newLanes(source)
+	return p
+}
+
+// deliver takes one fetch's records over. It never blocks: past the bounds the
+// partition pauses, and what was fetched already is kept.
+func (p *partition) deliver(records []*kgo.Record) {
+	slots := slotsOf(records)
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.stopping || !p.placed || p.alarm.Kind != "" {
+		return
+	}
+	p.tracker.add(slots)
+	p.spread(slots)
+	p.start()
+	p.gate()
+}
+
+// slotsOf copies what the client fetched into one slab of records that share
+// one slab of headers; keys and values stay where they are.
+func slotsOf(records []*kgo.Record) []slot {
+	headers := 0
+	for _, r := range records {
+		headers += len(r.Headers)
+	}
+	shared := make([]handlers.Header, 0, headers)
+	slots := make([]slot, len(records))
+	for i, r := range records {
+		s := &slots[i]
+		s.epoch = r.LeaderEpoch
+		s.record = handlers.Record{
+			Topic: r.Topic, Partition: r.Partition, Offset: r.Offset,
+			Time: r.Timestamp, Key: r.Key, Value: r.Value,
+		}
+		size := len(r.Key) + len(r.Value)
+		if n := len(r.Headers); n > 0 {
+			from := len(shared)
+			for _, h := range r.Headers {
+				shared = append(shared, handlers.Header(h))
+				size += len(h.Key) + len(h.Value)
+			}
+			s.record.Headers = shared[from:len(shared):len(shared)]
+		}
+		s.size = int32(min(size, 1<<31-1))
+	}
+	return slots
+}
+
+// gate pauses or resumes fetching as the reasons for it come and go. The span
+// resumes below half its bound, so that it does not flutter.
+func (p *partition) gate() {
+	count, bytes := p.source.MaxPending, p.source.MaxPendingBytes
+	switch {
+	case p.tracker.pending >= count || p.tracker.bytes >= bytes:
+		p.full = true
+	case p.tracker.pending < (count+1)/2 && p.tracker.bytes < (bytes+1)/2:
+		p.full = false
+	}
+	want := p.full || p.held || p.alarm.Kind != ""
+	if want == p.paused {
+		return
+	}
+	p.paused = want
+	me := map[string][]int32{p.topic: {p.number}}
+	if want {
+		p.fetch.PauseFetchPartitions(me)
+	} else {
+		p.fetch.ResumeFetchPartitions(me)
+	}
+}
+
+// hold stops the lanes from starting batches, or lets them go on.
+func (p *partition) hold(held bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.stopping {
+		return
+	}
+	p.held = held
+	p.gate()
+	p.start()
+}
+
+// stop makes the partition deliver nothing more and ends the context of what is
+// in flight. It tells whether this call was the first.
+func (p *partition) stop() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	first := !p.stopping
+	p.stopping = true
+	p.cancel()
+	return first
+}
+
+// drain waits until no batch is in flight, at most until deadline ends; then it
+// leaves the batches to themselves.
+func (p *partition) drain(deadline <-chan struct{}) {
+	idle := make(chan struct{})
+	go func() {
+		p.work.Wait()
+		close(idle)
+	}()
+	select {
+	case <-idle:
+	case <-deadline:
+	}
+	close(p.gone)
+	<-idle
+}
+
+// progress is what may be committed now; ok is false where that is committed
+// already.
+func (p *partition) progress() (at kgo.EpochOffset, ok bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if !p.placed {
+		return at, false
+	}
+	p.tracker.advance()
+	at = kgo.EpochOffset{Epoch: p.tracker.epoch, Offset: p.tracker.next}
+	return at, p.unpinned || at.Offset != p.committed
+}
+
+// status is how far the partition is.
+func (p *partition) status() PartitionStatus {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	s := PartitionStatus{
+		Topic: p.topic, Partition: p.number, Committed: p.committed, End: p.end,
+		Pending: p.tracker.unfinished(), Alarm: p.alarm.Message,
+	}
+	s.Lag = max(0, p.end-max(p.committed, 0))
+	return s
+}
+
+// redeliverAfter is how long a lane rests when a batch came back unfinished.
+const redeliverAfter = 50 * time.Millisecond

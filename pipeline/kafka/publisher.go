@@ -1,0 +1,213 @@
+package kafka
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+
+	"github.com/IBM/sarama"
+	"github.com/ThreeDotsLabs/watermill"
+	wkafka "github.com/ThreeDotsLabs/watermill-kafka/v3/pkg/kafka"
+	"github.com/ThreeDotsLabs/watermill/message"
+
+	"github.com/millrace/millrace/handlers"
+)
+
+// Publisher writes records, acknowledged by all in-sync replicas and never
+// repeated or reordered by a retry, through Watermill's Kafka publisher. It is a
+// [handlers.Producer] and a [message.Publisher]. Its methods are safe for
+// concurrent use; concurrent calls share requests.
+type Publisher struct {
+	// shared batches what concurrent calls send. solo sends one record a
+	// request, for those that are too large to share one, and to find out which
+	// record of a refused batch was at fault.
+	shared, solo *writer
+
+	mu     sync.Mutex
+	closed bool
+	sends  sync.WaitGroup
+}
+
+// NewPublisher checks the settings. It does not touch the network: the first
+// record to be written connects.
+func NewPublisher(settings Settings, deps Deps) (*Publisher, error) {
+	return newPublisher(settings, deps, marshaler{})
+}
+
+func newPublisher(settings Settings, deps Deps, m wkafka.Marshaler) (*Publisher, error) {
+	c, err := newCluster(settings)
+	if err != nil {
+		return nil, fmt.Errorf("configure the publisher: %w", err)
+	}
+	if deps.Logger == nil {
+		return nil, errors.New("configure the publisher: no logger is given")
+	}
+	logger := WatermillLogger(deps.Logger)
+	return &Publisher{
+		shared: &writer{brokers: c.brokers, config: c.saramaConfig, marshaler: m, logger: logger},
+		solo:   &writer{brokers: c.brokers, config: c.soloConfig, marshaler: m, logger: logger},
+	}, nil
+}
+
+// Produce writes records and returns once each is durable or has failed, or ctx
+// ends; then the fate of all is unknown. It implements [handlers.Producer].
+func (p *Publisher) Produce(ctx context.Context, records []*handlers.Record) error {
+	if len(records) == 0 {
+		return nil
+	}
+	var failed map[int]*handlers.Failure
+	messages, err := p.detached(ctx, func() []sarama.ProducerMessage {
+		var sent []sarama.ProducerMessage
+		sent, failed = p.send(records)
+		return sent
+	})
+	if err != nil {
+		return everyFailed(records, err)
+	}
+	for i := range messages {
+		records[i].Partition, records[i].Offset = messages[i].Partition, messages[i].Offset
+	}
+	if len(failed) == 0 {
+		return nil
+	}
+	for i := range failed {
+		records[i].Offset = -1
+	}
+	return &handlers.BatchError{Failed: failed}
+}
+
+// detached runs send and waits for it, but not longer than ctx: the library's
+// producer knows no contexts. Close waits for what is left behind.
+func (p *Publisher) detached(ctx context.Context, send func() []sarama.ProducerMessage) ([]sarama.ProducerMessage, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, handlers.Unavailable(fmt.Errorf("write to kafka: nothing was sent: %w", err))
+	}
+	p.mu.Lock()
+	if p.closed {
+		p.mu.Unlock()
+		return nil, handlers.Unavailable(errors.New("write to kafka: the publisher is closed"))
+	}
+	p.sends.Add(1)
+	p.mu.Unlock()
+	done := make(chan []sarama.ProducerMessage, 1)
+	go func() {
+		defer p.sends.Done()
+		done <- send()
+	}()
+	select {
+	case messages := <-done:
+		return messages, nil
+	case <-ctx.Done():
+		return nil, fmt.Errorf("write to kafka: whether it was written is unknown: %w", ctx.Err())
+	}
+}
+
+func everyFailed(records []*handlers.Record, err error) error {
+	failed := make(map[int]*handlers.Failure, len(records))
+	for i := range records {
+		failed[i] = handlers.FailureOf(err, i)
+	}
+	return &handlers.BatchError{Failed: failed}
+}
+
+// Publish writes messages to topic in order and returns at the first that
+// fails. It implements [message.Publisher].
+func (p *Publisher) Publish(topic string, messages ...*message.Message) error {
+	p.mu.Lock()
+	if p.closed {
+		p.mu.Unlock()
+		return errors.New("publish: the publisher is closed")
+	}
+	p.sends.Add(1)
+	p.mu.Unlock()
+	defer p.sends.Done()
+	publisher, _, err := p.shared.open()
+	if err != nil {
+		return fmt.Errorf("publish to %q: %w", topic, err)
+	}
+	return publisher.Publish(topic, messages...)
+}
+
+// Close waits for the writes under way and disconnects. It may be called again.
+func (p *Publisher) Close() error {
+	p.mu.Lock()
+	p.closed = true
+	p.mu.Unlock()
+	p.sends.Wait()
+	return errors.Join(p.shared.close(), p.solo.close())
+}
+
+// WithoutClose is the publisher for handlers of a router: a router closes a
+// handler's publisher as soon as that handler's source ends, and other handlers
+// still write through it. Its Close does nothing.
+func (p *Publisher) WithoutClose() message.Publisher { return unclosed{p} }
+
+type unclosed struct{ *Publisher }
+
+// Close does nothing: whoever made the publisher closes it.
+func (unclosed) Close() error { return nil }
+
+// writer is one Watermill publisher and the producer inside it, connected when
+// it is first used.
+type writer struct {
+	brokers   []string
+	config    func() (*sarama.Config, error)
+	marshaler wkafka.Marshaler
+	logger    watermill.LoggerAdapter
+
+	mu        sync.Mutex
+	publisher *wkafka.Publisher
+	producer  sarama.SyncProducer
+}
+
+func (w *writer) open() (*wkafka.Publisher, sarama.SyncProducer, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.publisher != nil {
+		return w.publisher, w.producer, nil
+	}
+	conf, err := w.config()
+	if err != nil {
+		return nil, nil, err
+	}
+	var grab grabber
+	publisher, err := wkafka.NewPublisher(wkafka.PublisherConfig{
+		Brokers: w.brokers, Marshaler: w.marshaler, OverwriteSaramaConfig: conf, Tracer: &grab,
+	}, w.logger)
+	if err != nil {
+		return nil, nil, err
+	}
+	w.publisher, w.producer = publisher, grab.producer
+	return w.publisher, w.producer, nil
+}
+
+func (w *writer) close() error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.publisher == nil {
+		return nil
+	}
+	return w.publisher.Close()
+}
+
+// grabber is a tracer that traces nothing: its hook is the way to the producer
+// inside Watermill's publisher, which alone can send batches.
+type grabber struct{ producer sarama.SyncProducer }
+
+// WrapConsumer is not used by a publisher.
+func (*grabber) WrapConsumer(c sarama.Consumer) sarama.Consumer { return c }
+
+// WrapPartitionConsumer is not used by a publisher.
+func (*grabber) WrapPartitionConsumer(c sarama.PartitionConsumer) sarama.PartitionConsumer { return c }
+
+// WrapConsumerGroupHandler is not used by a publisher.
+func (*grabber) WrapConsumerGroupHandler(h sarama.ConsumerGroupHandler) sarama.ConsumerGroupHandler {
+	return h
+}
+
+// WrapSyncProducer keeps the producer.
+func (g *grabber) WrapSyncProducer(_ *sarama.Config, p sarama.SyncProducer) sarama.SyncProducer {
+	g.producer = p
+	return p
+}

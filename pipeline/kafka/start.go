@@ -1,0 +1,172 @@
+package kafka
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kgo"
+)
+
+// startOffset is where one partition begins because its topic had no commit.
+type startOffset struct {
+	set     bool
+	offset  int64
+	topicID [16]byte
+}
+
+type startOffsets map[topicPartition]startOffset
+
+// resolveStarts turns `start` into offsets, for the topics that the group has no
+// commit of, and commits them before this member joins: resolved later, or
+// again after a crash, `latest` would skip what came meanwhile. It tries until
+// ctx ends.
+func (c *consumer) resolveStarts(ctx context.Context) (startOffsets, error) {
+	client, err := kgo.NewClient(c.cluster.kgoOptions(c.logger)...)
+	if err != nil {
+		return nil, fmt.Errorf("make a client: %w", err)
+	}
+	defer client.Close()
+	for {
+		starts, err := c.resolveOnce(ctx, client)
+		if err == nil {
+			return starts, nil
+		}
+		if ctx.Err() != nil {
+			return nil, ctx.Err()
+		}
+		c.once(c.logger, "where to start cannot be resolved yet", err)
+		if err := rest(ctx, time.Second); err != nil {
+			return nil, err
+		}
+	}
+}
+
+func (c *consumer) resolveOnce(ctx context.Context, client *kgo.Client) (startOffsets, error) {
+	admin := kadm.NewClient(client)
+	topics, err := c.matching(ctx, admin)
+	if err != nil || len(topics) == 0 {
+		return nil, err
+	}
+	fetched, err := fetchOffsets(ctx, admin, c.source.Group)
+	if err != nil {
+		return nil, err
+	}
+	var fresh []string
+	for _, topic := range topics {
+		if !hasCommit(fetched[topic]) {
+			fresh = append(fresh, topic)
+		}
+	}
+	if len(fresh) == 0 {
+		return nil, nil
+	}
+	listed, err := c.listStarts(ctx, admin, fresh)
+	if err != nil {
+		return nil, err
+	}
+	ids, err := topicIDs(ctx, client, fresh)
+	if err != nil {
+		return nil, err
+	}
+	starts := startOffsets{}
+	for _, topic := range fresh {
+		for number, o := range listed[topic] {
+			if o.Err != nil {
+				return nil, fmt.Errorf("list offsets of %s/%d: %w", topic, number, o.Err)
+			}
+			starts[topicPartition{topic, number}] = startOffset{set: true, offset: o.Offset, topicID: ids[topic]}
+		}
+	}
+	c.pin(ctx, admin, starts)
+	return starts, nil
+}
+
+// fetchOffsets returns a group's commits; a group that does not exist has none.
+func fetchOffsets(ctx context.Context, admin *kadm.Client, group string) (kadm.OffsetResponses, error) {
+	fetched, err := admin.FetchOffsets(ctx, group)
+	if err == nil {
+		err = fetched.Error()
+	}
+	if err != nil && !errors.Is(err, kerr.GroupIDNotFound) {
+		return nil, fmt.Errorf("fetch offsets of group %q: %w", group, err)
+	}
+	return fetched, nil
+}
+
+func hasCommit(partitions map[int32]kadm.OffsetResponse) bool {
+	for _, o := range partitions {
+		if o.Err == nil && o.At >= 0 {
+			return true
+		}
+	}
+	return false
+}
+
+// matching lists the source's topics that exist.
+func (c *consumer) matching(ctx context.Context, admin *kadm.Client) ([]string, error) {
+	details, err := admin.ListTopics(ctx, c.source.Topics...)
+	if err != nil {
+		return nil, fmt.Errorf("list topics: %w", err)
+	}
+	var topics []string
+	for _, t := range details.Sorted() {
+		if t.Err == nil && (c.source.Pattern == nil || c.source.Pattern.MatchString(t.Topic)) {
+			topics = append(topics, t.Topic)
+		}
+	}
+	return topics, nil
+}
+
+func (c *consumer) listStarts(ctx context.Context, admin *kadm.Client, topics []string) (listed kadm.ListedOffsets, err error) {
+	start := c.source.Start
+	switch start.Kind {
+	case StartLatest:
+		// What a transaction wrote that is still open is not yet read.
+		listed, err = admin.ListCommittedOffsets(ctx, topics...)
+	case StartTime:
+		listed, err = admin.ListOffsetsAfterMilli(ctx, start.Time.UnixMilli(), topics...)
+	default:
+		listed, err = admin.ListStartOffsets(ctx, topics...)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("list offsets: %w", err)
+	}
+	if start.Kind == StartOffsets {
+		for _, partitions := range listed {
+			for number, o := range partitions {
+				if at, ok := start.Offsets[number]; ok {
+					o.Offset = at
+					partitions[number] = o
+				}
+			}
+		}
+	}
+	return listed, nil
+}
+
+// pin commits the starts. A group with live members refuses that: then this
+// member commits what it is assigned, once it has joined.
+func (c *consumer) pin(ctx context.Context, admin *kadm.Client, starts startOffsets) {
+	epoch := ""
+	if c.deps.Epoch != nil {
+		epoch = c.deps.Epoch()
+	}
+	offsets := kadm.Offsets{}
+	for key, s := range starts {
+		offsets.Add(kadm.Offset{
+			Topic: key.topic, Partition: key.partition, At: s.offset, LeaderEpoch: -1,
+			Metadata: note{topicID: s.topicID, epoch: epoch}.String(),
+		})
+	}
+	responses, err := admin.CommitOffsets(ctx, c.source.Group, offsets)
+	if err == nil {
+		err = responses.Error()
+	}
+	if err != nil && !errors.Is(err, context.Canceled) {
+		c.logger.Debug("the start is committed once the group is joined", "err", err)
+	}
+}

@@ -1,0 +1,188 @@
+package kafka
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/ThreeDotsLabs/watermill/message"
+)
+
+// Subscriber reads topics as a member of a consumer group and hands lane batches
+// out as Watermill messages. Its methods are safe for concurrent use.
+type Subscriber struct {
+	cluster cluster
+	source  Source
+	deps    Deps
+
+	mu        sync.Mutex
+	closed    bool
+	paused    bool
+	consumers []*consumer
+}
+
+// NewSubscriber checks the settings and fills in defaults; it does not touch the
+// network. Every Subscribe makes one client of its own.
+func NewSubscriber(settings Settings, source Source, deps Deps) (*Subscriber, error) {
+	c, err := newCluster(settings)
+	if err != nil {
+		return nil, fmt.Errorf("configure the source: %w", err)
+	}
+	if source.Group == "" {
+		return nil, errors.New("configure the source: no consumer group is named")
+	}
+	if deps.Logger == nil {
+		return nil, errors.New("configure the source: no logger is given")
+	}
+	return &Subscriber{cluster: c, source: source.withDefaults(), deps: deps}, nil
+}
+
+func (s Source) withDefaults() Source {
+	s.Lanes = orDefault(s.Lanes, 8)
+	s.MaxBatch = orDefault(s.MaxBatch, 1024)
+	s.MaxPending = orDefault(s.MaxPending, 10_000)
+	s.MaxPendingBytes = orDefault(s.MaxPendingBytes, 64<<20)
+	s.FetchMin = orDefault(s.FetchMin, 1)
+	s.FetchMax = orDefault(s.FetchMax, 50<<20)
+	s.FetchWait = orDefault(s.FetchWait, 250*time.Millisecond)
+	s.MaxRecordBytes = orDefault(s.MaxRecordBytes, 16<<20)
+	s.SessionTimeout = orDefault(s.SessionTimeout, 10*time.Second)
+	s.CommitInterval = orDefault(s.CommitInterval, time.Second)
+	s.Drain = orDefault(s.Drain, 20*time.Second)
+	if s.Order == "" {
+		s.Order = OrderKey
+	}
+	if s.Start.Kind == "" {
+		s.Start.Kind = StartEarliest
+	}
+	return s
+}
+
+func orDefault[T int | int32 | int64 | time.Duration](value, byDefault T) T {
+	if value <= 0 {
+		return byDefault
+	}
+	return value
+}
+
+// Subscribe joins the group in the background and returns the channel of its
+// messages, each of which carries a [Batch]. It does not wait for the cluster:
+// Ready tells when the group was joined. Where the source names topics or a
+// pattern, topic is only a label. The channel is closed, after the batches in
+// flight, once ctx ends or the Subscriber is closed.
+func (s *Subscriber) Subscribe(ctx context.Context, topic string) (<-chan *message.Message, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed {
+		return nil, errors.New("subscribe: the subscriber is closed")
+	}
+	source := s.source
+	if len(source.Topics) == 0 && source.Pattern == nil {
+		source.Topics = []string{topic}
+	}
+	c := newConsumer(ctx, s.cluster, source, s.deps, s.paused)
+	s.consumers = append(s.live(), c)
+	go c.run(ctx)
+	return c.out, nil
+}
+
+// Close stops reading: nothing new is handed out, the contexts of messages end,
+// batches in flight are waited for at most as long as the source's Drain says,
+// what is finished is committed, the group is left and the channels are closed.
+// A static member stays in the group. Close may be called again and then waits
+// for the same.
+func (s *Subscriber) Close() error {
+	s.mu.Lock()
+	s.closed = true
+	consumers := slices.Clone(s.consumers)
+	s.mu.Unlock()
+	for _, c := range consumers {
+		c.stop()
+	}
+	for _, c := range consumers {
+		<-c.stopped
+	}
+	return nil
+}
+
+// live are the subscriptions that have not ended. The caller holds mu.
+func (s *Subscriber) live() []*consumer {
+	var live []*consumer
+	for _, c := range s.consumers {
+		select {
+		case <-c.stopped:
+		default:
+			live = append(live, c)
+		}
+	}
+	return live
+}
+
+// Pause stops handing out batches and fetching, for every partition that is or
+// will be assigned; what is in flight goes on.
+func (s *Subscriber) Pause() { s.setPaused(true) }
+
+// Resume goes on where Pause stopped.
+func (s *Subscriber) Resume() { s.setPaused(false) }
+
+func (s *Subscriber) setPaused(paused bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.paused = paused
+	for _, c := range s.live() {
+		c.hold(paused)
+	}
+}
+
+// Ready tells whether every subscription has joined its group and been told its
+// assignment at least once, and there is a subscription.
+func (s *Subscriber) Ready() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	live := s.live()
+	for _, c := range live {
+		if !c.joined.Load() {
+			return false
+		}
+	}
+	return len(live) > 0
+}
+
+// Status tells how far the assigned partitions are, by topic and partition.
+func (s *Subscriber) Status() []PartitionStatus {
+	s.mu.Lock()
+	consumers := slices.Clone(s.consumers)
+	s.mu.Unlock()
+	var all []PartitionStatus
+	for _, c := range consumers {
+		for _, p := range c.assigned() {
+			all = append(all, p.status())
+		}
+	}
+	slices.SortFunc(all, func(a, b PartitionStatus) int {
+		if c := strings.Compare(a.Topic, b.Topic); c != 0 {
+			return c
+		}
+		return int(a.Partition) - int(b.Partition)
+	})
+	return all
+}
+
+// InFlight is how many records are delivered and not finished.
+func (s *Subscriber) InFlight() int {
+	n := 0
+	for _, p := range s.Status() {
+		n += p.Pending
+	}
+	return n
+}
+
+// logged is a logger with the partition as attributes.
+func logged(logger *slog.Logger, topic string, partition int32) *slog.Logger {
+	return logger.With("topic", topic, "partition", partition)
+}

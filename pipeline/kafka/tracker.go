@@ -1,0 +1,83 @@
+package kafka
+
+import (
+	"sync/atomic"
+
+	"github.com/millrace/millrace/handlers"
+)
+
+// slot is one record as it was delivered, and whether it is finished. Only done
+// changes after delivery, so that finishing a record takes no lock.
+type slot struct {
+	record handlers.Record
+	epoch  int32
+	size   int32
+	done   atomic.Bool
+}
+
+// tracker knows how far the finished prefix of one assigned partition reaches.
+// The prefix runs over delivered records: offsets that compaction, aborted
+// transactions and control records leave out are no gaps. A tracker lives as
+// long as one assignment and is never used again. Its methods need a lock
+// around them; slots may be marked done without.
+type tracker struct {
+	// slabs hold the unfinished span, oldest first, one slab a fetch.
+	slabs [][]slot
+	// head is where the span begins in the first slab.
+	head int
+	// pending and bytes measure the span, finished records behind an
+	// unfinished one included.
+	pending int
+	bytes   int64
+	// next is the offset to commit, epoch the leader epoch before it.
+	next  int64
+	epoch int32
+}
+
+func newTracker(next int64, epoch int32) tracker { return tracker{next: next, epoch: epoch} }
+
+// add takes records over in the order of their delivery.
+func (t *tracker) add(slots []slot) {
+	if len(slots) == 0 {
+		return
+	}
+	t.slabs = append(t.slabs, slots)
+	t.pending += len(slots)
+	for i := range slots {
+		t.bytes += int64(slots[i].size)
+	}
+}
+
+// advance moves the prefix over what has been finished meanwhile.
+func (t *tracker) advance() {
+	for len(t.slabs) > 0 {
+		slab := t.slabs[0]
+		for ; t.head < len(slab) && slab[t.head].done.Load(); t.head++ {
+			s := &slab[t.head]
+			t.pending--
+			t.bytes -= int64(s.size)
+			t.next, t.epoch = s.record.Offset+1, s.epoch
+		}
+		if t.head < len(slab) {
+			return
+		}
+		t.slabs[0] = nil
+		t.slabs, t.head = t.slabs[1:], 0
+	}
+}
+
+// unfinished counts the records that are delivered and not finished.
+func (t *tracker) unfinished() int {
+	n := 0
+	for i, slab := range t.slabs {
+		if i == 0 {
+			slab = slab[t.head:]
+		}
+		for j := range slab {
+			if !slab[j].done.Load() {
+				n++
+			}
+		}
+	}
+	return n
+}

@@ -1,0 +1,192 @@
+package kafka
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kgo"
+)
+
+// fetchFailed judges an error that a fetch ended with. It runs in the poll loop
+// and must not wait.
+func (c *consumer) fetchFailed(p *partition, topic string, err error) {
+	switch {
+	case errors.Is(err, kerr.UnknownTopicID):
+		c.renew(topic)
+		return
+	case p == nil:
+		c.once(c.logger, "the group session failed and is tried again", err)
+		return
+	}
+	var alarm Alarm
+	if loss, ok := errors.AsType[*kgo.ErrDataLoss](err); ok {
+		alarm = Alarm{Kind: "data_loss", Message: truncatedMessage(loss.ConsumedTo, loss.ResetTo)}
+	} else if large, ok := errors.AsType[*kgo.ErrDecompressTooLarge](err); ok {
+		alarm = Alarm{Kind: "too_large", Message: fmt.Sprintf(
+			"the batch at offsets %d to %d decompresses to more than %d bytes: raise max_record_bytes, or reset the group's offset to %d to skip it",
+			large.Offset, large.NextOffset-1, max(32<<20, 4*c.source.MaxRecordBytes), large.NextOffset)}
+	} else if errors.Is(err, kerr.OffsetOutOfRange) {
+		at, _ := p.progress()
+		alarm = Alarm{Kind: "out_of_range", Message: fmt.Sprintf(
+			"the log no longer has the offset that comes after what was read; committed is %d", at.Offset)}
+	} else {
+		c.once(logged(c.logger, p.topic, p.number), "records could not be fetched and will be again", err)
+		return
+	}
+	alarm.Topic, alarm.Partition = p.topic, p.number
+	c.halt(p, alarm)
+}
+
+// halt makes a partition stand still, at once, and finds out in the background
+// what exactly the log has lost.
+func (c *consumer) halt(p *partition, alarm Alarm) {
+	p.mu.Lock()
+	first := p.alarm.Kind == "" && !p.stopping
+	if first {
+		p.alarm = alarm
+		p.gate()
+	}
+	p.mu.Unlock()
+	if !first {
+		return
+	}
+	c.side.Go(func() { c.judge(p, alarm) })
+}
+
+// judge raises the alarm with the range that is lost, or where the source says
+// so goes on at the earliest record.
+func (c *consumer) judge(p *partition, alarm Alarm) {
+	if alarm.Kind == "too_large" {
+		c.raise(alarm)
+		return
+	}
+	ctx, cancel := context.WithTimeout(c.base, requestTimeout)
+	defer cancel()
+	views, err := lookAt(ctx, c.client, []string{p.topic})
+	v := views[p.topic]
+	first, ok := v.starts[p.number]
+	if err == nil && ok && alarm.Kind == "out_of_range" {
+		if last := p.lastDelivered(); last < first {
+			alarm.Message = lostMessage(last, first)
+		} else if end, ok := v.ends[p.number]; ok && last > end {
+			alarm.Kind, alarm.Message = "data_loss", truncatedMessage(last, end)
+		}
+	}
+	p.mu.Lock()
+	stopping := p.stopping
+	p.alarm = alarm
+	p.mu.Unlock()
+	if stopping {
+		return
+	}
+	c.raise(alarm)
+	if !c.source.ResetOutOfRange || !ok {
+		return
+	}
+	// A leader epoch would make the client look for the loss again.
+	c.client.SetOffsets(map[string]map[int32]kgo.EpochOffset{p.topic: {p.number: {Epoch: -1, Offset: first}}})
+	p.mu.Lock()
+	p.alarm = Alarm{}
+	if !p.stopping {
+		p.gate()
+	}
+	p.mu.Unlock()
+	alarm.Cleared = true
+	c.tell(alarm)
+}
+
+// lastDelivered is the offset after the last record that was delivered.
+func (p *partition) lastDelivered() int64 {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if n := len(p.tracker.slabs); n > 0 {
+		slab := p.tracker.slabs[n-1]
+		return slab[len(slab)-1].record.Offset + 1
+	}
+	return p.tracker.next
+}
+
+// renew begins a topic anew that was deleted, or made again, while it was read:
+// the client never takes up another incarnation by itself. What was read of the
+// old one is not committed, its offsets mean nothing now.
+func (c *consumer) renew(topic string) {
+	c.mu.Lock()
+	busy := c.renewing[topic]
+	c.renewing[topic] = true
+	var parts []*partition
+	for key, p := range c.parts {
+		if key.topic == topic {
+			parts = append(parts, p)
+		}
+	}
+	c.mu.Unlock()
+	if busy {
+		return
+	}
+	c.side.Go(func() {
+		for _, p := range parts {
+			alarm := Alarm{Topic: topic, Partition: p.number, Kind: "topic_recreated",
+				Message: "the topic was deleted or made again while it was read: reading begins at its earliest record"}
+			c.raise(alarm)
+			alarm.Cleared = true
+			c.tell(alarm)
+		}
+		c.giveUp(parts, false)
+		c.client.PurgeTopicsFromConsuming(topic)
+		if c.source.Pattern == nil {
+			c.client.AddConsumeTopics(topic)
+		}
+		c.mu.Lock()
+		delete(c.renewing, topic)
+		c.mu.Unlock()
+	})
+}
+
+// raise logs what a person must see to, and tells of it.
+func (c *consumer) raise(a Alarm) {
+	logged(c.logger, a.Topic, a.Partition).Error("a partition needs attention", "kind", a.Kind, "reason", a.Message)
+	c.tell(a)
+}
+
+func (c *consumer) tell(a Alarm) {
+	if c.deps.OnAlarm != nil {
+		c.deps.OnAlarm(a)
+	}
+}
+
+// measureInterval is how often the broker is asked how far its logs reach.
+const measureInterval = 3 * time.Second
+
+// measureLoop keeps the partitions' ends fresh, whether records come or not.
+func (c *consumer) measureLoop(ctx context.Context) {
+	admin := kadm.NewClient(c.client)
+	for rest(ctx, measureInterval) == nil {
+		seen := map[string]bool{}
+		var topics []string
+		parts := c.assigned()
+		for _, p := range parts {
+			if !seen[p.topic] {
+				seen[p.topic] = true
+				topics = append(topics, p.topic)
+			}
+		}
+		if len(topics) == 0 {
+			continue
+		}
+		ends, err := admin.ListCommittedOffsets(ctx, topics...)
+		if err != nil && len(ends) == 0 {
+			continue
+		}
+		for _, p := range parts {
+			if end, ok := ends.Lookup(p.topic, p.number); ok && end.Err == nil {
+				p.mu.Lock()
+				p.end = end.Offset
+				p.mu.Unlock()
+			}
+		}
+	}
+}
