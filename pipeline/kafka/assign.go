@@ -9,6 +9,10 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
+// catchUpLimit is how long at most the lanes of a partition that is being given
+// up may catch up with each other before messages' contexts end.
+const catchUpLimit = 2 * time.Second
+
 // onAssigned makes a fresh partition, with a fresh tracker, for each that came.
 // They deliver nothing until onPlace has said where they begin.
 func (c *consumer) onAssigned(_ context.Context, client *kgo.Client, added map[string][]int32) {
@@ -87,9 +91,9 @@ func (c *consumer) among(named map[string][]int32) []*partition {
 	return parts
 }
 
-// giveUp ends assignments: stop dispatch, end the messages' contexts, wait for
-// batches in flight as long as Drain says, commit where that is still ours, and
-// forget the partitions. A partition that another goroutine is giving up is
+// giveUp ends assignments: stop dispatch, let the lanes catch up, end the
+// messages' contexts, wait for batches in flight, in all as long as Drain says,
+// commit where that is still ours, and forget the partitions. A partition that another goroutine is giving up is
 // waited for.
 func (c *consumer) giveUp(parts []*partition, commit bool) {
 	if len(parts) == 0 {
@@ -103,14 +107,7 @@ func (c *consumer) giveUp(parts []*partition, commit bool) {
 			others = append(others, p)
 		}
 	}
-	deadline := make(chan struct{})
-	timer := time.AfterFunc(c.source.Drain, func() { close(deadline) })
-	defer timer.Stop()
-	var drains sync.WaitGroup
-	for _, p := range mine {
-		drains.Go(func() { p.drain(deadline) })
-	}
-	drains.Wait()
+	c.drain(mine, commit)
 	if commit && len(mine) > 0 {
 		c.commit(c.base, mine)
 	}
@@ -120,6 +117,24 @@ func (c *consumer) giveUp(parts []*partition, commit bool) {
 	for _, p := range others {
 		<-p.given
 	}
+}
+
+// drain waits for the batches in flight of all parts at once. There is nothing to
+// catch up with where nothing is committed.
+func (c *consumer) drain(parts []*partition, commit bool) {
+	catchUp, deadline := make(chan struct{}), make(chan struct{})
+	soon := time.AfterFunc(min(c.source.Drain/4, catchUpLimit), func() { close(catchUp) })
+	defer soon.Stop()
+	late := time.AfterFunc(c.source.Drain, func() { close(deadline) })
+	defer late.Stop()
+	var drains sync.WaitGroup
+	for _, p := range parts {
+		if !commit {
+			p.cut()
+		}
+		drains.Go(func() { p.drain(catchUp, deadline) })
+	}
+	drains.Wait()
 }
 
 // forget takes a partition out for good; from here on no commit of it passes.

@@ -62,7 +62,7 @@ func (p *partition) spread(slots []slot) {
 
 // start sets idle lanes going that have something to do. The caller holds mu.
 func (p *partition) start() {
-	if p.stopping || p.held {
+	if p.cutOff || p.held {
 		return
 	}
 	for _, l := range p.lanes {
@@ -97,29 +97,41 @@ func (p *partition) run(l *lane) {
 func (p *partition) take(l *lane) []*slot {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.stopping || p.held {
+	var batch []*slot
+	if !p.cutOff && !p.held {
+		if batch = p.next(&l.rest, p.source.MaxBatch); batch == nil {
+			limit := p.source.MaxBatch
+			if p.source.Order == OrderNone {
+				limit = min(limit, (len(l.queue.slots)+len(p.lanes)-1)/len(p.lanes))
+			}
+			batch = p.next(&l.queue.slots, limit)
+		}
+	}
+	if batch == nil {
 		l.running = false
 		return nil
 	}
-	limit := p.source.MaxBatch
-	if batch := l.rest; len(batch) > 0 {
-		n := min(len(batch), limit)
-		l.rest = batch[n:]
-		return batch[:n:n]
+	p.foremost = max(p.foremost, batch[len(batch)-1].record.Offset+1)
+	return batch
+}
+
+// next cuts up to limit records off the front of what waits.
+func (p *partition) next(waiting *[]*slot, limit int) []*slot {
+	n := min(len(*waiting), limit)
+	if p.stopping {
+		// Only what lies before the foremost record handed out is still wanted.
+		for n > 0 && (*waiting)[n-1].record.Offset >= p.foremost {
+			n--
+		}
 	}
-	waiting := l.queue.slots
-	if len(waiting) == 0 {
-		l.running = false
+	if n == 0 {
 		return nil
 	}
-	if p.source.Order == OrderNone {
-		limit = min(limit, (len(waiting)+len(p.lanes)-1)/len(p.lanes))
+	batch := (*waiting)[:n:n]
+	if *waiting = (*waiting)[n:]; len(*waiting) == 0 {
+		*waiting = nil
 	}
-	n := min(len(waiting), limit)
-	if l.queue.slots = waiting[n:]; n == len(waiting) {
-		l.queue.slots = nil
-	}
-	return waiting[:n:n]
+	return batch
 }
 
 // hand sends the batch out and waits until it is acked or nacked, or until the

@@ -40,8 +40,11 @@ type partition struct {
 	tracker tracker
 	lanes   []*lane
 	// placed tells that the position is known; before it nothing is delivered.
-	placed   bool
-	stopping bool
+	placed bool
+	// stopping tells that no more records are taken, cutOff that no more are
+	// handed out; foremost is the offset after the last that was.
+	stopping, cutOff bool
+	foremost         int64
 	// full, held and alarm.Kind are the reasons why nothing is fetched: the
 	// unfinished span is at its bound, somebody paused the source, a person has
 	// to act.
@@ -151,25 +154,40 @@ func (p *partition) hold(held bool) {
 	p.start()
 }
 
-// stop makes the partition deliver nothing more and ends the context of what is
-// in flight. It tells whether this call was the first.
+// stop makes the partition take no more records. The lanes still hand out what
+// lies before the last record that was handed out already. It tells whether
+// this call was the first.
 func (p *partition) stop() bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	first := !p.stopping
 	p.stopping = true
-	p.cancel()
 	return first
 }
 
-// drain waits until no batch is in flight, at most until deadline ends; then it
-// leaves the batches to themselves.
-func (p *partition) drain(deadline <-chan struct{}) {
+// cut ends the context of what is in flight; nothing more is handed out.
+func (p *partition) cut() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.cutOff = true
+	p.cancel()
+}
+
+// drain waits until no batch is in flight. For a moment the lanes may catch up
+// with the foremost of them, so that nothing finished lies behind something
+// unfinished and would be delivered again; then contexts end, and after the
+// deadline the batches are left to themselves.
+func (p *partition) drain(catchUp, deadline <-chan struct{}) {
 	idle := make(chan struct{})
 	go func() {
 		p.work.Wait()
 		close(idle)
 	}()
+	select {
+	case <-idle:
+	case <-catchUp:
+	}
+	p.cut()
 	select {
 	case <-idle:
 	case <-deadline:
