@@ -1,0 +1,169 @@
+package expression
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+
+	"github.com/expr-lang/expr/ast"
+
+	"github.com/millrace/millrace/pipeline/diag"
+)
+
+// builtin is a function of expr, with the semantics of Millrace.
+type builtin struct {
+	least, most int // arguments; most -1 for any number
+	kind        kind
+	fn          func(op *operation, args []any) any
+}
+
+// builtins are all functions but the predicate ones.
+var builtins = merge(textFunctions, listFunctions, numberFunctions, timeFunctions)
+
+func merge(tables ...map[string]builtin) map[string]builtin {
+	all := map[string]builtin{}
+	for _, t := range tables {
+		maps.Copy(all, t)
+	}
+	return all
+}
+
+// builtin is a call of one of expr's own functions.
+func (c *compilation) builtin(n *ast.BuiltinNode) term {
+	if _, ok := predicateNames[n.Name]; ok {
+		return c.over(n)
+	}
+	return c.function(n, n.Name, n.Arguments)
+}
+
+func (c *compilation) function(n ast.Node, name string, arguments []ast.Node) term {
+	switch name {
+	case "now":
+		c.find(n, CodeImpure, "now() cannot be used: what happens to a record must depend on the record and the configuration alone", "timestamp is the record's own time")
+		return c.wrong(n)
+	case "repeat":
+		c.find(n, CodeRefused, "repeat cannot be used: what it makes has no bound", "")
+		return c.wrong(n)
+	}
+	b, ok := builtins[name]
+	if !ok {
+		c.unknownFunction(n, name)
+		return c.wrong(n)
+	}
+	if len(arguments) < b.least || b.most >= 0 && len(arguments) > b.most {
+		c.find(n, CodeArguments, fmt.Sprintf("%s takes %s, not %d", name, b.takes(), len(arguments)), "")
+		return c.wrong(n)
+	}
+	args := make([]term, len(arguments))
+	op := &operation{name: name}
+	for i, a := range arguments {
+		args[i] = c.expr(a)
+		op.operands = append(op.operands, args[i].text)
+	}
+	if c.failed() {
+		return c.wrong(n)
+	}
+	if name == "timezone" || name == "date" && len(args) > 2 && args[0].kind != kindZone {
+		last := args[len(args)-1]
+		if !last.constant {
+			c.find(last.original, CodeImpure, "the name of a time zone must be constant", "")
+			return c.wrong(n)
+		}
+	}
+	return c.metered(c.call(n, b.kind, callable(op, b, len(args)), args...))
+}
+
+// callable is b as one of the types that the VM calls.
+func callable(op *operation, b builtin, args int) any {
+	switch args {
+	case 1:
+		return func(v any) any { return b.fn(op, []any{v}) }
+	case 2:
+		return func(v, w any) any { return b.fn(op, []any{v, w}) }
+	default:
+		return func(args ...any) any { return b.fn(op, args) }
+	}
+}
+
+func (b builtin) takes() string {
+	switch {
+	case b.most < 0:
+		return fmt.Sprintf("at least %s", plural(b.least, "argument"))
+	case b.least == b.most:
+		return plural(b.least, "argument")
+	default:
+		return fmt.Sprintf("%d to %d arguments", b.least, b.most)
+	}
+}
+
+// metered counts what a call has made against what one evaluation may make.
+func (c *compilation) metered(t term) term {
+	if t.constant || t.kind == kindBool || t.kind == kindNumber || c.failed() {
+		return t
+	}
+	m := c.fromInput(t.original, t.kind, func(env, v any) any {
+		env.(*input).meter(v)
+		return v
+	}, t)
+	return m
+}
+
+func (in *input) meter(v any) {
+	switch v := v.(type) {
+	case string:
+		in.built += len(v)
+	case []any:
+		in.built += 16 * len(v)
+	case map[string]any:
+		in.built += 64 * len(v)
+	}
+	if in.built > maxBuilt {
+		failf("the expression makes more than %d MiB", maxBuilt>>20)
+	}
+}
+
+// callOf is name(...) where expr has no such function, or a.method(...).
+func (c *compilation) callOf(n *ast.CallNode) term {
+	switch callee := n.Callee.(type) {
+	case *ast.IdentifierNode:
+		if callee.Value == "file" {
+			return c.file(n)
+		}
+		return c.function(n, callee.Value, n.Arguments)
+	case *ast.MemberNode:
+		if name, ok := callee.Property.(*ast.StringNode); ok {
+			return c.method(n, callee.Node, name.Value)
+		}
+	case *ast.ChainNode:
+		if m, ok := callee.Node.(*ast.MemberNode); ok {
+			if name, ok := m.Property.(*ast.StringNode); ok {
+				return c.method(n, m.Node, name.Value)
+			}
+		}
+	}
+	c.find(n, CodeUnknownFunction, "this cannot be called", "")
+	return c.wrong(n)
+}
+
+// elsewhere are functions of other languages and what they are here.
+var elsewhere = map[string]string{
+	"length": "len(…)", "size": "len(…)", "toLowerCase": "lower(…)", "toUpperCase": "upper(…)", "toLower": "lower(…)",
+	"toUpper": "upper(…)", "lowercase": "lower(…)", "uppercase": "upper(…)", "includes": "contains, or in for lists",
+	"has": "in", "exists": "!= nil", "exist": "!= nil", "isNull": "== nil", "isEmpty": `== ""`, "str": "string(…)",
+	"parseInt": "int(…)", "number": "float(…)", "startswith": "startsWith", "endswith": "endsWith", "substr": "[from:to]",
+	"substring": "[from:to]", "match": "matches", "Local": "UTC() or In(timezone(…))", "random": "", "toString": "string(…)",
+}
+
+func (c *compilation) unknownFunction(n ast.Node, name string) {
+	names := append(slices.Sorted(maps.Keys(builtins)), slices.Sorted(maps.Keys(predicateNames))...)
+	message, hint := "unknown function "+name, ""
+	if here := elsewhere[name]; here != "" {
+		hint = "here it is " + here
+	} else if near := diag.Nearest(name, append(names, "file")); near != "" {
+		message += ": did you mean " + near + "?"
+	} else if slices.Contains(recordNames, name) {
+		hint = name + " is no function: write it without ( )"
+	}
+	s := c.span(n)
+	c.findAt(s.from, min(s.to, s.from+len(name)), CodeUnknownFunction, message, hint)
+}

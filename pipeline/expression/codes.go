@@ -1,0 +1,74 @@
+package expression
+
+// The codes of findings in expressions and templates. They are stable: a code
+// keeps its meaning and is never used again for another problem.
+const (
+	// CodeSyntax: the text is no expression at all.
+	CodeSyntax = "MR020"
+	// CodeUnknownName: a name that a record does not offer.
+	CodeUnknownName = "MR021"
+	// CodeUnknownFunction: a function or method that does not exist.
+	CodeUnknownFunction = "MR022"
+	// CodeArguments: a function called with the wrong number of arguments.
+	CodeArguments = "MR023"
+	// CodeType: an operator or function that can never take what it is given.
+	CodeType = "MR024"
+	// CodeImpure: something that is no function of record and configuration.
+	CodeImpure = "MR025"
+	// CodeRefused: something legal in expr that is refused here for its cost.
+	CodeRefused = "MR026"
+	// CodeTooLarge: a source over 8 KiB or of more than 1,000 nodes.
+	CodeTooLarge = "MR027"
+	// CodeUnset: an environment variable that is not set and has no default.
+	CodeUnset = "MR028"
+	// CodeFile: a file of file(...) that cannot be read.
+	CodeFile = "MR029"
+	// CodeCondition: a filter or a when that can never be true or false.
+	CodeCondition = "MR030"
+	// CodeNotConstant: something that must be constant and is not.
+	CodeNotConstant = "MR031"
+	// CodeEmpty: an empty expression or an empty ${}.
+	CodeEmpty = "MR032"
+	// CodePattern: a regular expression that cannot be read.
+	CodePattern = "MR033"
+	// CodeConstantFails: a constant part that always fails, such as 1 / 0.
+	CodeConstantFails = "MR034"
+	// CodeNotOffered: a name that exists, but not here or not in this format.
+	CodeNotOffered = "MR035"
+	// CodeTemplate: a ${ that is never closed.
+	CodeTemplate = "MR040"
+	// CodeShellVariable: ${NAME} as a shell would write it.
+	CodeShellVariable = "MR041"
+	// CodeConstantKey: an idempotency key without any part of the record.
+	CodeConstantKey = "MR042"
+	// CodeURLHost: a part of the record in the scheme or the host of a URL. It
+	// is legal where the sink's `allowed_hosts` is set.
+	CodeURLHost = "MR043"
+	// CodeTopicName: a constant topic name that Kafka refuses.
+	CodeTopicName = "MR044"
+	// CodeStatic: a part of a record where only env and file(...) may be used.
+	CodeStatic = "MR045"
+	// CodeNullPart: a part of a template that is always null, or a part of a
+	// key that is always empty.
+	CodeNullPart = "MR046"
+	// CodePlace: a constant object or list where the template takes none.
+	CodePlace = "MR047"
+)
+
+// The limits of an expression and of its evaluation.
+const (
+	maxSource     = 8 << 10
+	maxNodes      = 1000
+	maxPredicates = 2
+	// maxElements is the longest list that a predicate runs over, maxSteps how
+	// many elements all predicates of one evaluation see together.
+	maxElements = 10_000
+	maxSteps    = 1_000_000
+	// maxList is the longest list that a function makes, maxText the longest
+	// text, maxBuilt all that one evaluation makes, in bytes.
+	maxList  = 100_000
+	maxText  = 32 << 20
+	maxBuilt = 128 << 20
+	// maxDepth is how deep JSON may be nested.
+	maxDepth = 1000
+)

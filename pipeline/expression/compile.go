@@ -1,0 +1,137 @@
+package expression
+
+import (
+	"errors"
+
+	"github.com/expr-lang/expr/ast"
+	"github.com/expr-lang/expr/compiler"
+	"github.com/expr-lang/expr/conf"
+	"github.com/expr-lang/expr/file"
+	"github.com/expr-lang/expr/parser"
+	"github.com/expr-lang/expr/vm"
+)
+
+// Condition compiles a filter or a when: null counts as false, anything else
+// that is not a boolean is an error for the record.
+func (s *Scope) Condition(source string) (*Expression, []Finding) {
+	c := newCompilation(s, source)
+	t := c.compile()
+	if !c.failed() && !t.isUnknown() {
+		switch t.kind {
+		case kindAny, kindBool, kindNull:
+		default:
+			c.findAt(0, len(source), CodeCondition, "a condition must be true or false, and this is "+t.kind.String(), "")
+		}
+	}
+	return c.finish(t)
+}
+
+// Expression compiles an expression of any type.
+func (s *Scope) Expression(source string) (*Expression, []Finding) {
+	c := newCompilation(s, source)
+	return c.finish(c.compile())
+}
+
+// Expression is a compiled expression. It is immutable.
+type Expression struct{ expression }
+
+type expression struct {
+	source  string
+	term    term
+	program *vm.Program // nil where the term is constant or a path
+	secret  bool
+}
+
+// Source is the text that was compiled.
+func (e *Expression) Source() string { return e.source }
+
+// Secret tells that text of a file is part of the expression, so that what it
+// yields must not be shown.
+func (e *Expression) Secret() bool { return e.secret }
+
+// Constant tells that the value does not depend on the record.
+func (e *Expression) Constant() bool { return e.term.constant }
+
+// compilation turns one source into what the VM runs.
+type compilation struct {
+	scope    *Scope
+	source   string
+	findings []Finding
+	// big are integer literals beyond 64 bits, by where they stand in runes.
+	big map[int]string
+	// variables are the names that let has declared here.
+	variables []string
+	// predicates is how many predicates surround the node at hand.
+	predicates int
+	// lenient is above 0 in branches that a constant has ruled out: constants
+	// may fail there.
+	lenient int
+	secret  bool
+	// defaulted is above 0 on the left of ??, where a variable may be unset.
+	defaulted int
+	// reducing is above 0 in a predicate of reduce, which has #acc.
+	reducing int
+	// visited counts rewritten nodes: a < (b < c) < d shares some of them.
+	visited int
+	spans   map[ast.Node]span
+}
+
+func newCompilation(s *Scope, source string) *compilation {
+	return &compilation{scope: s, source: source}
+}
+
+func (c *compilation) failed() bool {
+	for _, f := range c.findings {
+		if !f.Warning {
+			return true
+		}
+	}
+	return false
+}
+
+// compile parses and rewrites the source.
+func (c *compilation) compile() term {
+	root := c.parse()
+	if c.failed() {
+		return term{}
+	}
+	return c.expr(root)
+}
+
+// finish makes the program.
+func (c *compilation) finish(t term) (*Expression, []Finding) {
+	if c.failed() {
+		// One problem an expression: the rest may only follow from it.
+		return nil, c.findings[:1]
+	}
+	e := &Expression{expression{source: c.source, term: t, secret: c.secret}}
+	if !t.constant && t.ref == nil {
+		program, err := link(t.toNode(), c.source)
+		if err != nil {
+			c.findAt(0, len(c.source), CodeSyntax, "the expression cannot be compiled", "")
+			return nil, c.findings
+		}
+		e.program = program
+	}
+	return e, c.findings
+}
+
+// link has the VM's program made of a tree that is rewritten: it holds nothing
+// but calls of our own functions, jumps and loops, so that expr's own checker
+// and optimizer have nothing to do.
+func link(root ast.Node, source string) (*vm.Program, error) {
+	config := conf.CreateNew()
+	config.Optimize = false
+	return compiler.Compile(&parser.Tree{Node: root, Source: file.NewSource(source)}, config)
+}
+
+// readable is an error of the VM as a user may see it.
+func readable(err error) error {
+	if f, ok := errors.AsType[*failure](err); ok {
+		return f
+	}
+	if e, ok := errors.AsType[*file.Error](err); ok && e.Message == "memory budget exceeded" {
+		return errors.New("the expression makes too many elements")
+	}
+	return errors.New("the expression could not be evaluated")
+}

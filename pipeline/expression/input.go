@@ -1,0 +1,166 @@
+package expression
+
+import (
+	"fmt"
+
+	"github.com/expr-lang/expr/vm"
+
+	"github.com/millrace/millrace/handlers"
+)
+
+// NewInput makes an Input to load records of this scope into.
+func (s *Scope) NewInput() *Input {
+	in := &Input{input{format: s.options.Format, paths: s.paths, slots: make([]slot, len(s.paths.paths))}}
+	if s.parent == nil {
+		in.original = &in.input
+	}
+	return in
+}
+
+// Input is one record as expressions see it. It is reused from record to
+// record, and belongs to one goroutine.
+type Input struct{ input }
+
+type input struct {
+	format Format
+	paths  *trie
+	rec    *handlers.Record
+	// broken is why the payload cannot be read.
+	broken error
+	slots  []slot
+	// headers are all headers as an object, made when first asked for.
+	headers  map[string]any
+	original *input
+	vm       vm.VM
+	// steps and built count what this evaluation has cost.
+	steps, built int
+	buffer       []byte
+}
+
+// Load takes rec, which must not change until the next Load. An error says why
+// its value can't be read in the scope's format; the Input then offers all but
+// the payload.
+func (in *Input) Load(rec *handlers.Record) error {
+	in.rec, in.broken, in.headers = rec, nil, nil
+	if in.format != FormatJSON {
+		return nil
+	}
+	if rec.Value == nil {
+		clear(in.slots)
+		return nil
+	}
+	if in.broken = checkJSON(rec.Value); in.broken != nil {
+		clear(in.slots)
+		return in.broken
+	}
+	if len(in.slots) > 0 {
+		in.paths.extract(rec.Value, in.slots)
+	}
+	return nil
+}
+
+// Follow makes `source` reach original. It is kept over Loads.
+func (in *Input) Follow(original *Input) { in.original = &original.input }
+
+// slot is the slot of a path, once it is known that its value can be read.
+func (in *input) slot(id int) *slot {
+	if in.broken != nil {
+		panic(&failure{in.broken.Error()})
+	}
+	if id >= len(in.slots) {
+		failf("the expression was compiled after the input was made")
+	}
+	s := &in.slots[id]
+	if s.broken != kindAny {
+		in.refuse(id, s)
+	}
+	return s
+}
+
+func (in *input) refuse(id int, s *slot) {
+	path := in.paths.paths[id]
+	missing := path[s.depth]
+	here := pathText("payload", path[:s.depth])
+	if missing.index >= 0 {
+		failf("%s is %s: it has no items", here, s.broken)
+	}
+	failf("%s is %s: it has no field %s", here, s.broken, missing.name)
+}
+
+// value is the decoded value of a path. It is made once a record.
+func (in *input) value(id int) any {
+	s := in.slot(id)
+	if !s.decoded {
+		s.decoded = true
+		s.value = nil
+		if s.raw != nil {
+			s.value = decode(s.raw)
+		}
+	}
+	return s.value
+}
+
+// scalar is the value of a path without decoding lists and objects.
+func (in *input) scalar(id int) scalar {
+	s := in.slot(id)
+	if s.raw == nil {
+		return scalar{kind: kindNull}
+	}
+	return decodeScalar(s.raw)
+}
+
+// header is the value of the last header of that name, nil where it is missing
+// or null.
+func (in *input) header(name string) []byte {
+	v, _ := in.rec.Header(name)
+	return v
+}
+
+// allHeaders is every header's name and last value.
+func (in *input) allHeaders() map[string]any {
+	if in.headers == nil {
+		in.headers = make(map[string]any, len(in.rec.Headers))
+		for _, h := range in.rec.Headers {
+			in.headers[h.Key] = textOrNull(h.Value)
+		}
+	}
+	return in.headers
+}
+
+func textOrNull(b []byte) any {
+	if b == nil {
+		return nil
+	}
+	return string(b)
+}
+
+func viewOrNull(b []byte) scalar {
+	if b == nil {
+		return scalar{kind: kindNull}
+	}
+	return scalar{kind: kindText, s: view(b)}
+}
+
+// run evaluates a program.
+func (in *input) run(program *vm.Program) (any, error) {
+	in.steps, in.built = 0, 0
+	v, err := in.vm.Run(program, in)
+	if err != nil {
+		return nil, readable(err)
+	}
+	return v, nil
+}
+
+// protect runs what may fail where no VM catches it.
+func protect[T any](f func() (T, error)) (v T, err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			if e, ok := r.(error); ok {
+				err = readable(e)
+			} else {
+				err = readable(fmt.Errorf("%v", r))
+			}
+		}
+	}()
+	return f()
+}

@@ -1,0 +1,169 @@
+package expression
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+
+	"github.com/expr-lang/expr/ast"
+	"github.com/expr-lang/expr/conf"
+	"github.com/expr-lang/expr/file"
+	"github.com/expr-lang/expr/parser"
+	"github.com/expr-lang/expr/parser/lexer"
+)
+
+// parse reads the source within its limits. Where it cannot, there is a finding.
+func (c *compilation) parse() ast.Node {
+	if strings.TrimSpace(c.source) == "" {
+		c.findAt(0, len(c.source), CodeEmpty, "the expression is empty", "")
+		return nil
+	}
+	if len(c.source) > maxSource {
+		c.findAt(0, len(c.source), CodeTooLarge, fmt.Sprintf("the expression has %d bytes: at most %d are taken", len(c.source), maxSource), "")
+		return nil
+	}
+	config := conf.CreateNew()
+	config.MaxNodes = maxNodes
+	tree, err := parser.ParseWithConfig(c.shrink(), config)
+	if err == nil {
+		return tree.Node
+	}
+	if e, ok := errors.AsType[*file.Error](err); ok {
+		c.syntax(e)
+	} else {
+		c.findAt(0, len(c.source), CodeSyntax, "the expression cannot be read", "")
+	}
+	return nil
+}
+
+// shrink replaces integer literals beyond 64 bits, which expr's parser refuses,
+// by zeros of the same width, and remembers them by where they stand.
+func (c *compilation) shrink() string {
+	tokens, err := lexer.Lex(file.NewSource(c.source))
+	if err != nil {
+		return c.source
+	}
+	source := c.source
+	for _, t := range tokens {
+		digits := strings.ReplaceAll(t.Value, "_", "")
+		if t.Kind != lexer.Number || len(digits) < 19 || strings.Trim(digits, "0123456789") != "" {
+			continue
+		}
+		if _, err := strconv.ParseInt(digits, 10, 64); err == nil {
+			continue
+		}
+		if c.big == nil {
+			c.big = map[int]string{}
+		}
+		c.big[t.From] = strings.TrimLeft(digits, "0")
+		from, to := c.byteAt(t.From), c.byteAt(t.To)
+		source = source[:from] + strings.Repeat("0", to-from) + source[to:]
+	}
+	return source
+}
+
+func (c *compilation) integer(n *ast.IntegerNode) term {
+	if digits, ok := c.big[n.Location().From]; ok {
+		return c.constantTerm(n, json.Number(digits))
+	}
+	return c.constantTerm(n, int64(n.Value))
+}
+
+// negative is minus a literal beyond 64 bits, which may just fit.
+func negative(digits json.Number) any {
+	if i, err := strconv.ParseInt("-"+string(digits), 10, 64); err == nil {
+		return i
+	}
+	return json.Number("-" + string(digits))
+}
+
+// syntax turns a parser's error into a finding with a hint for common slips.
+func (c *compilation) syntax(e *file.Error) {
+	from, to := c.byteAt(e.From), c.byteAt(e.To)
+	if from >= len(c.source) {
+		from = max(0, len(c.source)-1)
+	}
+	to = min(max(to, from+1), len(c.source))
+	if strings.Contains(e.Message, "maximum allowed nodes") {
+		c.findAt(0, len(c.source), CodeTooLarge, fmt.Sprintf("the expression has more than %d parts", maxNodes), "")
+		return
+	}
+	if c.slip(from, to) {
+		return
+	}
+	c.findAt(from, to, CodeSyntax, plain(e.Message), "")
+}
+
+// slip finds what people write out of habit from elsewhere.
+func (c *compilation) slip(from, to int) bool {
+	if i := strings.IndexAny(c.source, "“”„‘’"); i >= 0 && i <= from+2 {
+		c.findAt(i, i+len("“"), CodeSyntax, "curly quotes are no quotes", `write text in straight quotes: "…"`)
+		c.findings[0].Fix = strings.NewReplacer("“", `"`, "”", `"`, "„", `"`, "‘", "'", "’", "'").Replace(c.source)
+		return true
+	}
+	if i := strings.Index(c.source, "${"); i >= 0 && i <= from+1 {
+		c.findAt(i, i+2, CodeSyntax, "${ } does not belong into an expression", "this field is an expression: write it without ${ }")
+		rest := strings.TrimSpace(c.source)
+		if inner, ok := strings.CutPrefix(rest, "${"); ok && strings.HasSuffix(inner, "}") && !strings.Contains(inner, "${") {
+			c.findings[0].Fix = strings.TrimSpace(inner[:len(inner)-1])
+		}
+		return true
+	}
+	token := c.source[from:to]
+	before := strings.TrimRight(c.source[:from], " ")
+	switch {
+	case token == "=" && (strings.HasSuffix(before, "==") || strings.HasSuffix(before, "!=")):
+		c.findAt(from, to, CodeSyntax, `unexpected "="`, "== and != have two characters here")
+		c.fix(from, to, "")
+	case token == "=":
+		c.findAt(from, to, CodeSyntax, `unexpected "="`, "compare with ==")
+		c.fix(from, to, "==")
+	case token == ">" && strings.HasSuffix(before, "<"):
+		c.findAt(from-1, to, CodeSyntax, `unexpected "<>"`, "unequal is written !=")
+		c.fix(from-1, to, "!=")
+	case token == "AND" || token == "OR" || token == "NOT" || token == "IN":
+		c.findAt(from, to, CodeSyntax, fmt.Sprintf("unexpected %q", token), "operators are written in small letters: "+strings.ToLower(token))
+		c.fix(from, to, strings.ToLower(token))
+	case token == "&" || token == "|":
+		c.findAt(from, to, CodeSyntax, fmt.Sprintf("unexpected %q", token), fmt.Sprintf("write %s%s", token, token))
+	default:
+		return false
+	}
+	return true
+}
+
+// plain takes the parser's own words out of its messages.
+func plain(message string) string {
+	if rest, ok := strings.CutPrefix(message, "unexpected token "); ok {
+		if strings.HasPrefix(rest, "EOF") {
+			return "the expression ends too early"
+		}
+		if i := strings.IndexByte(rest, '('); i >= 0 && strings.HasSuffix(rest, ")") {
+			return "unexpected " + rest[i+1:len(rest)-1]
+		}
+	}
+	switch {
+	case message == "literal not terminated":
+		return "the text is never closed by a quote"
+	case strings.HasPrefix(message, "bad number syntax"):
+		return "a number cannot go on like this"
+	case strings.Contains(message, "literal: strconv"):
+		return "the number is too large"
+	}
+	return message
+}
+
+func itoa(n int) string { return strconv.Itoa(n) }
+
+// isName tells whether s can follow a dot.
+func isName(s string) bool {
+	for i, r := range s {
+		letter := r == '_' || r == '$' || r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z'
+		if !letter && (i == 0 || r < '0' || r > '9') {
+			return false
+		}
+	}
+	return s != ""
+}

@@ -1,0 +1,178 @@
+package expression
+
+import (
+	"fmt"
+
+	"github.com/expr-lang/expr/ast"
+)
+
+// predicate says what the body of a predicate function must be.
+type predicate uint8
+
+const (
+	predicateTruth predicate = iota // true or false
+	predicateValue                  // anything
+)
+
+// predicateNames are the functions that run a predicate over a list.
+var predicateNames = map[string]predicate{
+	"all": predicateTruth, "none": predicateTruth, "any": predicateTruth, "one": predicateTruth,
+	"filter": predicateTruth, "find": predicateTruth, "findIndex": predicateTruth,
+	"findLast": predicateTruth, "findLastIndex": predicateTruth, "count": predicateTruth,
+	"map": predicateValue, "sum": predicateValue, "groupBy": predicateValue,
+	"sortBy": predicateValue, "reduce": predicateValue,
+}
+
+// over is a predicate function. The VM's own loops run all, none, any, one,
+// filter, map, find…, count and reduce; sum, groupBy and sortBy are a loop that
+// makes a list, and a function of ours on that list.
+func (c *compilation) over(n *ast.BuiltinNode) term {
+	list := c.listOf(n)
+	if len(n.Arguments) == 1 {
+		return c.bare(n, list)
+	}
+	p, ok := n.Arguments[1].(*ast.PredicateNode)
+	if !ok {
+		c.find(n, CodeArguments, n.Name+" needs a predicate", "")
+		return c.wrong(n)
+	}
+	body := c.body(n, p)
+	if c.failed() {
+		return c.wrong(n)
+	}
+	switch n.Name {
+	case "sum":
+		op := &operation{name: "sum", operands: []string{body.text}}
+		return c.call(n, kindNumber, func(v any) any { return sum(op, v) }, c.loop(n, "map", list, body))
+	case "groupBy", "sortBy":
+		return c.keyed(n, list, body)
+	case "reduce":
+		return c.reduce(n, list, body)
+	case "count", "findIndex", "findLastIndex":
+		return c.counted(n, c.loop(n, n.Name, list, body))
+	case "filter", "map":
+		return c.metered(c.loop(n, n.Name, list, body))
+	}
+	return c.loop(n, n.Name, list, body)
+}
+
+// listOf is the first argument, checked to be a list that is not too long.
+func (c *compilation) listOf(n *ast.BuiltinNode) term {
+	t := c.expr(n.Arguments[0])
+	op := &operation{name: n.Name, operands: []string{t.text}}
+	c.operands(op, []term{t}, kindList)
+	initial := n.Name != "reduce" || len(n.Arguments) == 3
+	return c.fromInput(n.Arguments[0], kindList, func(env, v any) any {
+		list, ok := v.([]any)
+		switch {
+		case !ok:
+			failf("%s is %s: %s needs a list", op.operand(0), kindOf(v), op.name)
+		case len(list) > maxElements:
+			failf("%s has %s: %s takes at most %d", op.operand(0), plural(len(list), "element"), op.name, maxElements)
+		case len(list) == 0 && !initial:
+			failf("%s is empty: reduce needs a first value then", op.operand(0))
+		}
+		env.(*input).step(len(list))
+		return list
+	}, t)
+}
+
+// step counts elements that predicates see: nested ones multiply.
+func (in *input) step(n int) {
+	if in.steps += n + 1; in.steps > maxSteps {
+		failf("the predicates would look at more than %d elements", maxSteps)
+	}
+}
+
+func (c *compilation) body(n *ast.BuiltinNode, p *ast.PredicateNode) term {
+	if c.predicates++; c.predicates > maxPredicates {
+		c.find(n, CodeRefused, fmt.Sprintf("predicates are nested deeper than %d", maxPredicates), "")
+	}
+	outer := c.reducing
+	c.reducing = 0
+	if n.Name == "reduce" {
+		c.reducing = 1
+	}
+	t := c.expr(p.Node)
+	c.reducing = outer
+	c.predicates--
+	if predicateNames[n.Name] == predicateTruth && !c.failed() {
+		t = c.truth(t, n.Name)
+	}
+	return t
+}
+
+// loop is a loop of the VM.
+func (c *compilation) loop(n *ast.BuiltinNode, name string, list, body term) term {
+	k := kindAny
+	switch name {
+	case "all", "none", "any", "one":
+		k = kindBool
+	case "filter", "map":
+		k = kindList
+	}
+	return c.made(n, k, &ast.BuiltinNode{Name: name, Arguments: []ast.Node{list.toNode(), quiet(&ast.PredicateNode{Node: body.toNode()})}})
+}
+
+// bare is count(list) or sum(list).
+func (c *compilation) bare(n *ast.BuiltinNode, list term) term {
+	element := term{node: quiet(&ast.PointerNode{}), original: n, text: "an element of " + c.text(n.Arguments[0])}
+	switch n.Name {
+	case "count":
+		return c.counted(n, c.loop(n, n.Name, list, c.truth(element, n.Name)))
+	case "sum":
+		op := &operation{name: "sum", operands: []string{element.text}}
+		return c.call(n, kindNumber, func(v any) any { return sum(op, v) }, list)
+	}
+	c.find(n, CodeArguments, n.Name+" needs a predicate", "")
+	return c.wrong(n)
+}
+
+// counted turns the VM's own integers into ours.
+func (c *compilation) counted(n ast.Node, t term) term {
+	return c.call(n, kindAny, func(v any) any {
+		if i, ok := v.(int); ok {
+			return int64(i)
+		}
+		return v
+	}, t)
+}
+
+func (c *compilation) reduce(n *ast.BuiltinNode, list, body term) term {
+	args := []ast.Node{list.toNode(), quiet(&ast.PredicateNode{Node: body.toNode()})}
+	if len(n.Arguments) == 3 {
+		args = append(args, c.expr(n.Arguments[2]).toNode())
+	}
+	return c.made(n, kindAny, &ast.BuiltinNode{Name: "reduce", Arguments: args})
+}
+
+// keyed is groupBy or sortBy on pairs of element and key.
+func (c *compilation) keyed(n *ast.BuiltinNode, list, body term) term {
+	pair := term{node: quiet(&ast.ArrayNode{Nodes: []ast.Node{quiet(&ast.PointerNode{}), body.toNode()}})}
+	pairs := c.loop(n, "map", list, pair)
+	op := &operation{name: n.Name, operands: []string{body.text}}
+	if n.Name == "groupBy" {
+		return c.metered(c.call(n, kindObject, func(v any) any { return group(op, v.([]any)) }, pairs))
+	}
+	direction := term{constant: true, kind: kindText, value: "asc"}
+	if len(n.Arguments) == 3 {
+		direction = c.expr(n.Arguments[2])
+	}
+	return c.metered(c.call(n, kindList, func(v, direction any) any {
+		return sortPairs(op, v.([]any), descending(op, direction))
+	}, pairs, direction))
+}
+
+func group(op *operation, pairs []any) any {
+	groups := map[string]any{}
+	for _, p := range pairs {
+		pair := p.([]any)
+		key, ok := pair[1].(string)
+		if !ok {
+			failf("%s is %s: groupBy needs text", op.operand(0), kindOf(pair[1]))
+		}
+		list, _ := groups[key].([]any)
+		groups[key] = append(list, pair[0])
+	}
+	return groups
+}

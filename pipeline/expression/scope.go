@@ -1,0 +1,85 @@
+package expression
+
+import "slices"
+
+// Constants are what `env.NAME` and `file("path")` read; both are fixed when the
+// configuration is loaded.
+type Constants struct {
+	// Env returns a variable and whether it is set.
+	Env func(name string) (string, bool)
+	// File returns a file's text, without its last newline. Relative paths are
+	// the caller's to resolve.
+	File func(path string) (string, error)
+	// Skip takes unset variables and missing files as unknown text.
+	Skip bool
+}
+
+// Options says what the expressions of a scope can see.
+type Options struct {
+	Format    Format
+	Constants Constants
+	// Request tells that the scope is an ingest route's: only payload, key (null),
+	// headers, topic and value exist.
+	Request bool
+}
+
+// Scope is what a set of expressions can see, and collects which parts of the
+// payload they use, so that an Input reads just those. Compile everything first,
+// then make Inputs. Compiling is not safe for concurrent use; Inputs of one
+// Scope may be used by different goroutines, one each.
+type Scope struct{ scope }
+
+type scope struct {
+	options Options
+	// parent is what `source` reaches; nil where that is the record itself.
+	parent *Scope
+	paths  *trie
+	// static tells that only env and file(...) may be used.
+	static bool
+}
+
+// NewScope makes the scope of a source record.
+func NewScope(o Options) *Scope {
+	if o.Format == "" {
+		o.Format = FormatJSON
+	}
+	return &Scope{scope{options: o, paths: &trie{}}}
+}
+
+// Result makes the scope of what a transform leaves: its payload, key, headers
+// and value are the transformed record's, and `source` reaches the original. The
+// original's format does not matter to it: a transformed payload is JSON.
+func (s *Scope) Result(format Format) *Scope {
+	r := NewScope(s.options)
+	if format != "" {
+		r.options.Format = format
+	}
+	r.parent = s
+	return r
+}
+
+// PayloadPaths lists the parts of the payload that the expressions compiled so
+// far read, in order; "payload" alone stands for the whole of it.
+func (s *Scope) PayloadPaths() []string {
+	var out []string
+	for _, p := range s.paths.paths {
+		out = append(out, pathText("payload", p))
+	}
+	slices.Sort(out)
+	return out
+}
+
+// names are what a record of this scope offers.
+func (s *scope) names() []string {
+	if s.static {
+		return []string{"env"}
+	}
+	names := []string{"payload", "key", "headers", "topic", "value", "env"}
+	if s.options.Format == FormatBytes {
+		names = names[1:]
+	}
+	if !s.options.Request {
+		names = append(names, "partition", "offset", "timestamp", "source")
+	}
+	return names
+}
