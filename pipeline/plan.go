@@ -157,6 +157,9 @@ type SinkPlan struct {
 	Spec handlers.Spec
 	// Config is a pointer to the sink's config struct, decoded and compiled.
 	Config any
+	// Topics are those that the sink writes whatever the record, for making
+	// them and for finding loops.
+	Topics []string
 	Retry  RetryPlan
 }
 

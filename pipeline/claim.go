@@ -1,0 +1,228 @@
+package pipeline
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"time"
+
+	"github.com/millrace/millrace/handlers"
+	"github.com/millrace/millrace/pipeline/idempotency"
+	"github.com/millrace/millrace/pipeline/kafka"
+)
+
+// claim asks for the right to make the calls of run and returns those that got
+// it. A run without a guard passes as it is. Whatever is not returned is either
+// finished or asked for again later.
+func (l *lane) claim(ctx, effects context.Context, run []*job) []*job {
+	g := l.d.guard
+	if g == nil {
+		return run
+	}
+	asked := make([]*job, 0, len(run))
+	for _, j := range run {
+		if j.lost.Load() {
+			l.drop(j)
+		}
+		if !j.held && !j.unguarded {
+			asked = append(asked, j)
+		}
+	}
+	verdicts, err := g.claim(effects, asked)
+	if err != nil {
+		return l.storeDown(run, asked, err)
+	}
+	if len(asked) > 0 {
+		g.pauses.clear(pauseStore)
+	}
+	return l.answer(ctx, effects, run, asked, verdicts)
+}
+
+// storeDown does what `on_store_error` wants: block, or go on unguarded.
+func (l *lane) storeDown(run, asked []*job, err error) []*job {
+	g := l.d.guard
+	g.pauses.set(pauseStore, err)
+	if g.plan.OnStoreError == ActionProcess {
+		for _, j := range asked {
+			j.unguarded = true
+		}
+		return run
+	}
+	for _, j := range run {
+		j.polls++
+		j.next = time.Now().Add(jitter(exponential(storeRetry, time.Second, j.polls)))
+	}
+	return nil
+}
+
+// answer acts on the verdicts. Of the jobs that may go, those behind a Busy one
+// of the same order key are given back: waiting while holding a claim is how
+// two lanes would wait for each other for ever.
+func (l *lane) answer(ctx, effects context.Context, run, asked []*job, verdicts []idempotency.Verdict) []*job {
+	var uncertain, conflicts, parked []*job
+	away := map[*job]bool{}
+	busy := map[string]bool{}
+	for i, v := range verdicts {
+		j := asked[i]
+		l.observeClaim(j, v.Answer)
+		switch v.Answer {
+		case idempotency.Go:
+			l.hold(j)
+			continue
+		case idempotency.GoUncertain:
+			l.hold(j)
+			if l.d.guard.plan.OnUncertain != ActionPark {
+				continue
+			}
+			j.maybe = true
+			uncertain = append(uncertain, l.blame(j, errUncertain))
+		case idempotency.Conflict:
+			conflicts = append(conflicts, l.blame(j, errConflict))
+		case idempotency.Duplicate:
+			l.end(j, Duplicate, "", nil)
+		case idempotency.Parked:
+			parked = append(parked, l.blame(j, errParked))
+		default:
+			j.polls++
+			j.next = time.Now().Add(jitter(exponential(busyRetry, time.Second, j.polls)))
+			busy[string(orderKey(l.d.plan.Source.Order, j.rec))] = true
+		}
+		away[j] = true
+	}
+	if len(away) == 0 {
+		return run
+	}
+	var goes, behind []*job
+	waiting := map[string]bool{}
+	for _, j := range run {
+		key := string(orderKey(l.d.plan.Source.Order, j.rec))
+		switch {
+		case away[j]:
+			waiting[key] = waiting[key] || !j.finished && busy[key]
+		case waiting[key] && l.d.plan.Source.Order != kafka.OrderNone:
+			behind = append(behind, j)
+		default:
+			goes = append(goes, j)
+		}
+	}
+	l.d.guard.settle(effects, l, behind, idempotency.Released)
+	l.conflicts(ctx, effects, conflicts)
+	l.bury(ctx, effects, uncertain, "uncertain", idempotency.ParkedAway)
+	l.bury(ctx, effects, parked, "parked", 0)
+	return goes
+}
+
+// conflicts treats records whose key is done with other content.
+func (l *lane) conflicts(ctx, effects context.Context, jobs []*job) {
+	if len(jobs) == 0 {
+		return
+	}
+	for _, j := range jobs {
+		l.observe(j, Event{Kind: EventConflict})
+	}
+	l.d.guard.warnConflict(l.d.log, jobs[0].rec)
+	if l.d.guard.plan.OnConflict == ActionDeadLetter {
+		l.bury(ctx, effects, jobs, "conflict", 0)
+		return
+	}
+	for _, j := range jobs {
+		l.end(j, Duplicate, "conflict", nil)
+	}
+}
+
+// confirm records effects as done and finishes their records. While the store
+// is down it tries on, for as long as effects may take: an effect without its
+// confirm would be made twice.
+func (l *lane) confirm(effects context.Context, done []*job) {
+	if len(done) == 0 {
+		return
+	}
+	g := l.d.guard
+	if g == nil {
+		for _, j := range done {
+			l.end(j, Delivered, "", nil)
+		}
+		return
+	}
+	claimed := done[:0:len(done)]
+	for _, j := range done {
+		j.maybe = true
+		switch {
+		case j.unguarded:
+			l.end(j, Delivered, "unguarded", nil)
+		case j.lost.Load():
+			l.drop(j)
+			l.observe(j, Event{Kind: EventConfirm, Reason: "lost"})
+		default:
+			claimed = append(claimed, j)
+		}
+	}
+	states, ok := g.confirm(effects, claimed)
+	if !ok {
+		return
+	}
+	l.drop(claimed...)
+	for i, j := range claimed {
+		if states[i] != idempotency.Held {
+			l.observe(j, Event{Kind: EventConfirm, Reason: "lost"})
+			continue // asked for anew: the new verdict decides
+		}
+		l.observe(j, Event{Kind: EventConfirm})
+		l.end(j, Delivered, "", nil)
+	}
+}
+
+// hold notes that the job's claim is ours, for the keeper to extend.
+func (l *lane) hold(j *job) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	j.held, j.polls = true, 0
+	l.held = append(l.held, j)
+}
+
+// drop notes that the claims of jobs are no longer ours, and gives each a new
+// token to ask anew with.
+func (l *lane) drop(jobs ...*job) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, j := range jobs {
+		j.held = false
+		j.lost.Store(false)
+		j.claim.Token = l.d.guard.run.Next()
+	}
+	l.held = slices.DeleteFunc(l.held, func(j *job) bool { return !j.held })
+}
+
+// giveBack releases, at the end of a lane, the claims whose effect certainly
+// did not happen. The others stay, and are found as uncertain.
+func (l *lane) giveBack(effects context.Context) {
+	var idle []*job
+	for _, j := range l.held {
+		if !j.maybe {
+			idle = append(idle, j)
+		}
+	}
+	l.d.guard.settle(effects, l, idle, idempotency.Released)
+}
+
+// blame notes why a job is dead-lettered without a write.
+func (l *lane) blame(j *job, err error) *job {
+	j.last = &handlers.Failure{Err: err}
+	if j.first == nil {
+		j.first = err
+	}
+	return j
+}
+
+var (
+	errUncertain = errors.New("an earlier holder of the key went silent: its effect may have happened")
+	errConflict  = errors.New("the key is done, with other content")
+	errParked    = errors.New("the key is parked: its record lies in the dead letters")
+)
+
+const (
+	busyRetry    = 10 * time.Millisecond
+	storeRetry   = 50 * time.Millisecond
+	storeTimeout = 10 * time.Second
+	pauseStore   = "store"
+)

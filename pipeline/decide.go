@@ -1,0 +1,263 @@
+package pipeline
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/millrace/millrace/handlers"
+	"github.com/millrace/millrace/pipeline/expression"
+	"github.com/millrace/millrace/pipeline/idempotency"
+)
+
+// Stage is the step of a record's way that a failure happened in.
+type Stage string
+
+// The stages, in order. All but StageWrite and StageClaim belong to decide.
+const (
+	StageDecode    Stage = "decode"
+	StageFilter    Stage = "filter"
+	StageKey       Stage = "key"
+	StageTransform Stage = "transform"
+	StageRoute     Stage = "route"
+	StageRender    Stage = "render"
+	StageClaim     Stage = "claim"
+	StageWrite     Stage = "write"
+)
+
+// Decision is what a pipeline makes of one record, before anything happens.
+type Decision struct {
+	// Outcome is set where nothing is to be written; DeadLettered then means
+	// that the record belongs into the dead letters, and "" together with Stop
+	// that the pipeline must stop.
+	Outcome Outcome
+	// Reason is a short word for why, where the outcome alone does not say.
+	Reason string
+	// Stop tells that the configuration wants the pipeline stopped here.
+	Stop bool
+	// Stage and Err say what failed, where something did.
+	Stage Stage
+	Err   error
+	// Key is the idempotency key, "" where the pipeline has none.
+	Key string
+	// Digest is what counts as the record's content, where it has a key.
+	Digest idempotency.Digest
+	// Route is the index of the route taken, -1 for none.
+	Route int
+	// Writes are the requests to make, in the order of the route's sinks.
+	Writes []Write
+}
+
+// Write is one request that a decision asks for.
+type Write struct {
+	// Sink is the index of the sink within the pipeline, over all routes.
+	Sink    int
+	Record  *handlers.Record
+	Request any
+}
+
+// Decider turns records into decisions: decode, filter, key, transform, route,
+// render. It is pure, and belongs to one goroutine at a time.
+type Decider struct {
+	plan  *PipelinePlan
+	sinks []handlers.Sink
+	first []int // index of each route's first sink
+	in    *expression.Input
+	out   *expression.Input // the same as in where nothing is transformed
+	view  view
+}
+
+// NewDecider makes a decider of plan; sinks are those of plan.Sinks(), open.
+func NewDecider(plan *PipelinePlan, sinks []handlers.Sink) *Decider {
+	d := &Decider{plan: plan, sinks: sinks, in: plan.Scope.NewInput()}
+	d.out = d.in
+	if plan.Transform != nil {
+		d.out = plan.Result.NewInput()
+		d.out.Follow(d.in)
+	}
+	n := 0
+	for _, r := range plan.Routes {
+		d.first = append(d.first, n)
+		n += len(r.Sinks)
+	}
+	d.view = view{in: d.out, json: plan.Format == expression.FormatJSON || plan.Transform != nil && plan.Transform.Payload != nil}
+	return d
+}
+
+// Sinks lists the pipeline's sinks over all of its routes, in order.
+func (p *PipelinePlan) Sinks() []*SinkPlan {
+	var all []*SinkPlan
+	for i := range p.Routes {
+		for j := range p.Routes[i].Sinks {
+			all = append(all, &p.Routes[i].Sinks[j])
+		}
+	}
+	return all
+}
+
+// Decide says what is to be done about rec, which it does not change. The
+// decision's writes may refer to rec.
+func (d *Decider) Decide(rec *handlers.Record) Decision {
+	if max := d.plan.Source.MaxRecordBytes; max > 0 && int64(len(rec.Value)) > max {
+		return d.failed(StageDecode, fmt.Errorf("the value has %d bytes, more than source.max_record_bytes (%d)", len(rec.Value), max))
+	}
+	if err := d.in.Load(rec); err != nil {
+		return d.failed(StageDecode, err)
+	}
+	if d.plan.Filter != nil {
+		pass, err := d.plan.Filter.Bool(d.in)
+		if err != nil {
+			return d.failed(StageFilter, err)
+		}
+		if !pass {
+			return Decision{Outcome: Filtered, Reason: "filter", Route: -1}
+		}
+	}
+	dec := Decision{Route: -1}
+	if err := d.key(rec, &dec); err != nil {
+		return d.failed(StageKey, err)
+	}
+	if d.plan.Transform != nil {
+		made, err := d.transform(rec)
+		if err == nil {
+			err = d.out.Load(made)
+		}
+		if err != nil {
+			return d.failed(StageTransform, err)
+		}
+		rec = made
+	}
+	return d.route(rec, dec)
+}
+
+// key computes the idempotency key and the digest of what counts as content.
+func (d *Decider) key(rec *handlers.Record, dec *Decision) error {
+	guard := d.plan.Idempotency
+	if guard == nil {
+		return nil
+	}
+	key, err := guard.Key.Text(d.in)
+	if err != nil {
+		return err
+	}
+	dec.Key = key
+	if guard.Digest == nil {
+		dec.Digest = idempotency.DigestOf(rec.Value)
+		return nil
+	}
+	content, err := guard.Digest.AppendCanonical(nil, d.in)
+	if err != nil {
+		return fmt.Errorf("digest: %w", err)
+	}
+	dec.Digest = idempotency.DigestOf(content)
+	return nil
+}
+
+// route takes the first route that holds and renders the requests of its sinks.
+func (d *Decider) route(rec *handlers.Record, dec Decision) Decision {
+	for i := range d.plan.Routes {
+		r := &d.plan.Routes[i]
+		if r.When != nil {
+			holds, err := r.When.Bool(d.out)
+			if err != nil {
+				return d.failed(StageRoute, err)
+			}
+			if !holds {
+				continue
+			}
+		}
+		dec.Route = i
+		return d.render(rec, dec, r)
+	}
+	return d.unmatched(dec)
+}
+
+func (d *Decider) render(rec *handlers.Record, dec Decision, r *RoutePlan) Decision {
+	d.view.rec = rec
+	skipped := false
+	for j := range r.Sinks {
+		s := &r.Sinks[j]
+		if s.When != nil {
+			holds, err := s.When.Bool(d.out)
+			if err != nil {
+				return d.failed(StageRoute, fmt.Errorf("sink %q: %w", s.Name, err))
+			}
+			if !holds {
+				continue
+			}
+		}
+		at := d.first[dec.Route] + j
+		request, err := d.sinks[at].Render(&d.view)
+		if errors.Is(err, handlers.ErrSkip) {
+			skipped = true
+			continue
+		}
+		if err != nil {
+			return d.failed(StageRender, fmt.Errorf("sink %q: %w", s.Name, err))
+		}
+		dec.Writes = append(dec.Writes, Write{Sink: at, Record: rec, Request: request})
+	}
+	switch {
+	case len(dec.Writes) > 0:
+		return dec
+	case skipped:
+		dec.Outcome, dec.Reason = Filtered, "tombstone"
+		return dec
+	default:
+		return d.unmatched(dec)
+	}
+}
+
+// unmatched does what the configuration wants of a record that no route takes.
+func (d *Decider) unmatched(dec Decision) Decision {
+	dec.Reason = "unmatched"
+	switch d.plan.Unmatched {
+	case ActionDeadLetter:
+		dec.Outcome, dec.Stage, dec.Err = DeadLettered, StageRoute, errors.New("no route took the record")
+	case ActionStop:
+		dec.Stop, dec.Stage, dec.Err = true, StageRoute, errors.New("no route took the record, and `unmatched` is stop")
+	default:
+		dec.Outcome = Unmatched
+	}
+	return dec
+}
+
+// failed does what `on_error` wants of a record that can't be decided.
+func (d *Decider) failed(stage Stage, err error) Decision {
+	dec := Decision{Stage: stage, Err: err, Reason: string(stage) + "_failed", Route: -1}
+	switch d.plan.OnError {
+	case ActionDrop:
+		dec.Outcome = Dropped
+	case ActionStop:
+		dec.Stop = true
+	default:
+		dec.Outcome = DeadLettered
+	}
+	return dec
+}
+
+// view is one record as its sinks see it.
+type view struct {
+	in   *expression.Input
+	rec  *handlers.Record
+	json bool
+}
+
+func (v *view) Record() *handlers.Record { return v.rec }
+
+func (v *view) JSON() bool { return v.json }
+
+func (v *view) Text(t handlers.Template) (string, error) {
+	program, ok := t.Program.(*expression.Template)
+	if !ok {
+		return t.Source, nil
+	}
+	return program.Text(v.in)
+}
+
+func (v *view) Value(e handlers.Expression) (any, error) {
+	program, ok := e.Program.(*expression.Expression)
+	if !ok {
+		return nil, nil
+	}
+	return program.Value(v.in)
+}

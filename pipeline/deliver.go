@@ -1,0 +1,283 @@
+package pipeline
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/ThreeDotsLabs/watermill/message"
+	"golang.org/x/time/rate"
+
+	"github.com/millrace/millrace/handlers"
+	"github.com/millrace/millrace/pipeline/idempotency"
+	"github.com/millrace/millrace/pipeline/kafka"
+)
+
+// Delivery carries out what decide asks for, one lane batch at a time: claim →
+// write with retry → confirm → or dead letter, and then the record is finished.
+// Batches of different lanes are delivered concurrently.
+type Delivery struct {
+	plan     *PipelinePlan
+	gates    []*gate
+	guard    *guard
+	letters  *deadLetters
+	limiter  *rate.Limiter
+	observer Observer
+	log      *slog.Logger
+	stop     func(error)
+	deciders sync.Pool
+	pauses   *pauses
+}
+
+// DeliveryDeps is what a Delivery uses of its process.
+type DeliveryDeps struct {
+	// Sinks are those of the plan's Sinks(), open, in the same order.
+	Sinks []handlers.Sink
+	// Store guards effects; it may be nil where the pipeline guards none.
+	Store idempotency.Store
+	// Run makes the tokens of this process, Holder names it.
+	Run    *idempotency.Run
+	Holder idempotency.Holder
+	// Producer writes dead letters.
+	Producer handlers.Producer
+	// ConfigDigest is what dead letters say of the configuration.
+	ConfigDigest string
+	Observer     Observer
+	Logger       *slog.Logger
+	// Stop is called when a record must stop the pipeline; it must not block.
+	Stop func(error)
+}
+
+// NewDelivery makes the delivery of one pipeline. It outlives ctx: Close ends it.
+func NewDelivery(ctx context.Context, plan *PipelinePlan, deps DeliveryDeps) *Delivery {
+	d := &Delivery{
+		plan: plan, observer: deps.Observer, log: deps.Logger, stop: deps.Stop,
+		pauses: newPauses(plan.Name, deps.Observer, deps.Logger),
+	}
+	d.letters = &deadLetters{
+		pipeline: plan.Name, topic: plan.DeadLetter, digest: deps.ConfigDigest,
+		producer: deps.Producer, observer: deps.Observer, pauses: d.pauses,
+	}
+	for i, s := range plan.Sinks() {
+		d.gates = append(d.gates, newGate(s, deps.Sinks[i], d.pauses))
+	}
+	if plan.Idempotency != nil {
+		d.guard = newGuard(ctx, plan.Idempotency, deps, d.pauses)
+	}
+	if plan.RateLimit > 0 {
+		d.limiter = rate.NewLimiter(rate.Limit(plan.RateLimit), max(1, int(plan.RateLimit)))
+	}
+	d.deciders.New = func() any { return NewDecider(plan, deps.Sinks) }
+	return d
+}
+
+// Close stops extending leases. It must be called after the last Handle.
+func (d *Delivery) Close() {
+	if d.guard != nil {
+		d.guard.close()
+	}
+	for _, g := range d.gates {
+		g.close()
+	}
+}
+
+// Reasons says what is paused now, and why; empty when nothing is.
+func (d *Delivery) Reasons() []string { return d.pauses.reasons() }
+
+// Handle delivers the lane batch of m. It is a Watermill handler, and returns
+// an error only where the pipeline must not go on. When m's context ends it
+// finishes what it has begun within the drain time and begins nothing new;
+// records that it did not finish stay unfinished.
+func (d *Delivery) Handle(m *message.Message) error {
+	batch := kafka.BatchOf(m)
+	if batch == nil {
+		return errors.New("the message carries no lane batch")
+	}
+	ctx := m.Context()
+	effects, release := detach(ctx, d.plan.Source.Drain)
+	defer release()
+
+	w := newWork(d, batch)
+	lanes, refused, stopErr := d.decide(w)
+	var tasks []func()
+	for _, l := range lanes {
+		tasks = append(tasks, func() { l.run(ctx, effects) })
+	}
+	if len(refused) > 0 {
+		tasks = append(tasks, func() { d.refuse(ctx, effects, w, refused) })
+	}
+	together(tasks)
+	if stopErr != nil && ctx.Err() == nil {
+		d.stop(stopErr)
+		return stopErr
+	}
+	return nil
+}
+
+// decide decides every record of the batch: what has no effect is finished at
+// once, writes are queued by sink, refused records are returned for the dead
+// letters. A decision to stop ends the batch before that record.
+func (d *Delivery) decide(w *work) (lanes []*lane, refused []letter, stopErr error) {
+	decider := d.deciders.Get().(*Decider)
+	defer d.deciders.Put(decider)
+	bySink := make([]*lane, len(d.gates))
+	for i, rec := range w.batch.Records {
+		dec := decider.Decide(rec)
+		switch {
+		case dec.Stop:
+			return lanes, refused, &stopError{rec: rec, stage: dec.Stage, err: dec.Err}
+		case dec.Outcome == DeadLettered:
+			w.left[i] = 1
+			refused = append(refused, letter{index: i, rec: rec, stage: dec.Stage, reason: dec.Reason, first: dec.Err, last: dec.Err, key: dec.Key})
+			continue
+		case dec.Outcome != "":
+			w.finish(i, dec.Outcome, dec.Reason, dec.Err)
+			continue
+		}
+		w.left[i] = len(dec.Writes)
+		for _, write := range dec.Writes {
+			l := bySink[write.Sink]
+			if l == nil {
+				l = &lane{d: d, gate: d.gates[write.Sink], w: w}
+				bySink[write.Sink] = l
+				lanes = append(lanes, l)
+			}
+			l.add(i, rec, write, dec)
+		}
+	}
+	return lanes, refused, nil
+}
+
+// refuse dead-letters the records that could not be decided.
+func (d *Delivery) refuse(ctx, effects context.Context, w *work, refused []letter) {
+	if !d.letters.write(ctx, effects, refused) {
+		return
+	}
+	for _, l := range refused {
+		w.end(l.index, DeadLettered, l.reason, l.last)
+	}
+}
+
+// together runs tasks concurrently and waits for them.
+func together(tasks []func()) {
+	if len(tasks) == 1 {
+		tasks[0]()
+		return
+	}
+	var wg sync.WaitGroup
+	for _, task := range tasks {
+		wg.Go(task)
+	}
+	wg.Wait()
+}
+
+// detach makes a context for effects: it outlives ctx by the drain time, so
+// that a stop lets a call finish instead of cutting it off.
+func detach(ctx context.Context, drain time.Duration) (context.Context, func()) {
+	effects, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	stop := context.AfterFunc(ctx, func() {
+		sleep(effects, drain)
+		cancel()
+	})
+	return effects, func() { stop(); cancel() }
+}
+
+// sleep waits for d and tells whether it did, rather than ctx ending first.
+func sleep(ctx context.Context, d time.Duration) bool {
+	if d <= 0 {
+		return ctx.Err() == nil
+	}
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
+
+// work is one lane batch on its way: what is still to do of each record.
+type work struct {
+	d     *Delivery
+	batch *kafka.Batch
+
+	mu       sync.Mutex
+	left     []int // writes that have not ended, by record
+	outcomes []Outcome
+	reasons  []string
+	errs     []error
+}
+
+func newWork(d *Delivery, b *kafka.Batch) *work {
+	n := len(b.Records)
+	return &work{d: d, batch: b, left: make([]int, n), outcomes: make([]Outcome, n)}
+}
+
+// end says how one write of record i ended. With the last one the record is
+// finished, with the first outcome that holds of dead_lettered, delivered,
+// duplicate.
+func (w *work) end(i int, o Outcome, reason string, err error) {
+	w.mu.Lock()
+	if rank(o) > rank(w.outcomes[i]) {
+		w.outcomes[i] = o
+		if reason != "" {
+			w.note(i, reason, err)
+		}
+	}
+	w.left[i]--
+	last := w.left[i] == 0
+	o = w.outcomes[i]
+	if w.reasons != nil {
+		reason, err = w.reasons[i], w.errs[i]
+	}
+	w.mu.Unlock()
+	if last {
+		w.finish(i, o, reason, err)
+	}
+}
+
+func (w *work) note(i int, reason string, err error) {
+	if w.reasons == nil {
+		w.reasons, w.errs = make([]string, len(w.left)), make([]error, len(w.left))
+	}
+	w.reasons[i], w.errs[i] = reason, err
+}
+
+// finish tells the record's outcome and lets the offset move over it.
+func (w *work) finish(i int, o Outcome, reason string, err error) {
+	r := w.batch.Records[i]
+	w.d.observer.Observe(Event{
+		Kind: EventRecord, Pipeline: w.d.plan.Name, Topic: r.Topic, Partition: r.Partition, Offset: r.Offset,
+		Outcome: o, Reason: reason, Err: err,
+	})
+	w.batch.Done(i)
+}
+
+func rank(o Outcome) int {
+	switch o {
+	case DeadLettered:
+		return 3
+	case Delivered:
+		return 2
+	case Duplicate:
+		return 1
+	default:
+		return 0
+	}
+}
+
+// stopError is why a record stopped its pipeline.
+type stopError struct {
+	rec   *handlers.Record
+	stage Stage
+	err   error
+}
+
+func (e *stopError) Error() string {
+	return "stopped at " + coordinates(e.rec) + " (" + string(e.stage) + "): " + e.err.Error()
+}
+
+func (e *stopError) Unwrap() error { return e.err }

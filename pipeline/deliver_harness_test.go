@@ -1,0 +1,205 @@
+package pipeline
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"log/slog"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/millrace/millrace/handlers"
+	"github.com/millrace/millrace/pipeline/expression"
+	"github.com/millrace/millrace/pipeline/idempotency"
+	"github.com/millrace/millrace/pipeline/kafka"
+)
+
+// scripted is a sink whose answers a test writes: script is asked for every
+// call, and nil means taken.
+type scripted struct {
+	limit  int
+	script func(call *handlers.Call, n int) error
+
+	mu     sync.Mutex
+	calls  []string // "offset" of every call, in the order they came
+	effect map[string]int
+}
+
+func (s *scripted) Render(v handlers.View) (any, error) { return string(v.Record().Value), nil }
+
+func (s *scripted) Close(context.Context) error { return nil }
+
+func (s *scripted) MaxBatch() int { return max(1, s.limit) }
+
+func (s *scripted) Write(ctx context.Context, batch []handlers.Call) error {
+	return handlers.Each(func(ctx context.Context, c *handlers.Call) error {
+		s.mu.Lock()
+		s.calls = append(s.calls, fmt.Sprint(c.Record.Offset))
+		n := len(s.calls)
+		s.mu.Unlock()
+		if s.script != nil {
+			if err := s.script(c, n); err != nil {
+				return err
+			}
+		}
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		if s.effect == nil {
+			s.effect = map[string]int{}
+		}
+		s.effect[c.ID]++
+		return nil
+	})(ctx, batch)
+}
+
+func (s *scripted) called() []string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return append([]string(nil), s.calls...)
+}
+
+func (s *scripted) effects() (keys, total int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, n := range s.effect {
+		total += n
+	}
+	return len(s.effect), total
+}
+
+// letterbox keeps dead letters; fail, where set, is asked for each Produce.
+type letterbox struct {
+	fail func(records []*handlers.Record) error
+
+	mu      sync.Mutex
+	records []*handlers.Record
+}
+
+func (b *letterbox) Produce(_ context.Context, records []*handlers.Record) error {
+	if b.fail != nil {
+		if err := b.fail(records); err != nil {
+			return err
+		}
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.records = append(b.records, records...)
+	return nil
+}
+
+func (b *letterbox) reasons() []string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	var all []string
+	for _, r := range b.records {
+		reason, _ := r.Header(HeaderReason)
+		offset, _ := r.Header(HeaderOffset)
+		all = append(all, string(offset)+" "+string(reason))
+	}
+	return all
+}
+
+// journal keeps outcomes by offset, and every event's kind in order.
+type journal struct {
+	mu       sync.Mutex
+	outcomes map[int64]Outcome
+	events   []Event
+}
+
+func (j *journal) Observe(e Event) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	j.events = append(j.events, e)
+	if e.Kind == EventRecord {
+		if j.outcomes == nil {
+			j.outcomes = map[int64]Outcome{}
+		}
+		j.outcomes[e.Offset] = e.Outcome
+	}
+}
+
+func (j *journal) count(o Outcome) int {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	n := 0
+	for _, each := range j.outcomes {
+		if each == o {
+			n++
+		}
+	}
+	return n
+}
+
+// rig is one delivery with everything around it.
+type rig struct {
+	plan     *PipelinePlan
+	store    idempotency.Store
+	letters  *letterbox
+	journal  *journal
+	sinks    []*scripted
+	delivery *Delivery
+	stopped  chan error
+}
+
+// newRig makes a pipeline keyed on the record's value, with one sink for each
+// of sinks; change may alter the plan before it runs.
+func newRig(t *testing.T, store idempotency.Store, change func(*PipelinePlan), sinks ...*scripted) *rig {
+	t.Helper()
+	scope := expression.NewScope(expression.Options{Format: expression.FormatText})
+	key, findings := scope.Template("k:${value}", expression.PlaceKey)
+	if len(findings) > 0 {
+		t.Fatal(findings)
+	}
+	plan := &PipelinePlan{
+		Name: "p", Format: expression.FormatText, Scope: scope, Result: scope,
+		Source:     kafka.Source{Topics: []string{"in"}, Order: kafka.OrderKey, Drain: 20 * time.Second},
+		DeadLetter: "p.dead-letter", OnError: ActionDeadLetter, Unmatched: ActionDrop,
+		Idempotency: &IdempotencyPlan{
+			Key: key, TTL: 8 * 24 * time.Hour, Lease: 30 * time.Second, Generation: 1,
+			OnConflict: ActionDuplicate, OnStoreError: ActionBlock, OnUncertain: ActionRetry,
+		},
+		Routes: []RoutePlan{{}},
+	}
+	var open []handlers.Sink
+	for i, s := range sinks {
+		plan.Routes[0].Sinks = append(plan.Routes[0].Sinks, SinkPlan{
+			Name: fmt.Sprintf("s%d", i), Kind: "scripted", Retry: RetryPlan{Attempts: 5, Initial: 200 * time.Millisecond, Max: 30 * time.Second},
+		})
+		open = append(open, s)
+	}
+	if change != nil {
+		change(plan)
+	}
+	r := &rig{plan: plan, store: store, letters: &letterbox{}, journal: &journal{}, sinks: sinks, stopped: make(chan error, 1)}
+	run := idempotency.NewRun()
+	r.delivery = NewDelivery(t.Context(), plan, DeliveryDeps{
+		Sinks: open, Store: store, Run: run, Holder: idempotency.Holder{Host: "h", PID: 1, Run: run.ID()},
+		Producer: r.letters, ConfigDigest: "digest", Observer: r.journal,
+		Logger: slog.New(slog.NewTextHandler(io.Discard, nil)),
+		Stop:   func(err error) { r.stopped <- err },
+	})
+	t.Cleanup(r.delivery.Close)
+	return r
+}
+
+// rec is a record of the pipeline's topic: its value is its idempotency key.
+func rec(offset int64, key, value string) *handlers.Record {
+	return &handlers.Record{Topic: "in", Offset: offset, Key: []byte(key), Value: []byte(value)}
+}
+
+// deliver hands one lane batch over and returns the offsets that were finished,
+// by index of the batch.
+func (r *rig) deliver(ctx context.Context, records ...*handlers.Record) ([]bool, error) {
+	done := make([]bool, len(records))
+	var mu sync.Mutex
+	batch := kafka.NewBatch("in", 0, [16]byte{1}, 0, records, func(i int) {
+		mu.Lock()
+		defer mu.Unlock()
+		done[i] = true
+	})
+	err := r.delivery.Handle(kafka.NewMessage(ctx, batch))
+	mu.Lock()
+	defer mu.Unlock()
+	return append([]bool(nil), done...), err
+}

@@ -1,0 +1,493 @@
+package pipeline
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/millrace/millrace/handlers"
+	"github.com/millrace/millrace/pipeline/idempotency"
+	"github.com/millrace/millrace/pipeline/idempotency/storetest"
+)
+
+var errBoom = errors.New("boom")
+
+func all(done []bool) bool { return !slices.Contains(done, false) }
+
+func TestRepeatsAreWrittenOnce(t *testing.T) {
+	for _, limit := range []int{1, 100} {
+		t.Run(fmt.Sprint("limit ", limit), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				sink := &scripted{limit: limit}
+				r := newRig(t, storetest.NewModel(time.Now), nil, sink)
+				for range 2 {
+					done, err := r.deliver(t.Context(), rec(0, "a", "x"), rec(1, "a", "x"), rec(2, "b", "y"), rec(3, "c", "x"))
+					if err != nil || !all(done) {
+						t.Fatalf("done %v, err %v", done, err)
+					}
+				}
+				if diff := cmp.Diff([]string{"0", "2"}, sink.calls); diff != "" {
+					t.Errorf("calls (-want +got):\n%s", diff)
+				}
+			})
+		})
+	}
+}
+
+func TestRefusedIsDeadLetteredAndReleased(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		refuse := true
+		sink := &scripted{script: func(*handlers.Call, int) error {
+			if refuse {
+				return handlers.Permanent(errBoom)
+			}
+			return nil
+		}}
+		r := newRig(t, storetest.NewModel(time.Now), nil, sink)
+		done, _ := r.deliver(t.Context(), rec(7, "a", "x"))
+		if !all(done) || r.journal.outcomes[7] != DeadLettered {
+			t.Fatalf("done %v, outcome %s", done, r.journal.outcomes[7])
+		}
+		refuse = false
+		if _, err := r.deliver(t.Context(), rec(8, "a", "x")); err != nil || r.journal.outcomes[8] != Delivered {
+			t.Errorf("a released key: outcome %s, err %v", r.journal.outcomes[8], err)
+		}
+		if diff := cmp.Diff([]string{"7 refused"}, r.letters.reasons()); diff != "" {
+			t.Error(diff)
+		}
+	})
+}
+
+func TestUnknownIsRetriedThenParked(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		sink := &scripted{script: func(c *handlers.Call, _ int) error {
+			if c.Record.Offset < 10 {
+				return errBoom
+			}
+			return nil
+		}}
+		r := newRig(t, storetest.NewModel(time.Now), nil, sink)
+		done, _ := r.deliver(t.Context(), rec(1, "a", "x"), rec(11, "b", "y"))
+		if !all(done) {
+			t.Fatalf("done %v", done)
+		}
+		if diff := cmp.Diff([]string{"1", "11", "1", "1", "1", "1"}, sink.calls); diff != "" {
+			t.Errorf("calls: the other key must not wait (-want +got):\n%s", diff)
+		}
+		// The same key again does not reach the sink: its letter waits.
+		r.deliver(t.Context(), rec(12, "a", "x"))
+		if diff := cmp.Diff([]string{"1 attempts", "12 parked"}, r.letters.reasons()); diff != "" {
+			t.Error(diff)
+		}
+		letter := r.letters.records[0]
+		for header, want := range map[string]string{
+			HeaderTopic: "in", HeaderPartition: "0", HeaderOffset: "1", HeaderPipeline: "p", HeaderSink: "s0", HeaderStage: "write",
+			HeaderFirstError: "boom", HeaderLastError: "boom", HeaderAttempts: "5", HeaderConfigDigest: "digest", HeaderKey: "k:x",
+		} {
+			if got, _ := letter.Header(header); string(got) != want {
+				t.Errorf("header %s is %q, not %q", header, got, want)
+			}
+		}
+		if string(letter.Value) != "x" || string(letter.Key) != "a" {
+			t.Errorf("letter %q %q", letter.Key, letter.Value)
+		}
+	})
+}
+
+func TestOrderOfAKeyHoldsBehindAFailure(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		sink := &scripted{limit: 10, script: func(c *handlers.Call, n int) error {
+			if c.Record.Offset == 1 && n < 4 {
+				return errBoom
+			}
+			return nil
+		}}
+		r := newRig(t, storetest.NewModel(time.Now), nil, sink)
+		r.deliver(t.Context(), rec(1, "a", "x"), rec(2, "a", "y"), rec(3, "b", "z"), rec(4, "a", "w"))
+		if diff := cmp.Diff([]string{"1", "3", "1", "1", "2", "4"}, sink.calls); diff != "" {
+			t.Error(diff)
+		}
+	})
+}
+
+// A receiver that is away, for hours, costs nothing but time.
+func TestReceiverDown(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		back := time.Now().Add(3 * time.Hour)
+		sink := &scripted{script: func(*handlers.Call, int) error {
+			switch {
+			case time.Now().After(back):
+				return nil
+			case time.Until(back) > time.Hour:
+				return &handlers.Failure{Class: handlers.Infrastructure, Err: errors.New("connection refused"), NotSent: true}
+			default:
+				return handlers.Unavailable(errors.New("503"))
+			}
+		}}
+		r := newRig(t, storetest.NewModel(time.Now), nil, sink)
+		lanes(t, r, 500, 8)
+		if n := r.journal.count(Delivered); n != 500 {
+			t.Errorf("%d delivered", n)
+		}
+		if len(r.letters.records) > 0 {
+			t.Errorf("dead letters: %v", r.letters.reasons())
+		}
+		if keys, total := sink.effects(); keys != 500 || total != 500 {
+			t.Errorf("%d effects of %d keys", total, keys)
+		}
+		if reasons := r.delivery.Reasons(); len(reasons) > 0 {
+			t.Errorf("still paused: %v", reasons)
+		}
+		if calls := len(sink.calls); calls > 500+3*3600/20 {
+			t.Errorf("%d calls: probing was not one at a time with growing pauses", calls)
+		}
+	})
+}
+
+// lanes delivers n records with keys of their own over several lanes at once.
+func lanes(t *testing.T, r *rig, n, width int) {
+	var wg sync.WaitGroup
+	for lane := range width {
+		var records []*handlers.Record
+		for i := lane; i < n; i += width {
+			records = append(records, rec(int64(i), fmt.Sprint("key", i), fmt.Sprint("v", i)))
+		}
+		wg.Go(func() {
+			done, err := r.deliver(t.Context(), records...)
+			if err != nil || !all(done) {
+				t.Errorf("lane %d: err %v, done %v", lane, err, done)
+			}
+		})
+	}
+	wg.Wait()
+}
+
+// One record that brings the receiver down can't hold the others for ever, and
+// is judged by itself once others were taken in between.
+func TestOneRecordBringsTheReceiverDown(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		sink := &scripted{script: func(c *handlers.Call, _ int) error {
+			if c.Record.Offset == 100 {
+				return handlers.Unavailable(errors.New("502"))
+			}
+			return nil
+		}}
+		r := newRig(t, storetest.NewModel(time.Now), nil, sink)
+		stop := make(chan struct{})
+		var traffic sync.WaitGroup
+		traffic.Go(func() {
+			for i := int64(10_000); ; i++ {
+				select {
+				case <-stop:
+					return
+				case <-time.After(100 * time.Millisecond):
+					r.deliver(t.Context(), rec(i, fmt.Sprint(i), fmt.Sprint(i)))
+				}
+			}
+		})
+		lanes(t, r, 500, 8)
+		close(stop)
+		traffic.Wait()
+		if diff := cmp.Diff([]string{"100 attempts"}, r.letters.reasons()); diff != "" {
+			t.Error(diff)
+		}
+		if r.journal.count(DeadLettered) != 1 {
+			t.Errorf("%d dead-lettered", r.journal.count(DeadLettered))
+		}
+	})
+}
+
+// Five different records in a row that fail suspiciously are the receiver's
+// fault: it pauses, and nothing is dead-lettered.
+func TestSuspiciousFailuresOpenTheBreaker(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		back := time.Now().Add(time.Hour)
+		sink := &scripted{script: func(*handlers.Call, int) error {
+			if time.Now().Before(back) {
+				return &handlers.Failure{Class: handlers.Unknown, Err: errors.New("500"), Suspect: true}
+			}
+			return nil
+		}}
+		r := newRig(t, storetest.NewModel(time.Now), nil, sink)
+		lanes(t, r, 40, 8)
+		if len(r.letters.records) > 0 || r.journal.count(Delivered) != 40 {
+			t.Errorf("letters %v, delivered %d", r.letters.reasons(), r.journal.count(Delivered))
+		}
+	})
+}
+
+// Two lanes that want X,Y and Y,X must not wait for each other.
+func TestTwoLanesWantEachOthersKeys(t *testing.T) {
+	for _, limit := range []int{1, 2} {
+		synctest.Test(t, func(t *testing.T) {
+			slow := &scripted{limit: limit, script: func(*handlers.Call, int) error { time.Sleep(time.Second); return nil }}
+			r := newRig(t, storetest.NewModel(time.Now), nil, slow)
+			var wg sync.WaitGroup
+			for _, records := range [][]*handlers.Record{
+				{rec(1, "a", "X"), rec(2, "a", "Y")},
+				{rec(3, "b", "Y"), rec(4, "b", "X")},
+			} {
+				wg.Go(func() {
+					if done, err := r.deliver(t.Context(), records...); err != nil || !all(done) {
+						t.Errorf("done %v, err %v", done, err)
+					}
+				})
+			}
+			wg.Wait()
+			if keys, total := slow.effects(); keys != 2 || total != 2 {
+				t.Errorf("%d effects of %d keys", total, keys)
+			}
+			if r.journal.count(Delivered) != 2 || r.journal.count(Duplicate) != 2 {
+				t.Errorf("outcomes %v", r.journal.outcomes)
+			}
+		})
+	}
+}
+
+// Two processes on one store: each effect once, and a lease that ran out is
+// taken over, while the one that was cut off does not confirm.
+func TestTwoHoldersOnOneStore(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store := storetest.NewModel(time.Now)
+		one, two := &scripted{limit: 5, script: napping(t)}, &scripted{limit: 5, script: napping(t)}
+		first, second := newRig(t, store, nil, one), newRig(t, store, nil, two)
+		var wg sync.WaitGroup
+		for i, r := range []*rig{first, second} {
+			wg.Go(func() {
+				var records []*handlers.Record
+				for n := range 20 {
+					v := n
+					if i == 1 {
+						v = 19 - n
+					}
+					records = append(records, rec(int64(n), fmt.Sprint(v%3), fmt.Sprint(v)))
+				}
+				if done, err := r.deliver(t.Context(), records...); err != nil || !all(done) {
+					t.Errorf("done %v, err %v", done, err)
+				}
+			})
+		}
+		wg.Wait()
+		_, a := one.effects()
+		_, b := two.effects()
+		if a+b != 20 {
+			t.Errorf("%d + %d effects of 20 keys", a, b)
+		}
+	})
+}
+
+func napping(t *testing.T) func(*handlers.Call, int) error {
+	return func(*handlers.Call, int) error { time.Sleep(10 * time.Millisecond); return nil }
+}
+
+// A write that outlasts its lease keeps the key, because the lease is extended.
+func TestLeaseIsExtendedDuringALongWrite(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store := storetest.NewModel(time.Now)
+		slow := &scripted{script: func(*handlers.Call, int) error { time.Sleep(5 * time.Minute); return nil }}
+		quick := &scripted{}
+		first, second := newRig(t, store, nil, slow), newRig(t, store, nil, quick)
+		var wg sync.WaitGroup
+		wg.Go(func() { first.deliver(t.Context(), rec(1, "a", "X")) })
+		time.Sleep(time.Second)
+		second.deliver(t.Context(), rec(2, "a", "X"))
+		wg.Wait()
+		if len(quick.calls) != 0 || second.journal.outcomes[2] != Duplicate {
+			t.Errorf("calls %v, outcome %s", quick.calls, second.journal.outcomes[2])
+		}
+	})
+}
+
+// The sinks of one route are independent: one that is down holds the record's
+// offset, not the other sink.
+func TestTwoSinksOfOneRoute(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		back := time.Now().Add(time.Hour)
+		up := &scripted{limit: 10}
+		down := &scripted{limit: 10, script: func(*handlers.Call, int) error {
+			if time.Now().Before(back) {
+				return handlers.Unavailable(errBoom)
+			}
+			return nil
+		}}
+		r := newRig(t, storetest.NewModel(time.Now), nil, up, down)
+		finished := make(chan struct{})
+		go func() {
+			defer close(finished)
+			r.deliver(t.Context(), rec(1, "a", "X"), rec(2, "b", "Y"))
+		}()
+		time.Sleep(time.Minute)
+		if calls := up.called(); len(calls) != 2 {
+			t.Errorf("the sink that is up took %v", calls)
+		}
+		if n := r.journal.count(Delivered); n != 0 {
+			t.Errorf("%d finished before both sinks had them", n)
+		}
+		<-finished
+		if r.journal.count(Delivered) != 2 {
+			t.Errorf("outcomes %v", r.journal.outcomes)
+		}
+	})
+}
+
+func TestStoreDown(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		back := time.Now().Add(20 * time.Second)
+		store := storetest.NewModel(time.Now)
+		store.Fail = func(string) error {
+			if time.Now().Before(back) {
+				return errBoom
+			}
+			return nil
+		}
+		sink := &scripted{script: func(*handlers.Call, int) error {
+			if time.Now().Before(back) {
+				t.Error("the sink was called while the store was down")
+			}
+			return nil
+		}}
+		r := newRig(t, store, nil, sink)
+		done, err := r.deliver(t.Context(), rec(1, "a", "x"), rec(2, "b", "y"))
+		if err != nil || !all(done) || r.journal.count(Delivered) != 2 {
+			t.Errorf("done %v, err %v, outcomes %v", done, err, r.journal.outcomes)
+		}
+		if since := time.Since(back); since > 2*time.Second {
+			t.Errorf("resumed %s after the store was back", since)
+		}
+	})
+}
+
+func TestStoreDownProcess(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store := storetest.NewModel(time.Now)
+		store.Fail = func(string) error { return errBoom }
+		sink := &scripted{}
+		r := newRig(t, store, func(p *PipelinePlan) { p.Idempotency.OnStoreError = ActionProcess }, sink)
+		done, _ := r.deliver(t.Context(), rec(1, "a", "x"))
+		if !all(done) || len(sink.calls) != 1 {
+			t.Errorf("done %v, calls %v", done, sink.calls)
+		}
+	})
+}
+
+// A drain gives a batch back half done: what was begun is finished, the rest
+// stays unfinished, and its claims are free for the next owner.
+func TestDrainGivesBack(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store := storetest.NewModel(time.Now)
+		sink := &scripted{script: func(*handlers.Call, int) error { time.Sleep(time.Second); return nil }}
+		r := newRig(t, store, nil, sink)
+		ctx, cancel := context.WithTimeout(t.Context(), 1500*time.Millisecond)
+		defer cancel()
+		done, err := r.deliver(ctx, rec(1, "a", "x"), rec(2, "b", "y"), rec(3, "c", "z"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff([]bool{true, true, false}, done); diff != "" {
+			t.Error(diff)
+		}
+		next := newRig(t, store, nil, &scripted{})
+		began := time.Now()
+		next.deliver(t.Context(), rec(1, "a", "x"), rec(2, "b", "y"), rec(3, "c", "z"))
+		if diff := cmp.Diff([]string{"3"}, next.sinks[0].calls); diff != "" || time.Since(began) > time.Second {
+			t.Errorf("after %s: %s", time.Since(began), diff)
+		}
+	})
+}
+
+func TestUncertainIsParkedWhereAskedFor(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store := storetest.NewModel(time.Now)
+		park := func(p *PipelinePlan) { p.Idempotency.OnUncertain = ActionPark }
+		r := newRig(t, store, park, &scripted{})
+		claim := r.delivery.guard.claimFor("p", "s0", Decision{Key: "k:x"}, rec(1, "a", "x"))
+		if _, err := store.Claim(t.Context(), []idempotency.Claim{claim}); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(time.Minute) // its holder went silent
+		r.deliver(t.Context(), rec(1, "a", "x"))
+		if diff := cmp.Diff([]string{"1 uncertain"}, r.letters.reasons()); diff != "" || len(r.sinks[0].calls) > 0 {
+			t.Errorf("calls %v, letters: %s", r.sinks[0].calls, diff)
+		}
+	})
+}
+
+func TestDeadLetterTopicDown(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		back := time.Now().Add(time.Hour)
+		sink := &scripted{script: func(*handlers.Call, int) error { return handlers.Permanent(errBoom) }}
+		r := newRig(t, storetest.NewModel(time.Now), nil, sink)
+		r.letters.fail = func([]*handlers.Record) error {
+			if time.Now().Before(back) {
+				return handlers.Unavailable(errBoom)
+			}
+			return nil
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		defer cancel()
+		done, _ := r.deliver(ctx, rec(1, "a", "x"))
+		if done[0] {
+			t.Error("the offset passed a letter that was not written")
+		}
+		done, _ = r.deliver(t.Context(), rec(1, "a", "x"))
+		if !done[0] || len(r.letters.records) != 1 {
+			t.Errorf("done %v, letters %v", done, r.letters.reasons())
+		}
+	})
+}
+
+func TestDeadLetterTooLargeGoesByPointer(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		sink := &scripted{script: func(*handlers.Call, int) error { return handlers.Permanent(errBoom) }}
+		r := newRig(t, storetest.NewModel(time.Now), nil, sink)
+		r.letters.fail = func(records []*handlers.Record) error {
+			if records[0].Value != nil {
+				return handlers.Permanent(fmt.Errorf("refused: %w", handlers.ErrTooLarge))
+			}
+			return nil
+		}
+		r.deliver(t.Context(), rec(1, "a", "x"))
+		if len(r.letters.records) != 1 {
+			t.Fatalf("%d letters", len(r.letters.records))
+		}
+		size, _ := r.letters.records[0].Header(HeaderValueBytes)
+		if string(size) != "1" {
+			t.Errorf("%s is %q", HeaderValueBytes, size)
+		}
+	})
+}
+
+func TestDeadLetterOffBlocks(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var refuse atomic.Bool
+		refuse.Store(true)
+		sink := &scripted{script: func(*handlers.Call, int) error {
+			if refuse.Load() {
+				return handlers.Permanent(errBoom)
+			}
+			return nil
+		}}
+		r := newRig(t, storetest.NewModel(time.Now), func(p *PipelinePlan) { p.DeadLetter = "" }, sink)
+		finished := make(chan []bool)
+		go func() {
+			done, _ := r.deliver(t.Context(), rec(1, "a", "x"))
+			finished <- done
+		}()
+		time.Sleep(time.Hour)
+		if len(r.delivery.Reasons()) == 0 {
+			t.Error("it blocks without saying so")
+		}
+		refuse.Store(false)
+		if done := <-finished; !all(done) || r.journal.outcomes[1] != Delivered {
+			t.Errorf("done %v, outcomes %v", done, r.journal.outcomes)
+		}
+	})
+}

@@ -1,0 +1,395 @@
+package pipeline
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"runtime/debug"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/millrace/millrace/handlers"
+	"github.com/millrace/millrace/pipeline/idempotency"
+	"github.com/millrace/millrace/pipeline/kafka"
+)
+
+// job is one write of one record on its way through claim, write and confirm.
+type job struct {
+	index int
+	rec   *handlers.Record // the source record
+	call  handlers.Call
+	key   string
+	claim idempotency.Claim
+
+	// held tells that the claim is ours; keeper reads it under the lane's mu.
+	held bool
+	// lost is set by the keeper when the claim went to somebody else.
+	lost atomic.Bool
+	// maybe tells that an attempt's fate is unknown: the claim must stay.
+	maybe bool
+	// unguarded tells that the store was down and `on_store_error` is process.
+	unguarded bool
+	finished  bool
+
+	// tries counts writes; judged counts those that speak against the record.
+	tries, judged int
+	// infra tells that the last failure was the system's; seen is how many
+	// writes its sink had then taken.
+	infra bool
+	seen  int64
+	polls int
+	next  time.Time
+	first error
+	last  error
+}
+
+// lane delivers the writes of one lane batch to one sink.
+type lane struct {
+	d    *Delivery
+	gate *gate
+	w    *work
+	jobs []*job // those not finished, and some that are
+	left int
+
+	mu     sync.Mutex
+	cancel context.CancelCauseFunc // of the write in progress
+	held   []*job
+}
+
+// add queues a write.
+func (l *lane) add(index int, rec *handlers.Record, write Write, dec Decision) {
+	j := &job{index: index, rec: rec, key: dec.Key, call: handlers.Call{Record: write.Record, Request: write.Request}}
+	name := l.gate.plan.Name
+	if g := l.d.guard; g != nil {
+		j.claim = g.claimFor(l.d.plan.Name, name, dec, rec)
+		j.call.ID = j.claim.ID.External()
+	} else {
+		j.call.ID = idempotency.Coordinates(l.d.plan.Name, name, 1, l.w.batch.TopicID, rec.Partition, rec.Offset).External()
+	}
+	l.jobs = append(l.jobs, j)
+	l.left++
+}
+
+// run ends when every write has ended or ctx has. It never waits for another
+// holder while it could let go: a Busy key is asked for again later, and the
+// other keys go on meanwhile.
+func (l *lane) run(ctx, effects context.Context) {
+	if g := l.d.guard; g != nil {
+		g.keep(l)
+		defer g.forget(l)
+		defer l.giveBack(effects)
+		l.skipDone(effects)
+	}
+	for l.left > 0 && ctx.Err() == nil {
+		run, wait := l.pick(time.Now())
+		if len(run) == 0 {
+			sleep(ctx, wait)
+			continue
+		}
+		probe, ok := l.gate.enter(ctx)
+		if !ok {
+			return
+		}
+		if probe {
+			run = run[:1]
+		}
+		run = l.claim(ctx, effects, run)
+		if len(run) == 0 || !l.limit(ctx, len(run)) {
+			l.gate.leave(probe)
+			continue
+		}
+		l.write(effects, run, probe)
+		l.settle(ctx, effects, run)
+	}
+}
+
+// skipDone finishes, with one look-up, the records whose effects are done: a
+// sink that takes one call at a time would else cost a claim for each.
+func (l *lane) skipDone(effects context.Context) {
+	look, ok := l.d.guard.store.(idempotency.Inspector)
+	if !ok || l.gate.limit >= len(l.jobs) {
+		return
+	}
+	ids := make([]idempotency.ID, len(l.jobs))
+	for i, j := range l.jobs {
+		ids[i] = j.claim.ID
+	}
+	ctx, cancel := context.WithTimeout(effects, storeTimeout)
+	defer cancel()
+	rows, err := look.Get(ctx, ids)
+	if err != nil {
+		return // the claims meet the same error, and treat it
+	}
+	for i, row := range rows {
+		if row != nil && row.State == idempotency.Confirmed && row.Digest == l.jobs[i].claim.Digest {
+			l.observeClaim(l.jobs[i], idempotency.Duplicate)
+			l.end(l.jobs[i], Duplicate, "", nil)
+		}
+	}
+}
+
+// pick chooses the next run: jobs that are due, in order, no key twice, none
+// behind an unfinished one of its order key, and no more than the sink takes.
+// When none is due it says how long until one is.
+func (l *lane) pick(now time.Time) (run []*job, wait time.Duration) {
+	for len(l.jobs) > 0 && l.jobs[0].finished {
+		l.jobs = l.jobs[1:]
+	}
+	order := l.d.plan.Source.Order
+	var blocked map[string]bool
+	var ids map[idempotency.ID]bool
+	wait = time.Second
+	limit := min(l.gate.limit, l.d.burst())
+	block := func(j *job) {
+		if blocked == nil {
+			blocked = map[string]bool{}
+		}
+		blocked[string(orderKey(order, j.rec))] = true
+	}
+	for _, j := range l.jobs {
+		if j.finished || order != kafka.OrderNone && blocked[string(orderKey(order, j.rec))] {
+			continue
+		}
+		if j.next.After(now) {
+			wait = min(wait, j.next.Sub(now))
+			block(j)
+			continue
+		}
+		if l.d.guard != nil && limit > 1 {
+			if ids[j.claim.ID] {
+				block(j)
+				continue
+			}
+			if ids == nil {
+				ids = make(map[idempotency.ID]bool, min(limit, l.left))
+			}
+			ids[j.claim.ID] = true
+		}
+		if run = append(run, j); len(run) == limit {
+			break
+		}
+	}
+	return run, wait
+}
+
+// orderKey is what keeps rec in order: its key, or nothing at all where the
+// whole partition stays in order.
+func orderKey(order kafka.Order, rec *handlers.Record) []byte {
+	if order == kafka.OrderPartition {
+		return nil
+	}
+	return rec.Key
+}
+
+// burst is the longest run that the rate limit lets through at once.
+func (d *Delivery) burst() int {
+	if d.limiter == nil {
+		return maxRun
+	}
+	return min(maxRun, d.limiter.Burst())
+}
+
+// limit waits for the rate limit; false means that ctx ended.
+func (l *lane) limit(ctx context.Context, n int) bool {
+	return l.d.limiter == nil || l.d.limiter.WaitN(ctx, n) == nil
+}
+
+// write makes the calls of run, tells the gate how it went, and notes each
+// job's failure in its last; nil there means that the call is durable.
+func (l *lane) write(effects context.Context, run []*job, probe bool) {
+	ctx, cancel := context.WithCancelCause(effects)
+	defer cancel(nil)
+	l.mu.Lock()
+	l.cancel = cancel
+	l.mu.Unlock()
+
+	calls := make([]handlers.Call, len(run))
+	for i, j := range run {
+		j.tries++
+		calls[i] = j.call
+	}
+	began := time.Now()
+	err := safely(l.d.log, func() error { return l.gate.sink.Write(ctx, calls) })
+	took := time.Since(began)
+
+	l.mu.Lock()
+	l.cancel = nil
+	l.mu.Unlock()
+	outcome := gateNothing
+	var pause time.Duration
+	var cause error
+	for i, j := range run {
+		j.call.Answer = calls[i].Answer
+		f := handlers.FailureOf(err, i)
+		if f != nil && effects.Err() != nil && f.Class != handlers.NotApplied && f.Class != handlers.NotAttempted {
+			f = &handlers.Failure{Class: handlers.Unknown, Err: f.Err} // cut off by the stop: nobody's fault
+		}
+		if f == nil {
+			j.last = nil
+			outcome = max(outcome, gateTaken)
+			l.observe(j, Event{Kind: EventWrite, Attempt: j.tries, Took: took})
+			continue
+		}
+		l.fault(j, f)
+		if f.Class == handlers.NotApplied && !f.NotSent {
+			outcome = max(outcome, gateTaken) // refused, so the sink is there
+		}
+		if f.Class == handlers.Infrastructure || f.Suspect && l.gate.suspect(j.rec) {
+			j.last = &handlers.Failure{Class: handlers.Infrastructure, Err: f.Err, RetryAfter: f.RetryAfter, NotSent: f.NotSent}
+			outcome, pause, cause = gateDown, max(pause, f.RetryAfter), f.Err
+		}
+	}
+	l.gate.result(probe, outcome, began, pause, cause)
+}
+
+// fault notes what a failed call says of its job.
+func (l *lane) fault(j *job, f *handlers.Failure) {
+	j.last = f
+	if f.Class == handlers.NotAttempted {
+		j.tries--
+		return
+	}
+	if j.first == nil {
+		j.first = f.Err
+	}
+	if !f.NotSent && f.Class != handlers.NotApplied {
+		j.maybe = true
+	}
+}
+
+// settle ends or postpones each job of a run that was written.
+func (l *lane) settle(ctx, effects context.Context, run []*job) {
+	var done []*job
+	var refused, parked []*job
+	now := time.Now()
+	for _, j := range run {
+		if j.last == nil {
+			done = append(done, j)
+			continue
+		}
+		var f *handlers.Failure
+		errors.As(j.last, &f)
+		switch f.Class {
+		case handlers.NotAttempted:
+		case handlers.NotApplied:
+			refused = append(refused, j)
+		default:
+			if effects.Err() == nil && l.judge(j, f) {
+				parked = append(parked, j)
+				continue
+			}
+			j.next = now.Add(max(l.backoff(j), f.RetryAfter))
+			l.observe(j, Event{Kind: EventRetry, Attempt: j.tries, Reason: f.Class.String(), Err: f.Err})
+			l.gate.warn(l.d.log, j, f)
+		}
+	}
+	l.confirm(effects, done)
+	l.bury(ctx, effects, refused, "refused", idempotency.Released)
+	l.bury(ctx, effects, parked, "attempts", idempotency.ParkedAway)
+}
+
+// judge tells whether a job has used up its attempts. A failure of the system
+// as a whole speaks against the record only if others were taken since its last
+// one: so a record that brings the receiver down can't hold the rest for ever.
+func (l *lane) judge(j *job, f *handlers.Failure) bool {
+	taken := l.gate.taken.Load()
+	if f.Class != handlers.Infrastructure || j.infra && taken > j.seen {
+		j.judged++
+	}
+	j.infra, j.seen = f.Class == handlers.Infrastructure, taken
+	return j.judged >= l.gate.plan.Retry.Attempts
+}
+
+// backoff is how long a job waits after its last failure: doubled each time,
+// up to the maximum, less a random quarter so that retries spread.
+func (l *lane) backoff(j *job) time.Duration {
+	r := l.gate.plan.Retry
+	return jitter(exponential(r.Initial, r.Max, j.tries))
+}
+
+func exponential(initial, most time.Duration, n int) time.Duration {
+	d := initial
+	for i := 1; i < n && d < most; i++ {
+		d *= 2
+	}
+	return min(d, most)
+}
+
+func jitter(d time.Duration) time.Duration {
+	return d - time.Duration(rand.Int64N(int64(d)/4+1))
+}
+
+// bury dead-letters jobs, and only then settles their claims.
+func (l *lane) bury(ctx, effects context.Context, jobs []*job, reason string, as idempotency.Settlement) {
+	if len(jobs) == 0 {
+		return
+	}
+	if l.d.letters.topic == "" {
+		// `dead_letter: off` blocks: the same call is made again and again.
+		for _, j := range jobs {
+			j.next = time.Now().Add(l.gate.plan.Retry.Max)
+			if j.tries == 0 && j.held {
+				l.drop(j) // not settled: found uncertain again when asked for anew
+			}
+		}
+		l.d.pauses.set("dead_letter: off", fmt.Errorf("%s: %w", coordinates(jobs[0].rec), jobs[0].last))
+		return
+	}
+	letters := make([]letter, len(jobs))
+	for i, j := range jobs {
+		stage := StageWrite
+		if j.tries == 0 {
+			stage = StageClaim
+		}
+		letters[i] = letter{
+			index: j.index, rec: j.rec, sink: l.gate.plan.Name, stage: stage, reason: reason,
+			first: j.first, last: j.last, attempts: j.tries, key: j.key,
+		}
+	}
+	if !l.d.letters.write(ctx, effects, letters) {
+		return
+	}
+	l.d.guard.settle(effects, l, jobs, as)
+	for _, j := range jobs {
+		l.end(j, DeadLettered, reason, j.last)
+	}
+}
+
+// end finishes a job.
+func (l *lane) end(j *job, o Outcome, reason string, err error) {
+	j.finished = true
+	l.left--
+	l.w.end(j.index, o, reason, err)
+}
+
+func (l *lane) observe(j *job, e Event) {
+	e.Pipeline, e.Sink = l.d.plan.Name, l.gate.plan.Name
+	e.Topic, e.Partition, e.Offset = j.rec.Topic, j.rec.Partition, j.rec.Offset
+	l.d.observer.Observe(e)
+}
+
+func (l *lane) observeClaim(j *job, a idempotency.Answer) {
+	l.observe(j, Event{Kind: EventClaim, Reason: a.String()})
+}
+
+// safely turns a sink's panic into a failure of unknown fate.
+func safely(log *slog.Logger, write func() error) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			log.Error("the sink panicked", "err", fmt.Sprint(p), "stack", string(debug.Stack()))
+			err = fmt.Errorf("the sink panicked: %v", p)
+		}
+	}()
+	return write()
+}
+
+// maxRun is the longest run, that of a lane batch.
+const maxRun = 1024
+
+// coordinates names a record for people.
+func coordinates(r *handlers.Record) string {
+	return fmt.Sprintf("%s/%d/%d", r.Topic, r.Partition, r.Offset)
+}

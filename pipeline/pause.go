@@ -1,0 +1,72 @@
+package pipeline
+
+import (
+	"log/slog"
+	"maps"
+	"slices"
+	"strings"
+	"sync"
+)
+
+// pauses are what a pipeline waits for now: sinks, the store, the dead-letter
+// topic. They make it not ready, and each is told once when it begins and ends.
+type pauses struct {
+	pipeline string
+	observer Observer
+	log      *slog.Logger
+
+	mu  sync.Mutex
+	now map[string]string // what → why
+}
+
+func newPauses(pipeline string, o Observer, log *slog.Logger) *pauses {
+	return &pauses{pipeline: pipeline, observer: o, log: log, now: map[string]string{}}
+}
+
+// set says that what takes no calls, because of err.
+func (p *pauses) set(what string, err error) {
+	p.mu.Lock()
+	_, known := p.now[what]
+	p.now[what] = err.Error()
+	p.mu.Unlock()
+	if known {
+		return
+	}
+	p.observer.Observe(p.event(EventPause, what, err))
+	p.log.Error("paused; nothing is dropped, and it goes on by itself", "waiting_for", what, "err", err)
+}
+
+// clear says that what takes calls again.
+func (p *pauses) clear(what string) {
+	p.mu.Lock()
+	_, known := p.now[what]
+	delete(p.now, what)
+	p.mu.Unlock()
+	if !known {
+		return
+	}
+	p.observer.Observe(p.event(EventResume, what, nil))
+	p.log.Info("resumed", "waited_for", what)
+}
+
+func (p *pauses) event(kind EventKind, what string, err error) Event {
+	sink, _ := strings.CutPrefix(what, pauseSink)
+	if sink == what {
+		sink = ""
+	}
+	return Event{Kind: kind, Pipeline: p.pipeline, Sink: sink, Reason: what, Err: err}
+}
+
+// pauseSink begins the name of a pause that is a sink's.
+const pauseSink = "sink "
+
+// reasons lists what is paused, sorted.
+func (p *pauses) reasons() []string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	var all []string
+	for _, what := range slices.Sorted(maps.Keys(p.now)) {
+		all = append(all, what+": "+p.now[what])
+	}
+	return all
+}

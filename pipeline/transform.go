@@ -1,0 +1,84 @@
+package pipeline
+
+import (
+	"encoding/json"
+	"fmt"
+	"slices"
+
+	"github.com/millrace/millrace/handlers"
+)
+
+// transform makes the record that routes and sinks see: what the configuration
+// names is replaced, the rest is kept.
+func (d *Decider) transform(rec *handlers.Record) (*handlers.Record, error) {
+	t := d.plan.Transform
+	made := *rec
+	if t.Key != nil {
+		key, err := t.Key.Bytes(d.in)
+		if err != nil {
+			return nil, fmt.Errorf("key: %w", err)
+		}
+		made.Key = key
+	}
+	if len(t.Headers) > 0 {
+		made.Headers = slices.Clone(rec.Headers)
+	}
+	for _, h := range t.Headers {
+		value, err := h.Value.Bytes(d.in)
+		if err != nil {
+			return nil, fmt.Errorf("header %q: %w", h.Name, err)
+		}
+		made.Headers = slices.DeleteFunc(made.Headers, func(old handlers.Header) bool { return old.Key == h.Name })
+		if value != nil {
+			made.Headers = append(made.Headers, handlers.Header{Key: h.Name, Value: value})
+		}
+	}
+	if t.Payload != nil {
+		value, err := d.appendPayload(nil, t.Payload)
+		if err != nil {
+			return nil, fmt.Errorf("payload%w", err)
+		}
+		made.Value = value
+	}
+	return &made, nil
+}
+
+// appendPayload appends the JSON of one node of a transform's tree. Its errors
+// begin with the path to the node that failed.
+func (d *Decider) appendPayload(dst []byte, node *PayloadPlan) ([]byte, error) {
+	var err error
+	switch {
+	case node.Leaf != nil:
+		if dst, err = node.Leaf.AppendJSON(dst, d.in); err != nil {
+			return nil, fmt.Errorf(": %w", err)
+		}
+		return dst, nil
+	case node.Items != nil:
+		dst = append(dst, '[')
+		for i, item := range node.Items {
+			if i > 0 {
+				dst = append(dst, ',')
+			}
+			if dst, err = d.appendPayload(dst, item); err != nil {
+				return nil, fmt.Errorf("[%d]%w", i, err)
+			}
+		}
+		return append(dst, ']'), nil
+	default:
+		dst = append(dst, '{')
+		for i, field := range node.Fields {
+			if i > 0 {
+				dst = append(dst, ',')
+			}
+			name, err := json.Marshal(field.Name)
+			if err != nil {
+				return nil, fmt.Errorf(".%s: %w", field.Name, err)
+			}
+			dst = append(append(dst, name...), ':')
+			if dst, err = d.appendPayload(dst, field.Value); err != nil {
+				return nil, fmt.Errorf(".%s%w", field.Name, err)
+			}
+		}
+		return append(dst, '}'), nil
+	}
+}
