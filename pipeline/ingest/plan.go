@@ -16,12 +16,13 @@ type Plan struct {
 // Route is one path that takes records for one topic.
 type Route struct {
 	Path, Topic string
-	// Scope is what Key is compiled in: the request's payload and headers.
+	// Scope is what Key is compiled in: the request's payload and headers, whose
+	// names are in lower case. It may be nil where Key is.
 	Scope *expression.Scope
 	// Key is nil for records without a key.
 	Key *expression.Expression
 	// Schema is nil where the topic has none.
 	Schema *jsonschema.Schema
-	// MaxBytes is the largest body taken.
+	// MaxBytes is the largest body taken; 0 means 1 MiB.
 	MaxBytes int64
 }
