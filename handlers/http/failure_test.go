@@ -186,6 +186,7 @@ func TestLostAnswerIsSentOnce(t *testing.T) {
 // connection after it read the second one.
 func serveThenDrop(conn net.Conn, requests *atomic.Int32) {
 	defer conn.Close()
+	_ = conn.SetDeadline(time.Now().Add(5 * time.Second))
 	reader := bufio.NewReader(conn)
 	for n := range 2 {
 		req, err := nethttp.ReadRequest(reader)
