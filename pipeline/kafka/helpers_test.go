@@ -3,6 +3,7 @@ package kafka
 import (
 	"context"
 	"fmt"
+	"io"
 	"log/slog"
 	"sync"
 	"testing"
@@ -219,4 +220,31 @@ func within(t testing.TB, d time.Duration) context.Context {
 	ctx, cancel := context.WithTimeout(t.Context(), d)
 	t.Cleanup(cancel)
 	return ctx
+}
+
+// drain reads to the end.
+func (b *bed) drain(r *Reader) []*handlers.Record {
+	b.Helper()
+	var all []*handlers.Record
+	for {
+		records, err := r.Next(within(b.T, patience))
+		if err == io.EOF {
+			return all
+		}
+		if err != nil {
+			b.Fatal(err)
+		}
+		all = append(all, records...)
+	}
+}
+
+// murmur2Partitions asks the reading client's library where keys belong.
+func murmur2Partitions(t *testing.T, records []*handlers.Record, n int) []int32 {
+	t.Helper()
+	topic := kgo.StickyKeyPartitioner(nil).ForTopic("out")
+	partitions := make([]int32, len(records))
+	for i, r := range records {
+		partitions[i] = int32(topic.Partition(&kgo.Record{Key: r.Key}, n))
+	}
+	return partitions
 }
