@@ -71,12 +71,9 @@ func (c *Config) checkURL() []handlers.Issue {
 		return []handlers.Issue{{Field: "url", Message: fmt.Sprintf(format, args...), Hint: hint}}
 	}
 	const hint = "write http://host/path or https://host/path"
-	prefix := constantPrefix(c.URL)
+	prefix := c.URL.Prefix
 	fixed := c.URL.Constant || authorityEnd(prefix) >= 0
 	switch {
-	case prefix == "" && beginsFixed(c.URL):
-		// A variable that is left unknown (`--skip-env`).
-		return nil
 	case !fixed && len(c.AllowedHosts) == 0:
 		return issue("write the host out, or list the hosts under allowed_hosts", "the host depends on the record")
 	case !fixed:
@@ -93,6 +90,8 @@ func (c *Config) checkURL() []handlers.Issue {
 	switch {
 	case err != nil:
 		return issue(hint, "is not a URL")
+	case u.Scheme == "":
+		return issue(hint, "has no http:// or https://")
 	case !isWeb(u.Scheme):
 		return issue(hint, "the scheme %q is neither http nor https", u.Scheme)
 	case u.Hostname() == "":
@@ -107,21 +106,6 @@ func (c *Config) checkURL() []handlers.Issue {
 
 func isWeb(scheme string) bool {
 	return strings.EqualFold(scheme, "http") || strings.EqualFold(scheme, "https")
-}
-
-// constantPrefix is what of the URL is fixed at load.
-func constantPrefix(t handlers.Template) string {
-	if t.Prefix != "" {
-		return t.Prefix
-	}
-	literal, _, _ := strings.Cut(t.Source, "${")
-	return literal
-}
-
-// beginsFixed tells whether the text begins with a part that is fixed at load.
-func beginsFixed(t handlers.Template) bool {
-	inner := strings.TrimLeft(strings.TrimPrefix(t.Source, "${"), " ")
-	return t.Constant || strings.HasPrefix(inner, "env.") || strings.HasPrefix(inner, "file(")
 }
 
 // authorityEnd is where scheme and host end in prefix, -1 if they may go on.

@@ -25,9 +25,7 @@ func TestCheck(t *testing.T) {
 	}{
 		"right":                   {http.Config{URL: ok}, nil},
 		"right with parts":        {free("http://user:pass@h:80/a%"), nil},
-		"right by its source":     {http.Config{URL: handlers.Template{Source: "http://h/${key}"}}, nil},
-		"unknown":                 {http.Config{URL: handlers.Template{Source: "${env.URL}", Constant: true}}, nil},
-		"unknown with parts":      {http.Config{URL: handlers.Template{Source: "${ env.URL }/${key}"}}, nil},
+		"empty":                   {url(""), []handlers.Issue{{Field: "url", Message: "has no http:// or https://", Hint: hint}}},
 		"free":                    {free("http://", "h"), nil},
 		"free and whole":          {free("", "h"), nil},
 		"no scheme":               {url("localhost:3001/a"), []handlers.Issue{{Field: "url", Message: `the scheme "localhost" is neither http nor https`, Hint: hint}}},

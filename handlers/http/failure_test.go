@@ -40,13 +40,13 @@ func TestStatusClasses(t *testing.T) {
 			w.Header().Set("Location", "/elsewhere")
 			w.WriteHeader(c.status)
 		})
-		for url, want := range map[handlers.Template]string{
-			handlertest.Constant(r.URL + "/a"): c.fixed,
-			{Source: r.URL + "/${key}"}:        c.templated,
+		for want, url := range map[string]handlers.Template{
+			"fixed: " + c.fixed:         handlertest.Constant(r.URL + "/a"),
+			"templated: " + c.templated: handlertest.Key(r.URL + "/"),
 		} {
-			_, failure := send(t, open(t, http.Config{URL: url}), order("k"))
-			if got := describe(failure); got != want {
-				t.Errorf("%d from %s: got %s, want %s", c.status, url.Source, got, want)
+			kind, want, _ := strings.Cut(want, ": ")
+			if _, failure := send(t, open(t, http.Config{URL: url}), order("k")); describe(failure) != want {
+				t.Errorf("%d from a %s URL: got %s, want %s", c.status, kind, describe(failure), want)
 			}
 		}
 		if got := len(r.requests()); got != 2 {

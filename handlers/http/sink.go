@@ -66,11 +66,10 @@ func open(config Config, env handlers.Env) (handlers.Sink, error) {
 		s.fixedURL = s.fixedURL && t.Constant
 		s.secretURL = s.secretURL || t.Secret
 	}
-	prefix := constantPrefix(config.URL)
-	if end := authorityEnd(prefix); end >= 0 {
-		s.authority = prefix[:end]
+	if end := authorityEnd(config.URL.Prefix); end >= 0 {
+		s.authority = config.URL.Prefix[:end]
 	} else if config.URL.Constant {
-		s.authority = prefix
+		s.authority = config.URL.Prefix
 	}
 	s.dialer = newDialer(config.Timeout, s.recordsChooseHost(), allowed)
 	s.transport = &nethttp.Transport{
