@@ -1,0 +1,133 @@
+package kafka
+
+import (
+	"regexp"
+	"testing"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kadm"
+)
+
+// lowest is the first offset that was read of a partition, -1 for none.
+func (r *reading) lowest(topic string, partition int32) int64 {
+	low := int64(-1)
+	for _, rec := range r.records() {
+		if rec.Topic == topic && rec.Partition == partition && (low < 0 || rec.Offset < low) {
+			low = rec.Offset
+		}
+	}
+	return low
+}
+
+func TestStartHoldsWhereTheGroupHasNoCommit(t *testing.T) {
+	middle := time.UnixMilli(1_700_000_000_000)
+	for name, c := range map[string]struct {
+		start Start
+		want  [2]int64
+	}{
+		"earliest": {Start{Kind: StartEarliest}, [2]int64{0, 0}},
+		"latest":   {Start{Kind: StartLatest}, [2]int64{20, 20}},
+		"time":     {Start{Kind: StartTime, Time: middle}, [2]int64{10, 10}},
+		"offsets":  {Start{Kind: StartOffsets, Offsets: map[int32]int64{1: 7}}, [2]int64{0, 7}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			b := newBed(t)
+			b.topic("orders", 2)
+			for p := range int32(2) {
+				records := numbered("orders", p, 0, 20)
+				for i, r := range records {
+					r.Timestamp = middle.Add(time.Duration(i-10) * time.Second)
+				}
+				b.write(records...)
+			}
+			source := b.source("orders")
+			source.Start = c.start
+			s := b.subscriber(source)
+			r := b.read(s, nil)
+			b.eventually("readiness", s.Ready)
+			for p := range int32(2) {
+				b.eventually("the start's commit", func() bool { return b.committed("g-orders", "orders", p) >= c.want[p] })
+				b.write(numbered("orders", p, 20, 1)...)
+			}
+			b.eventually("the newest records", func() bool {
+				return b.committed("g-orders", "orders", 0) == 21 && b.committed("g-orders", "orders", 1) == 21
+			})
+			r.close(t)
+			for p := range int32(2) {
+				if got := r.lowest("orders", p); got != c.want[p] {
+					t.Errorf("partition %d begins at %d, want %d", p, got, c.want[p])
+				}
+			}
+		})
+	}
+}
+
+func TestLatestIsResolvedOnceAndForgetsNothing(t *testing.T) {
+	b := newBed(t)
+	b.topic("orders", 1)
+	b.write(numbered("orders", 0, 0, 10)...)
+	source := b.source("orders")
+	source.Start.Kind = StartLatest
+	s := b.subscriber(source)
+	r := b.read(s, nil)
+	b.eventually("readiness", s.Ready)
+	r.close(t)
+	// Nothing was ever read; what comes while nobody reads must not be skipped.
+	b.write(numbered("orders", 0, 10, 5)...)
+	r = b.read(b.subscriber(source), nil)
+	b.eventually("5 records", func() bool { return r.count() == 5 })
+	r.close(t)
+	if got := r.lowest("orders", 0); got != 10 {
+		t.Errorf("begins at %d, want 10", got)
+	}
+}
+
+func TestCommitOfAnotherToolIsTakenAsItIs(t *testing.T) {
+	b := newBed(t)
+	b.topic("orders", 1)
+	b.write(numbered("orders", 0, 0, 10)...)
+	offsets := kadm.Offsets{}
+	offsets.AddOffset("orders", 0, 6, -1)
+	if err := b.admin.CommitAllOffsets(t.Context(), "g-orders", offsets); err != nil {
+		t.Fatal(err)
+	}
+	r := b.read(b.subscriber(b.source("orders")), nil)
+	b.eventually("4 records", func() bool { return r.count() == 4 })
+	r.close(t)
+	if got := r.lowest("orders", 0); got != 6 {
+		t.Errorf("begins at %d, want 6", got)
+	}
+}
+
+func TestNewPartitionsAndMatchingTopicsBeginAtTheirFirstRecord(t *testing.T) {
+	b := newBed(t)
+	b.topic("orders_a", 1)
+	b.write(numbered("orders_a", 0, 0, 10)...)
+	source := b.source("orders")
+	source.Topics, source.Pattern = nil, regexp.MustCompile(`^orders_.*`)
+	source.Start.Kind = StartLatest
+	s := b.subscriber(source)
+	r := b.read(s, nil)
+	b.eventually("readiness", s.Ready)
+	b.topic("orders_b", 1)
+	b.topic("other", 1)
+	b.write(numbered("orders_b", 0, 0, 3)...)
+	b.write(numbered("other", 0, 0, 3)...)
+	if _, err := b.admin.UpdatePartitions(t.Context(), 2, "orders_a"); err != nil {
+		t.Fatal(err)
+	}
+	b.client.ForceMetadataRefresh()
+	b.eventually("a write to the new partition", func() bool {
+		return b.client.ProduceSync(t.Context(), numbered("orders_a", 1, 0, 4)...).FirstErr() == nil
+	})
+	b.eventually("the new topic's and the new partition's records", func() bool {
+		return r.lowest("orders_b", 0) == 0 && r.lowest("orders_a", 1) == 0
+	})
+	r.close(t)
+	if got := r.lowest("orders_a", 0); got != -1 {
+		t.Errorf("the old partition was read from %d, want nothing of it", got)
+	}
+	if got := r.lowest("other", 0); got != -1 {
+		t.Error("a topic that does not match was read")
+	}
+}
