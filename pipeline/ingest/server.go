@@ -99,18 +99,18 @@ func (s *Server) Update(plan *Plan) {
 	s.routes.Store(&routes)
 }
 
-// Listen takes the address and returns it, with its port where the plan says 0.
-// Requests wait until Serve.
-func (s *Server) Listen() (string, error) {
+// Listen takes the address and returns it, with the port where the plan left it
+// open. Requests wait until Serve.
+func (s *Server) Listen() (net.Addr, error) {
 	listener, err := net.Listen("tcp", s.address)
 	switch {
 	case errors.Is(err, syscall.EADDRINUSE):
-		return "", fmt.Errorf("ingest.listen: another program listens on %s: stop it or choose another address", s.address)
+		return nil, fmt.Errorf("ingest.listen: another program listens on %s: stop it or choose another address", s.address)
 	case err != nil:
-		return "", fmt.Errorf("ingest.listen: %w", err)
+		return nil, fmt.Errorf("ingest.listen: %w", err)
 	}
 	s.listener = listener
-	return listener.Addr().String(), nil
+	return listener.Addr(), nil
 }
 
 // Serve answers requests until Close, and then returns nil. Listen comes first.

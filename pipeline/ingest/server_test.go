@@ -28,7 +28,7 @@ func serve(t *testing.T, s *ingest.Server) (url string, ended func() error) {
 	}
 	result := make(chan error, 1)
 	go func() { result <- s.Serve() }()
-	return "http://" + address, func() error { return <-result }
+	return "http://" + address.String(), func() error { return <-result }
 }
 
 func send(url, key string) (int, error) {
