@@ -1,0 +1,222 @@
+package kafka
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kgo"
+)
+
+// reset commits an offset as another tool would.
+func (b *bed) reset(group, topic string, partition int32, offset int64, metadata string) {
+	b.Helper()
+	offsets := kadm.Offsets{}
+	offsets.Add(kadm.Offset{Topic: topic, Partition: partition, At: offset, LeaderEpoch: -1, Metadata: metadata})
+	if err := b.admin.CommitAllOffsets(b.Context(), group, offsets); err != nil {
+		b.Fatal(err)
+	}
+}
+
+func (b *bed) deleteBefore(topic string, partition int32, offset int64) {
+	b.Helper()
+	offsets := kadm.Offsets{}
+	offsets.AddOffset(topic, partition, offset, -1)
+	if _, err := b.admin.DeleteRecords(b.Context(), offsets); err != nil {
+		b.Fatal(err)
+	}
+}
+
+func TestLostRangeStandsStillAndOthersGoOn(t *testing.T) {
+	for name, c := range map[string]struct {
+		committed    int64
+		kind, range_ string
+	}{
+		"below the log": {5, "out_of_range", "offsets 5 to 29"},
+		"beyond it":     {500, "data_loss", "offsets 100 to 499"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			b := newBed(t)
+			b.topic("orders", 2)
+			for p := range int32(2) {
+				b.write(numbered("orders", p, 0, 100)...)
+			}
+			b.deleteBefore("orders", 0, 30)
+			b.reset("g-orders", "orders", 0, c.committed, "")
+			s := b.subscriber(b.source("orders"))
+			r := b.read(s, nil)
+			a := b.alarmed(c.kind)
+			if a.Partition != 0 || !strings.Contains(a.Message, c.range_) {
+				t.Errorf("alarm %+v, want %q", a, c.range_)
+			}
+			b.eventually("the other partition's records", func() bool { return r.count() == 100 })
+			b.write(numbered("orders", 1, 100, 10)...)
+			b.eventually("more of them", func() bool { return r.count() == 110 })
+			if low := r.lowest("orders", 0); low != -1 {
+				t.Errorf("the partition that stands still was read from %d", low)
+			}
+			if st := s.Status()[0]; st.Alarm == "" {
+				t.Error("the status names no alarm")
+			}
+			r.close(t)
+			if got := b.committed("g-orders", "orders", 0); got != c.committed {
+				t.Errorf("committed %d, want the untouched %d", got, c.committed)
+			}
+		})
+	}
+}
+
+func TestLostRangeIsPassedOverWhereTheSourceSaysSo(t *testing.T) {
+	for _, committed := range []int64{5, 500} {
+		b := newBed(t)
+		b.topic("orders", 1)
+		b.write(numbered("orders", 0, 0, 100)...)
+		b.deleteBefore("orders", 0, 30)
+		b.reset("g-orders", "orders", 0, committed, "")
+		source := b.source("orders")
+		source.ResetOutOfRange = true
+		r := b.read(b.subscriber(source), nil)
+		b.eventually("70 records", func() bool { return r.count() == 70 })
+		r.close(t)
+		if got := b.committed("g-orders", "orders", 0); got != 100 {
+			t.Errorf("committed %d, want 100", got)
+		}
+	}
+}
+
+// TestLogThatShrinksWhileItIsRead deletes what a paused reader has yet to read.
+func TestLogThatShrinksWhileItIsRead(t *testing.T) {
+	for _, reset := range []bool{false, true} {
+		b := newBed(t)
+		b.topic("orders", 2)
+		b.write(numbered("orders", 0, 0, 10)...)
+		source := b.source("orders")
+		source.ResetOutOfRange = reset
+		s := b.subscriber(source)
+		r := b.read(s, nil)
+		b.eventually("10 records", func() bool { return r.count() == 10 })
+		s.Pause()
+		b.write(numbered("orders", 0, 10, 90)...)
+		b.deleteBefore("orders", 0, 50)
+		s.Resume()
+		if a := b.alarmed("out_of_range"); !strings.Contains(a.Message, "offsets 10 to 49") {
+			t.Errorf("alarm %+v", a)
+		}
+		b.write(numbered("orders", 1, 0, 5)...)
+		want := 15
+		if reset {
+			want = 65
+		}
+		b.eventually("the records that are left", func() bool { return r.count() == want })
+		r.close(t)
+	}
+}
+
+func TestTopicMadeAgainWhileStopped(t *testing.T) {
+	b := newBed(t)
+	b.topic("orders", 1)
+	b.write(numbered("orders", 0, 0, 10)...)
+	r := b.read(b.subscriber(b.source("orders")), nil)
+	b.eventually("10 records", func() bool { return r.count() == 10 })
+	r.close(t)
+	fetched, err := b.admin.FetchOffsets(t.Context(), "g-orders")
+	if err != nil {
+		t.Fatal(err)
+	}
+	old, _ := fetched.Lookup("orders", 0)
+	if _, ok := parseNote(old.Metadata); !ok {
+		t.Fatalf("the commit carries %q", old.Metadata)
+	}
+	if _, err := b.admin.DeleteTopic(t.Context(), "orders"); err != nil {
+		t.Fatal(err)
+	}
+	b.client.PurgeTopicsFromClient("orders")
+	b.topic("orders", 1)
+	b.write(numbered("orders", 0, 0, 20)...)
+	// A commit of the old incarnation that came late.
+	b.reset("g-orders", "orders", 0, 10, old.Metadata)
+	r = b.read(b.subscriber(b.source("orders")), nil)
+	b.alarmed("topic_recreated")
+	b.eventually("20 records of the new one", func() bool { return r.count() == 20 })
+	r.close(t)
+	if got := b.committed("g-orders", "orders", 0); got != 20 {
+		t.Errorf("committed %d, want 20", got)
+	}
+}
+
+func TestTopicMadeAgainWhileItIsRead(t *testing.T) {
+	b := newBed(t)
+	b.topic("orders", 1)
+	b.topic("calm", 1)
+	b.write(numbered("orders", 0, 0, 10)...)
+	source := b.source("orders")
+	source.Topics = []string{"orders", "calm"}
+	r := b.read(b.subscriber(source), nil)
+	b.eventually("10 records", func() bool { return r.count() == 10 })
+	if _, err := b.admin.DeleteTopic(t.Context(), "orders"); err != nil {
+		t.Fatal(err)
+	}
+	b.client.PurgeTopicsFromClient("orders")
+	b.topic("orders", 1)
+	b.write(numbered("orders", 0, 100, 20)...)
+	b.write(numbered("calm", 0, 0, 5)...)
+	b.alarmed("topic_recreated")
+	b.eventually("the new one's and the other topic's records", func() bool { return r.count() == 35 })
+	r.close(t)
+	if got := b.committed("g-orders", "orders", 0); got != 20 {
+		t.Errorf("committed %d, want 20", got)
+	}
+}
+
+func TestBatchThatDecompressesTooFarStandsStill(t *testing.T) {
+	b := newBed(t)
+	b.topic("orders", 2)
+	limit := int32(200 << 20)
+	client, err := kgo.NewClient(kgo.SeedBrokers(b.settings.Brokers...), kgo.RecordPartitioner(kgo.ManualPartitioner()),
+		kgo.ProducerBatchCompression(kgo.ZstdCompression()), kgo.ProducerBatchMaxBytes(limit), kgo.BrokerMaxWriteBytes(limit))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer client.Close()
+	bomb := &kgo.Record{Topic: "orders", Value: make([]byte, 40<<20)}
+	if err := client.ProduceSync(t.Context(), bomb).FirstErr(); err != nil {
+		t.Fatal(err)
+	}
+	b.write(numbered("orders", 1, 0, 10)...)
+	source := b.source("orders")
+	source.MaxRecordBytes = 1 << 20
+	r := b.read(b.subscriber(source), nil)
+	if a := b.alarmed("too_large"); a.Partition != 0 || !strings.Contains(a.Message, "reset the group's offset to 1") {
+		t.Errorf("alarm %+v", a)
+	}
+	b.eventually("10 records", func() bool { return r.count() == 10 })
+	r.close(t)
+}
+
+func TestStoreEpochStandsBesideTheCommit(t *testing.T) {
+	b := newBed(t)
+	b.topic("orders", 1)
+	b.write(numbered("orders", 0, 0, 10)...)
+	run := func(epoch string) (told string) {
+		deps := b.deps()
+		deps.Epoch = func() string { return epoch }
+		deps.OnEpoch = func(topic string, partition int32, committed, current string) { told = committed + "→" + current }
+		s, err := NewSubscriber(b.settings, b.source("orders"), deps)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r := b.read(s, nil)
+		b.eventually("a placed partition", func() bool { st := s.Status(); return len(st) == 1 && st[0].End == 10 && st[0].Committed == 10 })
+		r.close(t)
+		return told
+	}
+	if told := run("one"); told != "" {
+		t.Errorf("told %q on the first run", told)
+	}
+	if told := run("one"); told != "" {
+		t.Errorf("told %q with the same epoch", told)
+	}
+	if told := run("two"); told != "one→two" {
+		t.Errorf("told %q, want one→two", told)
+	}
+}
