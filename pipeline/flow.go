@@ -1,0 +1,241 @@
+package pipeline
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"maps"
+	"os"
+	"slices"
+	"sync"
+	"sync/atomic"
+
+	"github.com/millrace/millrace/handlers"
+	"github.com/millrace/millrace/pipeline/admin"
+	"github.com/millrace/millrace/pipeline/idempotency"
+	"github.com/millrace/millrace/pipeline/kafka"
+)
+
+// flow is one pipeline as it runs.
+type flow struct {
+	plan       *PipelinePlan
+	subscriber *kafka.Subscriber
+	delivery   *Delivery
+	meter      *meter
+
+	mu     sync.Mutex
+	state  string
+	err    error
+	alarms map[string]string
+}
+
+// flowDeps is what all pipelines of a process share.
+type flowDeps struct {
+	settings kafka.Settings
+	store    idempotency.Store
+	epoch    string
+	producer handlers.Producer
+	run      *idempotency.Run
+	holder   idempotency.Holder
+}
+
+func (r *Runner) openFlow(ctx context.Context, p *PipelinePlan, deps flowDeps, open *closers) (*flow, error) {
+	f := &flow{plan: p, state: "starting", alarms: map[string]string{}}
+	log := r.deps.Logger.With("pipeline", p.Name)
+	f.meter = newMeter(r.metrics.Pipeline(p.Name))
+	sinks, err := OpenSinks(p, handlers.Env{Version: r.deps.Version, Producer: deps.producer, Stdout: r.deps.Stdout, Logger: log}, open)
+	if err != nil {
+		return nil, err
+	}
+	observers := Observers{f.meter}
+	if r.deps.Observer != nil {
+		observers = append(observers, r.deps.Observer)
+	}
+	f.delivery = NewDelivery(ctx, p, DeliveryDeps{
+		Sinks: sinks, Store: deps.store, Run: deps.run, Holder: deps.holder, Producer: deps.producer,
+		ConfigDigest: r.plan.Digest, Observer: observers, Logger: log,
+		Stop: func(err error) { f.stop(log, err, r.ended) },
+	})
+	open.add("pipeline "+p.Name, func(context.Context) error { f.delivery.Close(); return nil })
+	kafkaDeps := kafka.Deps{Logger: log, OnAlarm: func(a kafka.Alarm) { f.alarm(r.metrics.Pipeline(p.Name), a) }}
+	if deps.epoch != "" && p.Idempotency != nil {
+		kafkaDeps.Epoch = func() string { return deps.epoch }
+	}
+	if f.subscriber, err = kafka.NewSubscriber(deps.settings, p.Source, kafkaDeps); err != nil {
+		return nil, err
+	}
+	open.add("the source of "+p.Name, func(context.Context) error { return f.subscriber.Close() })
+	return f, nil
+}
+
+// OpenSinks opens the sinks of a pipeline, in the order of its Sinks(). Those
+// that were opened are added to what is closed at the end, also on an error.
+func OpenSinks(p *PipelinePlan, env handlers.Env, open *closers) ([]handlers.Sink, error) {
+	var sinks []handlers.Sink
+	for _, s := range p.Sinks() {
+		env.Pipeline, env.Name = p.Name, s.Name
+		env.Logger = env.Logger.With("sink", s.Name)
+		sink, err := s.Spec.Open(s.Config, env)
+		if err != nil {
+			return nil, fmt.Errorf("open sink %q: %w", s.Name, err)
+		}
+		open.add(fmt.Sprintf("sink %q of %s", s.Name, p.Name), sink.Close)
+		sinks = append(sinks, sink)
+	}
+	return sinks, nil
+}
+
+// stop notes that the pipeline must not go on, once.
+func (f *flow) stop(log *slog.Logger, err error, ended chan<- *flow) {
+	f.mu.Lock()
+	first := f.err == nil
+	if first {
+		f.err, f.state = err, "stopped"
+	}
+	f.mu.Unlock()
+	if first {
+		log.Error("the pipeline has stopped; its offset stays before this record", "err", err)
+		ended <- f
+	}
+}
+
+func (f *flow) stopped() error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.err
+}
+
+func (f *flow) setState(s string) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.state != "stopped" {
+		f.state = s
+	}
+}
+
+func (f *flow) getState() string {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.state
+}
+
+func (f *flow) alarm(m *admin.PipelineMetrics, a kafka.Alarm) {
+	m.Alarm(a.Topic, a.Partition, a.Kind, !a.Cleared)
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	where := fmt.Sprintf("%s/%d %s", a.Topic, a.Partition, a.Kind)
+	if a.Cleared {
+		delete(f.alarms, where)
+		return
+	}
+	f.alarms[where] = a.Message
+}
+
+// reasons say why the pipeline is not ready, sorted; empty when it is.
+func (f *flow) reasons() []string {
+	f.mu.Lock()
+	var all []string
+	if f.err != nil {
+		all = append(all, f.err.Error())
+	}
+	for _, where := range slices.Sorted(maps.Keys(f.alarms)) {
+		all = append(all, where+": "+f.alarms[where])
+	}
+	f.mu.Unlock()
+	return append(all, f.delivery.Reasons()...)
+}
+
+// Status is what the process does now.
+func (r *Runner) Status() admin.Status {
+	r.mu.Lock()
+	flows := r.flows
+	s := admin.Status{
+		PID: os.Getpid(), Version: r.deps.Version, Started: r.started, Files: absolute(r.plan.Files),
+		Embedded: r.embedded, Ingest: r.ingest, Health: r.health, Ready: true, Pipelines: []admin.PipelineStatus{},
+	}
+	r.mu.Unlock()
+	s.Broker = r.broker()
+	if len(flows) < len(r.plan.Pipelines) {
+		s.Ready, s.Reasons = false, []string{"starting"}
+	}
+	for _, f := range flows {
+		p := f.status()
+		if len(p.Reasons) > 0 || p.State != "running" {
+			s.Ready = false
+		}
+		s.Pipelines = append(s.Pipelines, p)
+	}
+	return s
+}
+
+func (f *flow) status() admin.PipelineStatus {
+	p := admin.PipelineStatus{
+		Name: f.plan.Name, State: f.getState(), Reasons: f.reasons(), Outcomes: f.meter.outcomes(),
+		Retries: f.meter.retries.Load(), InFlight: f.subscriber.InFlight(), Partitions: f.subscriber.Status(),
+	}
+	for _, part := range p.Partitions {
+		p.Lag += part.Lag
+	}
+	switch {
+	case p.State == "starting":
+		p.Reasons = append(p.Reasons, "joining its consumer group")
+	case p.State == "running" && len(p.Reasons) > 0:
+		p.State = "waiting"
+	}
+	return p
+}
+
+// meter turns events into metrics and into the counts that a status shows.
+type meter struct {
+	metrics *admin.PipelineMetrics
+	retries atomic.Int64
+	counts  [6]atomic.Int64 // in the order of Outcomes
+}
+
+func newMeter(m *admin.PipelineMetrics) *meter { return &meter{metrics: m} }
+
+// Outcomes are all outcomes in the order in which they are shown.
+func Outcomes() [6]Outcome {
+	return [6]Outcome{Delivered, Duplicate, Filtered, Unmatched, Dropped, DeadLettered}
+}
+
+// Observe counts e.
+func (m *meter) Observe(e Event) {
+	switch e.Kind {
+	case EventRecord:
+		m.metrics.Outcome(string(e.Outcome), 1)
+		for i, o := range Outcomes() {
+			if o == e.Outcome {
+				m.counts[i].Add(1)
+			}
+		}
+	case EventClaim:
+		m.metrics.Claim(e.Reason, 1)
+	case EventConfirm:
+		if e.Reason == "lost" {
+			m.metrics.ConfirmLost()
+		}
+	case EventWrite:
+		m.metrics.Sink(e.Sink).Write("taken", e.Took)
+	case EventRetry:
+		m.retries.Add(1)
+		m.metrics.Sink(e.Sink).Retry()
+		m.metrics.Sink(e.Sink).Write(e.Reason, e.Took)
+	case EventDeadLetter:
+		m.metrics.DeadLetter(e.Reason)
+	case EventPause, EventResume:
+		if e.Sink != "" {
+			m.metrics.Sink(e.Sink).Paused(e.Kind == EventPause)
+		}
+	}
+}
+
+func (m *meter) outcomes() map[string]int64 {
+	all := map[string]int64{}
+	for i, o := range Outcomes() {
+		if n := m.counts[i].Load(); n > 0 {
+			all[string(o)] = n
+		}
+	}
+	return all
+}

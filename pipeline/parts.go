@@ -1,0 +1,340 @@
+package pipeline
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/millrace/millrace/handlers"
+	"github.com/millrace/millrace/pipeline/admin"
+	"github.com/millrace/millrace/pipeline/idempotency"
+	keystore "github.com/millrace/millrace/pipeline/idempotency/embedded"
+	"github.com/millrace/millrace/pipeline/kafka"
+	"github.com/millrace/millrace/pipeline/kafka/embedded"
+	"github.com/millrace/millrace/pipeline/state"
+)
+
+// openState opens the state folder and, where the plan has no cluster, the
+// embedded broker in it, unless a `millrace broker` runs there already. A folder
+// that can't be written is a warning where nothing embedded needs it.
+func (r *Runner) openState(ctx context.Context, open *closers) (*state.Folder, []state.Part, error) {
+	folder, err := state.Open(r.deps.StateDir)
+	if err != nil {
+		if r.plan.Embedded == "" && !r.needsKeys() {
+			r.deps.Logger.Warn("other commands will not find this process", "err", err)
+			return nil, nil, nil
+		}
+		return nil, nil, err
+	}
+	if r.plan.Embedded == "" {
+		return folder, nil, nil
+	}
+	r.embedded = true
+	if addr := brokerBeside(r.deps.StateDir); addr != "" {
+		r.deps.Logger.Info("using the embedded broker that runs already", "broker", addr)
+		r.setBroker(addr)
+		return folder, nil, nil
+	}
+	broker, err := OpenBroker(ctx, folder, r.plan.Embedded, r.deps.Logger)
+	if err != nil {
+		return nil, nil, err
+	}
+	open.add("the embedded broker", func(context.Context) error { return broker.Close() })
+	r.setBroker(broker.Addr())
+	return folder, []state.Part{state.Broker}, nil
+}
+
+// brokerBeside is the address of a `millrace broker` on the same state folder,
+// empty where none runs. Another `run` is none: its broker ends with it.
+func brokerBeside(dir string) string {
+	runs, err := state.Discover(dir)
+	if err != nil {
+		return ""
+	}
+	for _, run := range runs {
+		if run.Has(state.Broker) && len(run.Pipelines) == 0 {
+			return run.Broker
+		}
+	}
+	return ""
+}
+
+// DefaultPartitions is how many partitions a topic of the embedded broker has
+// unless the configuration says otherwise.
+const DefaultPartitions = embedded.DefaultPartitions
+
+// OpenBroker starts the embedded broker on a state folder. Its error says which
+// process has it, or which key to change.
+func OpenBroker(ctx context.Context, folder *state.Folder, listen string, log *slog.Logger) (*Broker, error) {
+	lock, err := folder.Lock(state.Broker)
+	if err != nil {
+		return nil, held(err, "the embedded broker")
+	}
+	b, err := embedded.Open(ctx, embedded.Config{Dir: lock.Dir(), Listen: listen, Logger: log})
+	if err != nil {
+		return nil, errors.Join(err, lock.Release())
+	}
+	return &Broker{Broker: b, lock: lock}, nil
+}
+
+// Broker is the embedded broker with the lock on its folder.
+type Broker struct {
+	*embedded.Broker
+	lock *state.Lock
+}
+
+// Close stops the broker and gives its folder back.
+func (b *Broker) Close() error { return errors.Join(b.Broker.Close(), b.lock.Release()) }
+
+// held says what to do about a part that another process runs.
+func held(err error, what string) error {
+	var taken *state.HeldError
+	if errors.As(err, &taken) {
+		return fmt.Errorf("%s runs in another process (pid %d); stop it, or give this one a folder of its own with --state: %w", what, taken.PID, err)
+	}
+	return err
+}
+
+func (r *Runner) needsKeys() bool {
+	return r.plan.Store.Embedded && slices.ContainsFunc(r.plan.Pipelines, func(p *PipelinePlan) bool { return p.Idempotency != nil })
+}
+
+// openStore opens the key store, nil where no pipeline guards its effects.
+func (r *Runner) openStore(folder *state.Folder, parts *[]state.Part, open *closers) (idempotency.Store, error) {
+	if !r.needsKeys() {
+		return nil, nil
+	}
+	lock, err := folder.Lock(state.Keys)
+	if err != nil {
+		return nil, held(err, "the embedded key store")
+	}
+	open.add("the key store's folder", func(context.Context) error { return lock.Release() })
+	store, err := keystore.Open(lock.Dir(), keystore.Options{Logger: r.deps.Logger})
+	if err != nil {
+		return nil, fmt.Errorf("open the embedded key store: %w", err)
+	}
+	open.add("the key store", func(context.Context) error { return store.Close() })
+	*parts = append(*parts, state.Keys)
+	return store, nil
+}
+
+// announce serves the control socket and writes the run file.
+func announce(ctx context.Context, folder *state.Folder, run state.Run, control admin.ControlConfig, open *closers) error {
+	private, err := state.NewSocketFolder(os.Getenv("XDG_RUNTIME_DIR"))
+	if err != nil {
+		return err
+	}
+	open.add("the control socket's folder", func(context.Context) error { return private.Close() })
+	control.Socket = private.Path()
+	server, err := admin.ServeControl(ctx, control)
+	if err != nil {
+		return err
+	}
+	open.add("the control socket", server.Close)
+	run.Socket = private.Path()
+	file, err := folder.Announce(run)
+	if err != nil {
+		return err
+	}
+	open.add("the run file", func(context.Context) error { return file.Close() })
+	return nil
+}
+
+func (r *Runner) setBroker(addr string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.settings.Brokers = []string{addr}
+}
+
+func (r *Runner) broker() string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if len(r.settings.Brokers) == 0 {
+		return ""
+	}
+	return r.settings.Brokers[0]
+}
+
+// namedTopics are the topics that the plan names, with their partitions; 0 is
+// the default.
+func (r *Runner) namedTopics() map[string]int32 {
+	named := map[string]int32{}
+	for _, t := range r.plan.Topics {
+		named[t.Name] = t.Partitions
+	}
+	add := func(name string) {
+		if _, known := named[name]; !known && name != "" {
+			named[name] = 0
+		}
+	}
+	for _, p := range r.plan.Pipelines {
+		for _, t := range p.Source.Topics {
+			add(t)
+		}
+		add(p.DeadLetter)
+		for _, s := range p.Sinks() {
+			for _, t := range s.Topics {
+				add(t)
+			}
+		}
+	}
+	if r.plan.Ingest != nil {
+		for _, route := range r.plan.Ingest.Routes {
+			add(route.Topic)
+		}
+	}
+	return named
+}
+
+// prepareTopics makes what is missing on the embedded broker. A cluster is left
+// as it is: a source or dead-letter topic that it lacks is an error.
+func (r *Runner) prepareTopics(ctx context.Context) error {
+	admin, err := kafka.NewAdmin(r.settings, kafka.Deps{Logger: r.deps.Logger})
+	if err != nil {
+		return fmt.Errorf("reach the brokers: %w", err)
+	}
+	defer admin.Close()
+	if r.embedded {
+		return makeTopics(ctx, admin, r.namedTopics())
+	}
+	topics, err := admin.Topics(ctx)
+	if err != nil {
+		return fmt.Errorf("reach the brokers: %w", err)
+	}
+	there := map[string]bool{}
+	for _, t := range topics {
+		there[t.Name] = true
+	}
+	var missing []error
+	need := func(p *PipelinePlan, name, as string) {
+		if !there[name] && name != "" {
+			missing = append(missing, fmt.Errorf("pipeline %q: its %s topic %q does not exist on the cluster; create it first", p.Name, as, name))
+		}
+	}
+	for _, p := range r.plan.Pipelines {
+		for _, t := range p.Source.Topics {
+			need(p, t, "source")
+		}
+		need(p, p.DeadLetter, "dead-letter")
+	}
+	return errors.Join(missing...)
+}
+
+func makeTopics(ctx context.Context, admin *kafka.Admin, topics map[string]int32) error {
+	sizes := map[int][]string{}
+	for name, partitions := range topics {
+		if partitions == 0 {
+			partitions = embedded.DefaultPartitions
+		}
+		sizes[int(partitions)] = append(sizes[int(partitions)], name)
+	}
+	for partitions, names := range sizes {
+		slices.Sort(names)
+		if _, err := admin.CreateTopics(ctx, names, partitions, 1, nil); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// maker is a Producer for the embedded broker that makes a topic before its
+// first record: those of templated names are not known earlier.
+type maker struct {
+	handlers.Producer
+	settings kafka.Settings
+	log      *slog.Logger
+
+	mu    sync.RWMutex
+	known map[string]bool
+}
+
+func newMaker(settings kafka.Settings, log *slog.Logger, next handlers.Producer, named map[string]int32) *maker {
+	m := &maker{Producer: next, settings: settings, log: log, known: map[string]bool{}}
+	for name := range named {
+		m.known[name] = true
+	}
+	return m
+}
+
+// Produce makes what topics are missing and passes the records on.
+func (m *maker) Produce(ctx context.Context, records []*handlers.Record) error {
+	last := ""
+	for _, rec := range records {
+		if rec.Topic == last {
+			continue
+		}
+		last = rec.Topic
+		if err := m.ensure(ctx, last); err != nil {
+			return handlers.Unavailable(err)
+		}
+	}
+	return m.Producer.Produce(ctx, records)
+}
+
+func (m *maker) ensure(ctx context.Context, topic string) error {
+	m.mu.RLock()
+	known := m.known[topic]
+	m.mu.RUnlock()
+	if known {
+		return nil
+	}
+	admin, err := kafka.NewAdmin(m.settings, kafka.Deps{Logger: m.log})
+	if err != nil {
+		return err
+	}
+	defer admin.Close()
+	if err := makeTopics(ctx, admin, map[string]int32{topic: 0}); err != nil {
+		return err
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.known[topic] = true
+	return nil
+}
+
+// RunBroker runs the embedded broker alone until ctx ends, announced on the
+// state folder so that other commands find it.
+func RunBroker(ctx context.Context, listen string, deps RunnerDeps) (err error) {
+	lasting := context.WithoutCancel(ctx)
+	var open closers
+	defer func() { err = errors.Join(err, open.close(lasting)) }()
+	folder, err := state.Open(deps.StateDir)
+	if err != nil {
+		return err
+	}
+	broker, err := OpenBroker(ctx, folder, listen, deps.Logger)
+	if err != nil {
+		return err
+	}
+	open.add("the embedded broker", func(context.Context) error { return broker.Close() })
+	started := time.Now()
+	alone := brokerReporter{version: deps.Version, started: started, addr: broker.Addr()}
+	err = announce(lasting, folder, state.Run{
+		PID: os.Getpid(), Version: deps.Version, Started: started, Parts: []state.Part{state.Broker}, Broker: broker.Addr(),
+	}, admin.ControlConfig{Reporter: alone, Logger: deps.Logger}, &open)
+	if err != nil {
+		return err
+	}
+	deps.Logger.Info("ready", "broker", broker.Addr())
+	<-ctx.Done()
+	return nil
+}
+
+// brokerReporter is the status of a process that runs only the broker.
+type brokerReporter struct {
+	version string
+	started time.Time
+	addr    string
+}
+
+func (b brokerReporter) Status() admin.Status {
+	return admin.Status{
+		PID: os.Getpid(), Version: b.version, Started: b.started, Broker: b.addr, Embedded: true, Ready: true,
+		Pipelines: []admin.PipelineStatus{},
+	}
+}

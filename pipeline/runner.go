@@ -1,0 +1,315 @@
+package pipeline
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"github.com/ThreeDotsLabs/watermill/message"
+
+	"github.com/millrace/millrace/handlers"
+	"github.com/millrace/millrace/pipeline/admin"
+	"github.com/millrace/millrace/pipeline/idempotency"
+	"github.com/millrace/millrace/pipeline/ingest"
+	"github.com/millrace/millrace/pipeline/kafka"
+	"github.com/millrace/millrace/pipeline/state"
+)
+
+// Runner runs a plan: it opens the parts, wires one router handler per pipeline,
+// and drains them at the end.
+type Runner struct {
+	plan    *Plan
+	deps    RunnerDeps
+	started time.Time
+	metrics *admin.Metrics
+
+	mu       sync.Mutex
+	flows    []*flow
+	settings kafka.Settings
+	embedded bool
+	ingest   string
+	health   string
+	ready    bool
+	ended    chan *flow
+}
+
+// RunnerDeps is what a Runner uses of its process.
+type RunnerDeps struct {
+	Version string
+	// StateDir is the state folder, made where it is missing.
+	StateDir string
+	// Stdout is where `stdout` sinks write.
+	Stdout io.Writer
+	Logger *slog.Logger
+	// Observer, where set, is told every event beside metrics.
+	Observer Observer
+	// OnReady, where set, is called once every pipeline has joined its group.
+	OnReady func(admin.Status)
+}
+
+// NewRunner makes a runner; it has no effect until Run.
+func NewRunner(plan *Plan, deps RunnerDeps) *Runner {
+	r := &Runner{plan: plan, deps: deps, started: time.Now(), settings: plan.Kafka, ended: make(chan *flow, len(plan.Pipelines))}
+	r.metrics = admin.NewMetrics(deps.Version, r)
+	return r
+}
+
+// Run runs the plan until ctx ends, and then drains: it stops fetching,
+// finishes what is in flight within the plan's drain time, confirms, commits
+// and leaves the groups. It returns nil after a clean drain, and an error where
+// the plan could not start or its last pipeline stopped by itself.
+func (r *Runner) Run(ctx context.Context) error {
+	// What is opened is closed in the opposite order, after a drain that ctx
+	// must not cut short.
+	lasting := context.WithoutCancel(ctx)
+	var open closers
+	err := r.run(ctx, lasting, &open)
+	closing, cancel := context.WithTimeout(lasting, 5*time.Second)
+	defer cancel()
+	return errors.Join(err, open.close(closing))
+}
+
+func (r *Runner) run(ctx, lasting context.Context, open *closers) error {
+	folder, parts, err := r.openState(ctx, open)
+	if err != nil {
+		return err
+	}
+	if err := r.prepareTopics(ctx); err != nil {
+		return err
+	}
+	store, err := r.openStore(folder, &parts, open)
+	if err != nil {
+		return err
+	}
+	publisher, err := kafka.NewPublisher(r.settings, kafka.Deps{Logger: r.deps.Logger})
+	if err != nil {
+		return fmt.Errorf("open the producer: %w", err)
+	}
+	open.add("the producer", func(context.Context) error { return publisher.Close() })
+	var producer handlers.Producer = publisher
+	if r.embedded {
+		producer = newMaker(r.settings, r.deps.Logger, publisher, r.namedTopics())
+	}
+	if err := r.openFlows(lasting, store, producer, open); err != nil {
+		return err
+	}
+	if err := r.openDoors(lasting, folder, parts, open); err != nil {
+		return err
+	}
+	in, err := r.openIngest(producer, open)
+	if err != nil {
+		return err
+	}
+	return r.flow(ctx, lasting, in)
+}
+
+// flow lets records flow until ctx ends or the last pipeline has stopped, and
+// drains.
+func (r *Runner) flow(ctx, lasting context.Context, in *ingest.Server) error {
+	router, err := message.NewRouter(message.RouterConfig{CloseTimeout: r.plan.Drain + 5*time.Second}, kafka.WatermillLogger(r.deps.Logger))
+	if err != nil {
+		return fmt.Errorf("make the router: %w", err)
+	}
+	for _, f := range r.flows {
+		router.AddConsumerHandler(f.plan.Name, f.plan.Name, f.subscriber, f.delivery.Handle)
+	}
+	routed := make(chan error, 1)
+	go func() { routed <- router.Run(lasting) }()
+	watch, stopWatch := context.WithCancel(ctx)
+	var watching sync.WaitGroup
+	watching.Go(func() { r.watch(watch) })
+
+	var failed error
+	if len(r.flows) == 0 {
+		<-ctx.Done()
+	} else {
+		failed = r.wait(ctx, routed)
+	}
+	stopWatch()
+	watching.Wait()
+	if in != nil {
+		in.Refuse()
+	}
+	r.deps.Logger.Info("draining", "drain", r.plan.Drain)
+	err = errors.Join(failed, r.drain(), router.Close())
+	r.deps.Logger.Info("drained")
+	return err
+}
+
+// wait returns when ctx ends, with an error when the last pipeline has stopped.
+func (r *Runner) wait(ctx context.Context, routed <-chan error) error {
+	for running := len(r.flows); ; {
+		select {
+		case <-ctx.Done():
+			return nil
+		case err := <-routed:
+			if err == nil {
+				err = errors.New("the router ended")
+			}
+			return err
+		case f := <-r.ended:
+			// Closing drains the pipeline's other lanes; its offset stays
+			// before the record that stopped it.
+			if err := f.subscriber.Close(); err != nil {
+				r.deps.Logger.Warn("close a stopped pipeline", "pipeline", f.plan.Name, "err", err)
+			}
+			if running--; running == 0 {
+				return fmt.Errorf("the last pipeline has stopped: %w", f.stopped())
+			}
+		}
+	}
+}
+
+// drain closes all sources at once; each ends its batches and commits.
+func (r *Runner) drain() error {
+	errs := make([]error, len(r.flows))
+	var wg sync.WaitGroup
+	for i, f := range r.flows {
+		f.setState("draining")
+		wg.Go(func() {
+			if err := f.subscriber.Close(); err != nil {
+				errs[i] = fmt.Errorf("drain pipeline %q: %w", f.plan.Name, err)
+			}
+		})
+	}
+	wg.Wait()
+	return errors.Join(errs...)
+}
+
+// openFlows opens each pipeline's sinks and source, without reading yet.
+func (r *Runner) openFlows(ctx context.Context, store idempotency.Store, producer handlers.Producer, open *closers) error {
+	run := idempotency.NewRun()
+	host, err := os.Hostname()
+	if err != nil {
+		host = "unknown"
+	}
+	deps := flowDeps{
+		settings: r.settings, store: store, producer: producer, run: run,
+		holder: idempotency.Holder{Host: host, PID: os.Getpid(), Run: run.ID()},
+	}
+	if i, ok := store.(idempotency.Inspector); ok {
+		if deps.epoch, err = i.Epoch(ctx); err != nil {
+			return fmt.Errorf("read the key store's epoch: %w", err)
+		}
+	}
+	for _, p := range r.plan.Pipelines {
+		f, err := r.openFlow(ctx, p, deps, open)
+		if err != nil {
+			return fmt.Errorf("open pipeline %q: %w", p.Name, err)
+		}
+		r.mu.Lock()
+		r.flows = append(r.flows, f)
+		r.mu.Unlock()
+	}
+	return nil
+}
+
+// openDoors opens what others see of the process: health, control socket and
+// run file.
+func (r *Runner) openDoors(ctx context.Context, folder *state.Folder, parts []state.Part, open *closers) error {
+	if r.plan.Health != "" {
+		health, err := admin.ServeHealth(ctx, admin.HealthConfig{Listen: r.plan.Health, Reporter: r, Metrics: r.metrics, Logger: r.deps.Logger})
+		if err != nil {
+			return err
+		}
+		open.add("the health listener", health.Close)
+		r.mu.Lock()
+		r.health = health.Addr()
+		r.mu.Unlock()
+	}
+	if folder == nil {
+		return nil
+	}
+	return announce(ctx, folder, state.Run{
+		PID: os.Getpid(), Version: r.deps.Version, Started: r.started, Files: absolute(r.plan.Files),
+		Pipelines: names(r.plan.Pipelines), Parts: parts, Broker: r.broker(),
+	}, admin.ControlConfig{Reporter: r, Logger: r.deps.Logger}, open)
+}
+
+func (r *Runner) openIngest(producer handlers.Producer, open *closers) (*ingest.Server, error) {
+	if r.plan.Ingest == nil {
+		return nil, nil
+	}
+	in := ingest.New(r.plan.Ingest, producer, ingest.Deps{Logger: r.deps.Logger, OnRequest: r.metrics.Ingest})
+	addr, err := in.Listen()
+	if err != nil {
+		return nil, err
+	}
+	r.mu.Lock()
+	r.ingest = addr.String()
+	r.mu.Unlock()
+	served := make(chan error, 1)
+	go func() { served <- in.Serve() }()
+	open.add("the ingest listener", func(ctx context.Context) error { return errors.Join(in.Close(ctx), <-served) })
+	return in, nil
+}
+
+// watch calls OnReady once, as soon as everything has joined.
+func (r *Runner) watch(ctx context.Context) {
+	for sleep(ctx, 20*time.Millisecond) {
+		for _, f := range r.flows {
+			if f.subscriber.Ready() && f.getState() == "starting" {
+				f.setState("running")
+			}
+		}
+		status := r.Status()
+		if !status.Ready {
+			continue
+		}
+		r.mu.Lock()
+		r.ready = true
+		r.mu.Unlock()
+		r.deps.Logger.Info("ready", "took", time.Since(r.started).Round(time.Millisecond), "broker", status.Broker, "pipelines", len(status.Pipelines))
+		if r.deps.OnReady != nil {
+			r.deps.OnReady(status)
+		}
+		return
+	}
+}
+
+func names(pipelines []*PipelinePlan) []string {
+	all := make([]string, len(pipelines))
+	for i, p := range pipelines {
+		all[i] = p.Name
+	}
+	return all
+}
+
+func absolute(files []string) []string {
+	all := make([]string, len(files))
+	for i, f := range files {
+		all[i] = f
+		if abs, err := filepath.Abs(f); err == nil && f != "-" {
+			all[i] = abs
+		}
+	}
+	return all
+}
+
+// closers are what to close at the end, last opened first.
+type closers []closer
+
+type closer struct {
+	what  string
+	close func(context.Context) error
+}
+
+func (c *closers) add(what string, close func(context.Context) error) {
+	*c = append(*c, closer{what, close})
+}
+
+func (c *closers) close(ctx context.Context) error {
+	var errs []error
+	for i := len(*c) - 1; i >= 0; i-- {
+		if err := (*c)[i].close(ctx); err != nil {
+			errs = append(errs, fmt.Errorf("close %s: %w", (*c)[i].what, err))
+		}
+	}
+	return errors.Join(errs...)
+}
