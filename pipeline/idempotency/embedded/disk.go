@@ -21,6 +21,9 @@ const (
 	// reserve is the room on the disk that is left alone: the database does not
 	// survive a full disk without a new start, a refused write costs nothing.
 	reserve = 32 << 20
+	// cacheSize is nearly all of the memory that the database takes, whatever
+	// it holds: pebble counts its four memtables of 8 MiB against it.
+	cacheSize = 64 << 20
 	// ails is how long calls are refused after a failure in the background.
 	ails = time.Second
 )
@@ -82,14 +85,13 @@ func (d *disk) open() (*pebble.DB, error) {
 	}
 }
 
-// options keep the database small: a store of millions of keys takes about
-// 60 MiB of memory.
+// options keep the database small and its memory flat.
 func (d *disk) options() *pebble.Options {
 	opts := &pebble.Options{
 		FS:                          d.fs,
 		Logger:                      d,
 		FormatMajorVersion:          pebble.FormatColumnarBlocks,
-		CacheSize:                   16 << 20,
+		CacheSize:                   cacheSize,
 		MemTableSize:                8 << 20,
 		MemTableStopWritesThreshold: 4,
 		L0CompactionThreshold:       2,

@@ -58,11 +58,16 @@ func (c *crashing) open(t testing.TB) *Store {
 
 // crash loses the given part of what was written and not synced.
 func (c *crashing) crash(t testing.TB, kept int) {
-	left := c.fs.CrashClone(vfs.CrashCloneCfg{UnsyncedDataPercent: kept, RNG: rand.New(rand.NewPCG(1, uint64(kept)))})
+	left := c.crashed(kept)
 	if err := c.store.Close(); err != nil {
 		t.Fatal(err)
 	}
 	c.fs = left
+}
+
+// crashed is what the disk would hold after a crash now.
+func (c *crashing) crashed(kept int) *vfs.MemFS {
+	return c.fs.CrashClone(vfs.CrashCloneCfg{UnsyncedDataPercent: kept, RNG: rand.New(rand.NewPCG(1, uint64(kept)))})
 }
 
 func TestStoreThatCrashes(t *testing.T) {
@@ -101,7 +106,21 @@ func TestStoreOnDisk(t *testing.T) {
 	})
 }
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+// A store that is closed leaves no goroutine behind.
+func TestCloseWaits(t *testing.T) {
+	before := goleak.IgnoreCurrent()
+	store, err := Open(t.TempDir(), newClock().options(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := store.Confirm(t.Context(), []idempotency.Claim{aClaim(idempotency.NewRun(), false)}); err != nil {
+		t.Fatal(err)
+	}
+	if err := store.Close(); err != nil {
+		t.Fatal(err)
+	}
+	goleak.VerifyNone(t, before)
+}
 
 // aClaim makes a claim of a key that no other call asks for.
 func aClaim(run *idempotency.Run, durable bool) idempotency.Claim {

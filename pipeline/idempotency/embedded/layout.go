@@ -52,15 +52,25 @@ func get(db *pebble.DB, at []byte) ([]byte, error) {
 	return copied, closer.Close()
 }
 
-// getRow reads a row, nil where there is none.
-func getRow(db *pebble.DB, k key) (*idempotency.Row, error) {
-	value, closer, err := db.Get(k.row())
-	if errors.Is(err, pebble.ErrNotFound) {
-		return nil, nil
-	}
+// getRow reads a row, nil where there is none. It goes by an iterator because
+// Get does not ask the filters of the lowest level, where almost all rows are:
+// the claim of a new key would read from the disk.
+func getRow(db *pebble.DB, k key) (row *idempotency.Row, err error) {
+	at := k.row()
+	iter, err := db.NewIter(&pebble.IterOptions{UseL6Filters: true})
 	if err != nil {
 		return nil, err
 	}
-	row, err := idempotency.Decode(value)
-	return row, errors.Join(err, closer.Close())
+	if iter.SeekPrefixGE(at) {
+		row, err = readRow(iter)
+	}
+	return row, errors.Join(err, iter.Error(), iter.Close())
+}
+
+func readRow(iter *pebble.Iterator) (*idempotency.Row, error) {
+	value, err := iter.ValueAndErr()
+	if err != nil {
+		return nil, err
+	}
+	return idempotency.Decode(value)
 }
