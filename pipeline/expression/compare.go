@@ -11,6 +11,15 @@ import (
 // equal is == : values of different types are never equal, integers and
 // fractions are one type and compared exactly.
 func equal(a, b any) bool {
+	switch a.(type) {
+	case []any, map[string]any:
+		weigh(a)
+		return equalNested(a, b)
+	}
+	return equalFlat(a, b)
+}
+
+func equalNested(a, b any) bool {
 	switch x := a.(type) {
 	case []any:
 		y, ok := b.([]any)
@@ -18,7 +27,7 @@ func equal(a, b any) bool {
 			return false
 		}
 		for i := range x {
-			if !equal(x[i], y[i]) {
+			if !equalNested(x[i], y[i]) {
 				return false
 			}
 		}
@@ -29,11 +38,17 @@ func equal(a, b any) bool {
 			return false
 		}
 		for k, v := range x {
-			if w, ok := y[k]; !ok || !equal(v, w) {
+			if w, ok := y[k]; !ok || !equalNested(v, w) {
 				return false
 			}
 		}
 		return true
+	}
+	return equalFlat(a, b)
+}
+
+func equalFlat(a, b any) bool {
+	switch x := a.(type) {
 	case time.Time:
 		y, ok := b.(time.Time)
 		return ok && x.Equal(y)

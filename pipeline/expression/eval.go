@@ -35,9 +35,12 @@ func (e *expression) eval(in *input) (any, error) {
 		return e.term.value, nil
 	case e.term.ref != nil:
 		return protect(func() (any, error) { return e.term.ref.value(in), nil })
-	default:
-		return in.run(e.program)
 	}
+	v, err := in.run(e.program)
+	if k := kindOf(v); err != nil || k != kindList && k != kindObject {
+		return v, err
+	}
+	return protect(func() (any, error) { weigh(v); return v, nil })
 }
 
 // AppendJSON evaluates and appends the result's JSON to dst. Where the

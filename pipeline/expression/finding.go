@@ -23,7 +23,7 @@ type Finding struct {
 
 // find adds a finding at a node.
 func (c *compilation) find(n ast.Node, code, message, hint string) {
-	s := c.span(n)
+	s := c.extent(n)
 	c.findAt(s.from, s.to, code, message, hint)
 }
 
@@ -111,13 +111,12 @@ func children(n ast.Node) []ast.Node {
 	return out
 }
 
-// text is a node as the user wrote it, for messages of the running program.
-func (c *compilation) text(n ast.Node) string {
+// extent is a node's span with the brackets that its tokens leave out.
+func (c *compilation) extent(n ast.Node) span {
 	s := c.span(n)
-	if s.from >= s.to {
-		return "a part"
+	if s.from > s.to {
+		return span{0, len(c.source)}
 	}
-	// A node's tokens leave out the brackets around what it holds.
 	open, missing := 0, 0
 	for _, r := range c.source[s.from:s.to] {
 		switch {
@@ -139,6 +138,12 @@ func (c *compilation) text(n ast.Node) string {
 			missing--
 		}
 	}
+	return s
+}
+
+// text is a node as the user wrote it, for messages of the running program.
+func (c *compilation) text(n ast.Node) string {
+	s := c.extent(n)
 	return shorten(strings.Join(strings.Fields(c.source[s.from:s.to]), " "))
 }
 

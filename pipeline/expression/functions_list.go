@@ -110,6 +110,7 @@ func reverse(op *operation, args []any) any {
 // uniq keeps the first of equal elements. Equal values have the same JSON, so
 // that one look-up an element is enough.
 func uniq(op *operation, args []any) any {
+	weigh(args[0])
 	seen, out := map[string]bool{}, []any{}
 	for _, e := range op.list(0, args) {
 		key := []byte{byte(kindOf(e))}
@@ -141,6 +142,7 @@ func concat(op *operation, args []any) any {
 }
 
 func flatten(op *operation, args []any) any {
+	weigh(args[0])
 	return flattenInto(op, []any{}, op.list(0, args))
 }
 

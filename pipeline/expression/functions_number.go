@@ -62,12 +62,24 @@ func rounding(by func(float64) float64) func(*operation, []any) any {
 func numbersOf(op *operation, args []any) []scalar {
 	var out []scalar
 	for i, a := range args {
+		weigh(a)
 		if list, ok := a.([]any); ok {
-			inner := &operation{name: op.name, operands: slices.Repeat([]string{"an element of " + op.operand(i)}, len(list))}
-			out = append(out, numbersOf(inner, list)...)
-			continue
+			out = append(out, elementNumbers(&operation{name: op.name, operands: []string{"an element of " + op.operand(i)}}, list)...)
+		} else {
+			out = append(out, op.number(i, a))
 		}
-		out = append(out, op.number(i, a))
+	}
+	return out
+}
+
+func elementNumbers(op *operation, list []any) []scalar {
+	var out []scalar
+	for _, e := range list {
+		if inner, ok := e.([]any); ok {
+			out = append(out, elementNumbers(op, inner)...)
+		} else {
+			out = append(out, op.number(0, e))
+		}
 	}
 	return out
 }
@@ -115,10 +127,7 @@ func sum(op *operation, list any) any {
 	var total any = int64(0)
 	add := &operation{name: "+", operands: []string{"the sum", op.operand(0)}}
 	for _, e := range list.([]any) {
-		if kindOf(e) != kindNumber {
-			failf("%s is %s: sum needs numbers", op.operand(0), kindOf(e))
-		}
-		total = arithmetic(add, total, e)
+		total = arithmetic(add, total, op.number(0, e).value())
 	}
 	return total
 }

@@ -143,6 +143,7 @@ func toText(op *operation, args []any) any {
 	if s, ok := args[0].(string); ok {
 		return s
 	}
+	weigh(args[0])
 	text, err := textOf(nil, args[0])
 	if err != nil {
 		failf("%s: %v", op.operand(0), err)
@@ -151,6 +152,7 @@ func toText(op *operation, args []any) any {
 }
 
 func toJSON(op *operation, args []any) any {
+	weigh(args[0])
 	text, err := appendValue(nil, args[0])
 	if err != nil {
 		failf("%s: %v", op.operand(0), err)

@@ -31,7 +31,7 @@ func zone(op *operation, name string) *time.Location {
 	}
 	z, err := time.LoadLocation(name)
 	if err != nil {
-		failf("there is no time zone %q", name)
+		failf("%s: there is no time zone of this name", op.name)
 	}
 	return z
 }

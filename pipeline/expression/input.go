@@ -60,7 +60,12 @@ func (in *Input) Load(rec *handlers.Record) error {
 }
 
 // Follow makes `source` reach original. It is kept over Loads.
-func (in *Input) Follow(original *Input) { in.original = &original.input }
+func (in *Input) Follow(original *Input) {
+	in.original = nil
+	if original != nil {
+		in.original = &original.input
+	}
+}
 
 // slot is the slot of a path, once it is known that its value can be read.
 func (in *input) slot(id int) *slot {

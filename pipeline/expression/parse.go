@@ -90,14 +90,18 @@ func (c *compilation) syntax(e *file.Error) {
 		c.findAt(0, len(c.source), CodeTooLarge, fmt.Sprintf("the expression has more than %d parts", maxNodes), "")
 		return
 	}
-	if c.slip(from, to) {
+	token := c.source[from:to]
+	if strings.Contains(e.Message, "EOF") {
+		token = ""
+	}
+	if c.slip(from, to, token) {
 		return
 	}
 	c.findAt(from, to, CodeSyntax, plain(e.Message), "")
 }
 
 // slip finds what people write out of habit from elsewhere.
-func (c *compilation) slip(from, to int) bool {
+func (c *compilation) slip(from, to int, token string) bool {
 	if i := strings.IndexAny(c.source, "“”„‘’"); i >= 0 && i <= from+2 {
 		c.findAt(i, i+len("“"), CodeSyntax, "curly quotes are no quotes", `write text in straight quotes: "…"`)
 		c.findings[0].Fix = strings.NewReplacer("“", `"`, "”", `"`, "„", `"`, "‘", "'", "’", "'").Replace(c.source)
@@ -111,7 +115,6 @@ func (c *compilation) slip(from, to int) bool {
 		}
 		return true
 	}
-	token := c.source[from:to]
 	before := strings.TrimRight(c.source[:from], " ")
 	switch {
 	case token == "=" && (strings.HasSuffix(before, "==") || strings.HasSuffix(before, "!=")):
@@ -149,6 +152,8 @@ func plain(message string) string {
 		return "the text is never closed by a quote"
 	case strings.HasPrefix(message, "bad number syntax"):
 		return "a number cannot go on like this"
+	case strings.Contains(message, "and coalesce expressions"):
+		return "?? cannot stand beside another operator: put one of the two in brackets"
 	case strings.Contains(message, "literal: strconv"):
 		return "the number is too large"
 	}

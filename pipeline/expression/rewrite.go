@@ -163,7 +163,7 @@ func (c *compilation) object(n *ast.MapNode) term {
 		}
 		if name, ok := key.value.(string); key.constant && ok {
 			if _, twice := values[name]; twice {
-				c.find(pair.Key, CodeSyntax, fmt.Sprintf("the key %s is written twice", name), "")
+				c.find(pair.Key, CodeSyntax, fmt.Sprintf("the key %s is written twice", key.text), "")
 				return c.wrong(n)
 			}
 			values[name] = value.value

@@ -12,9 +12,6 @@ import (
 	"github.com/tidwall/gjson"
 )
 
-// errJSON is what a value that cannot be read as JSON meets.
-var errJSON = errors.New("the value is not valid JSON")
-
 // checkJSON tells whether data is one JSON value, before anything of it is
 // read. The depth comes first, since gjson's check is recursive and a stack
 // overflow cannot be recovered from.
@@ -25,10 +22,14 @@ func checkJSON(data []byte) error {
 	if !shallow(data) {
 		return fmt.Errorf("the value is JSON nested deeper than %d", maxDepth)
 	}
-	if !gjson.ValidBytes(data) {
-		return errJSON
+	if gjson.ValidBytes(data) {
+		return nil
 	}
-	return nil
+	var whole json.RawMessage
+	if e, ok := errors.AsType[*json.SyntaxError](json.Unmarshal(data, &whole)); ok {
+		return fmt.Errorf("the value is not valid JSON: it goes wrong at byte %d", e.Offset)
+	}
+	return errors.New("the value is not valid JSON")
 }
 
 func shallow(data []byte) bool {

@@ -54,7 +54,10 @@ func (t *Template) Text(in *Input) (string, error) {
 		return text, nil
 	}
 	out, err := t.AppendText(in.buffer[:0], in)
-	in.buffer = out[:0]
+	// One huge text must not be held on to for ever.
+	if in.buffer = out[:0]; cap(out) > 64<<10 {
+		in.buffer = nil
+	}
 	if err != nil {
 		return "", err
 	}

@@ -50,18 +50,11 @@ func (r *ref) raw(in *input) []byte { return r.input(in).slot(r.slot).raw }
 
 func (t term) isUnknown() bool { return t.constant && t.value == unknown{} }
 
-// boolean, and the other types of what the VM calls: each is one that the VM
-// knows how to call without making a list of arguments.
-var (
-	boolean  = reflect.TypeFor[bool]()
-	unaryAny = reflect.TypeFor[func(any) any]()
-)
-
 // quiet gives a new node a type that is neither pointer nor interface. expr's
 // compiler puts a dereference by reflection behind every other; our values
 // never hold pointers.
 func quiet(n ast.Node) ast.Node {
-	n.SetType(boolean)
+	n.SetType(reflect.TypeFor[bool]())
 	return n
 }
 
@@ -82,9 +75,6 @@ func (c *compilation) constantTerm(n ast.Node, v any) term {
 
 // made is the term of a rewritten node.
 func (c *compilation) made(n ast.Node, k kind, node ast.Node) term {
-	if k != kindAny {
-		node = quiet(node)
-	}
 	return term{node: quiet(node), kind: k, original: n, text: c.text(n)}
 }
 
@@ -93,8 +83,9 @@ func (c *compilation) wrong(n ast.Node) term {
 	return term{node: quiet(&ast.NilNode{}), original: n}
 }
 
-// call is a call of fn, which is one of the types of invoke, or its result
-// where all arguments are constant.
+// call is a call of fn, or its result where all arguments are constant. The types
+// of invoke are those that the VM calls without a list of arguments, and one
+// that takes any number.
 func (c *compilation) call(n ast.Node, k kind, fn any, args ...term) term {
 	if v, ok := c.fold(n, fn, args); ok {
 		return c.constantTerm(n, v)

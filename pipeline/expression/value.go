@@ -148,6 +148,36 @@ func failf(format string, args ...any) {
 	panic(&failure{fmt.Sprintf(format, args...)})
 }
 
+// weigh fails for a value that would be too much to walk through. Lists and
+// objects that an expression makes may hold one another many times over, so that
+// a few steps make one without end: [a, a] of [b, b] of [c, c].
+func weigh(v any) {
+	left := maxWeight
+	weighed(v, &left, 0)
+}
+
+func weighed(v any, left *int, depth int) {
+	if *left--; *left < 0 {
+		failf("the expression makes too large a value")
+	}
+	if depth > maxDepth {
+		failf("the expression makes a value nested deeper than %d", maxDepth)
+	}
+	switch v := v.(type) {
+	case string:
+		*left -= len(v)
+	case []any:
+		for _, e := range v {
+			weighed(e, left, depth+1)
+		}
+	case map[string]any:
+		for k, e := range v {
+			*left -= len(k)
+			weighed(e, left, depth+1)
+		}
+	}
+}
+
 // unknown stands for a constant that Constants.Skip left open: it has any type,
 // and so has whatever is computed from it.
 type unknown struct{}
