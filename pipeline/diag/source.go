@@ -1,0 +1,234 @@
+package diag
+
+import (
+	"bytes"
+	"fmt"
+	"unicode/utf8"
+
+	"gopkg.in/yaml.v3"
+)
+
+// maxPaths bounds the memory of recorded paths, in bytes: past it, places are
+// those of the nearest recorded parent.
+const maxPaths = 16 << 20
+
+// Source is the text of one configuration file, and where in it each value of
+// the configuration stands. It is not safe for concurrent use while values are
+// still being recorded.
+type Source struct {
+	name string
+	text []byte
+	// lines are the offsets where lines start, for people; yamlLines the same
+	// as YAML counts them, which knows more kinds of line breaks.
+	lines, yamlLines []int
+	values           map[Path]recorded
+	pathBytes        int
+	masks            []span
+}
+
+type recorded struct{ key, value *yaml.Node }
+
+type span struct{ start, end int }
+
+// Place is a character in a file. A Line of 0 means the file as a whole.
+type Place struct {
+	File         string
+	Line, Column int
+
+	source *Source
+}
+
+// String is file:line:column.
+func (p Place) String() string {
+	if p.Line == 0 {
+		return p.File
+	}
+	return fmt.Sprintf("%s:%d:%d", p.File, p.Line, p.Column)
+}
+
+// NewSource makes a source of a file's text, which must not change afterwards.
+// A byte order mark counts as no character.
+func NewSource(name string, text []byte) *Source {
+	text = bytes.TrimPrefix(text, []byte("\xef\xbb\xbf"))
+	s := &Source{name: name, text: text, lines: []int{0}, yamlLines: []int{0}, values: map[Path]recorded{}}
+	for i := 0; i < len(text); i++ {
+		switch {
+		case text[i] == '\n', text[i] == '\r' && (i+1 == len(text) || text[i+1] != '\n'):
+			s.lines = append(s.lines, i+1)
+			s.yamlLines = append(s.yamlLines, i+1)
+		case bytes.HasPrefix(text[i:], []byte("\u0085")):
+			s.yamlLines = append(s.yamlLines, i+2)
+		case bytes.HasPrefix(text[i:], []byte("\u2028")), bytes.HasPrefix(text[i:], []byte("\u2029")):
+			s.yamlLines = append(s.yamlLines, i+3)
+		}
+	}
+	return s
+}
+
+// Name is the file's name as it is shown.
+func (s *Source) Name() string { return s.name }
+
+// Text is the file's text without a byte order mark. It must not be changed.
+func (s *Source) Text() []byte { return s.text }
+
+// Record notes that the value at path stands at value, and its key, where it
+// has one, at key.
+func (s *Source) Record(path Path, key, value *yaml.Node) {
+	if s.pathBytes += len(path); s.pathBytes > maxPaths {
+		return
+	}
+	s.values[path] = recorded{key, value}
+}
+
+// Has tells whether the file has a value at path.
+func (s *Source) Has(path Path) bool {
+	_, ok := s.values[path]
+	return ok
+}
+
+// Key is the place of the key at path; of a list item, the item's; of a path
+// that is not in the file, the nearest key around it.
+func (s *Source) Key(path Path) Place {
+	r := s.nearest(path)
+	if r.key != nil {
+		return s.At(s.NodeOffset(r.key))
+	}
+	if r.value != nil {
+		return s.At(s.NodeOffset(r.value))
+	}
+	return s.At(0)
+}
+
+// Value is the place where the value at path starts. Of a value that is not
+// written, it is the key's place.
+func (s *Source) Value(path Path) Place {
+	r, ok := s.values[path]
+	if !ok || r.value == nil || implicit(r.value) {
+		return s.Key(path)
+	}
+	return s.At(s.NodeOffset(r.value))
+}
+
+// Inside is the place of a byte of the scalar at path, counted in the scalar's
+// value: escapes, folded lines and indentation are followed to where that byte
+// stands in the file. Where the value is no scalar it is the value's place.
+func (s *Source) Inside(path Path, offset int) Place {
+	r, ok := s.values[path]
+	if !ok || r.value == nil || implicit(r.value) {
+		return s.Value(path)
+	}
+	return s.InsideNode(r.value, offset)
+}
+
+// InsideNode is Inside for a node of the source.
+func (s *Source) InsideNode(n *yaml.Node, offset int) Place {
+	for n.Kind == yaml.AliasNode && n.Alias != nil {
+		n = n.Alias
+	}
+	if n.Kind != yaml.ScalarNode {
+		return s.At(s.NodeOffset(n))
+	}
+	return s.At(s.scalarOffset(n, offset))
+}
+
+// NodeOffset is the byte of the text where n starts.
+func (s *Source) NodeOffset(n *yaml.Node) int {
+	if n.Line < 1 {
+		return 0
+	}
+	line := min(n.Line, len(s.yamlLines))
+	return s.forward(s.yamlLines[line-1], n.Column-1)
+}
+
+// forward moves over count characters.
+func (s *Source) forward(offset, count int) int {
+	for ; count > 0 && offset < len(s.text); count-- {
+		_, size := utf8.DecodeRune(s.text[offset:])
+		offset += size
+	}
+	return offset
+}
+
+// At is the place of a byte of the text.
+func (s *Source) At(offset int) Place {
+	offset = max(0, min(offset, len(s.text)))
+	low, high := 0, len(s.lines)-1
+	for low < high {
+		if mid := (low + high + 1) / 2; s.lines[mid] <= offset {
+			low = mid
+		} else {
+			high = mid - 1
+		}
+	}
+	column := utf8.RuneCount(s.text[s.lines[low]:offset]) + 1
+	return Place{File: s.name, Line: low + 1, Column: column, source: s}
+}
+
+// Whole is the file as a whole, without a line.
+func (s *Source) Whole() Place { return Place{File: s.name, source: s} }
+
+// Mask keeps the bytes of a node's text out of every excerpt that is shown: it
+// is a secret that stands in the file.
+func (s *Source) Mask(n *yaml.Node) {
+	if n.Kind != yaml.ScalarNode || n.Value == "" {
+		return
+	}
+	s.masks = append(s.masks, span{s.scalarOffset(n, 0), s.scalarOffset(n, len(n.Value)-1) + 1})
+}
+
+// Line returns the text of a line, from 1, without its break, with what is
+// masked replaced by asterisks.
+func (s *Source) Line(number int) (string, bool) {
+	if number < 1 || number > len(s.lines) {
+		return "", false
+	}
+	start, end := s.lines[number-1], len(s.text)
+	if number < len(s.lines) {
+		end = s.lines[number]
+	}
+	line := bytes.TrimRight(s.text[start:end], "\r\n")
+	masked := bytes.Clone(line)
+	for _, m := range s.masks {
+		for i := max(m.start, start); i < min(m.end, start+len(line)); i++ {
+			masked[i-start] = '*'
+		}
+	}
+	return string(masked), true
+}
+
+func (s *Source) nearest(path Path) recorded {
+	for {
+		if r, ok := s.values[path]; ok || path == "" {
+			return r
+		}
+		path = path.Parent()
+	}
+}
+
+// implicit tells whether nothing was written for the value.
+func implicit(n *yaml.Node) bool {
+	return n.Kind == yaml.ScalarNode && n.Value == "" && n.Style&(yaml.SingleQuotedStyle|yaml.DoubleQuotedStyle|yaml.LiteralStyle|yaml.FoldedStyle) == 0
+}
+
+// Comment returns the comment that ends the line of the plain scalar at path:
+// its place, the white space before it, and its text from the # on.
+func (s *Source) Comment(path Path) (place Place, between, comment string, ok bool) {
+	n := s.values[path].value
+	for n != nil && n.Kind == yaml.AliasNode {
+		n = n.Alias
+	}
+	if n == nil || n.Kind != yaml.ScalarNode || n.Value == "" || n.Style&^yaml.TaggedStyle != 0 {
+		return Place{}, "", "", false
+	}
+	end := s.scalarOffset(n, len(n.Value)-1) + 1
+	rest := s.text[min(end, len(s.text)):]
+	if i := bytes.IndexAny(rest, "\r\n"); i >= 0 {
+		rest = rest[:i]
+	}
+	text := bytes.TrimLeft(rest, " \t")
+	if len(text) == 0 || text[0] != '#' || len(text) == len(rest) {
+		return Place{}, "", "", false
+	}
+	white := len(rest) - len(text)
+	return s.At(end + white), string(rest[:white]), string(bytes.TrimRight(text, " \t")), true
+}
