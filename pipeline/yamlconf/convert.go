@@ -1,0 +1,120 @@
+package yamlconf
+
+import (
+	"fmt"
+	"math"
+	"regexp"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/millrace/millrace/handlers"
+)
+
+var durationPart = regexp.MustCompile(`^([0-9]+(?:\.[0-9]*)?|\.[0-9]+)(ns|us|µs|μs|ms|s|m|h|d|w)`)
+
+// ParseDuration reads Go's durations and the units d (24 h) and w (7 d), such as
+// 250ms, 1m30s, 8d. A sign is not allowed.
+func ParseDuration(text string) (time.Duration, error) {
+	if text == "0" {
+		return 0, nil
+	}
+	var total float64
+	var exact time.Duration
+	rest := text
+	for rest != "" {
+		m := durationPart.FindStringSubmatch(rest)
+		if m == nil {
+			return 0, fmt.Errorf("%q is not a duration", text)
+		}
+		unit := map[string]time.Duration{"ns": 1, "us": time.Microsecond, "µs": time.Microsecond, "μs": time.Microsecond,
+			"ms": time.Millisecond, "s": time.Second, "m": time.Minute, "h": time.Hour, "d": 24 * time.Hour, "w": 7 * 24 * time.Hour}[m[2]]
+		if whole, err := strconv.ParseInt(m[1], 10, 64); err == nil {
+			exact += time.Duration(whole) * unit
+			total += float64(whole) * float64(unit)
+		} else if part, err := strconv.ParseFloat(m[1], 64); err == nil {
+			exact += time.Duration(part * float64(unit))
+			total += part * float64(unit)
+		} else {
+			return 0, fmt.Errorf("%q is too long", text)
+		}
+		rest = rest[len(m[0]):]
+	}
+	if text == "" {
+		return 0, fmt.Errorf("%q is not a duration", text)
+	}
+	if total >= math.MaxInt64 {
+		return 0, fmt.Errorf("%q is longer than 292 years", text)
+	}
+	return exact, nil
+}
+
+var sizeText = regexp.MustCompile(`^([0-9]+(?:\.[0-9]+)?) ?([A-Za-z]*)$`)
+
+// ParseSize reads a number of bytes with one of the units B, kB, MB, GB, KiB,
+// MiB, GiB, or without a unit.
+func ParseSize(text string) (handlers.Size, error) {
+	m := sizeText.FindStringSubmatch(text)
+	if m == nil {
+		return 0, fmt.Errorf("%q is not a size", text)
+	}
+	unit, ok := map[string]float64{"": 1, "B": 1, "kB": 1e3, "MB": 1e6, "GB": 1e9, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30}[m[2]]
+	if !ok {
+		return 0, fmt.Errorf("%q has an unknown unit %q", text, m[2])
+	}
+	n, err := strconv.ParseFloat(m[1], 64)
+	if err != nil || n*unit >= 1<<62 {
+		return 0, fmt.Errorf("%q is too large", text)
+	}
+	return handlers.Size(n * unit), nil
+}
+
+var rateText = regexp.MustCompile(`^([0-9]+(?:\.[0-9]+)?) ?/ ?(s|m|h)$`)
+
+// ParseRate reads a number per second, minute or hour: 500/s, 30/m, 10/h.
+func ParseRate(text string) (handlers.Rate, error) {
+	m := rateText.FindStringSubmatch(text)
+	if m == nil {
+		return 0, fmt.Errorf("%q is not a rate", text)
+	}
+	n, err := strconv.ParseFloat(m[1], 64)
+	if err != nil {
+		return 0, fmt.Errorf("%q is too large", text)
+	}
+	return handlers.Rate(n / map[string]float64{"s": 1, "m": 60, "h": 3600}[m[2]]), nil
+}
+
+// FormatDuration writes a duration as ParseDuration reads it, in the largest
+// units that make it short: 8d, 1m30s, 250ms.
+func FormatDuration(d time.Duration) string {
+	const day = 24 * time.Hour
+	if d >= day && d%time.Hour == 0 {
+		text := strconv.FormatInt(int64(d/day), 10) + "d"
+		if hours := d % day / time.Hour; hours > 0 {
+			text += strconv.FormatInt(int64(hours), 10) + "h"
+		}
+		return text
+	}
+	text := d.String()
+	if strings.HasSuffix(text, "m0s") {
+		text = strings.TrimSuffix(text, "0s")
+	}
+	if strings.HasSuffix(text, "h0m") {
+		text = strings.TrimSuffix(text, "0m")
+	}
+	return text
+}
+
+// FormatSize writes a size as ParseSize reads it, in the largest unit that
+// leaves a whole number.
+func FormatSize(size int64) string {
+	for _, u := range []struct {
+		name  string
+		bytes int64
+	}{{"GiB", 1 << 30}, {"MiB", 1 << 20}, {"KiB", 1 << 10}, {"GB", 1e9}, {"MB", 1e6}, {"kB", 1e3}} {
+		if size >= u.bytes && size%u.bytes == 0 {
+			return strconv.FormatInt(size/u.bytes, 10) + u.name
+		}
+	}
+	return strconv.FormatInt(size, 10) + "B"
+}

@@ -1,0 +1,191 @@
+package yamlconf
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+
+	"gopkg.in/yaml.v3"
+
+	"github.com/millrace/millrace/pipeline/diag"
+)
+
+// The limits of one file.
+const (
+	// MaxBytes is how long a file may be.
+	MaxBytes = 1 << 20
+	// MaxDepth is how deep values may be nested, aliases followed.
+	MaxDepth = 64
+	// MaxAliased is how many values all aliases of a file may stand for.
+	MaxAliased = 50_000
+	// maxKey is how long a key may be.
+	maxKey = 256
+)
+
+// Document is one parsed file.
+type Document struct {
+	// Source knows the places of the file.
+	Source *diag.Source
+	// root is nil for an empty file.
+	root *yaml.Node
+}
+
+// Parse reads one file's text. It returns nil where the text can't be used at
+// all; the problems then say why, with the line and column that a person would
+// point to.
+func Parse(name string, text []byte) (*Document, diag.Problems) {
+	var problems diag.Problems
+	source := diag.NewSource(name, text)
+	if len(text) > MaxBytes {
+		problems.Add(diag.Problem{Place: source.Whole(), Code: diag.CodeTooLarge,
+			Message: fmt.Sprintf("the file is larger than %d MiB", MaxBytes>>20),
+			Hint:    "split it into several files and give them with repeated -f"})
+		return nil, problems
+	}
+	if at, message := unreadable(source.Text()); at >= 0 {
+		problems.Add(diag.Problem{Place: source.At(at), Code: diag.CodeSyntax, Message: message,
+			Hint: "save the file as UTF-8 text"})
+		return nil, problems
+	}
+	reader := &countingReader{text: source.Text()}
+	decoder := yaml.NewDecoder(reader)
+	var first yaml.Node
+	if err := decode(decoder, &first); errors.Is(err, io.EOF) {
+		return &Document{Source: source}, nil
+	} else if err != nil {
+		problems.Add(syntaxProblem(source, err, reader.read))
+		return nil, problems
+	}
+	if p, ok := secondDocument(source, decoder, reader); ok {
+		problems.Add(p)
+		return nil, problems
+	}
+	if p, ok := exceeds(source, first.Content[0]); ok {
+		problems.Add(p)
+		return nil, problems
+	}
+	return &Document{Source: source, root: first.Content[0]}, nil
+}
+
+// Root is the whole document; its IsNull is true for an empty file.
+func (doc *Document) Root() Node { return Node{value: doc.root} }
+
+// secondDocument looks for anything behind the first document.
+func secondDocument(source *diag.Source, decoder *yaml.Decoder, reader *countingReader) (diag.Problem, bool) {
+	var second yaml.Node
+	err := decode(decoder, &second)
+	if errors.Is(err, io.EOF) {
+		return diag.Problem{}, false
+	}
+	if at, ok := documentMark(source); ok {
+		return diag.Problem{Place: source.At(at), Code: diag.CodeSecondDocument,
+			Message: "a second YAML document starts here",
+			Hint:    "keep one document a file; several files can be given with repeated -f"}, true
+	}
+	if err == nil {
+		return diag.Problem{}, false
+	}
+	return syntaxProblem(source, err, reader.read), true
+}
+
+// documentMark finds the second `---`, or the first that has something before
+// it, at the start of a line.
+func documentMark(source *diag.Source) (int, bool) {
+	content := false
+	at := 0
+	for line := range strings.SplitAfterSeq(string(source.Text()), "\n") {
+		switch trimmed := strings.TrimRight(line, "\r\n \t"); {
+		case trimmed == "---" || strings.HasPrefix(line, "--- "):
+			if content {
+				return at, true
+			}
+			content = true
+		case trimmed != "" && trimmed != "..." && !strings.HasPrefix(strings.TrimLeft(trimmed, " \t"), "#") && !strings.HasPrefix(trimmed, "%"):
+			content = true
+		}
+		at += len(line)
+	}
+	return 0, false
+}
+
+// exceeds walks the tree with aliases followed, before anything else does.
+func exceeds(source *diag.Source, root *yaml.Node) (diag.Problem, bool) {
+	w := limiter{aliased: 0}
+	w.walk(root, 1, false)
+	if w.at == nil {
+		return diag.Problem{}, false
+	}
+	return diag.Problem{Place: source.At(source.NodeOffset(w.at)), Code: diag.CodeTooLarge, Message: w.message}, true
+}
+
+type limiter struct {
+	aliased int
+	at      *yaml.Node
+	message string
+}
+
+func (w *limiter) walk(n *yaml.Node, depth int, aliased bool) {
+	switch {
+	case w.at != nil:
+		return
+	case depth > MaxDepth:
+		w.at, w.message = n, fmt.Sprintf("values are nested deeper than %d levels", MaxDepth)
+		return
+	case aliased:
+		if w.aliased++; w.aliased > MaxAliased {
+			w.at, w.message = n, fmt.Sprintf("aliases stand for more than %d values", MaxAliased)
+			return
+		}
+	}
+	if n.Kind == yaml.AliasNode {
+		w.walk(n.Alias, depth+1, true)
+		if w.at != nil {
+			w.at = n
+		}
+		return
+	}
+	for _, child := range n.Content {
+		w.walk(child, depth+1, aliased)
+	}
+}
+
+// unreadable finds the first byte that is no text.
+func unreadable(text []byte) (int, string) {
+	for i, r := range string(text) {
+		switch {
+		case r == '\uFFFD' && !bytes.HasPrefix(text[i:], []byte("\uFFFD")):
+			return i, "the file is not UTF-8 text from here on"
+		case r < ' ' && r != '\t' && r != '\n' && r != '\r', r == 0x7F, r >= 0x80 && r < 0xA0 && r != 0x85, r == '\uFEFF', r == '\uFFFE', r == '\uFFFF':
+			return i, fmt.Sprintf("the character U+%04X is not allowed in YAML", r)
+		}
+	}
+	return -1, ""
+}
+
+// countingReader hands out one byte at a time, so that what was read when the
+// parser gave up is where it stood.
+type countingReader struct {
+	text []byte
+	read int
+}
+
+func (r *countingReader) Read(p []byte) (int, error) {
+	if r.read == len(r.text) {
+		return 0, io.EOF
+	}
+	n := copy(p[:min(1, len(p))], r.text[r.read:])
+	r.read += n
+	return n, nil
+}
+
+// decode shields from the parser's own panics on odd input.
+func decode(decoder *yaml.Decoder, into *yaml.Node) (err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			err = fmt.Errorf("%v", r)
+		}
+	}()
+	return decoder.Decode(into)
+}

@@ -1,0 +1,233 @@
+package yamlconf
+
+import (
+	"fmt"
+	"path/filepath"
+	"reflect"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/millrace/millrace/pipeline/diag"
+	"github.com/millrace/millrace/pipeline/expression"
+)
+
+// static decodes a scalar that is fixed when the configuration is loaded.
+func (d *Decoder) static(n Node, v reflect.Value, f field) {
+	if !n.IsScalar() {
+		if n.flow() && strings.HasPrefix(d.rest(n), "{{") {
+			d.eatenBraces(n)
+			return
+		}
+		d.WrongType(n, describe(v.Type(), f))
+		return
+	}
+	text, known, ok := d.Static(n)
+	if f.secret || f.url && strings.Contains(text, "@") {
+		d.hide(n, text)
+	}
+	if !ok {
+		return
+	}
+	if !known {
+		if f.def != "" {
+			d.setDefault(v, f)
+		}
+		return
+	}
+	if text == "" && f.required {
+		d.emptyProblem(n, v.Type())
+		return
+	}
+	if problem := convert(v, text, f); problem != nil {
+		if _, secret := d.secrets[n.Path]; secret {
+			problem.message, problem.hint, problem.fix = " must be "+describe(v.Type(), f), "", ""
+		}
+		d.Add(diag.Problem{Path: n.Path, Place: d.source.Value(n.Path), Code: problem.code,
+			Message: name(n.Path) + problem.message, Hint: problem.hint, Fix: problem.fix})
+		return
+	}
+	if f.path && v.String() != "" && !filepath.IsAbs(v.String()) {
+		v.SetString(filepath.Join(d.options.Dir, v.String()))
+	}
+}
+
+// Static renders a scalar that may use `env` and `file(...)`. Known is false
+// where it depends on what is missing and may be, and text then of no use; ok is
+// false where it was reported as wrong.
+func (d *Decoder) Static(n Node) (text string, known, ok bool) {
+	source := n.Text()
+	if !strings.Contains(source, "${") {
+		return source, true, true
+	}
+	text, secret, findings := expression.Static(source, d.options.Constants)
+	if secret {
+		d.secrets[n.Path] = text
+	}
+	known = !strings.Contains(text, expression.Unknown)
+	if !known {
+		d.unknown[n.Path] = true
+	}
+	ok = true
+	for _, f := range findings {
+		ok = ok && f.Warning
+		d.AddFinding(n.Path, f)
+	}
+	return text, known, ok
+}
+
+// AddFinding reports what was found inside the scalar at path.
+func (d *Decoder) AddFinding(path diag.Path, f expression.Finding) {
+	d.Add(FindingProblem(d.source, path, f))
+}
+
+// FindingProblem gives a finding inside the scalar at path its place.
+func FindingProblem(source *diag.Source, path diag.Path, f expression.Finding) diag.Problem {
+	p := diag.Problem{Path: path, Place: source.Inside(path, f.Offset), Severity: diag.Error,
+		Code: diag.Code(f.Code), Message: f.Message, Hint: f.Hint, Fix: f.Fix}
+	if f.Warning {
+		p.Severity = diag.Warning
+	}
+	return p
+}
+
+// malformed is why a text can't be converted. Message goes on after the name of
+// the field.
+type malformed struct {
+	code               diag.Code
+	message, hint, fix string
+}
+
+// convert sets v to what text says, within the bounds of f.
+func convert(v reflect.Value, text string, f field) *malformed {
+	if len(f.enum) > 0 {
+		if problem := choose(&text, f); problem != nil {
+			return problem
+		}
+	}
+	switch t := v.Type(); {
+	case t == durationType:
+		return convertDuration(v, text, f)
+	case t == sizeType:
+		size, err := ParseSize(text)
+		if err != nil {
+			return &malformed{diag.CodeMalformed, ": " + err.Error(), "write bytes with a unit: 512B, 64kB, 1MB, 64KiB, 16MiB, 1GiB", ""}
+		}
+		v.SetInt(int64(size))
+		return bounds(f, text, float64(size), func(s string) float64 { n, _ := ParseSize(s); return float64(n) })
+	case t == rateType:
+		rate, err := ParseRate(text)
+		if err != nil {
+			return &malformed{diag.CodeMalformed, ": " + err.Error(), "write a number a second, minute or hour: 500/s, 30/m, 10/h", ""}
+		}
+		v.SetFloat(float64(rate))
+		return bounds(f, text, float64(rate), func(s string) float64 { n, _ := ParseRate(s); return float64(n) })
+	case t.Kind() == reflect.String:
+		v.SetString(text)
+	case t.Kind() == reflect.Bool:
+		switch strings.ToLower(text) {
+		case "true", "false":
+			v.SetBool(strings.ToLower(text) == "true")
+		default:
+			return &malformed{diag.CodeType, fmt.Sprintf(" must be true or false, not %q", clip(text)), "", ""}
+		}
+	case v.CanInt():
+		n, err := strconv.ParseInt(text, 10, t.Bits())
+		if err != nil {
+			return &malformed{diag.CodeType, fmt.Sprintf(" must be a whole number, not %q", clip(text)), "", ""}
+		}
+		v.SetInt(n)
+		return bounds(f, text, float64(n), parseFloat)
+	case v.CanFloat():
+		n, err := strconv.ParseFloat(text, 64)
+		if err != nil {
+			return &malformed{diag.CodeType, fmt.Sprintf(" must be a number, not %q", clip(text)), "", ""}
+		}
+		v.SetFloat(n)
+		return bounds(f, text, n, parseFloat)
+	default:
+		panic("config field " + f.name + ": type without a notation")
+	}
+	return nil
+}
+
+func convertDuration(v reflect.Value, text string, f field) *malformed {
+	duration, err := ParseDuration(text)
+	if err != nil {
+		problem := &malformed{diag.CodeMalformed, ": " + err.Error(), "write a number with a unit: 250ms, 10s, 5m, 2h, 8d, 1w", ""}
+		if _, isNumber := strconv.ParseFloat(text, 64); isNumber == nil && !strings.HasPrefix(text, "-") {
+			problem.message = fmt.Sprintf(" is a duration and needs a unit, not just %s", clip(text))
+			problem.hint, problem.fix = fmt.Sprintf("write %ss for seconds", clip(text)), text+"s"
+		}
+		return problem
+	}
+	v.SetInt(int64(duration))
+	return bounds(f, text, float64(duration), func(s string) float64 { n, _ := ParseDuration(s); return float64(n) })
+}
+
+func bounds(f field, text string, n float64, parse func(string) float64) *malformed {
+	switch {
+	case f.min != "" && n < parse(f.min):
+		return &malformed{diag.CodeRange, fmt.Sprintf(" must be at least %s, not %s", f.min, clip(text)), "", ""}
+	case f.max != "" && n > parse(f.max):
+		return &malformed{diag.CodeRange, fmt.Sprintf(" must be at most %s, not %s", f.max, clip(text)), "", ""}
+	}
+	return nil
+}
+
+func parseFloat(s string) float64 { n, _ := strconv.ParseFloat(s, 64); return n }
+
+// choose checks text against an enum, and writes it as the enum does.
+func choose(text *string, f field) *malformed {
+	if slices.Contains(f.enum, *text) {
+		return nil
+	}
+	for _, option := range f.enum {
+		if f.fold && strings.EqualFold(option, *text) {
+			*text = option
+			return nil
+		}
+	}
+	hint, fix := "", diag.Nearest(*text, f.enum)
+	if fix != "" {
+		hint = fmt.Sprintf("did you mean %q?", fix)
+	}
+	return &malformed{diag.CodeChoice, fmt.Sprintf(" must be %s, not %q", oneOf(f.enum), clip(*text)), hint, fix}
+}
+
+func oneOf(options []string) string {
+	if len(options) == 1 {
+		return options[0]
+	}
+	return strings.Join(options[:len(options)-1], ", ") + " or " + options[len(options)-1]
+}
+
+// describe names what a field takes, for messages.
+func describe(t reflect.Type, f field) string {
+	switch {
+	case len(f.enum) > 0:
+		return oneOf(f.enum)
+	case t == durationType:
+		return "a duration such as 10s"
+	case t == sizeType:
+		return "a size such as 16MiB"
+	case t == rateType:
+		return "a rate such as 500/s"
+	case t.Kind() == reflect.Bool:
+		return "true or false"
+	case t.Kind() >= reflect.Int && t.Kind() <= reflect.Uint64:
+		return "a whole number"
+	case t.Kind() == reflect.Float64 || t.Kind() == reflect.Float32:
+		return "a number"
+	case t == templateType:
+		return "text"
+	case t == expressionType:
+		return "an expression"
+	case t.Kind() == reflect.Slice:
+		return "a list"
+	case t.Kind() == reflect.Map || t.Kind() == reflect.Struct:
+		return "a map"
+	default:
+		return "text"
+	}
+}

@@ -1,0 +1,261 @@
+package yamlconf
+
+import (
+	"bytes"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+
+	"gopkg.in/yaml.v3"
+
+	"github.com/millrace/millrace/pipeline/diag"
+)
+
+const quoteHint = "put the whole text in single quotes: '…'"
+
+// syntaxProblem says where a file stops being YAML. The parser's own errors
+// name the line where a construct began, one off, or none; so the line is found
+// as the first after the longest beginning that parses, and the column by
+// looking at what stands on it. read is how far the parser read.
+func syntaxProblem(source *diag.Source, err error, read int) diag.Problem {
+	f := newFinder(source.Text(), err, read)
+	found := f.find()
+	return diag.Problem{Place: source.At(found.at), Code: found.code, Message: found.message, Hint: found.hint, Fix: f.fix(found)}
+}
+
+// finding is what is wrong, and at which byte.
+type finding struct {
+	at            int
+	code          diag.Code
+	message, hint string
+}
+
+type finder struct {
+	text   []byte
+	starts []int
+	// reason is the parser's message without its line.
+	reason string
+	// reported is the parser's line, -1 for none; stopped is the line that it
+	// had reached. Lines count from 0 here.
+	reported, stopped int
+}
+
+var lineInError = regexp.MustCompile(`^yaml: (?:line (\d+): )?(.*)$`)
+
+func newFinder(text []byte, err error, read int) *finder {
+	f := &finder{text: text, starts: []int{0}, reported: -1, reason: err.Error()}
+	for i, c := range text {
+		if c == '\n' || c == '\r' && (i+1 == len(text) || text[i+1] != '\n') {
+			f.starts = append(f.starts, i+1)
+		}
+	}
+	if m := lineInError.FindStringSubmatch(err.Error()); m != nil {
+		f.reason = m[2]
+		if n, err := strconv.Atoi(m[1]); err == nil {
+			f.reported = n - 1
+		}
+	}
+	f.stopped = f.lineAt(max(0, read-1))
+	return f
+}
+
+func (f *finder) find() finding {
+	if name, ok := strings.CutPrefix(f.reason, "unknown anchor '"); ok {
+		return f.unknownAnchor(strings.TrimSuffix(name, "' referenced"))
+	}
+	line := f.culprit()
+	if previous, ok := f.missingColonAbove(line); ok {
+		line = previous
+	}
+	found, ok := f.onLine(line)
+	if !ok {
+		found = f.indentation(line)
+	}
+	if found.code == "" {
+		found.code = diag.CodeSyntax
+	}
+	return found
+}
+
+// fix quotes the value that starts where the finding is and ends with its line.
+func (f *finder) fix(found finding) string {
+	line := f.lineAt(found.at)
+	before, value := f.line(line)[:found.at-f.starts[line]], strings.TrimRight(f.line(line)[found.at-f.starts[line]:], " \t")
+	if found.hint != quoteHint || strings.ContainsAny(before, "[{") || strings.Contains(value, " #") || !keyOnly.MatchString(before) {
+		return ""
+	}
+	return "'" + strings.ReplaceAll(value, "'", "''") + "'"
+}
+
+var keyOnly = regexp.MustCompile(`(^|: |- )\s*$`)
+
+// culprit is the first line that no longer parses together with those before
+// it.
+func (f *finder) culprit() int {
+	budget := 16 << 20
+	for line := min(f.stopped, len(f.starts)-1); line > 0; line-- {
+		if f.blank(line) {
+			continue
+		}
+		if budget -= f.starts[line]; budget < 0 {
+			return max(0, min(f.reported, f.stopped))
+		}
+		var n yaml.Node
+		if decode(yaml.NewDecoder(bytes.NewReader(f.text[:f.starts[line]])), &n) == nil {
+			return line
+		}
+	}
+	first := 0
+	for first < f.stopped && f.blank(first) {
+		first++
+	}
+	return first
+}
+
+var oneWord = regexp.MustCompile(`^[\w.-]+$`)
+
+// missingColonAbove finds the line that the parser took for the beginning of a
+// text which goes on at line, although both were meant as keys.
+func (f *finder) missingColonAbove(line int) (int, bool) {
+	if !strings.HasPrefix(f.reason, "mapping values are not allowed") {
+		return 0, false
+	}
+	previous := line - 1
+	for previous > 0 && f.blank(previous) {
+		previous--
+	}
+	if previous < 0 || f.blank(previous) {
+		return 0, false
+	}
+	text := strings.TrimSpace(f.line(previous))
+	sameBlock := f.indent(previous) == f.indent(line)
+	if strings.HasPrefix(text, "- ") || strings.Contains(text, ": ") || strings.HasSuffix(text, ":") || !sameBlock && !oneWord.MatchString(text) {
+		return 0, false
+	}
+	return previous, true
+}
+
+func (f *finder) unknownAnchor(name string) finding {
+	line := f.stopped
+	for ; line > 0; line-- {
+		if strings.Contains(f.line(line), "*"+name) {
+			break
+		}
+	}
+	at := f.starts[line] + max(0, strings.LastIndex(f.line(line), "*"+name))
+	return finding{at, diag.CodeEaten,
+		"YAML takes text that starts with * as a reference to an anchor, and there is no &" + name + " before this",
+		quoteHint}
+}
+
+// indentation is the last guess: what stands on the line is fine, so where it
+// stands is not.
+func (f *finder) indentation(line int) finding {
+	at := f.starts[line] + f.indent(line)
+	if open := f.openIndents(line); !slices.Contains(open, f.indent(line)) {
+		message := "the line is indented by " + spaces(f.indent(line)) + ", which fits no line above"
+		hint := "indent it like the other keys of the same map"
+		switch {
+		case len(open) == 1 && open[0] == 0:
+			hint = "the lines above that it could belong to are not indented"
+		case len(open) > 0:
+			hint = "the lines above that it could belong to are indented by " + listSpaces(around(open, f.indent(line)))
+		}
+		return finding{at, diag.CodeSyntax, message, hint}
+	}
+	text := strings.TrimSpace(f.line(line))
+	if strings.HasPrefix(text, "- ") || text == "-" {
+		return finding{at, diag.CodeSyntax, "a list item stands where a key is expected", "indent it below the key that the list belongs to"}
+	}
+	if strings.Contains(f.reason, "did not find expected '-' indicator") {
+		return finding{at, diag.CodeSyntax, "a key stands where a list item is expected", "start the item with a dash, or indent the key below one"}
+	}
+	return finding{at, diag.CodeSyntax, "this is not valid YAML: " + f.reason, ""}
+}
+
+// openIndents are the indentations of the blocks that a line could continue.
+func (f *finder) openIndents(line int) []int {
+	var open []int
+	limit := int(^uint(0) >> 1)
+	for i := line - 1; i >= 0 && limit > 0; i-- {
+		if f.blank(i) {
+			continue
+		}
+		columns := f.blockColumns(i)
+		for j := len(columns) - 1; j >= 0; j-- {
+			if columns[j] < limit {
+				limit = columns[j]
+				open = append([]int{limit}, open...)
+			}
+		}
+	}
+	return open
+}
+
+// blockColumns are where the line opens blocks: `- - key:` opens three.
+func (f *finder) blockColumns(line int) []int {
+	text := f.line(line)
+	at := f.indent(line)
+	columns := []int{at}
+	for strings.HasPrefix(text[at:], "- ") {
+		at += 2
+		for at < len(text) && text[at] == ' ' {
+			at++
+		}
+		columns = append(columns, at)
+	}
+	return columns
+}
+
+func (f *finder) lineAt(offset int) int {
+	line := 0
+	for line+1 < len(f.starts) && f.starts[line+1] <= offset {
+		line++
+	}
+	return line
+}
+
+// line is a line's text without its break.
+func (f *finder) line(i int) string {
+	end := len(f.text)
+	if i+1 < len(f.starts) {
+		end = f.starts[i+1]
+	}
+	return string(bytes.TrimRight(f.text[f.starts[i]:end], "\r\n"))
+}
+
+func (f *finder) indent(i int) int {
+	text := f.line(i)
+	return len(text) - len(strings.TrimLeft(text, " "))
+}
+
+// blank tells whether a line has nothing but white space or a comment.
+func (f *finder) blank(i int) bool {
+	text := strings.TrimLeft(f.line(i), " \t")
+	return text == "" || text[0] == '#'
+}
+
+// around are the nearest of the numbers below and above n.
+func around(list []int, n int) []int {
+	at, _ := slices.BinarySearch(list, n)
+	return list[max(0, at-1):min(len(list), at+1)]
+}
+
+func spaces(n int) string {
+	if n == 1 {
+		return "1 space"
+	}
+	return strconv.Itoa(n) + " spaces"
+}
+
+func listSpaces(list []int) string {
+	words := make([]string, len(list))
+	for i, n := range list {
+		words[i] = strconv.Itoa(n)
+	}
+	if len(list) == 1 {
+		return spaces(list[0])
+	}
+	return strings.Join(words[:len(words)-1], ", ") + " or " + spaces(list[len(list)-1])
+}

@@ -1,0 +1,191 @@
+package yamlconf
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/millrace/millrace/pipeline/diag"
+)
+
+// flow reads the list or map in brackets that starts at a byte of the text, and
+// finds where it stops being one.
+func (f *finder) flow(at int) (finding, bool) {
+	r := flowReader{text: string(f.text), at: at, start: at, base: f.indent(f.lineAt(at))}
+	return r.read()
+}
+
+type flowReader struct {
+	text        string
+	at, start   int
+	base        int
+	open        []int
+	afterValue  bool
+	afterQuoted bool
+}
+
+func (r *flowReader) read() (finding, bool) {
+	for r.at < len(r.text) {
+		if found, ok := r.step(); ok {
+			return found, true
+		}
+		if len(r.open) == 0 {
+			return r.behind()
+		}
+	}
+	return r.unclosed()
+}
+
+// step takes one token.
+func (r *flowReader) step() (finding, bool) {
+	switch c := r.text[r.at]; {
+	case c == '\n':
+		r.at++
+		if r.leavesBlock() {
+			return r.unclosed()
+		}
+	case c == ' ' || c == '\t' || c == '\r':
+		r.at++
+	case c == '#':
+		r.skipLine()
+	case c == '[' || c == '{':
+		if r.afterValue {
+			return r.expected()
+		}
+		r.open = append(r.open, r.at)
+		r.at++
+	case c == ']' || c == '}':
+		opening := r.text[r.open[len(r.open)-1]]
+		if opening == '[' != (c == ']') {
+			return finding{r.at, diag.CodeSyntax, fmt.Sprintf("%c is closed by %c", opening, c), ""}, true
+		}
+		r.open = r.open[:len(r.open)-1]
+		r.afterValue, r.afterQuoted = true, true
+		r.at++
+	case c == ',':
+		if !r.afterValue && !r.afterColon() {
+			return finding{r.at, diag.CodeSyntax, "a value is missing before this comma", "remove the comma, or write the value"}, true
+		}
+		r.afterValue, r.afterQuoted = false, false
+		r.at++
+	case c == ':' && r.colonEnds():
+		r.afterValue, r.afterQuoted = false, false
+		r.at++
+	case c == '"' || c == '\'':
+		return r.quoted()
+	default:
+		return r.plain()
+	}
+	return finding{}, false
+}
+
+func (r *flowReader) quoted() (finding, bool) {
+	if r.afterValue {
+		return r.expected()
+	}
+	end := closingQuote(r.text, r.at)
+	if end < 0 {
+		return finding{r.at, diag.CodeSyntax, fmt.Sprintf("the quote %c that starts here is never closed", r.text[r.at]), ""}, true
+	}
+	r.at, r.afterValue, r.afterQuoted = end+1, true, true
+	return finding{}, false
+}
+
+// plain takes text without quotes.
+func (r *flowReader) plain() (finding, bool) {
+	if r.afterQuoted {
+		return r.expected()
+	}
+	switch c := r.text[r.at]; c {
+	case '@', '`', '%', '|', '>', '!', '*', '&':
+		return finding{r.at, diag.CodeEaten, fmt.Sprintf("YAML does not take %c as the start of text", c), quoteHint}, true
+	}
+	start := r.at
+	for r.at < len(r.text) {
+		switch c := r.text[r.at]; {
+		case c == '[' || c == '{':
+			return r.bracketInText(start)
+		case c == '\n', c == '\r', c == ']', c == '}', c == ',', c == ':' && r.colonEnds(),
+			c == '#' && r.at > start && space(r.text[r.at-1]):
+			r.afterValue = true
+			return finding{}, false
+		}
+		r.at++
+	}
+	return finding{}, false
+}
+
+// bracketInText is text that YAML ends at a bracket.
+func (r *flowReader) bracketInText(start int) (finding, bool) {
+	at := r.at
+	message := fmt.Sprintf("inside of brackets YAML ends the text %q at this %c", clip(strings.TrimSpace(r.text[start:at])), r.text[at])
+	if r.text[at-1] == '$' {
+		at--
+		message = "inside of brackets YAML does not take ${…} as part of the text"
+	}
+	return finding{at, diag.CodeEaten, message, quoteHint}, true
+}
+
+func (r *flowReader) expected() (finding, bool) {
+	closing := "]"
+	if r.text[r.open[len(r.open)-1]] == '{' {
+		closing = "}"
+	}
+	return finding{r.at, diag.CodeSyntax, "a comma or " + closing + " is expected before this",
+		"separate the values with commas; put text that starts with a quote or bracket in single quotes: '…'"}, true
+}
+
+func (r *flowReader) unclosed() (finding, bool) {
+	at := r.start
+	if len(r.open) > 0 {
+		at = r.open[len(r.open)-1]
+	}
+	closing := map[byte]string{'[': "]", '{': "}"}[r.text[at]]
+	return finding{at, diag.CodeSyntax, fmt.Sprintf("the %c that starts here is never closed", r.text[at]), "close it with " + closing}, true
+}
+
+// behind looks at what follows the closing bracket on its line.
+func (r *flowReader) behind() (finding, bool) {
+	rest, _, _ := strings.Cut(r.text[r.at:], "\n")
+	trimmed := strings.TrimSpace(rest)
+	if trimmed == "" || strings.HasPrefix(trimmed, "#") && rest[0] == ' ' {
+		return finding{}, false
+	}
+	what := "a list"
+	if r.text[r.start] == '{' {
+		what = "a map"
+	}
+	return finding{r.start, diag.CodeEaten,
+		fmt.Sprintf("YAML reads text that starts with %c as %s, and can't read %q behind it", r.text[r.start], what, clip(trimmed)), quoteHint}, true
+}
+
+// leavesBlock tells whether the line that starts here is no longer indented
+// below the value.
+func (r *flowReader) leavesBlock() bool {
+	line, _, _ := strings.Cut(r.text[r.at:], "\n")
+	line = strings.TrimRight(line, "\r ")
+	text := strings.TrimLeft(line, " ")
+	if text == "" || text[0] == '#' || strings.ContainsRune("]}", rune(text[0])) {
+		return false
+	}
+	return len(line)-len(text) <= r.base && lineKey.MatchString(text)
+}
+
+func (r *flowReader) colonEnds() bool {
+	if r.at+1 >= len(r.text) || r.afterQuoted {
+		return true
+	}
+	return strings.ContainsRune(" \t\r\n,[]{}", rune(r.text[r.at+1]))
+}
+
+func (r *flowReader) afterColon() bool {
+	before := strings.TrimRight(r.text[:r.at], " \t\r\n")
+	return strings.HasSuffix(before, ":")
+}
+
+func (r *flowReader) skipLine() {
+	for r.at < len(r.text) && r.text[r.at] != '\n' {
+		r.at++
+	}
+}
+
+func space(c byte) bool { return c == ' ' || c == '\t' || c == '\n' || c == '\r' }
