@@ -35,6 +35,9 @@ type Plan struct {
 	Health string
 	// Pipelines are in the order of the files.
 	Pipelines []*PipelinePlan
+
+	// secrets are values that String does not show.
+	secrets []string
 }
 
 // StorePlan says where idempotency keys live and how they are guarded.
@@ -97,6 +100,8 @@ type PipelinePlan struct {
 	DeadLetter string
 	// RateLimit is records per second that reach a sink, 0 for no limit.
 	RateLimit float64
+
+	secrets []string
 }
 
 // IdempotencyPlan is how a pipeline's effects are guarded.

@@ -1,0 +1,45 @@
+package pipeline
+
+import (
+	"slices"
+	"strings"
+
+	"github.com/millrace/millrace/pipeline/diag"
+)
+
+// unavailable is the one list of what the configuration language has and this
+// version can't run. A sink kind leaves it by being registered.
+type unavailable struct {
+	sinkKinds     []string
+	formats       []string
+	storeSchemes  []string
+	kafkaBlocks   []string
+	serverBlocks  []string
+	ignoredBlocks []string
+}
+
+func notAvailable() unavailable {
+	return unavailable{
+		sinkKinds:     []string{"sql", "redis", "file", "email", "exec"},
+		formats:       []string{"avro", "protobuf"},
+		storeSchemes:  []string{"redis", "rediss"},
+		kafkaBlocks:   []string{"tls", "sasl"},
+		serverBlocks:  []string{"listen"},
+		ignoredBlocks: []string{"tests"},
+	}
+}
+
+// storeKind tells whether a store's address has a scheme of the list.
+func (u unavailable) store(address string) bool {
+	scheme, _, ok := strings.Cut(address, "://")
+	return ok && slices.Contains(u.storeSchemes, scheme)
+}
+
+// problem says at its key, or at its value, that something can't run yet.
+func notAvailableProblem(source *diag.Source, path diag.Path, atKey bool, what string) diag.Problem {
+	p := diag.Problem{Path: path, Place: source.Value(path), Code: diag.CodeNotAvailable, Message: what + " not available in this version"}
+	if atKey {
+		p.Place = source.Key(path)
+	}
+	return p
+}

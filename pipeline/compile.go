@@ -1,0 +1,155 @@
+package pipeline
+
+import (
+	"slices"
+	"time"
+
+	"github.com/millrace/millrace/handlers"
+	"github.com/millrace/millrace/pipeline/diag"
+)
+
+// maxPipelines is how many pipelines one process runs.
+const maxPipelines = 1000
+
+// Compile makes the plan of a decoded configuration and reports all that is
+// wrong with what it means. Parts that Read found broken are left out, so that
+// one mistake is one problem. The plan can be used only if neither Read nor
+// Compile found an error. Compile has no effects and reads nothing.
+func Compile(config *Config, registry handlers.Registry) (*Plan, diag.Problems) {
+	c := &compiler{config: config, registry: registry, plan: &Plan{Digest: config.Digest}}
+	for _, f := range config.Files {
+		c.plan.Files = append(c.plan.Files, f.Name)
+		for _, value := range f.secrets {
+			c.plan.secrets = append(c.plan.secrets, value)
+		}
+	}
+	c.plan.Dir = config.Files[0].Dir
+	c.kafka()
+	c.store()
+	c.topics()
+	c.server()
+	c.pipelines()
+	c.ingest()
+	c.together()
+	c.problems.Sort()
+	return c.plan, c.problems
+}
+
+type compiler struct {
+	config   *Config
+	registry handlers.Registry
+	plan     *Plan
+	problems diag.Problems
+	// storeDefaults are the top-level `idempotency:` block.
+	storeDefaults StoreConfig
+	// origins are where the plan's pipelines stand.
+	origins []origin
+}
+
+// origin is the file and the path of a pipeline.
+type origin struct {
+	file *File
+	path diag.Path
+	plan *PipelinePlan
+}
+
+// with returns the file that has a block, nil where none has.
+func (c *compiler) with(block diag.Path) *File {
+	for _, f := range c.config.Files {
+		if f.Source.Has(block) {
+			return f
+		}
+	}
+	return nil
+}
+
+// sound tells whether the value at path, and all below it, was decoded and is
+// known.
+func (c *compiler) sound(f *File, path diag.Path) bool {
+	return !f.unknown[path] && !c.config.problems.Broken(f.Name, path) && !c.problems.Broken(f.Name, path)
+}
+
+// unclear tells whether what is missing from the map at path may just be written
+// wrong: it is no map, or has keys that nobody knows.
+func (c *compiler) unclear(f *File, path diag.Path) bool {
+	return slices.ContainsFunc(c.config.problems, func(p diag.Problem) bool {
+		return p.Place.File == f.Name && (p.Path == path && p.Severity == diag.Error || p.Path.Parent() == path && p.Code == diag.CodeUnknownKey)
+	})
+}
+
+func (c *compiler) add(p diag.Problem) { c.problems.Add(p) }
+
+func (c *compiler) atKey(f *File, path diag.Path, code diag.Code, message, hint string) {
+	c.add(diag.Problem{Path: path, Place: f.Source.Key(path), Code: code, Message: message, Hint: hint})
+}
+
+func (c *compiler) atValue(f *File, path diag.Path, code diag.Code, message, hint string) {
+	c.add(diag.Problem{Path: path, Place: f.Source.Value(path), Code: code, Message: message, Hint: hint})
+}
+
+// server takes `drain:` and `server:`, and says what of the files is not run.
+func (c *compiler) server() {
+	c.plan.Drain = 20 * time.Second
+	if f := c.with("drain"); f != nil {
+		c.plan.Drain = f.Blocks.Drain
+	}
+	if f := c.with("server"); f != nil && f.Blocks.Server != nil {
+		c.plan.Health = f.Blocks.Server.Health
+		c.address(f, "server.health", c.plan.Health)
+		for _, block := range notAvailable().serverBlocks {
+			if path := diag.Path("server").Field(block); f.Source.Has(path) {
+				c.add(notAvailableProblem(f.Source, path, true, string(path)+" is"))
+			}
+		}
+	}
+	for _, f := range c.config.Files {
+		for _, block := range notAvailable().ignoredBlocks {
+			if path := diag.Path(block); f.Source.Has(path) {
+				c.add(diag.Problem{Path: path, Place: f.Source.Key(path), Severity: diag.Warning, Code: diag.CodeNotRun,
+					Message: block + ": is read, but not run by this version"})
+			}
+		}
+	}
+}
+
+// topics takes the `topics:` blocks.
+func (c *compiler) topics() {
+	for _, f := range c.config.Files {
+		for _, t := range f.Blocks.Topics {
+			c.topicName(f, t.Path, t.Name, true)
+			topic := TopicPlan{Name: t.Name, Partitions: t.Value.Partitions, Replication: t.Value.Replication,
+				Retention: t.Value.Retention, Schema: t.Value.Schema}
+			if c.plan.Embedded != "" {
+				topic.Replication = 1
+				if topic.Partitions == 0 {
+					topic.Partitions = embeddedPartitions
+				}
+			}
+			c.plan.Topics = append(c.plan.Topics, topic)
+		}
+	}
+}
+
+// pipelines takes the `pipelines:` blocks.
+func (c *compiler) pipelines() {
+	count := 0
+	for _, f := range c.config.Files {
+		for _, p := range f.Blocks.Pipelines {
+			if count++; count == maxPipelines+1 {
+				c.atKey(f, p.Path, diag.CodeRange, "there are more than 1,000 pipelines", "run them in several processes")
+			}
+			plan := c.pipeline(f, p.Path, p.Name, &p.Value)
+			c.plan.Pipelines = append(c.plan.Pipelines, plan)
+			c.origins = append(c.origins, origin{f, p.Path, plan})
+		}
+	}
+	if count > 0 || c.with("ingest") != nil || c.config.problems.HasErrors() {
+		return
+	}
+	if f := c.config.Files[0]; c.with("pipelines") == nil {
+		c.add(diag.Problem{Place: f.Source.At(0), Code: diag.CodeNothing, Message: "there are no pipelines: nothing would run",
+			Hint: "add a pipelines: block"})
+	} else {
+		c.atKey(c.with("pipelines"), "pipelines", diag.CodeNothing, "there are no pipelines: nothing would run", "")
+	}
+}

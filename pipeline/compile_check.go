@@ -1,0 +1,176 @@
+package pipeline
+
+import (
+	"fmt"
+	"slices"
+
+	"github.com/millrace/millrace/pipeline/diag"
+	"github.com/millrace/millrace/pipeline/yamlconf"
+)
+
+// together checks what pipelines and listeners must not share.
+func (c *compiler) together() {
+	c.groups()
+	c.loops()
+	c.longLoops()
+	c.addresses()
+	c.retention()
+}
+
+// groups reports consumer groups of two pipelines.
+func (c *compiler) groups() {
+	first := map[string]origin{}
+	for _, o := range c.origins {
+		group := o.plan.Source.Group
+		other, ok := first[group]
+		if !ok {
+			first[group] = o
+			continue
+		}
+		path := o.path.Field("source").Field("group")
+		if !o.file.Source.Has(path) {
+			path = o.path
+		}
+		if group == "" || !c.sound(o.file, path) && path != o.path || other.plan.Name == o.plan.Name {
+			continue
+		}
+		c.add(diag.Problem{Path: path, Place: o.file.Source.Value(path), Code: diag.CodeGroup,
+			Message: fmt.Sprintf("the group %q belongs to the pipeline %q already: each would get only a part of the records", group, other.plan.Name),
+			Hint:    "leave group out: its default is the pipeline's name",
+			Related: &diag.Related{Place: other.file.Source.Key(other.path), Message: "the other pipeline is here"}})
+	}
+}
+
+// loops reports pipelines that read what they write.
+func (c *compiler) loops() {
+	for _, o := range c.origins {
+		if o.plan.DeadLetter != "" && reads(o.plan, o.plan.DeadLetter) {
+			c.loop(o, o.path.Field("dead_letter").Field("topic"), o.plan.DeadLetter, "its dead letters go to")
+		}
+		for _, s := range c.sinkConfigs(o) {
+			topic := s.Config.HandlerPath().Field("topic")
+			for _, t := range s.Topics {
+				if reads(o.plan, t) {
+					c.loop(o, topic, t, "it writes to")
+				}
+			}
+		}
+	}
+}
+
+func (c *compiler) loop(o origin, path diag.Path, topic, how string) {
+	source := o.path.Field("source")
+	for _, key := range []string{"topic", "topics", "pattern"} {
+		if o.file.Source.Has(source.Field(key)) {
+			source = source.Field(key)
+			break
+		}
+	}
+	p := diag.Problem{Path: path, Place: o.file.Source.Value(path), Code: diag.CodeLoop,
+		Message: fmt.Sprintf("the pipeline reads the topic %q that %s: its records would go round for ever", topic, how),
+		Hint:    "use another topic",
+		Related: &diag.Related{Place: o.file.Source.Value(source), Message: "it reads the topic here"}}
+	if !o.file.Source.Has(path) {
+		p.Path, p.Place, p.Related = source, p.Related.Place, nil
+		p.Hint = "read other topics, or name another with dead_letter: {topic: …}"
+	}
+	c.add(p)
+}
+
+// reads tells whether a pipeline's source has a topic.
+func reads(p *PipelinePlan, topic string) bool {
+	return slices.Contains(p.Source.Topics, topic) || p.Source.Pattern != nil && p.Source.Pattern.MatchString(topic)
+}
+
+type sinkOrigin struct {
+	Config *SinkConfig
+	Topics []string
+}
+
+// sinkConfigs pairs the sinks of a pipeline's plan with where they stand.
+func (c *compiler) sinkConfigs(o origin) []sinkOrigin {
+	i := slices.IndexFunc(o.file.Blocks.Pipelines, func(e yamlconf.Entry[PipelineConfig]) bool { return e.Path == o.path })
+	p := &o.file.Blocks.Pipelines[i].Value
+	configs := map[any]*SinkConfig{}
+	collect := func(list []SinkConfig) {
+		for i := range list {
+			if list[i].Handler != nil {
+				configs[list[i].Handler] = &list[i]
+			}
+		}
+	}
+	collect(p.Sinks)
+	for _, r := range p.Routes {
+		collect(r.Sinks)
+	}
+	var out []sinkOrigin
+	for _, r := range o.plan.Routes {
+		for _, s := range r.Sinks {
+			out = append(out, sinkOrigin{configs[s.Config], s.Topics})
+		}
+	}
+	return out
+}
+
+// longLoops warns of pipelines that feed each other in a circle, once for each
+// circle's first pipeline.
+func (c *compiler) longLoops() {
+	next := map[*PipelinePlan][]edge{}
+	for _, o := range c.origins {
+		for _, s := range c.sinkConfigs(o) {
+			for _, t := range s.Topics {
+				for _, other := range c.origins {
+					if other.plan != o.plan && reads(other.plan, t) {
+						next[o.plan] = append(next[o.plan], edge{other.plan, s.Config.HandlerPath().Field("topic")})
+					}
+				}
+			}
+		}
+	}
+	told := map[*PipelinePlan]bool{}
+	for _, o := range c.origins {
+		circle := findCircle(next, o.plan)
+		if len(circle) == 0 || told[o.plan] {
+			continue
+		}
+		names := o.plan.Name
+		for _, e := range circle {
+			told[e.to] = true
+			names += " → " + e.to.Name
+		}
+		path := circle[0].path
+		c.add(diag.Problem{Path: path, Place: o.file.Source.Value(path), Severity: diag.Warning, Code: diag.CodeLongLoop,
+			Message: "pipelines feed each other in a circle: " + names, Hint: "make sure that a filter lets records out of it"})
+	}
+}
+
+// edge leads to a pipeline that reads what a sink writes.
+type edge struct {
+	to   *PipelinePlan
+	path diag.Path
+}
+
+// findCircle finds a shortest way from a pipeline back to itself.
+func findCircle(next map[*PipelinePlan][]edge, start *PipelinePlan) []edge {
+	type way []edge
+	seen := map[*PipelinePlan]bool{}
+	queue := []way{nil}
+	for len(queue) > 0 {
+		at := start
+		if len(queue[0]) > 0 {
+			at = queue[0][len(queue[0])-1].to
+		}
+		for _, e := range next[at] {
+			longer := append(slices.Clone(queue[0]), e)
+			if e.to == start {
+				return longer
+			}
+			if !seen[e.to] {
+				seen[e.to] = true
+				queue = append(queue, longer)
+			}
+		}
+		queue = queue[1:]
+	}
+	return nil
+}

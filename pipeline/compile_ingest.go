@@ -1,0 +1,109 @@
+package pipeline
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/millrace/millrace/pipeline/diag"
+	"github.com/millrace/millrace/pipeline/expression"
+	"github.com/millrace/millrace/pipeline/ingest"
+)
+
+// maxBody is the largest body that an ingest route takes.
+const maxBody = 1 << 20
+
+// ingest compiles the `ingest:` blocks.
+func (c *compiler) ingest() {
+	plan := &ingest.Plan{}
+	seen := map[string]diag.Place{}
+	var holder *File
+	for _, f := range c.config.Files {
+		block := f.Blocks.Ingest
+		if block == nil {
+			continue
+		}
+		if holder == nil {
+			holder = f
+		}
+		if f.Source.Has("ingest.listen") {
+			plan.Listen = block.Listen
+			c.address(f, "ingest.listen", block.Listen)
+		}
+		for i := range block.Routes {
+			plan.Routes = append(plan.Routes, c.ingestRoute(f, diag.Path("ingest.routes").Item(i), &block.Routes[i], seen))
+		}
+	}
+	if holder == nil {
+		return
+	}
+	c.plan.Ingest = plan
+	written := c.with("ingest.listen")
+	switch {
+	case c.config.problems.Broken(holder.Name, "ingest"):
+	case written == nil:
+		c.atKey(holder, "ingest", diag.CodeRequired, "ingest.listen is missing: it must be written", "add listen: 127.0.0.1:8080")
+	case plan.Listen == "" && c.sound(written, "ingest.listen"):
+		c.atValue(written, "ingest.listen", diag.CodeEmpty, "ingest.listen is empty", "")
+	case len(plan.Routes) == 0:
+		c.atKey(holder, "ingest", diag.CodeRequired, "ingest has no routes", "add routes: [{path: /orders, topic: orders}]")
+	}
+}
+
+func (c *compiler) ingestRoute(f *File, path diag.Path, r *IngestRouteConfig, seen map[string]diag.Place) ingest.Route {
+	route := ingest.Route{Path: r.Path, Topic: r.Topic, MaxBytes: maxBody}
+	at := path.Field("path")
+	if r.Path != "" && c.sound(f, at) {
+		first, ok := seen[r.Path]
+		switch {
+		case !strings.HasPrefix(r.Path, "/"):
+			c.add(diag.Problem{Path: at, Place: f.Source.Value(at), Code: diag.CodeIngest, Message: fmt.Sprintf("the path %q must start with /", r.Path),
+				Hint: "write /" + r.Path, Fix: "/" + r.Path})
+		case strings.ContainsAny(r.Path, "?# {}"):
+			c.atValue(f, at, diag.CodeIngest, fmt.Sprintf("the path %q has a character that a path can't have", r.Path), "")
+		case ok:
+			c.add(diag.Problem{Path: at, Place: f.Source.Value(at), Code: diag.CodeRepeated, Message: fmt.Sprintf("the path %s is used twice", r.Path),
+				Related: &diag.Related{Place: first, Message: "the first route is here"}})
+		default:
+			seen[r.Path] = f.Source.Value(at)
+		}
+	}
+	c.topicName(f, path.Field("topic"), r.Topic, false)
+	c.topicRead(f, path.Field("topic"), r.Topic)
+	route.Scope = expression.NewScope(expression.Options{Format: expression.FormatJSON, Constants: c.config.constants[f], Request: true})
+	route.Key = c.expression(f, route.Scope, path.Field("key"), r.Key.Source)
+	for _, file := range c.config.Files {
+		for _, t := range file.Blocks.Topics {
+			if t.Name == r.Topic {
+				route.Schema = file.schemas[t.Path.Field("schema")]
+			}
+		}
+	}
+	return route
+}
+
+// topicRead warns of a topic that only an ingest route names.
+func (c *compiler) topicRead(f *File, path diag.Path, topic string) {
+	if topic == "" || !c.sound(f, path) {
+		return
+	}
+	var known []string
+	for _, t := range c.plan.Topics {
+		known = append(known, t.Name)
+	}
+	for _, p := range c.plan.Pipelines {
+		if p.Source.Pattern != nil && p.Source.Pattern.MatchString(topic) {
+			return
+		}
+		known = append(known, p.Source.Topics...)
+	}
+	if slices.Contains(known, topic) || c.config.problems.HasErrors() {
+		return
+	}
+	p := diag.Problem{Path: path, Place: f.Source.Value(path), Severity: diag.Warning, Code: diag.CodeUnreadTopic,
+		Message: fmt.Sprintf("no pipeline reads the topic %q, and topics: does not name it", topic), Fix: diag.Nearest(topic, known)}
+	if p.Fix != "" {
+		p.Hint = fmt.Sprintf("did you mean %q?", p.Fix)
+	}
+	c.add(p)
+}

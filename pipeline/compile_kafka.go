@@ -1,0 +1,200 @@
+package pipeline
+
+import (
+	"fmt"
+	"net"
+	"net/url"
+	"strconv"
+	"strings"
+
+	"github.com/millrace/millrace/handlers"
+	"github.com/millrace/millrace/pipeline/diag"
+	"github.com/millrace/millrace/pipeline/kafka"
+	"github.com/millrace/millrace/pipeline/yamlconf"
+)
+
+const (
+	embeddedAddress    = "127.0.0.1:9092"
+	embeddedPartitions = 6
+	kafkaPort          = "9092"
+	storeEmbedded      = "embedded"
+)
+
+// kafka takes the `kafka:` block: a cluster, or the embedded broker.
+func (c *compiler) kafka() {
+	c.plan.Kafka = kafka.Settings{ClientID: "millrace", Compression: "none"}
+	f := c.with("kafka")
+	if f == nil || f.Blocks.Kafka == nil {
+		c.plan.Embedded = embeddedAddress
+		return
+	}
+	block := f.Blocks.Kafka
+	c.plan.Kafka = kafka.Settings{ClientID: block.ClientID, Rack: block.Rack, Compression: block.Compression}
+	for _, key := range notAvailable().kafkaBlocks {
+		if path := diag.Path("kafka").Field(key); f.Source.Has(path) {
+			c.add(notAvailableProblem(f.Source, path, true, string(path)+" is"))
+		}
+	}
+	if block.TLS != nil {
+		c.plan.Kafka.TLS = &kafka.TLS{CA: block.TLS.CA, Cert: block.TLS.Cert, Key: block.TLS.Key}
+	}
+	if block.SASL != nil {
+		c.plan.Kafka.SASL = &kafka.SASL{Mechanism: block.SASL.Mechanism, Username: block.SASL.Username,
+			Password: block.SASL.Password, Token: block.SASL.Token}
+	}
+	hasBrokers := f.Source.Has("kafka.brokers")
+	switch {
+	case hasBrokers && f.Source.Has("kafka.embedded"):
+		c.add(diag.Problem{Path: "kafka.embedded", Place: f.Source.Key("kafka.embedded"), Code: diag.CodeExclusive,
+			Message: "kafka.embedded and kafka.brokers exclude each other",
+			Related: &diag.Related{Place: f.Source.Key("kafka.brokers"), Message: "the brokers are here"}})
+	case hasBrokers:
+		c.brokers(f, block.Brokers)
+	case block.TLS != nil || block.SASL != nil:
+		c.atKey(f, "kafka", diag.CodeRequired, "kafka.brokers is missing: it must be written where there is tls or sasl", "")
+	default:
+		c.plan.Embedded = embeddedAddress
+		if block.Embedded != nil {
+			c.plan.Embedded = block.Embedded.Listen
+			c.address(f, "kafka.embedded.listen", block.Embedded.Listen)
+		}
+	}
+}
+
+// brokers takes apart what may be several addresses in one item.
+func (c *compiler) brokers(f *File, items []string) {
+	for i, item := range items {
+		path := diag.Path("kafka.brokers").Item(i)
+		if !c.sound(f, path) {
+			continue
+		}
+		for _, address := range strings.Split(item, ",") {
+			address = strings.TrimSpace(address)
+			if address == "" {
+				continue
+			}
+			host, port, err := net.SplitHostPort(address)
+			if err != nil && !strings.Contains(address, ":") {
+				host, port, err = address, kafkaPort, nil
+			}
+			if err != nil || host == "" || !validPort(port) || strings.ContainsAny(host, "/@ ") {
+				c.atValue(f, path, diag.CodeMalformed, c.shown(f, path, address)+" is not the address of a broker", "write host:port, such as kafka-1:9092")
+				continue
+			}
+			c.plan.Kafka.Brokers = append(c.plan.Kafka.Brokers, net.JoinHostPort(host, port))
+		}
+	}
+	if len(c.plan.Kafka.Brokers) == 0 && c.sound(f, "kafka.brokers") && !c.unknownBelow(f, "kafka.brokers") {
+		c.atKey(f, "kafka.brokers", diag.CodeEmpty, "kafka.brokers has no address", "leave kafka out for the embedded broker")
+	}
+}
+
+// unknownBelow tells whether anything below path is not known.
+func (c *compiler) unknownBelow(f *File, path diag.Path) bool {
+	for p := range f.unknown {
+		if p.Within(path) {
+			return true
+		}
+	}
+	return false
+}
+
+// store takes the top-level `idempotency:` block.
+func (c *compiler) store() {
+	var defaults yamlconf.Decoder
+	defaults.Defaults(&c.storeDefaults)
+	f := c.with("idempotency")
+	if f != nil && f.Blocks.Idempotency != nil {
+		c.storeDefaults = *f.Blocks.Idempotency
+	}
+	address := c.storeDefaults.Store
+	c.plan.Store = StorePlan{URL: handlers.Secret(address), Embedded: address == storeEmbedded,
+		AllowEviction: c.storeDefaults.AllowEviction, OnReset: Action(c.storeDefaults.OnStoreReset)}
+	if address == "" && c.plan.Embedded != "" {
+		c.plan.Store.URL, c.plan.Store.Embedded = storeEmbedded, true
+	}
+	const path = diag.Path("idempotency.store")
+	switch {
+	case f == nil || !c.sound(f, path):
+	case notAvailable().store(address):
+		scheme, _, _ := strings.Cut(address, "://")
+		c.add(notAvailableProblem(f.Source, path, false, "a "+scheme+":// store is"))
+	case address != "" && address != storeEmbedded:
+		hint := ""
+		if near := diag.Nearest(address, []string{storeEmbedded}); near != "" {
+			hint = "did you mean embedded?"
+		}
+		message := "idempotency.store must be embedded, or a redis:// or rediss:// address"
+		if _, secret := f.secrets[path]; !secret {
+			message += ", not " + strconv.Quote(address)
+		}
+		c.atValue(f, path, diag.CodeChoice, message, hint)
+	case c.plan.Store.Embedded && c.plan.Embedded == "" && c.with("kafka") != nil:
+		c.add(diag.Problem{Path: path, Place: f.Source.Value(path), Severity: diag.Warning, Code: diag.CodeStoreEmbedded,
+			Message: "the embedded store beside a cluster: exactly one process may run",
+			Hint:    "replicas with stores of their own repeat each other's effects"})
+	}
+	if f != nil && c.storeDefaults.Lease >= c.storeDefaults.TTL && c.sound(f, "idempotency.ttl") && c.sound(f, "idempotency.lease") {
+		c.lifetime(f, "idempotency", c.storeDefaults)
+	}
+}
+
+func (c *compiler) lifetime(f *File, block diag.Path, s StoreConfig) {
+	path := block.Field("ttl")
+	if !f.Source.Has(path) {
+		path = block.Field("lease")
+	}
+	c.atValue(f, path, diag.CodeLifetime, fmt.Sprintf("the ttl (%s) must be longer than the lease (%s)",
+		yamlconf.FormatDuration(s.TTL), yamlconf.FormatDuration(s.Lease)), "")
+}
+
+// needsStore reports a guarded pipeline on a cluster without a store.
+func (c *compiler) needsStore(f *File, path diag.Path) {
+	block := c.with("idempotency")
+	if c.plan.Store.URL != "" || c.plan.Embedded != "" || block != nil && !c.sound(block, "idempotency") || c.problems.Broken(f.Name, "kafka") {
+		return
+	}
+	if block != nil && block.unknown["idempotency.store"] {
+		return
+	}
+	c.plan.Store.URL = "missing"
+	const message = "idempotency.store must be written where there is a cluster"
+	const hint = "add a top-level block: idempotency: {store: embedded} for one process alone"
+	if block != nil {
+		c.atKey(block, "idempotency", diag.CodeStore, message, hint)
+		return
+	}
+	c.atKey(f, path, diag.CodeStore, message, hint)
+}
+
+// address checks where something listens.
+func (c *compiler) address(f *File, path diag.Path, address string) {
+	if address == "" || !c.sound(f, path) {
+		return
+	}
+	host, port, err := net.SplitHostPort(address)
+	switch {
+	case err != nil && validPort(address):
+		c.add(diag.Problem{Path: path, Place: f.Source.Value(path), Code: diag.CodeMalformed, Message: string(path) + " must be host:port",
+			Hint: "write 127.0.0.1:" + address, Fix: "127.0.0.1:" + address})
+	case err != nil || !validPort(port) || strings.ContainsAny(host, "/@ "):
+		hint := "write host:port, such as 127.0.0.1:8080"
+		if u, err := url.Parse(address); err == nil && u.Host != "" {
+			hint = "write just " + u.Host
+		}
+		c.atValue(f, path, diag.CodeMalformed, fmt.Sprintf("%s must be host:port, not %s", path, c.shown(f, path, address)), hint)
+	}
+}
+
+func validPort(port string) bool {
+	n, err := strconv.ParseUint(port, 10, 16)
+	return err == nil && n <= 65535
+}
+
+// shown quotes a value for a message, unless it is secret.
+func (c *compiler) shown(f *File, path diag.Path, value string) string {
+	if _, secret := f.secrets[path]; secret {
+		return "this text"
+	}
+	return strconv.Quote(value)
+}

@@ -1,0 +1,225 @@
+package pipeline
+
+import (
+	"fmt"
+	"regexp"
+	"strings"
+	"time"
+
+	"github.com/millrace/millrace/pipeline/diag"
+	"github.com/millrace/millrace/pipeline/expression"
+	"github.com/millrace/millrace/pipeline/kafka"
+)
+
+// pipeline compiles one pipeline. What is broken is left out of the plan, which
+// then can't be used.
+func (c *compiler) pipeline(f *File, path diag.Path, name string, p *PipelineConfig) *PipelinePlan {
+	c.name(f, path, name, "pipeline", true)
+	plan := &PipelinePlan{
+		Name: name, Description: p.Description,
+		Source: c.source(f, path.Field("source"), name, p),
+		Format: expression.Format(p.Source.Format), Unmatched: Action(p.Unmatched), OnError: Action(p.OnError),
+		RateLimit: float64(p.RateLimit), secrets: c.plan.secrets,
+	}
+	c.deadLetter(f, path, plan, &p.DeadLetter)
+	known := c.format(f, path.Field("source").Field("format"), plan)
+	plan.Scope = expression.NewScope(expression.Options{Format: plan.Format, Constants: c.config.constants[f]})
+	plan.Result = plan.Scope
+	if p.Transform != nil {
+		result := plan.Format
+		if p.Transform.Payload != nil {
+			result = expression.FormatJSON
+		}
+		plan.Result = plan.Scope.Result(result)
+	}
+	if !known {
+		return plan
+	}
+	plan.Filter = c.condition(f, plan.Scope, path.Field("filter"), p.Filter.Source)
+	if p.Idempotency != nil {
+		plan.Idempotency = c.guard(f, path.Field("idempotency"), plan.Scope, p.Idempotency)
+	}
+	if p.Transform != nil {
+		plan.Transform = c.transform(f, path.Field("transform"), plan.Scope, p.Transform)
+	}
+	plan.Routes = c.routes(f, path, plan, p)
+	return plan
+}
+
+// format tells whether the records' format is known and can be read.
+func (c *compiler) format(f *File, path diag.Path, plan *PipelinePlan) bool {
+	if !c.sound(f, path) {
+		return false
+	}
+	for _, format := range notAvailable().formats {
+		if string(plan.Format) == format {
+			c.add(notAvailableProblem(f.Source, path, false, "the format "+format+" is"))
+			return false
+		}
+	}
+	return true
+}
+
+// source compiles what a pipeline reads.
+func (c *compiler) source(f *File, path diag.Path, name string, p *PipelineConfig) kafka.Source {
+	s := p.Source
+	source := kafka.Source{
+		Group: s.Group, Instance: s.Instance, Start: s.Start.Start,
+		FetchMin: int32(s.Fetch.Min), FetchMax: int32(s.Fetch.Max), FetchWait: s.Fetch.Wait,
+		MaxRecordBytes: int64(s.MaxRecordBytes), ResetOutOfRange: s.OnOutOfRange == "earliest",
+		SessionTimeout: s.SessionTimeout, CommitInterval: s.CommitInterval,
+		Lanes: p.Concurrency.Lanes, Order: kafka.Order(p.Concurrency.Order), Drain: c.plan.Drain,
+	}
+	if source.Start.Kind == "" {
+		source.Start.Kind = kafka.StartEarliest
+	}
+	if source.Group == "" {
+		source.Group = name
+	} else {
+		c.name(f, path.Field("group"), source.Group, "group", false)
+	}
+	if source.Order == kafka.OrderPartition {
+		source.Lanes = 1
+	}
+	if s.Fetch.Min > s.Fetch.Max && c.sound(f, path.Field("fetch")) {
+		c.atValue(f, path.Field("fetch").Field("min"), diag.CodeRange, "fetch.min must not be larger than fetch.max", "")
+	}
+	c.sourceTopics(f, path, &s, &source)
+	return source
+}
+
+// sourceTopics takes exactly one of topic, topics and pattern.
+func (c *compiler) sourceTopics(f *File, path diag.Path, s *SourceConfig, source *kafka.Source) {
+	var written []diag.Path
+	for _, key := range []string{"topic", "topics", "pattern"} {
+		if f.Source.Has(path.Field(key)) {
+			written = append(written, path.Field(key))
+		}
+	}
+	switch {
+	case len(written) == 0 && f.Source.Has(path) && !c.unclear(f, path):
+		c.atKey(f, path, diag.CodeRequired, fmt.Sprintf("%s names no topic", path), "add topic: orders, or topics: [a, b], or pattern: '^orders_.*'")
+	case len(written) > 1:
+		c.add(diag.Problem{Path: written[1], Place: f.Source.Key(written[1]), Code: diag.CodeExclusive,
+			Message: "only one of topic, topics and pattern may be written",
+			Related: &diag.Related{Place: f.Source.Key(written[0]), Message: "the first is here"}})
+	}
+	for _, key := range []diag.Path{path.Field("topic"), path.Field("pattern")} {
+		if f.Source.Has(key) && s.Topic+s.Pattern == "" && c.sound(f, key) {
+			c.atValue(f, key, diag.CodeEmpty, string(key)+" is empty", "")
+		}
+	}
+	if s.Topic != "" {
+		c.topicName(f, path.Field("topic"), s.Topic, false)
+		source.Topics = append(source.Topics, s.Topic)
+	}
+	seen := map[string]int{}
+	for i, topic := range s.Topics {
+		item := path.Field("topics").Item(i)
+		if first, ok := seen[topic]; ok && topic != "" {
+			c.add(diag.Problem{Path: item, Place: f.Source.Value(item), Code: diag.CodeRepeated, Message: fmt.Sprintf("the topic %q is repeated", topic),
+				Related: &diag.Related{Place: f.Source.Value(path.Field("topics").Item(first)), Message: "it is written here first"}})
+			continue
+		}
+		seen[topic] = i
+		c.topicName(f, item, topic, false)
+		source.Topics = append(source.Topics, topic)
+	}
+	if s.Pattern == "" {
+		return
+	}
+	pattern, err := regexp.Compile(s.Pattern)
+	if err != nil {
+		reason := strings.TrimPrefix(err.Error(), "error parsing regexp: ")
+		c.atValue(f, path.Field("pattern"), diag.CodeMalformed, "the pattern is not a regular expression: "+reason, "")
+		return
+	}
+	source.Pattern = pattern
+}
+
+// deadLetter takes the dead-letter topic, or its default.
+func (c *compiler) deadLetter(f *File, path diag.Path, plan *PipelinePlan, d *DeadLetterConfig) {
+	at := path.Field("dead_letter").Field("topic")
+	switch {
+	case d.Off:
+	case d.Topic != "":
+		plan.DeadLetter = d.Topic
+		c.topicName(f, at, d.Topic, false)
+	default:
+		plan.DeadLetter = plan.Name + ".dead-letter"
+	}
+}
+
+// guard compiles a pipeline's `idempotency:` block.
+func (c *compiler) guard(f *File, path diag.Path, scope *expression.Scope, g *GuardConfig) *IdempotencyPlan {
+	c.needsStore(f, path)
+	plan := &IdempotencyPlan{
+		Key:    c.template(f, scope, path.Field("key"), g.Key.Source, expression.PlaceKey),
+		Digest: c.expression(f, scope, path.Field("digest"), g.Digest.Source),
+		TTL:    g.TTL, Lease: c.storeDefaults.Lease, Generation: g.Generation,
+		OnConflict: Action(g.OnConflict), OnStoreError: Action(g.OnStoreError), OnUncertain: Action(g.OnUncertain),
+	}
+	if plan.TTL == 0 {
+		plan.TTL = c.storeDefaults.TTL
+	} else if plan.TTL <= plan.Lease && c.sound(f, path.Field("ttl")) {
+		c.lifetime(f, path, StoreConfig{TTL: plan.TTL, Lease: plan.Lease})
+	}
+	return plan
+}
+
+// transform compiles what replaces parts of a record.
+func (c *compiler) transform(f *File, path diag.Path, scope *expression.Scope, t *TransformConfig) *TransformPlan {
+	plan := &TransformPlan{Key: c.expression(f, scope, path.Field("key"), t.Key.Source)}
+	for _, h := range t.Headers {
+		if strings.TrimSpace(h.Name) == "" {
+			c.atKey(f, h.Path, diag.CodeName, "a header needs a name", "")
+		}
+		plan.Headers = append(plan.Headers, HeaderPlan{Name: h.Name, Value: c.leaf(f, scope, h.Path, h.Value.Source)})
+	}
+	if t.Payload != nil {
+		plan.Payload = c.payload(f, scope, t.Payload)
+	}
+	return plan
+}
+
+func (c *compiler) payload(f *File, scope *expression.Scope, p *PayloadConfig) *PayloadPlan {
+	plan := &PayloadPlan{}
+	switch p.kind {
+	case payloadObject:
+		plan.Fields = []FieldPlan{}
+		for _, field := range p.Fields {
+			plan.Fields = append(plan.Fields, FieldPlan{field.Name, c.payload(f, scope, field.Value)})
+		}
+	case payloadList:
+		plan.Items = []*PayloadPlan{}
+		for _, item := range p.Items {
+			plan.Items = append(plan.Items, c.payload(f, scope, item))
+		}
+	default:
+		plan.Leaf = c.leaf(f, scope, p.Path, p.Leaf.Source)
+	}
+	return plan
+}
+
+// retry fills in what a sink, or its pipeline, leaves out.
+func (c *compiler) retry(f *File, path diag.Path, layers ...*RetryConfig) RetryPlan {
+	plan := RetryPlan{Attempts: 5, Initial: 200 * time.Millisecond, Max: 30 * time.Second}
+	for _, r := range layers {
+		if r == nil {
+			continue
+		}
+		if r.Attempts > 0 {
+			plan.Attempts = r.Attempts
+		}
+		if r.Initial > 0 {
+			plan.Initial = r.Initial
+		}
+		if r.Max > 0 {
+			plan.Max = r.Max
+		}
+	}
+	if plan.Initial > plan.Max && f.Source.Has(path) && c.sound(f, path) {
+		c.atKey(f, path, diag.CodeRange, "the first wait of retry must not be longer than the longest", "raise max or lower initial")
+	}
+	return plan
+}

@@ -1,0 +1,183 @@
+package pipeline
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/millrace/millrace/handlers"
+	"github.com/millrace/millrace/pipeline/diag"
+	"github.com/millrace/millrace/pipeline/expression"
+	"github.com/millrace/millrace/pipeline/yamlconf"
+)
+
+// routes takes `routes:` or the shorthand `sinks:`.
+func (c *compiler) routes(f *File, path diag.Path, plan *PipelinePlan, p *PipelineConfig) []RoutePlan {
+	hasSinks, hasRoutes := f.Source.Has(path.Field("sinks")), f.Source.Has(path.Field("routes"))
+	names := &sinkNames{guarded: p.Idempotency != nil, seen: map[string]diag.Path{}, unnamed: map[string]bool{}}
+	switch {
+	case hasSinks && hasRoutes:
+		first, second := path.Field("sinks"), path.Field("routes")
+		c.add(diag.Problem{Path: second, Place: f.Source.Key(second), Code: diag.CodeExclusive,
+			Message: "sinks and routes exclude each other: sinks is short for one route without when",
+			Hint:    "move the sinks into a route",
+			Related: &diag.Related{Place: f.Source.Key(first), Message: "the sinks are here"}})
+	case !hasSinks && !hasRoutes:
+		if !c.unclear(f, path) {
+			c.atKey(f, path, diag.CodeRequired, fmt.Sprintf("%s has neither sinks nor routes", path), "add sinks: [{stdout: {}}] to begin with")
+		}
+		return nil
+	}
+	var routes []RoutePlan
+	if hasSinks {
+		if len(p.Sinks) == 0 && c.sound(f, path.Field("sinks")) {
+			c.atKey(f, path.Field("sinks"), diag.CodeEmpty, string(path.Field("sinks"))+" is empty", "")
+		}
+		routes = append(routes, RoutePlan{Sinks: c.sinks(f, path, plan, p, p.Sinks, names)})
+	}
+	if hasRoutes && len(p.Routes) == 0 && c.sound(f, path.Field("routes")) {
+		c.atKey(f, path.Field("routes"), diag.CodeEmpty, string(path.Field("routes"))+" is empty", "")
+	}
+	open := -1
+	for i, r := range p.Routes {
+		at := path.Field("routes").Item(i)
+		routes = append(routes, RoutePlan{
+			When:  c.condition(f, plan.Result, at.Field("when"), r.When.Source),
+			Sinks: c.sinks(f, path, plan, p, r.Sinks, names),
+		})
+		switch {
+		case open >= 0:
+			c.add(diag.Problem{Path: at, Place: f.Source.Key(at), Severity: diag.Warning, Code: diag.CodeUnreachable,
+				Message: "no record reaches this route: one above takes them all",
+				Related: &diag.Related{Place: f.Source.Key(path.Field("routes").Item(open)), Message: "this route has no when"}})
+		case !f.Source.Has(at.Field("when")):
+			open = i
+		}
+	}
+	return routes
+}
+
+// sinkNames finds sinks of a pipeline that could not be told apart.
+type sinkNames struct {
+	guarded bool
+	seen    map[string]diag.Path
+	unnamed map[string]bool
+}
+
+func (c *compiler) sinks(f *File, path diag.Path, plan *PipelinePlan, p *PipelineConfig, configs []SinkConfig, names *sinkNames) []SinkPlan {
+	var plans []SinkPlan
+	for i := range configs {
+		config := &configs[i]
+		if config.Kind == "" {
+			continue
+		}
+		sink := SinkPlan{Name: config.Name, Kind: config.Kind, Spec: c.registry[config.Kind], Config: config.Handler,
+			When: c.condition(f, plan.Result, config.Path.Field("when"), config.When.Source)}
+		if c.retry(f, path.Field("retry"), &p.Retry); config.Retry == nil {
+			sink.Retry = c.retry(f, path.Field("retry"), &p.Retry)
+		} else {
+			sink.Retry = c.retry(f, config.Path.Field("retry"), &p.Retry, config.Retry)
+		}
+		if sink.Name == "" {
+			sink.Name = config.Kind
+		} else {
+			c.name(f, config.Path.Field("name"), sink.Name, "sink", false)
+		}
+		c.sinkName(f, config, sink.Name, names)
+		sink.Topics = c.handler(f, plan.Result, config)
+		plans = append(plans, sink)
+	}
+	return plans
+}
+
+// sinkName reports two sinks of one name. Without keys, unnamed ones may share
+// theirs.
+func (c *compiler) sinkName(f *File, config *SinkConfig, name string, names *sinkNames) {
+	first, ok := names.seen[name]
+	unnamed := config.Name == ""
+	if !ok {
+		names.seen[name], names.unnamed[name] = config.Path, unnamed
+		return
+	}
+	if unnamed && names.unnamed[name] && !names.guarded {
+		return
+	}
+	at := config.Path.Field("name")
+	message := fmt.Sprintf("two sinks of the pipeline are named %q", name)
+	if unnamed {
+		at = config.HandlerPath()
+		message = fmt.Sprintf("two sinks of the pipeline are both named %q after their handler, and names are part of the identity of keys", name)
+	}
+	c.add(diag.Problem{Path: config.Path, Place: f.Source.Key(at), Code: diag.CodeSinkName, Message: message,
+		Hint:    "give each a name of its own: name: …",
+		Related: &diag.Related{Place: f.Source.Key(first), Message: "the other sink is here"}})
+}
+
+// handler compiles a sink's own settings, lets it check them, and returns the
+// topics that it writes whatever the record.
+func (c *compiler) handler(f *File, scope *expression.Scope, config *SinkConfig) []string {
+	path := config.HandlerPath()
+	var topics []string
+	open := false
+	yamlconf.Walk(config.Handler, path, func(t yamlconf.Text) {
+		switch {
+		case t.Expression != nil:
+			if compiled := c.expression(f, scope, t.Path, t.Expression.Source); compiled != nil {
+				t.Expression.Program = compiled
+			}
+		case t.Template != nil:
+			place := expression.Place(t.Place)
+			if place == "" {
+				place = expression.PlaceText
+			}
+			compiled := c.sinkTemplate(f, scope, path, t, place)
+			if compiled == nil {
+				return
+			}
+			fillTemplate(scope, t.Template, compiled, place)
+			if strings.Contains(t.Template.Prefix, expression.Unknown) {
+				open = true
+				return
+			}
+			if place == expression.PlaceTopic && t.Template.Constant {
+				topics = append(topics, t.Template.Prefix)
+			}
+		}
+	})
+	checker, ok := config.Handler.(handlers.Checker)
+	if !ok || !c.sound(f, path) || open || c.unknownBelow(f, path) {
+		return topics
+	}
+	for _, issue := range checker.Check() {
+		c.issue(f, path, issue)
+	}
+	return topics
+}
+
+func (c *compiler) issue(f *File, path diag.Path, issue handlers.Issue) {
+	p := diag.Problem{Path: path.Fields(issue.Field), Code: diag.CodeHandler, Message: issue.Message, Hint: issue.Hint}
+	if issue.Warning {
+		p.Severity = diag.Warning
+	}
+	p.Place = f.Source.Value(p.Path)
+	if issue.Field == "" {
+		p.Place = f.Source.Key(path)
+	}
+	c.add(p)
+}
+
+// sinkTemplate compiles a template of a sink. A URL's host may depend on the
+// record where the sink lists the hosts that it may be.
+func (c *compiler) sinkTemplate(f *File, scope *expression.Scope, handler diag.Path, t yamlconf.Text, place expression.Place) *expression.Template {
+	if !c.sound(f, t.Path) {
+		return nil
+	}
+	compiled, findings := scope.Template(t.Template.Source, place)
+	if f.Source.Has(handler.Field("allowed_hosts")) {
+		findings = slices.DeleteFunc(findings, func(f expression.Finding) bool { return f.Code == expression.CodeURLHost })
+	}
+	if c.findings(f, t.Path, t.Template.Source, findings, nil) {
+		return nil
+	}
+	return compiled
+}

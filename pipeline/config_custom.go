@@ -1,0 +1,213 @@
+package pipeline
+
+import (
+	"strconv"
+	"time"
+
+	"github.com/millrace/millrace/handlers"
+	"github.com/millrace/millrace/pipeline/diag"
+	"github.com/millrace/millrace/pipeline/kafka"
+	"github.com/millrace/millrace/pipeline/yamlconf"
+)
+
+// StartConfig is where a topic begins: earliest, latest, a time, or offsets.
+type StartConfig struct{ kafka.Start }
+
+// DecodeYAML takes text or a map.
+func (c *StartConfig) DecodeYAML(d *yamlconf.Decoder, n yamlconf.Node) {
+	const takes = "earliest, latest, an RFC 3339 time such as 2026-01-31T08:00:00Z, or {offsets: {0: 120}}"
+	if n.IsMap() {
+		c.offsets(d, n)
+		return
+	}
+	if !n.IsScalar() {
+		d.WrongType(n, takes)
+		return
+	}
+	text, known, ok := d.Static(n)
+	if !ok || !known {
+		return
+	}
+	switch text {
+	case "earliest", "latest":
+		c.Kind = kafka.StartKind(text)
+		return
+	}
+	at, err := time.Parse(time.RFC3339Nano, text)
+	if err == nil {
+		c.Kind, c.Time = kafka.StartTime, at
+		return
+	}
+	hint := ""
+	near := diag.Nearest(text, []string{"earliest", "latest"})
+	if near != "" {
+		hint = "did you mean " + strconv.Quote(near) + "?"
+	}
+	d.Add(diag.Problem{Path: n.Path, Place: d.Source().Value(n.Path), Code: diag.CodeMalformed,
+		Message: string(n.Path) + " must be " + takes, Hint: hint, Fix: near})
+}
+
+func (c *StartConfig) offsets(d *yamlconf.Decoder, n yamlconf.Node) {
+	var written struct {
+		Offsets map[int32]int64 `yaml:"offsets" required:"true" min:"0" doc:"Offsets by partition."`
+	}
+	d.Decode(n, &written)
+	c.Kind, c.Offsets = kafka.StartOffsets, written.Offsets
+}
+
+// JSONSchema is text or a map of offsets.
+func (c *StartConfig) JSONSchema(*yamlconf.Schema) map[string]any {
+	offsets := map[string]any{"type": "object", "additionalProperties": map[string]any{"type": "integer", "minimum": 0}}
+	return map[string]any{"anyOf": []any{
+		map[string]any{"enum": []any{"earliest", "latest"}},
+		map[string]any{"type": "string", "pattern": `^[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt]|\$\{`},
+		map[string]any{"type": "object", "properties": map[string]any{"offsets": offsets}, "required": []any{"offsets"}, "additionalProperties": false},
+	}}
+}
+
+// DeadLetterConfig is where records go that can't be delivered.
+type DeadLetterConfig struct {
+	// Off blocks the pipeline instead.
+	Off bool
+	// Topic is empty for the default.
+	Topic string
+}
+
+// DecodeYAML takes `off` or a map with a topic.
+func (c *DeadLetterConfig) DecodeYAML(d *yamlconf.Decoder, n yamlconf.Node) {
+	switch {
+	case n.IsMap():
+		var written struct {
+			Topic string `yaml:"topic" required:"true" doc:"The dead-letter topic."`
+		}
+		d.Decode(n, &written)
+		c.Topic = written.Topic
+	case n.IsScalar() && n.Text() == "off":
+		c.Off = true
+	case n.IsScalar():
+		d.AtValue(n, diag.CodeType, string(n.Path)+" must be {topic: …} or off, not "+strconv.Quote(n.Text()), "write {topic: "+n.Text()+"} to name the topic")
+	default:
+		d.WrongType(n, "{topic: …} or off")
+	}
+}
+
+// JSONSchema is `off` or a map with a topic.
+func (c *DeadLetterConfig) JSONSchema(*yamlconf.Schema) map[string]any {
+	return map[string]any{"anyOf": []any{
+		map[string]any{"enum": []any{"off"}},
+		map[string]any{"type": "object", "properties": map[string]any{"topic": yamlconf.TextSchema("The dead-letter topic. Kind: static.")},
+			"required": []any{"topic"}, "additionalProperties": false},
+	}}
+}
+
+// HeadersConfig are the headers that a transform sets, in the order of the file.
+type HeadersConfig []HeaderConfig
+
+// HeaderConfig is one header that a transform sets.
+type HeaderConfig struct {
+	Name  string
+	Path  diag.Path
+	Value handlers.Expression
+}
+
+// DecodeYAML takes a map of expressions.
+func (c *HeadersConfig) DecodeYAML(d *yamlconf.Decoder, n yamlconf.Node) {
+	if !n.IsMap() {
+		d.WrongType(n, "a map")
+		return
+	}
+	for _, f := range d.Fields(n) {
+		h := HeaderConfig{Name: f.Name, Path: f.Node.Path}
+		if decodeLeaf(d, f.Node, &h.Value) {
+			*c = append(*c, h)
+		}
+	}
+}
+
+// JSONSchema is a map of expressions.
+func (c *HeadersConfig) JSONSchema(*yamlconf.Schema) map[string]any {
+	leaf := map[string]any{"type": []any{"string", "number", "boolean", "null"}, "description": "Kind: expression."}
+	return map[string]any{"type": "object", "additionalProperties": leaf}
+}
+
+// PayloadConfig is a tree of what a transform makes the payload of.
+type PayloadConfig struct {
+	Path   diag.Path
+	Leaf   handlers.Expression
+	Fields []PayloadField
+	Items  []*PayloadConfig
+	kind   payloadKind
+}
+
+// PayloadField is one field of an object of a PayloadConfig.
+type PayloadField struct {
+	Name  string
+	Value *PayloadConfig
+}
+
+type payloadKind int
+
+const (
+	payloadLeaf payloadKind = iota
+	payloadObject
+	payloadList
+)
+
+// DecodeYAML takes a map, a list or an expression.
+func (c *PayloadConfig) DecodeYAML(d *yamlconf.Decoder, n yamlconf.Node) {
+	c.Path = n.Path
+	switch {
+	case n.IsMap():
+		c.kind = payloadObject
+		for _, f := range d.Fields(n) {
+			child := new(PayloadConfig)
+			d.Decode(f.Node, child)
+			c.Fields = append(c.Fields, PayloadField{f.Name, child})
+		}
+	case n.IsList():
+		c.kind = payloadList
+		for _, item := range d.Items(n) {
+			child := new(PayloadConfig)
+			d.Decode(item, child)
+			c.Items = append(c.Items, child)
+		}
+	default:
+		decodeLeaf(d, n, &c.Leaf)
+	}
+}
+
+// JSONSchema is a tree of expressions.
+func (c *PayloadConfig) JSONSchema(s *yamlconf.Schema) map[string]any {
+	return s.Define("payload", func() map[string]any {
+		self := map[string]any{"$ref": "#/definitions/payload"}
+		return map[string]any{"anyOf": []any{
+			map[string]any{"type": []any{"string", "number", "boolean", "null"}, "description": "Kind: expression."},
+			map[string]any{"type": "object", "additionalProperties": self},
+			map[string]any{"type": "array", "items": self},
+		}}
+	})
+}
+
+// decodeLeaf takes one expression of a transform, where `null` is written as
+// YAML has it.
+func decodeLeaf(d *yamlconf.Decoder, n yamlconf.Node, into *handlers.Expression) bool {
+	switch {
+	case n.IsNull() && !n.IsEmpty():
+		into.Source = "nil"
+		return true
+	case n.IsDate():
+		d.AtValue(n, diag.CodeEaten, string(n.Path)+" looks like a date, but is read as an expression: a subtraction", `put text in quotes within quotes: '"`+n.Text()+`"'`)
+		return false
+	}
+	d.Decode(n, into)
+	return into.Source != ""
+}
+
+// AnyConfig takes any value.
+type AnyConfig struct{ Node yamlconf.Node }
+
+// DecodeYAML keeps n.
+func (c *AnyConfig) DecodeYAML(_ *yamlconf.Decoder, n yamlconf.Node) { c.Node = n }
+
+// JSONSchema allows everything.
+func (c *AnyConfig) JSONSchema(*yamlconf.Schema) map[string]any { return map[string]any{} }

@@ -1,0 +1,153 @@
+package pipeline
+
+import (
+	"fmt"
+	"maps"
+	"reflect"
+	"slices"
+	"strconv"
+
+	"github.com/millrace/millrace/handlers"
+	"github.com/millrace/millrace/pipeline/diag"
+	"github.com/millrace/millrace/pipeline/yamlconf"
+)
+
+// SinkConfig is one entry of a list of sinks: a map with the key of one handler
+// and the optional siblings of it.
+type SinkConfig struct {
+	Path diag.Path
+	// Kind is the handler's key, empty where the entry is wrong; Handler its
+	// decoded config struct.
+	Kind    string
+	Handler any
+	sinkSiblings
+}
+
+type sinkSiblings struct {
+	Name  string              `yaml:"name" doc:"The sink's name, part of the identity of its keys; default its kind."`
+	When  handlers.Expression `yaml:"when" doc:"Which records of its route it takes."`
+	Retry *RetryConfig        `yaml:"retry" doc:"How its failed writes are tried again; default as the pipeline says."`
+}
+
+// HandlerPath is where the handler's own settings stand.
+func (c *SinkConfig) HandlerPath() diag.Path { return c.Path.Field(c.Kind) }
+
+// DecodeYAML takes a map with the key of one handler.
+func (c *SinkConfig) DecodeYAML(d *yamlconf.Decoder, n yamlconf.Node) {
+	c.Path = n.Path
+	kinds := d.Registry().Kinds()
+	switch {
+	case n.IsScalar() && slices.Contains(kinds, n.Text()):
+		d.AtValue(n, diag.CodeSink, "a sink is a map named after its handler", "write "+n.Text()+": {}")
+		return
+	case !n.IsMap():
+		d.WrongType(n, "a map named after its handler, such as http: {url: …}")
+		return
+	}
+	siblings := map[string]any{"name": &c.Name, "when": &c.When, "retry": &c.Retry}
+	var handler, unknown []yamlconf.Field
+	for _, f := range d.Fields(n) {
+		if into, ok := siblings[f.Name]; ok {
+			d.Decode(f.Node, into)
+		} else if c.isKind(kinds, f.Name) {
+			handler = append(handler, f)
+		} else {
+			unknown = append(unknown, f)
+		}
+	}
+	switch {
+	case len(handler) == 0 && len(unknown) > 0:
+		c.unknownHandler(d, unknown, kinds)
+		return
+	case len(handler) == 0:
+		d.AtValue(n, diag.CodeSink, "the sink names no handler", "add one of "+alternatives(kinds))
+		return
+	case len(handler) > 1:
+		d.Add(diag.Problem{Path: n.Path, Place: d.Source().Key(handler[1].Node.Path), Code: diag.CodeSink,
+			Message: fmt.Sprintf("a sink has one handler, and this one has %s and %s", handler[0].Name, handler[1].Name),
+			Hint:    "start a list item of its own",
+			Related: &diag.Related{Place: d.Source().Key(handler[0].Node.Path), Message: "the first handler is here"}})
+		return
+	}
+	for _, f := range unknown {
+		c.misplaced(d, n, handler[0], f)
+	}
+	c.decodeHandler(d, handler[0])
+}
+
+func (c *SinkConfig) isKind(kinds []string, name string) bool {
+	return slices.Contains(kinds, name) || slices.Contains(notAvailable().sinkKinds, name)
+}
+
+// unknownHandler reports the key that most likely was meant to be a handler.
+func (c *SinkConfig) unknownHandler(d *yamlconf.Decoder, unknown []yamlconf.Field, kinds []string) {
+	culprit, hint, fix := unknown[0], "the handlers are "+alternatives(kinds), ""
+	for _, f := range unknown {
+		if near := diag.Nearest(f.Name, kinds); near != "" {
+			culprit, hint, fix = f, "did you mean "+strconv.Quote(near)+"?", near
+			break
+		}
+	}
+	d.Add(diag.Problem{Path: c.Path, Place: d.Source().Key(culprit.Node.Path), Code: diag.CodeSink,
+		Message: fmt.Sprintf("there is no sink %q", culprit.Name), Hint: hint, Fix: fix})
+}
+
+// misplaced reports a key beside the handler that is none of its siblings.
+func (c *SinkConfig) misplaced(d *yamlconf.Decoder, n yamlconf.Node, handler, f yamlconf.Field) {
+	if spec, ok := d.Registry()[handler.Name]; ok && yamlconf.HasField(spec.New(), f.Name) {
+		d.AtKey(f.Node, diag.CodeUnknownKey, fmt.Sprintf("unknown key %q in %s", f.Name, n.Path),
+			fmt.Sprintf("%q is a key of %s: indent it below that", f.Name, handler.Name))
+		return
+	}
+	d.UnknownKey(n, f, []string{"name", "when", "retry"})
+}
+
+func (c *SinkConfig) decodeHandler(d *yamlconf.Decoder, f yamlconf.Field) {
+	spec, ok := d.Registry()[f.Name]
+	if !ok {
+		d.Add(notAvailableProblem(d.Source(), f.Node.Path, true, "the "+f.Name+" sink is"))
+		return
+	}
+	c.Kind, c.Handler = f.Name, spec.New()
+	d.DecodeOrEmpty(f.Node, c.Handler)
+}
+
+// JSONSchema is a map with one of the registered handlers.
+func (c *SinkConfig) JSONSchema(s *yamlconf.Schema) map[string]any {
+	return s.Define("sink", func() map[string]any {
+		siblings := s.Of(reflect.TypeFor[sinkSiblings]())["properties"].(map[string]any)
+		var variants []any
+		properties := maps.Clone(siblings)
+		for _, kind := range s.Registry.Kinds() {
+			properties[kind] = handlerSchema(s, kind)
+			variants = append(variants, map[string]any{"required": []any{kind}})
+		}
+		return map[string]any{"type": "object", "properties": properties, "additionalProperties": false, "oneOf": variants}
+	})
+}
+
+func handlerSchema(s *yamlconf.Schema, kind string) map[string]any {
+	spec := s.Registry[kind]
+	return s.Define("sink_"+kind, func() map[string]any {
+		schema := s.Of(reflect.TypeOf(spec.New()).Elem())
+		schema["description"] = spec.Doc
+		if required, _ := schema["required"].([]any); len(required) == 0 {
+			schema["type"] = []any{"object", "null"}
+		}
+		return schema
+	})
+}
+
+func alternatives(names []string) string {
+	if len(names) == 0 {
+		return "none"
+	}
+	if len(names) == 1 {
+		return names[0]
+	}
+	text := names[0]
+	for _, n := range names[1 : len(names)-1] {
+		text += ", " + n
+	}
+	return text + " or " + names[len(names)-1]
+}

@@ -1,0 +1,245 @@
+package pipeline
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/santhosh-tekuri/jsonschema/v6"
+
+	"github.com/millrace/millrace/handlers"
+	"github.com/millrace/millrace/pipeline/diag"
+	"github.com/millrace/millrace/pipeline/expression"
+	"github.com/millrace/millrace/pipeline/yamlconf"
+)
+
+// LoadOptions are what loading uses of its process.
+type LoadOptions struct {
+	// Env returns a variable and whether it is set; nil is os.LookupEnv.
+	Env func(name string) (string, bool)
+	// SkipEnv takes unset variables and missing files of file(...) as unknown
+	// text: what depends on them is not checked, and the plan can't be run.
+	SkipEnv bool
+	// Stdin is read for the file `-`.
+	Stdin io.Reader
+}
+
+// Config is what one or several files say, decoded but not yet understood.
+type Config struct {
+	// Files are the files in the order given, a folder's in the order of their
+	// names.
+	Files []*File
+	// Digest is the SHA-256 of the files' bytes, in hex.
+	Digest string
+
+	problems  diag.Problems
+	constants map[*File]expression.Constants
+}
+
+// File is one file of a configuration.
+type File struct {
+	// Name is how the file is called in problems; Dir the folder that its
+	// relative paths are relative to.
+	Name, Dir string
+	// Source knows the places of the file.
+	Source *diag.Source
+	// Blocks are what the file says.
+	Blocks Blocks
+
+	secrets map[diag.Path]string
+	unknown map[diag.Path]bool
+	schemas map[diag.Path]*jsonschema.Schema
+}
+
+// Load reads, decodes and compiles a configuration. Each of files is a file, a
+// folder, of which all *.yaml and *.yml files are taken, or `-` for standard
+// input. All problems are reported at once, sorted by place; the plan is nil
+// where any of them is an error. There is no network access.
+func Load(files []string, o LoadOptions, registry handlers.Registry) (*Plan, diag.Problems) {
+	config, problems := Read(files, o, registry)
+	if config == nil {
+		return nil, problems
+	}
+	plan, more := Compile(config, registry)
+	problems = append(problems, more...)
+	redactProblems(problems, plan.secrets)
+	problems.Sort()
+	if problems.HasErrors() {
+		return nil, problems
+	}
+	return plan, problems
+}
+
+// Read reads and decodes files. It returns a nil Config where a file could not
+// be read as YAML at all; otherwise Compile may find more.
+func Read(files []string, o LoadOptions, registry handlers.Registry) (*Config, diag.Problems) {
+	r := reader{options: o, registry: registry, levels: yamlconf.LevelsOf(Blocks{}),
+		config: &Config{constants: map[*File]expression.Constants{}}}
+	if r.options.Env == nil {
+		r.options.Env = os.LookupEnv
+	}
+	digest := sha256.New()
+	usable := true
+	for _, name := range r.expand(files) {
+		text, err := r.text(name)
+		if err != nil {
+			r.problems.Add(diag.Problem{Place: diag.Place{File: displayName(name)}, Code: diag.CodeUnreadable, Message: reason(err)})
+			usable = false
+			continue
+		}
+		digest.Write(text)
+		usable = r.file(name, text) && usable
+	}
+	r.config.Digest = hex.EncodeToString(digest.Sum(nil))
+	if usable && len(r.config.Files) > 0 {
+		r.together()
+	}
+	r.problems.Sort()
+	if !usable || len(r.config.Files) == 0 {
+		return nil, r.problems
+	}
+	r.config.problems = r.problems
+	return r.config, r.problems
+}
+
+type reader struct {
+	options  LoadOptions
+	registry handlers.Registry
+	levels   yamlconf.Levels
+	config   *Config
+	problems diag.Problems
+}
+
+// expand replaces folders by the configuration files in them.
+func (r *reader) expand(names []string) []string {
+	var files []string
+	for _, name := range names {
+		info, err := os.Stat(name)
+		if name == "-" || err != nil || !info.IsDir() {
+			files = append(files, name)
+			continue
+		}
+		entries, err := os.ReadDir(name)
+		if err != nil {
+			r.problems.Add(diag.Problem{Place: diag.Place{File: name}, Code: diag.CodeUnreadable, Message: reason(err)})
+			continue
+		}
+		count := len(files)
+		for _, e := range entries {
+			if ext := filepath.Ext(e.Name()); !e.IsDir() && (ext == ".yaml" || ext == ".yml") && !strings.HasPrefix(e.Name(), ".") {
+				files = append(files, filepath.Join(name, e.Name()))
+			}
+		}
+		if len(files) == count {
+			r.problems.Add(diag.Problem{Place: diag.Place{File: name}, Code: diag.CodeUnreadable, Message: "the folder has no *.yaml or *.yml file"})
+		}
+	}
+	return files
+}
+
+// text reads a file, and a little more than the limit of one that is too long.
+func (r *reader) text(name string) ([]byte, error) {
+	if name == "-" {
+		if r.options.Stdin == nil {
+			return nil, errors.New("there is no standard input")
+		}
+		return io.ReadAll(io.LimitReader(r.options.Stdin, yamlconf.MaxBytes+2))
+	}
+	f, err := os.Open(name)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	return io.ReadAll(io.LimitReader(f, yamlconf.MaxBytes+2))
+}
+
+// file parses and decodes one file, and tells whether it is YAML.
+func (r *reader) file(name string, text []byte) bool {
+	document, problems := yamlconf.Parse(displayName(name), text)
+	r.problems = append(r.problems, problems...)
+	if document == nil {
+		return false
+	}
+	f := &File{Name: displayName(name), Dir: filepath.Dir(name), Source: document.Source}
+	if slices.ContainsFunc(r.config.Files, func(other *File) bool { return other.Name == f.Name }) {
+		r.problems.Add(diag.Problem{Place: document.Source.Whole(), Code: diag.CodeRepeated, Message: "the file is given twice"})
+		return false
+	}
+	constants := expression.Constants{Env: r.options.Env, File: readerOf(f.Dir), Skip: r.options.SkipEnv}
+	decoder := yamlconf.NewDecoder(document, yamlconf.Options{Constants: constants, Dir: f.Dir, Levels: r.levels, Registry: r.registry})
+	if root := document.Root(); root.IsNull() {
+		decoder.Defaults(&f.Blocks)
+	} else {
+		decoder.Decode(root, &f.Blocks)
+	}
+	f.secrets, f.unknown = decoder.Secrets(), decoder.Unknown()
+	r.problems = append(r.problems, decoder.Problems()...)
+	f.schemas = map[diag.Path]*jsonschema.Schema{}
+	r.schemas(f)
+	r.config.Files = append(r.config.Files, f)
+	r.config.constants[f] = constants
+	return true
+}
+
+// redactProblems takes values that no output may show out of what is said of
+// others.
+func redactProblems(problems diag.Problems, secrets []string) {
+	for _, secret := range secrets {
+		if len(secret) < minSecret {
+			continue
+		}
+		for i := range problems {
+			for _, text := range []*string{&problems[i].Message, &problems[i].Hint, &problems[i].Fix} {
+				*text = strings.ReplaceAll(*text, secret, redacted)
+			}
+		}
+	}
+}
+
+// readerOf reads files for file(...), relative to a folder.
+func readerOf(dir string) func(string) (string, error) {
+	return func(name string) (string, error) {
+		if !filepath.IsAbs(name) {
+			name = filepath.Join(dir, name)
+		}
+		f, err := os.Open(name)
+		if err != nil {
+			return "", fmt.Errorf("read %s: %s", name, reason(err))
+		}
+		defer f.Close()
+		text, err := io.ReadAll(io.LimitReader(f, yamlconf.MaxBytes+1))
+		switch {
+		case err != nil:
+			return "", fmt.Errorf("read %s: %s", name, reason(err))
+		case len(text) > yamlconf.MaxBytes:
+			return "", fmt.Errorf("read %s: the file is larger than 1 MiB", name)
+		}
+		return strings.TrimSuffix(strings.TrimSuffix(string(text), "\n"), "\r"), nil
+	}
+}
+
+func displayName(name string) string {
+	if name == "-" {
+		return "<stdin>"
+	}
+	return name
+}
+
+// reason is an error of the file system without the name of the file, which
+// stands before it anyway.
+func reason(err error) string {
+	if pathErr, ok := errors.AsType[*fs.PathError](err); ok {
+		err = pathErr.Err
+	}
+	if errors.Is(err, fs.ErrNotExist) {
+		return "no such file"
+	}
+	return err.Error()
+}

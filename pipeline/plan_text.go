@@ -1,0 +1,335 @@
+package pipeline
+
+import (
+	"encoding/json"
+	"fmt"
+	"maps"
+	"path/filepath"
+	"reflect"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/millrace/millrace/handlers"
+	"github.com/millrace/millrace/pipeline/expression"
+	"github.com/millrace/millrace/pipeline/kafka"
+	"github.com/millrace/millrace/pipeline/yamlconf"
+)
+
+// String is the plan for people, with every default filled in. It shows neither
+// secrets nor what comes from files.
+func (p *Plan) String() string {
+	w := &planWriter{plan: p}
+	if p.Embedded != "" {
+		w.line("kafka: embedded on %s", p.Embedded)
+	} else {
+		w.line("kafka: %s", strings.Join(p.Kafka.Brokers, ", "))
+	}
+	w.in(func() {
+		w.field("client_id", p.Kafka.ClientID)
+		w.field("rack", p.Kafka.Rack)
+		w.field("compression", p.Kafka.Compression)
+	})
+	w.line("store: %s", w.store())
+	for _, t := range p.Topics {
+		w.topic(t)
+	}
+	w.ingest()
+	w.line("drain: %s", yamlconf.FormatDuration(p.Drain))
+	w.field("health", p.Health)
+	for _, each := range p.Pipelines {
+		w.pipeline(each)
+	}
+	return w.out.String()
+}
+
+// String is the pipeline for people, as in Plan.String.
+func (p *PipelinePlan) String() string {
+	w := &planWriter{plan: &Plan{secrets: p.secrets}}
+	w.pipeline(p)
+	return w.out.String()
+}
+
+type planWriter struct {
+	out   strings.Builder
+	plan  *Plan
+	depth int
+}
+
+// line writes a line, with what is secret replaced. A very short secret is
+// found only where it is the whole of an argument, else it would be found
+// everywhere.
+func (w *planWriter) line(format string, args ...any) {
+	for i, arg := range args {
+		text, ok := arg.(string)
+		for _, secret := range w.plan.secrets {
+			if ok && secret != "" && (text == secret || len(secret) >= minSecret) {
+				text = strings.ReplaceAll(text, secret, redacted)
+				args[i] = text
+			}
+		}
+	}
+	fmt.Fprintf(&w.out, "%s%s\n", strings.Repeat("  ", w.depth), fmt.Sprintf(format, args...))
+}
+
+func (w *planWriter) in(write func()) {
+	w.depth++
+	write()
+	w.depth--
+}
+
+const (
+	redacted = "[redacted]"
+	// minSecret is how long a secret must be to be looked for inside of text.
+	minSecret = 4
+)
+
+// field writes what is not empty.
+func (w *planWriter) field(name, value string) {
+	if value != "" {
+		w.line("%s: %s", name, value)
+	}
+}
+
+func (w *planWriter) store() string {
+	s := w.plan.Store
+	text := "embedded"
+	if !s.Embedded {
+		text = "shared"
+	}
+	if s.URL == "" {
+		text = "none"
+	}
+	if s.AllowEviction {
+		text += ", eviction allowed"
+	}
+	return text + ", on reset " + string(s.OnReset)
+}
+
+func (w *planWriter) topic(t TopicPlan) {
+	w.line("topic %s", t.Name)
+	w.in(func() {
+		if t.Partitions > 0 {
+			w.line("partitions: %d", t.Partitions)
+		}
+		if t.Replication > 0 {
+			w.line("replication: %d", t.Replication)
+		}
+		if t.Retention > 0 {
+			w.line("retention: %s", yamlconf.FormatDuration(t.Retention))
+		}
+		if t.Schema != "" {
+			w.line("schema: %s", w.plan.relative(t.Schema))
+		}
+	})
+}
+
+func (w *planWriter) ingest() {
+	in := w.plan.Ingest
+	if in == nil {
+		return
+	}
+	w.line("ingest on %s", in.Listen)
+	w.in(func() {
+		for _, r := range in.Routes {
+			w.line("%s -> %s", r.Path, r.Topic)
+			w.in(func() {
+				w.expression("key", r.Key)
+				if r.Schema != nil {
+					w.line("payload is checked against the topic's schema")
+				}
+				w.line("max_bytes: %s", yamlconf.FormatSize(r.MaxBytes))
+			})
+		}
+	})
+}
+
+func (w *planWriter) expression(name string, e *expression.Expression) {
+	if e != nil {
+		w.field(name, oneLineText(e.Source()))
+	}
+}
+
+func (w *planWriter) pipeline(p *PipelinePlan) {
+	w.line("pipeline %s", p.Name)
+	w.in(func() {
+		w.field("description", oneLineText(p.Description))
+		w.source(p)
+		w.expression("filter", p.Filter)
+		w.guard(p.Idempotency)
+		w.transform(p.Transform)
+		for i, r := range p.Routes {
+			w.route(i, r)
+		}
+		w.line("unmatched: %s", p.Unmatched)
+		w.field("dead_letter", orOff(p.DeadLetter))
+		w.line("on_error: %s", p.OnError)
+		if p.RateLimit > 0 {
+			w.line("rate_limit: %s/s", strconv.FormatFloat(p.RateLimit, 'g', -1, 64))
+		}
+	})
+}
+
+func (w *planWriter) source(p *PipelinePlan) {
+	s := p.Source
+	what := strings.Join(s.Topics, ", ")
+	if s.Pattern != nil {
+		what = "pattern " + s.Pattern.String()
+	}
+	w.line("source: %s as group %s, %s", what, s.Group, p.Format)
+	w.in(func() {
+		w.field("instance", s.Instance)
+		w.line("start: %s", startText(s.Start))
+		w.line("fetch: %s to %s within %s, records up to %s", yamlconf.FormatSize(int64(s.FetchMin)), yamlconf.FormatSize(int64(s.FetchMax)),
+			yamlconf.FormatDuration(s.FetchWait), yamlconf.FormatSize(s.MaxRecordBytes))
+		outOfRange := "stop"
+		if s.ResetOutOfRange {
+			outOfRange = "earliest"
+		}
+		w.line("on_out_of_range: %s", outOfRange)
+		w.line("session_timeout: %s, commit_interval: %s", yamlconf.FormatDuration(s.SessionTimeout), yamlconf.FormatDuration(s.CommitInterval))
+		w.line("lanes: %d, order: %s", s.Lanes, s.Order)
+	})
+}
+
+func startText(s kafka.Start) string {
+	switch s.Kind {
+	case kafka.StartTime:
+		return s.Time.UTC().Format(time.RFC3339Nano)
+	case kafka.StartOffsets:
+		parts := make([]string, 0, len(s.Offsets))
+		for _, partition := range slices.Sorted(maps.Keys(s.Offsets)) {
+			parts = append(parts, fmt.Sprintf("%d: %d", partition, s.Offsets[partition]))
+		}
+		return "offsets {" + strings.Join(parts, ", ") + "}"
+	default:
+		return string(s.Kind)
+	}
+}
+
+func (w *planWriter) guard(g *IdempotencyPlan) {
+	if g == nil {
+		return
+	}
+	w.line("idempotency: %s", oneLineText(g.Key.Source()))
+	w.in(func() {
+		w.expression("digest", g.Digest)
+		w.line("ttl: %s, lease: %s, generation: %d", yamlconf.FormatDuration(g.TTL), yamlconf.FormatDuration(g.Lease), g.Generation)
+		w.line("on_conflict: %s, on_store_error: %s, on_uncertain: %s", g.OnConflict, g.OnStoreError, g.OnUncertain)
+	})
+}
+
+func (w *planWriter) transform(t *TransformPlan) {
+	if t == nil {
+		return
+	}
+	w.line("transform:")
+	w.in(func() {
+		w.expression("key", t.Key)
+		for _, h := range t.Headers {
+			w.expression("header "+h.Name, h.Value)
+		}
+		if t.Payload != nil {
+			w.line("payload: %s", payloadText(t.Payload))
+		}
+	})
+}
+
+func payloadText(p *PayloadPlan) string {
+	var parts []string
+	switch {
+	case p.Leaf != nil:
+		return oneLineText(p.Leaf.Source())
+	case p.Items != nil:
+		for _, item := range p.Items {
+			parts = append(parts, payloadText(item))
+		}
+		return "[" + strings.Join(parts, ", ") + "]"
+	default:
+		for _, f := range p.Fields {
+			parts = append(parts, f.Name+": "+payloadText(f.Value))
+		}
+		return "{" + strings.Join(parts, ", ") + "}"
+	}
+}
+
+func (w *planWriter) route(i int, r RoutePlan) {
+	w.line("route %d:", i+1)
+	w.in(func() {
+		w.expression("when", r.When)
+		for _, s := range r.Sinks {
+			w.line("sink %s (%s)", s.Name, s.Kind)
+			w.in(func() {
+				w.expression("when", s.When)
+				w.settings(s.Config)
+				w.line("retry: attempts %d, waits %s to %s", s.Retry.Attempts, yamlconf.FormatDuration(s.Retry.Initial), yamlconf.FormatDuration(s.Retry.Max))
+			})
+		}
+	})
+}
+
+// settings writes the written fields of a sink's config struct.
+func (w *planWriter) settings(config any) {
+	yamlconf.Each(config, func(name string, field reflect.Value, secret bool) {
+		switch {
+		case field.IsZero():
+		case secret:
+			w.field(name, redacted)
+		default:
+			w.field(name, settingText(field))
+		}
+	})
+}
+
+func settingText(v reflect.Value) string {
+	switch value := v.Interface().(type) {
+	case handlers.Template:
+		return oneLineText(value.Source)
+	case handlers.Expression:
+		return oneLineText(value.Source)
+	case time.Duration:
+		return yamlconf.FormatDuration(value)
+	case handlers.Size:
+		return yamlconf.FormatSize(int64(value))
+	}
+	switch v.Kind() {
+	case reflect.Map:
+		var parts []string
+		for _, key := range v.MapKeys() {
+			parts = append(parts, fmt.Sprint(key)+": "+settingText(v.MapIndex(key)))
+		}
+		slices.Sort(parts)
+		return "{" + strings.Join(parts, ", ") + "}"
+	case reflect.Slice:
+		var parts []string
+		for i := range v.Len() {
+			parts = append(parts, settingText(v.Index(i)))
+		}
+		return "[" + strings.Join(parts, ", ") + "]"
+	case reflect.Struct:
+		text, err := json.Marshal(v.Interface())
+		if err != nil {
+			return "{…}"
+		}
+		return string(text)
+	}
+	return oneLineText(fmt.Sprint(v.Interface()))
+}
+
+func oneLineText(text string) string { return strings.Join(strings.Fields(text), " ") }
+
+func orOff(topic string) string {
+	if topic == "" {
+		return "off"
+	}
+	return topic
+}
+
+// relative is a path as seen from the configuration's folder.
+func (p *Plan) relative(name string) string {
+	if rel, err := filepath.Rel(p.Dir, name); err == nil && filepath.IsLocal(rel) {
+		return filepath.ToSlash(rel)
+	}
+	return name
+}
