@@ -234,7 +234,7 @@ func (l *lane) write(effects context.Context, run []*job, probe bool) {
 			continue
 		}
 		l.fault(j, f)
-		if f.Class == handlers.NotApplied && !f.NotSent {
+		if f.Class == handlers.NotApplied && !f.NotSent && !f.Suspect {
 			outcome = max(outcome, gateTaken) // refused, so the sink is there
 		}
 		if f.Class == handlers.Infrastructure || f.Suspect && l.gate.suspect(j.rec) {

@@ -70,26 +70,13 @@ const DefaultPartitions = embedded.DefaultPartitions
 
 // OpenBroker starts the embedded broker on a state folder. Its error says which
 // process has it, or which key to change.
-func OpenBroker(ctx context.Context, folder *state.Folder, listen string, log *slog.Logger) (*Broker, error) {
-	lock, err := folder.Lock(state.Broker)
+func OpenBroker(ctx context.Context, folder *state.Folder, listen string, log *slog.Logger) (*embedded.Broker, error) {
+	b, err := embedded.Open(ctx, embedded.Config{Dir: folder.Path(state.Broker), Listen: listen, Logger: log})
 	if err != nil {
 		return nil, held(err, "the embedded broker")
 	}
-	b, err := embedded.Open(ctx, embedded.Config{Dir: lock.Dir(), Listen: listen, Logger: log})
-	if err != nil {
-		return nil, errors.Join(err, lock.Release())
-	}
-	return &Broker{Broker: b, lock: lock}, nil
+	return b, nil
 }
-
-// Broker is the embedded broker with the lock on its folder.
-type Broker struct {
-	*embedded.Broker
-	lock *state.Lock
-}
-
-// Close stops the broker and gives its folder back.
-func (b *Broker) Close() error { return errors.Join(b.Broker.Close(), b.lock.Release()) }
 
 // held says what to do about a part that another process runs.
 func held(err error, what string) error {
@@ -109,14 +96,9 @@ func (r *Runner) openStore(folder *state.Folder, parts *[]state.Part, open *clos
 	if !r.needsKeys() {
 		return nil, nil
 	}
-	lock, err := folder.Lock(state.Keys)
+	store, err := keystore.Open(folder.Path(state.Keys), keystore.Options{Logger: r.deps.Logger})
 	if err != nil {
-		return nil, held(err, "the embedded key store")
-	}
-	open.add("the key store's folder", func(context.Context) error { return lock.Release() })
-	store, err := keystore.Open(lock.Dir(), keystore.Options{Logger: r.deps.Logger})
-	if err != nil {
-		return nil, fmt.Errorf("open the embedded key store: %w", err)
+		return nil, held(fmt.Errorf("open the embedded key store: %w", err), "the embedded key store")
 	}
 	open.add("the key store", func(context.Context) error { return store.Close() })
 	*parts = append(*parts, state.Keys)

@@ -1,0 +1,41 @@
+# Targets. Go is all that `run` and `test` need.
+export CGO_ENABLED ?= 0
+GO ?= go
+BIN := bin/millrace
+VERSION := $(shell git describe --tags --match 'v*' 2>/dev/null)
+LDFLAGS := -s -w $(if $(VERSION),-X main.release=$(VERSION))
+
+.PHONY: help build run test test-real race check generate bench fmt
+
+help: ## list the targets
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
+
+build: ## build bin/millrace
+	$(GO) build -trimpath -ldflags '$(LDFLAGS)' -o $(BIN) ./cmd/millrace
+
+run: build ## run pipelines.yaml on the embedded broker
+	@exec $(BIN) run
+
+test: ## every test that needs nothing but Go
+	$(GO) test ./...
+
+test-real: build ## the tests on real components: kcat (Debian: kcat)
+	$(GO) test -count=1 -tags real -run 'Real' ./...
+
+race: ## the tests under the race detector; needs a C compiler
+	CGO_ENABLED=1 $(GO) test -race ./...
+
+generate: ## rewrite what is generated
+	$(GO) run ./cmd/millrace schema > schemas/pipelines.schema.json.new
+	mv schemas/pipelines.schema.json.new schemas/pipelines.schema.json
+
+check: ## what CI runs: format, vet, generated files, tests, race, real components
+	@test -z "$$(gofmt -l cmd handlers pipeline examples)" || { gofmt -l cmd handlers pipeline examples; exit 1; }
+	$(GO) vet ./...
+	$(GO) vet -tags real ./...
+	$(MAKE) generate
+	git diff --exit-code -- schemas
+	$(MAKE) test race test-real
+
+bench: ## the road beside a raw sarama loop: records/s and CPU seconds per million
+	$(GO) run ./cmd/bench

@@ -1,0 +1,30 @@
+package main
+
+import (
+	"os/signal"
+	"syscall"
+
+	"github.com/spf13/cobra"
+
+	"github.com/millrace/millrace/pipeline"
+)
+
+func (a *app) brokerCommand() *cobra.Command {
+	var listen string
+	cmd := &cobra.Command{
+		Use: "broker", Short: "Run the embedded broker alone; a run beside it uses it",
+		Long: `Broker runs the embedded broker on the state folder, for kcat or any Kafka client.
+A millrace run on the same folder uses it instead of starting one of its own.`,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			log, err := a.logger()
+			if err != nil {
+				return err
+			}
+			ctx, stop := signal.NotifyContext(cmd.Context(), syscall.SIGINT, syscall.SIGTERM)
+			defer stop()
+			return pipeline.RunBroker(ctx, listen, pipeline.RunnerDeps{Version: version(), StateDir: a.state(), Logger: log})
+		},
+	}
+	cmd.Flags().StringVar(&listen, "listen", "127.0.0.1:9092", "loopback address; port 0 picks a free one")
+	return cmd
+}

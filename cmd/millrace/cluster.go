@@ -1,0 +1,141 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"os"
+
+	"github.com/millrace/millrace/pipeline"
+	"github.com/millrace/millrace/pipeline/diag"
+	"github.com/millrace/millrace/pipeline/kafka"
+	"github.com/millrace/millrace/pipeline/state"
+)
+
+// cluster is the Kafka that a command talks to, and how it found it.
+type cluster struct {
+	settings kafka.Settings
+	admin    *kafka.Admin
+	// embedded tells that it is the embedded broker.
+	embedded bool
+	close    func() error
+}
+
+// connect finds the configuration's Kafka: the cluster that it names, else the
+// embedded broker of a process that runs on the state folder, else the folder
+// itself, on which it opens the broker for as long as the command takes.
+func (a *app) connect(ctx context.Context, pid int) (*cluster, error) {
+	log, err := a.clientLogger()
+	if err != nil {
+		return nil, err
+	}
+	c := &cluster{close: func() error { return nil }}
+	listen := "127.0.0.1:0"
+	if a.hasConfig() {
+		plan, err := a.load()
+		if err != nil {
+			return nil, err
+		}
+		c.settings, c.embedded = plan.Kafka, plan.Embedded != ""
+	} else {
+		c.embedded = true
+	}
+	if c.embedded {
+		if err := a.findBroker(ctx, c, pid, listen, log); err != nil {
+			return nil, err
+		}
+	}
+	if c.admin, err = kafka.NewAdmin(c.settings, kafka.Deps{Logger: log}); err != nil {
+		return nil, errors.Join(err, c.close())
+	}
+	broker := c.close
+	c.close = func() error { c.admin.Close(); return broker() }
+	return c, nil
+}
+
+func (a *app) findBroker(ctx context.Context, c *cluster, pid int, listen string, log *slog.Logger) error {
+	runs, err := a.processes(pid)
+	if err != nil {
+		return err
+	}
+	for _, run := range runs {
+		if run.Broker != "" {
+			c.settings.Brokers = []string{run.Broker}
+			return nil
+		}
+	}
+	folder, err := state.Open(a.state())
+	if err != nil {
+		return err
+	}
+	broker, err := pipeline.OpenBroker(ctx, folder, listen, log)
+	if err != nil {
+		return err
+	}
+	c.settings.Brokers, c.close = []string{broker.Addr()}, broker.Close
+	return nil
+}
+
+// hasConfig tells whether there is a configuration: one that -f names must be
+// there, the default may be missing.
+func (a *app) hasConfig() bool {
+	if len(a.files) > 0 {
+		return true
+	}
+	_, err := os.Stat(a.configFiles()[0])
+	return !errors.Is(err, fs.ErrNotExist)
+}
+
+// processes are those that run on the state folder, or just the one named.
+func (a *app) processes(pid int) ([]state.Run, error) {
+	runs, err := state.Discover(a.state())
+	if err != nil || pid == 0 {
+		return runs, err
+	}
+	for _, run := range runs {
+		if run.PID == pid {
+			return []state.Run{run}, nil
+		}
+	}
+	return nil, fmt.Errorf("no process %d runs on %s", pid, a.state())
+}
+
+// clientLogger logs what a short command's clients say: only what is wrong,
+// unless a lower level was asked for.
+func (a *app) clientLogger() (*slog.Logger, error) {
+	quiet := *a
+	if quiet.logLevel == "info" {
+		quiet.logLevel = "error"
+	}
+	return quiet.logger()
+}
+
+// ensureTopic makes sure that a topic exists, or says what to do.
+func (c *cluster) ensureTopic(ctx context.Context, name string, create bool) error {
+	topics, err := c.admin.Topics(ctx)
+	if err != nil {
+		return err
+	}
+	var names []string
+	for _, t := range topics {
+		if t.Name == name {
+			return nil
+		}
+		names = append(names, t.Name)
+	}
+	if create {
+		partitions := 0
+		if c.embedded {
+			partitions = pipeline.DefaultPartitions
+		}
+		_, err := c.admin.CreateTopics(ctx, []string{name}, partitions, 0, nil)
+		return err
+	}
+	hint := "; --create makes it"
+	if near := diag.Nearest(name, names); near != "" {
+		hint = fmt.Sprintf(" (did you mean %q?)%s", near, hint)
+	}
+	return fmt.Errorf("topic %q does not exist%s", name, hint)
+}

@@ -1,0 +1,84 @@
+package main
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+
+	"github.com/millrace/millrace/handlers/builtin"
+	"github.com/millrace/millrace/pipeline"
+	"github.com/millrace/millrace/pipeline/diag"
+)
+
+// load reads and compiles the configuration. Problems are shown on standard
+// error; errInvalid tells that some of them are errors.
+func (a *app) load() (*pipeline.Plan, error) {
+	plan, problems, err := a.compile(pipeline.LoadOptions{})
+	if err != nil {
+		return nil, err
+	}
+	if err := diag.Write(a.err, diag.FormatText, problems, colour(a.err)); err != nil {
+		return nil, err
+	}
+	if problems.HasErrors() {
+		return nil, errInvalid
+	}
+	return plan, nil
+}
+
+// compile reads and compiles the configuration with the environment of the
+// process and of --env-file.
+func (a *app) compile(options pipeline.LoadOptions) (*pipeline.Plan, diag.Problems, error) {
+	env, err := a.environment()
+	if err != nil {
+		return nil, nil, err
+	}
+	options.Env, options.Stdin = env, a.in
+	plan, problems := pipeline.Load(a.configFiles(), options, builtin.Registry())
+	return plan, problems, nil
+}
+
+// environment is how `env.NAME` is read: the process's own variables, then those
+// of --env-file.
+func (a *app) environment() (func(string) (string, bool), error) {
+	if a.envFile == "" {
+		return os.LookupEnv, nil
+	}
+	file, err := os.Open(a.envFile)
+	if err != nil {
+		return nil, fmt.Errorf("--env-file: %w", err)
+	}
+	vars := map[string]string{}
+	lines := bufio.NewScanner(file)
+	for n := 1; lines.Scan(); n++ {
+		line := strings.TrimSpace(lines.Text())
+		if line == "" || strings.HasPrefix(line, "#") {
+			continue
+		}
+		name, value, ok := strings.Cut(strings.TrimPrefix(line, "export "), "=")
+		if !ok || strings.ContainsAny(name, " \t") {
+			return nil, errors.Join(fmt.Errorf("%s:%d: a line is NAME=value, not %q", a.envFile, n, line), file.Close())
+		}
+		vars[name] = unquote(value)
+	}
+	if err := errors.Join(lines.Err(), file.Close()); err != nil {
+		return nil, fmt.Errorf("--env-file: %w", err)
+	}
+	return func(name string) (string, bool) {
+		if v, ok := os.LookupEnv(name); ok {
+			return v, true
+		}
+		v, ok := vars[name]
+		return v, ok
+	}, nil
+}
+
+// unquote takes one pair of quotes off, as shells and container tools do.
+func unquote(s string) string {
+	if len(s) >= 2 && (s[0] == '"' || s[0] == '\'') && s[len(s)-1] == s[0] {
+		return s[1 : len(s)-1]
+	}
+	return s
+}

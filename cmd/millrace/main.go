@@ -1,0 +1,9 @@
+// Command millrace runs declarative pipelines between Kafka topics and sinks.
+package main
+
+import (
+	"context"
+	"os"
+)
+
+func main() { os.Exit(run(context.Background(), os.Args[1:], os.Stdin, os.Stdout, os.Stderr)) }

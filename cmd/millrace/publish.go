@@ -1,0 +1,225 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"strings"
+	"syscall"
+
+	"github.com/spf13/cobra"
+
+	"github.com/millrace/millrace/handlers"
+	"github.com/millrace/millrace/pipeline/kafka"
+)
+
+// publishFlags are those of `millrace publish`.
+type publishFlags struct {
+	key       string
+	headers   []string
+	tombstone bool
+	input     string
+	records   bool
+	create    bool
+	pid       int
+	hasKey    bool
+}
+
+// publishBatch is how many records are sent at once.
+const publishBatch = 1000
+
+func (a *app) publishCommand() *cobra.Command {
+	var f publishFlags
+	cmd := &cobra.Command{
+		Use: "publish TOPIC [VALUE...]", Short: "Write records: each argument, or each line of stdin or --input",
+		Long: `Publish writes each argument, or each line of standard input or of --input, as the
+value of one record, its bytes as they stand. With --records each line is a
+record in its JSON form, as tail prints it.`,
+		Args: cobra.MinimumNArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			f.hasKey = cmd.Flags().Changed("key")
+			ctx, stop := signal.NotifyContext(cmd.Context(), syscall.SIGINT, syscall.SIGTERM)
+			defer stop()
+			return a.publish(ctx, args[0], args[1:], f)
+		},
+	}
+	flags := cmd.Flags()
+	flags.StringVar(&f.key, "key", "", "the records' key")
+	flags.StringArrayVarP(&f.headers, "header", "H", nil, "a header as NAME=VALUE; may be repeated")
+	flags.BoolVar(&f.tombstone, "tombstone", false, "write one record without a value")
+	flags.StringVar(&f.input, "input", "", "read lines from this file")
+	flags.BoolVar(&f.records, "records", false, "each line is a record as JSON")
+	flags.BoolVar(&f.create, "create", false, "make the topic where it is missing")
+	flags.IntVar(&f.pid, "pid", 0, "which process, where several run")
+	return cmd
+}
+
+func (a *app) publish(ctx context.Context, topic string, values []string, f publishFlags) (err error) {
+	headers, err := parseHeaders(f.headers)
+	if err != nil {
+		return err
+	}
+	base := handlers.Record{Topic: topic, Partition: -1, Offset: -1, Headers: headers}
+	if f.hasKey {
+		base.Key = []byte(f.key)
+	}
+	if f.tombstone && (len(values) > 0 || f.input != "" || f.records) {
+		return usageError{errors.New("--tombstone writes one record without a value; it takes no values, --input or --records")}
+	}
+	if f.tombstone && !f.hasKey {
+		return usageError{errors.New("--tombstone needs --key: it says which key's value is gone")}
+	}
+	in, size, err := a.publishInput(f.input)
+	if err != nil {
+		return err
+	}
+	defer in.Close()
+	c, err := a.connect(ctx, f.pid)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, c.close()) }()
+	if err := c.ensureTopic(ctx, topic, f.create); err != nil {
+		return err
+	}
+	log, err := a.clientLogger()
+	if err != nil {
+		return err
+	}
+	publisher, err := kafka.NewPublisher(c.settings, kafka.Deps{Logger: log})
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, publisher.Close()) }()
+	out := &outgoing{producer: publisher, progress: a.newProgress("published", size)}
+	switch {
+	case f.tombstone:
+		err = out.add(ctx, base, 0)
+	case len(values) > 0:
+		for _, v := range values {
+			if err = errors.Join(err, out.value(ctx, base, []byte(v), f.records, len(v))); err != nil {
+				break
+			}
+		}
+	default:
+		err = out.lines(ctx, base, in, f.records)
+	}
+	err = errors.Join(err, out.flush(ctx))
+	out.progress.done()
+	if err == nil && !a.quiet {
+		_, err = fmt.Fprintf(a.out, "published %s to %s\n", count(out.sent, "record"), topic)
+	} else if err != nil && out.sent > 0 {
+		err = fmt.Errorf("after %s were published: %w", count(out.sent, "record"), err)
+	}
+	return err
+}
+
+func parseHeaders(flags []string) ([]handlers.Header, error) {
+	var headers []handlers.Header
+	for _, h := range flags {
+		name, value, ok := strings.Cut(h, "=")
+		if !ok || name == "" {
+			return nil, usageError{fmt.Errorf("--header takes NAME=VALUE, not %q", h)}
+		}
+		headers = append(headers, handlers.Header{Key: name, Value: []byte(value)})
+	}
+	return headers, nil
+}
+
+// publishInput is where lines come from, with its size where that is known.
+func (a *app) publishInput(path string) (io.ReadCloser, int64, error) {
+	if path == "" || path == "-" {
+		return io.NopCloser(a.in), 0, nil
+	}
+	file, err := os.Open(path)
+	if err != nil {
+		return nil, 0, fmt.Errorf("--input: %w", err)
+	}
+	info, err := file.Stat()
+	if err != nil {
+		return nil, 0, errors.Join(err, file.Close())
+	}
+	return file, info.Size(), nil
+}
+
+// outgoing collects records into batches and sends them.
+type outgoing struct {
+	producer handlers.Producer
+	progress *progress
+	batch    []*handlers.Record
+	bytes    int
+	sent     int
+}
+
+// lines reads a value or record a line, however long.
+func (o *outgoing) lines(ctx context.Context, base handlers.Record, in io.Reader, records bool) error {
+	reader := bufio.NewReaderSize(in, 1<<16)
+	for n := 1; ; n++ {
+		line, err := reader.ReadBytes('\n')
+		size := len(line)
+		if size > 0 && line[size-1] == '\n' {
+			line = line[:size-1]
+			if len(line) > 0 && line[len(line)-1] == '\r' {
+				line = line[:len(line)-1]
+			}
+		}
+		if len(line) > 0 {
+			if err := o.value(ctx, base, line, records, size); err != nil {
+				return fmt.Errorf("line %d: %w", n, err)
+			}
+		}
+		if errors.Is(err, io.EOF) {
+			return nil
+		}
+		if err != nil {
+			return fmt.Errorf("line %d: %w", n, err)
+		}
+	}
+}
+
+func (o *outgoing) value(ctx context.Context, base handlers.Record, text []byte, record bool, read int) error {
+	if !record {
+		base.Value = text
+		return o.add(ctx, base, read)
+	}
+	r, err := handlers.DecodeJSON(text, handlers.Record{Topic: base.Topic, Partition: -1, Offset: -1})
+	if err != nil {
+		return err
+	}
+	r.Topic = base.Topic // where it goes, not where it came from
+	if r.Key == nil {
+		r.Key = base.Key
+	}
+	r.Headers = append(r.Headers, base.Headers...)
+	return o.add(ctx, *r, read)
+}
+
+func (o *outgoing) add(ctx context.Context, r handlers.Record, read int) error {
+	o.batch = append(o.batch, &r)
+	o.bytes += read
+	if len(o.batch) < publishBatch && o.bytes < 4<<20 {
+		return nil
+	}
+	return o.flush(ctx)
+}
+
+func (o *outgoing) flush(ctx context.Context) error {
+	if len(o.batch) == 0 {
+		return nil
+	}
+	err := o.producer.Produce(ctx, o.batch)
+	failed := 0
+	for i := range o.batch {
+		if handlers.FailureOf(err, i) != nil {
+			failed++
+		}
+	}
+	o.sent += len(o.batch) - failed
+	o.progress.add(len(o.batch)-failed, int64(o.bytes))
+	o.batch, o.bytes = nil, 0
+	return err
+}

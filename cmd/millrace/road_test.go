@@ -1,0 +1,205 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/millrace/millrace/pipeline/kafka"
+)
+
+// road copies the repository's own pipelines.yaml into a fresh folder, on free
+// ports.
+func road(t *testing.T) (dir, ingest string) {
+	t.Helper()
+	dir = t.TempDir()
+	text, err := os.ReadFile("../../pipelines.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	schema, err := os.ReadFile("../../schemas/order.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	port := fmt.Sprint("127.0.0.1:", freePort(t))
+	file := strings.NewReplacer("127.0.0.1:8080", port, "127.0.0.1:8091", fmt.Sprint("127.0.0.1:", freePort(t))).Replace(string(text))
+	file += "\nkafka: {embedded: {listen: 127.0.0.1:0}}\n"
+	write(t, dir, "pipelines.yaml", file)
+	write(t, dir, "schemas/order.json", string(schema))
+	return dir, "http://" + port
+}
+
+func post(t *testing.T, url, body string) (int, string) {
+	t.Helper()
+	response, err := http.Post(url, "application/json", strings.NewReader(body))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer response.Body.Close()
+	text, err := io.ReadAll(response.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return response.StatusCode, string(text)
+}
+
+func send(t *testing.T, url, body string) {
+	t.Helper()
+	if code, text := post(t, url, body); code != http.StatusAccepted {
+		t.Fatalf("POST %s: %d %s", url, code, text)
+	}
+}
+
+// The newcomer's road: one order sent twice is notified once; a crash and the
+// same order again changes nothing of that.
+func TestOneNotificationPerOrder(t *testing.T) {
+	t.Parallel()
+	dir, ingest := road(t)
+	const order = `{"order_id": "o-1", "status": "purchased", "total": 19.99}`
+	p := start(t, dir, "run")
+	send(t, ingest+"/orders", order)
+	send(t, ingest+"/orders", order)
+	settle(p, 2, 1)
+	if lines := p.lines(); len(lines) != 1 || lines[0] != `{"order":"o-1","cents":1999}` {
+		t.Fatalf("stdout: %q", lines)
+	}
+	p.kill()
+
+	p = start(t, dir, "run")
+	send(t, ingest+"/orders", order)
+	send(t, ingest+"/orders", `{"order_id": "o-2", "status": "purchased", "total": 1}`)
+	p.await("the second order is notified", func() bool { return len(p.lines()) > 0 })
+	settle(p, 2, 1)
+	if lines := p.lines(); len(lines) != 1 || lines[0] != `{"order":"o-2","cents":100}` {
+		t.Fatalf("stdout after a restart: %q", lines)
+	}
+	if code := p.stop(); code != 0 {
+		t.Errorf("exit code %d after SIGTERM", code)
+	}
+}
+
+// settle waits until the pipelines of the road have finished that many records
+// each, and nothing is left.
+func settle(p *process, orders, notifications int64) {
+	p.t.Helper()
+	p.await("all is finished", func() bool {
+		s := p.status()
+		total := func(i int) (n int64) {
+			for _, c := range s.Pipelines[i].Outcomes {
+				n += c
+			}
+			return n
+		}
+		return total(0) >= orders && total(1) >= notifications && s.Pipelines[0].InFlight+s.Pipelines[1].InFlight == 0
+	})
+}
+
+func TestIngestAnswers(t *testing.T) {
+	t.Parallel()
+	dir, ingest := road(t)
+	p := start(t, dir, "run")
+	for _, c := range []struct {
+		body string
+		code int
+		says string
+	}{
+		{`{"order_id": "a", "status": "purchased", "total": 1}`, 202, `"offset":`},
+		{`{"order_id": "a", "status": "purchased"`, 400, "JSON"},
+		{`{"order_id": "a", "status": "bought", "total": 1}`, 400, "status"},
+		{`{"status": "purchased", "total": 1}`, 400, "order_id"},
+		{`{"order_id": "a", "status": "purchased", "total": 1, "x": "` + strings.Repeat("x", 2<<20) + `"}`, 413, ""},
+	} {
+		code, text := post(t, ingest+"/orders", c.body)
+		if code != c.code || !strings.Contains(text, c.says) {
+			t.Errorf("POST %.60s: %d %s, want %d with %q", c.body, code, text, c.code, c.says)
+		}
+	}
+	if code, text := post(t, ingest+"/nowhere", "{}"); code != 404 {
+		t.Errorf("unknown path: %d %s", code, text)
+	}
+	p.await("the order is finished", func() bool { return len(p.lines()) == 1 })
+	health := "http://" + p.status().Health
+	for path, want := range map[string]string{"/livez": "ok", "/readyz": "ready", "/metrics": `millrace_records_total{outcome="`} {
+		response, err := http.Get(health + path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		text, err := io.ReadAll(response.Body)
+		response.Body.Close()
+		if err != nil || response.StatusCode != 200 || !strings.Contains(string(text), want) {
+			t.Errorf("%s: %d %v, want %q in\n%s", path, response.StatusCode, err, want, text)
+		}
+	}
+}
+
+// A second terminal's commands find the running process; without one they open
+// the folder themselves.
+func TestSecondTerminal(t *testing.T) {
+	t.Parallel()
+	dir, _ := road(t)
+	p := start(t, dir, "run")
+	check := func(want int, says string, args ...string) string {
+		t.Helper()
+		code, out, errs := millrace(t, dir, args...)
+		if code != want || !strings.Contains(out+errs, says) {
+			t.Fatalf("millrace %v: code %d, want %d with %q:\n%s%s", args, code, want, says, out, errs)
+		}
+		return out
+	}
+	check(0, "published 2 records", "publish", "order_invoices", `{"order_id":"a","status":"purchased","total":1}`, `{"order_id":"b","status":"created","total":2}`, "--key", "k", "-H", "h=1")
+	p.await("the order is notified", func() bool { return len(p.lines()) == 1 })
+	out := check(0, `"key":"k"`, "tail", "order_invoices", "--until-end", "--where", `payload.order_id == "a"`)
+	if strings.Count(out, "\n") != 1 {
+		t.Errorf("tail --where printed %q", out)
+	}
+	check(0, "invoice-notifications", "status")
+	check(2, `did you mean "notifications"`, "status", "notification")
+	check(1, `did you mean "order_invoices"`, "publish", "order_invoice", "x")
+	check(1, fmt.Sprintf("pid %d", p.cmd.Process.Pid), "run")
+	check(0, "published 1 record", "publish", "order_invoices", "--tombstone", "--key", "k")
+	if code := p.stop(); code != 0 {
+		t.Fatalf("exit code %d", code)
+	}
+	check(1, "nothing runs", "status")
+	out = check(0, `"payload":null`, "tail", "order_invoices", "--until-end", "-n", "1")
+	if strings.Count(out, "\n") != 1 {
+		t.Errorf("tail -n 1 printed %q", out)
+	}
+	if _, err := os.Stat(filepath.Join(dir, ".millrace", "run")); err != nil {
+		t.Error(err)
+	}
+}
+
+// A run beside a broker uses it, and another client sees the same records.
+func TestRunBesideBroker(t *testing.T) {
+	t.Parallel()
+	dir, ingest := road(t)
+	broker := start(t, dir, "broker", "--listen", "127.0.0.1:0")
+	p := start(t, dir, "run")
+	if a, b := broker.status().Broker, p.status().Broker; a != b {
+		t.Fatalf("the run uses %s, not %s", b, a)
+	}
+	send(t, ingest+"/orders", `{"order_id": "o-1", "status": "purchased", "total": 19.99}`)
+	p.await("the order is notified", func() bool { return len(p.lines()) == 1 })
+	p.kill()
+	p = start(t, dir, "run")
+	send(t, ingest+"/orders", `{"order_id": "o-1", "status": "purchased", "total": 19.99}`)
+	settle(p, 1, 0)
+	time.Sleep(100 * time.Millisecond)
+	if lines := p.lines(); len(lines) != 0 {
+		t.Errorf("notified again: %q", lines)
+	}
+	a, err := kafka.NewAdmin(kafka.Settings{Brokers: []string{p.status().Broker}}, kafka.Deps{Logger: discard()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer a.Close()
+	if ends, err := a.EndOffsets(t.Context(), "order_invoices"); err != nil || len(ends["order_invoices"]) != 6 {
+		t.Errorf("%v %v", ends, err)
+	}
+}

@@ -1,0 +1,162 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/spf13/cobra"
+	"golang.org/x/term"
+)
+
+// The exit codes: product contract, every command.
+const (
+	exitDone    = 0
+	exitFailed  = 1
+	exitUsage   = 2
+	exitInvalid = 3
+)
+
+// usageError is a command line that is wrong.
+type usageError struct{ err error }
+
+func (e usageError) Error() string { return e.err.Error() }
+func (e usageError) Unwrap() error { return e.err }
+
+// errInvalid is a configuration with errors, which have been shown already.
+var errInvalid = errors.New("the configuration has errors")
+
+// app is what all commands share: the streams and the global flags.
+type app struct {
+	in       io.Reader
+	out, err io.Writer
+
+	files     []string
+	stateDir  string
+	envFile   string
+	logLevel  string
+	logFormat string
+	quiet     bool
+}
+
+// run executes one command line and returns its exit code.
+func run(ctx context.Context, args []string, in io.Reader, out, errOut io.Writer) int {
+	a := &app{in: in, out: out, err: errOut}
+	root := a.root()
+	root.SetArgs(args)
+	root.SetIn(in)
+	root.SetOut(out)
+	root.SetErr(errOut)
+	err := root.ExecuteContext(ctx)
+	var usage usageError
+	switch {
+	case err == nil:
+		return exitDone
+	case errors.Is(err, errInvalid):
+		return exitInvalid
+	case errors.As(err, &usage), strings.HasPrefix(err.Error(), "unknown command"):
+		fmt.Fprintf(errOut, "millrace: %v\nRun 'millrace help' for usage.\n", err)
+		return exitUsage
+	default:
+		fmt.Fprintf(errOut, "millrace: %v\n", err)
+		return exitFailed
+	}
+}
+
+func (a *app) root() *cobra.Command {
+	root := &cobra.Command{
+		Use:   "millrace",
+		Short: "Declarative pipelines for Kafka: no record lost, each effect once per key",
+		Long: `Millrace runs the pipelines that one YAML file declares: source topics, filter
+expressions, idempotency keys and sinks. No record is lost, each effect happens
+once per key, and you can see why before and after it runs.`,
+		Version:       version(),
+		SilenceUsage:  true,
+		SilenceErrors: true,
+		Args:          cobra.NoArgs,
+		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+	}
+	root.SetVersionTemplate("millrace {{.Version}}\n")
+	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
+	flags := root.PersistentFlags()
+	flags.StringArrayVarP(&a.files, "file", "f", nil, "configuration file or folder, - for stdin; may be repeated (default pipelines.yaml)")
+	flags.StringVar(&a.stateDir, "state", os.Getenv("MILLRACE_STATE"), "state folder (default .millrace beside the configuration; also MILLRACE_STATE)")
+	flags.StringVar(&a.envFile, "env-file", "", "read variables from this file; those of the environment win")
+	flags.StringVar(&a.logLevel, "log-level", "info", "debug, info, warn or error")
+	flags.StringVar(&a.logFormat, "log-format", "text", "text or json")
+	flags.BoolVarP(&a.quiet, "quiet", "q", false, "only warnings, errors and results")
+	root.AddCommand(a.runCommand(), a.validateCommand(), a.publishCommand(), a.tailCommand(),
+		a.statusCommand(), a.brokerCommand(), a.initCommand(), a.schemaCommand(), a.versionCommand())
+	for _, cmd := range root.Commands() {
+		usageArgs(cmd)
+	}
+	return root
+}
+
+// usageArgs makes a wrong number of arguments a usage error.
+func usageArgs(cmd *cobra.Command) {
+	check := cmd.Args
+	if check == nil {
+		check = cobra.NoArgs
+	}
+	cmd.Args = func(cmd *cobra.Command, args []string) error {
+		if err := check(cmd, args); err != nil {
+			return usageError{fmt.Errorf("%s: %w", cmd.Name(), err)}
+		}
+		return nil
+	}
+}
+
+// configFiles are the files named by -f, or the default.
+func (a *app) configFiles() []string {
+	if len(a.files) == 0 {
+		return []string{"pipelines.yaml"}
+	}
+	return a.files
+}
+
+// state is the state folder: as told, or beside the first configuration file.
+func (a *app) state() string {
+	if a.stateDir != "" {
+		return a.stateDir
+	}
+	first := a.configFiles()[0]
+	if info, err := os.Stat(first); err == nil && info.IsDir() {
+		return filepath.Join(first, ".millrace")
+	}
+	return filepath.Join(filepath.Dir(first), ".millrace")
+}
+
+// logger logs to standard error.
+func (a *app) logger() (*slog.Logger, error) {
+	var level slog.Level
+	if err := level.UnmarshalText([]byte(a.logLevel)); err != nil {
+		return nil, usageError{fmt.Errorf("--log-level takes debug, info, warn or error, not %q", a.logLevel)}
+	}
+	if a.quiet {
+		level = max(level, slog.LevelWarn)
+	}
+	options := &slog.HandlerOptions{Level: level}
+	switch a.logFormat {
+	case "text":
+		return slog.New(slog.NewTextHandler(a.err, options)), nil
+	case "json":
+		return slog.New(slog.NewJSONHandler(a.err, options)), nil
+	default:
+		return nil, usageError{fmt.Errorf("--log-format takes text or json, not %q", a.logFormat)}
+	}
+}
+
+// terminal tells whether w is one, and so takes colours and moving lines.
+func terminal(w io.Writer) bool {
+	f, ok := w.(*os.File)
+	return ok && term.IsTerminal(int(f.Fd()))
+}
+
+// colour tells whether w takes colours.
+func colour(w io.Writer) bool { return os.Getenv("NO_COLOR") == "" && terminal(w) }

@@ -1,0 +1,136 @@
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/millrace/millrace/pipeline"
+	"github.com/millrace/millrace/pipeline/admin"
+	"github.com/millrace/millrace/pipeline/diag"
+)
+
+func (a *app) statusCommand() *cobra.Command {
+	var format string
+	var pid int
+	cmd := &cobra.Command{
+		Use: "status [PIPELINE]", Short: "Show what the running processes do: outcomes, lag, what they wait for",
+		Args: cobra.MaximumNArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if format != "text" && format != "json" {
+				return usageError{fmt.Errorf("--format takes text or json, not %q", format)}
+			}
+			all, err := a.statuses(cmd, pid, args)
+			if err != nil {
+				return err
+			}
+			if format == "json" {
+				encoder := json.NewEncoder(a.out)
+				encoder.SetIndent("", "  ")
+				return encoder.Encode(all)
+			}
+			for _, s := range all {
+				if err := showStatus(a.out, s); err != nil {
+					return err
+				}
+			}
+			return nil
+		},
+	}
+	cmd.Flags().StringVar(&format, "format", "text", "text or json")
+	cmd.Flags().IntVar(&pid, "pid", 0, "only this process")
+	return cmd
+}
+
+// statuses asks every process on the state folder, for one pipeline where it is
+// named.
+func (a *app) statuses(cmd *cobra.Command, pid int, args []string) ([]admin.Status, error) {
+	runs, err := a.processes(pid)
+	if err != nil {
+		return nil, err
+	}
+	if len(runs) == 0 {
+		return nil, fmt.Errorf("nothing runs on %s; start it with `millrace run`", a.state())
+	}
+	var all []admin.Status
+	var names []string
+	for _, run := range runs {
+		client := admin.Dial(run.Socket)
+		status, err := client.Status(cmd.Context())
+		client.Close()
+		if err != nil {
+			return nil, fmt.Errorf("ask process %d: %w", run.PID, err)
+		}
+		if len(args) == 1 {
+			kept := status.Pipelines[:0]
+			for _, p := range status.Pipelines {
+				names = append(names, p.Name)
+				if p.Name == args[0] {
+					kept = append(kept, p)
+				}
+			}
+			if status.Pipelines = kept; len(kept) == 0 {
+				continue
+			}
+		}
+		all = append(all, status)
+	}
+	if len(all) == 0 {
+		hint := ""
+		if near := diag.Nearest(args[0], names); near != "" {
+			hint = fmt.Sprintf(" (did you mean %q?)", near)
+		}
+		return nil, usageError{errors.New("no running pipeline is called " + args[0] + hint)}
+	}
+	return all, nil
+}
+
+func showStatus(w io.Writer, s admin.Status) error {
+	ready := "ready"
+	if !s.Ready {
+		ready = "NOT READY"
+	}
+	kind := "cluster"
+	if s.Embedded {
+		kind = "embedded broker"
+	}
+	fmt.Fprintf(w, "pid %d  %s  up %s  %s %s  version %s\n", s.PID, ready, time.Since(s.Started).Round(time.Second), kind, s.Broker, s.Version)
+	if s.Ingest != "" {
+		fmt.Fprintf(w, "ingest http://%s\n", s.Ingest)
+	}
+	if s.Health != "" {
+		fmt.Fprintf(w, "health http://%s\n", s.Health)
+	}
+	for _, reason := range s.Reasons {
+		fmt.Fprintf(w, "  ! %s\n", reason)
+	}
+	if len(s.Pipelines) == 0 {
+		return nil
+	}
+	table := tabwriter.NewWriter(w, 0, 4, 2, ' ', 0)
+	fmt.Fprintln(table, "PIPELINE\tSTATE\tLAG\tIN FLIGHT\tRETRIES\tOUTCOMES")
+	for _, p := range s.Pipelines {
+		var outcomes []string
+		for _, o := range pipeline.Outcomes() {
+			if n := p.Outcomes[string(o)]; n > 0 {
+				outcomes = append(outcomes, fmt.Sprintf("%d %s", n, o))
+			}
+		}
+		fmt.Fprintf(table, "%s\t%s\t%d\t%d\t%d\t%s\n", p.Name, p.State, p.Lag, p.InFlight, p.Retries, strings.Join(outcomes, ", "))
+	}
+	if err := table.Flush(); err != nil {
+		return err
+	}
+	for _, p := range s.Pipelines {
+		for _, reason := range p.Reasons {
+			fmt.Fprintf(w, "  ! %s: %s\n", p.Name, reason)
+		}
+	}
+	return nil
+}

@@ -1,0 +1,157 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os/signal"
+	"syscall"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/millrace/millrace/handlers"
+	"github.com/millrace/millrace/pipeline/expression"
+	"github.com/millrace/millrace/pipeline/kafka"
+)
+
+// tailFlags are those of `millrace tail`.
+type tailFlags struct {
+	last     int
+	from     string
+	where    string
+	untilEnd bool
+	pid      int
+}
+
+func (a *app) tailCommand() *cobra.Command {
+	var f tailFlags
+	cmd := &cobra.Command{
+		Use: "tail TOPIC", Short: "Follow a topic: one record as JSON a line",
+		Long: `Tail prints the newest records of a topic and follows it, one record as JSON a
+line. It belongs to no consumer group and leaves nothing behind.`,
+		Args: cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			ctx, stop := signal.NotifyContext(cmd.Context(), syscall.SIGINT, syscall.SIGTERM)
+			defer stop()
+			if f.from != "" && cmd.Flags().Changed("last") {
+				return usageError{errors.New("-n and --from exclude each other")}
+			}
+			return a.tail(ctx, args[0], f)
+		},
+	}
+	flags := cmd.Flags()
+	flags.IntVarP(&f.last, "last", "n", 10, "begin with that many of the newest records; -1 begins with the first of all")
+	flags.StringVar(&f.from, "from", "", "begin at a time: RFC 3339, or how long ago, such as 15m")
+	flags.StringVar(&f.where, "where", "", "print only records for which this expression holds")
+	flags.BoolVar(&f.untilEnd, "until-end", false, "stop at the end instead of following")
+	flags.IntVar(&f.pid, "pid", 0, "which process, where several run")
+	return cmd
+}
+
+func (a *app) tail(ctx context.Context, topic string, f tailFlags) (err error) {
+	keep, err := a.where(f.where)
+	if err != nil {
+		return err
+	}
+	options := kafka.ReadOptions{Follow: !f.untilEnd}
+	switch {
+	case f.from != "":
+		if options.Since, err = parseTime(f.from, time.Now()); err != nil {
+			return usageError{fmt.Errorf("--from: %w", err)}
+		}
+	case f.last == 0:
+		options.Since = time.Now()
+	case f.last > 0:
+		options.Last = f.last
+	}
+	c, err := a.connect(ctx, f.pid)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, c.close()) }()
+	if err := c.ensureTopic(ctx, topic, false); err != nil {
+		return err
+	}
+	log, err := a.clientLogger()
+	if err != nil {
+		return err
+	}
+	reader, err := kafka.NewReader(c.settings, kafka.Deps{Logger: log}, topic, options)
+	if err != nil {
+		return err
+	}
+	defer reader.Close()
+	return a.printRecords(ctx, reader, keep)
+}
+
+func (a *app) printRecords(ctx context.Context, reader *kafka.Reader, keep func(*handlers.Record) bool) error {
+	out := bufio.NewWriter(a.out)
+	var line []byte
+	for {
+		records, err := reader.Next(ctx)
+		for _, r := range records {
+			if !keep(r) {
+				continue
+			}
+			line = append(handlers.AppendJSON(line[:0], r), '\n')
+			if _, err := out.Write(line); err != nil {
+				return err
+			}
+		}
+		if flushed := out.Flush(); flushed != nil {
+			return flushed
+		}
+		if errors.Is(err, io.EOF) || ctx.Err() != nil {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+	}
+}
+
+// where compiles the condition of --where. A record for which it fails, such as
+// one that is no JSON, is not kept.
+func (a *app) where(source string) (func(*handlers.Record) bool, error) {
+	if source == "" {
+		return func(*handlers.Record) bool { return true }, nil
+	}
+	env, err := a.environment()
+	if err != nil {
+		return nil, err
+	}
+	scope := expression.NewScope(expression.Options{Format: expression.FormatJSON, Constants: expression.Constants{Env: env}})
+	condition, findings := scope.Condition(source)
+	for _, f := range findings {
+		if !f.Warning {
+			message := fmt.Sprintf("--where: at character %d: %s", f.Offset+1, f.Message)
+			if f.Hint != "" {
+				message += " (" + f.Hint + ")"
+			}
+			return nil, usageError{errors.New(message)}
+		}
+	}
+	in := scope.NewInput()
+	return func(r *handlers.Record) bool {
+		if in.Load(r) != nil {
+			return false
+		}
+		ok, err := condition.Bool(in)
+		return ok && err == nil
+	}, nil
+}
+
+// parseTime reads RFC 3339, or how long before now.
+func parseTime(s string, now time.Time) (time.Time, error) {
+	if ago, err := time.ParseDuration(s); err == nil && ago >= 0 {
+		return now.Add(-ago), nil
+	}
+	t, err := time.Parse(time.RFC3339Nano, s)
+	if err != nil {
+		return time.Time{}, fmt.Errorf("%q is neither a time such as 2026-01-31T08:00:00Z nor how long ago, such as 15m", s)
+	}
+	return t, nil
+}

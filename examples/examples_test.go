@@ -1,0 +1,223 @@
+// Package examples runs every example folder on the embedded broker and compares
+// what comes of its records with want.txt.
+package examples
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"flag"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/millrace/millrace/handlers"
+	"github.com/millrace/millrace/handlers/builtin"
+	"github.com/millrace/millrace/pipeline"
+	"github.com/millrace/millrace/pipeline/admin"
+	"github.com/millrace/millrace/pipeline/kafka"
+)
+
+var update = flag.Bool("update", false, "rewrite want.txt")
+
+func TestExamples(t *testing.T) {
+	folders, err := filepath.Glob("*/pipelines.yaml")
+	if err != nil || len(folders) < 2 {
+		t.Fatalf("found %d examples, %v", len(folders), err)
+	}
+	for _, file := range folders {
+		t.Run(filepath.Dir(file), func(t *testing.T) { t.Parallel(); runExample(t, filepath.Dir(file)) })
+	}
+}
+
+func runExample(t *testing.T, dir string) {
+	var receiver recorder
+	server := httptest.NewServer(&receiver)
+	defer server.Close()
+	env := func(name string) (string, bool) { return server.URL, name == "RECEIVER" }
+	plan, problems := pipeline.Load([]string{filepath.Join(dir, "pipelines.yaml")}, pipeline.LoadOptions{Env: env}, builtin.Registry())
+	if len(problems) > 0 {
+		t.Fatal(problems)
+	}
+	plan.Embedded = "127.0.0.1:0"
+	records := readRecords(t, filepath.Join(dir, "records.jsonl"))
+
+	log := slog.New(slog.NewTextHandler(io.Discard, nil))
+	ready := make(chan admin.Status, 1)
+	runner := pipeline.NewRunner(plan, pipeline.RunnerDeps{
+		Version: "test", StateDir: t.TempDir(), Stdout: io.Discard, Logger: log, OnReady: func(s admin.Status) { ready <- s },
+	})
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	ended := make(chan error, 1)
+	go func() { ended <- runner.Run(ctx) }()
+	var status admin.Status
+	select {
+	case status = <-ready:
+	case err := <-ended:
+		t.Fatal(err)
+	case <-time.After(time.Minute):
+		t.Fatal("not ready after a minute: ", runner.Status())
+	}
+
+	settings := kafka.Settings{Brokers: []string{status.Broker}}
+	publisher, err := kafka.NewPublisher(settings, kafka.Deps{Logger: log})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := publisher.Produce(ctx, records); err != nil {
+		t.Fatal(err)
+	}
+	if err := publisher.Close(); err != nil {
+		t.Fatal(err)
+	}
+	got := outcomes(t, runner, len(records)) + receiver.String() + topics(t, settings, plan, log)
+	cancel()
+	if err := <-ended; err != nil {
+		t.Error(err)
+	}
+
+	want := filepath.Join(dir, "want.txt")
+	if *update {
+		if err := os.WriteFile(want, []byte(got), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	text, err := os.ReadFile(want)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(string(text), got); diff != "" {
+		t.Errorf("(-want +got)\n%s", diff)
+	}
+}
+
+func readRecords(t *testing.T, path string) []*handlers.Record {
+	t.Helper()
+	file, err := os.Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer file.Close()
+	var records []*handlers.Record
+	lines := bufio.NewScanner(file)
+	for lines.Scan() {
+		r, err := handlers.DecodeJSON(lines.Bytes(), handlers.Record{Partition: -1, Offset: -1})
+		if err != nil {
+			t.Fatalf("%s:%d: %v", path, len(records)+1, err)
+		}
+		records = append(records, r)
+	}
+	return records
+}
+
+// outcomes waits until every record is finished.
+func outcomes(t *testing.T, runner *pipeline.Runner, records int) string {
+	t.Helper()
+	deadline := time.Now().Add(time.Minute)
+	for {
+		var text strings.Builder
+		finished := int64(0)
+		for _, p := range runner.Status().Pipelines {
+			fmt.Fprintf(&text, "%s:", p.Name)
+			for _, o := range pipeline.Outcomes() {
+				if n := p.Outcomes[string(o)]; n > 0 {
+					fmt.Fprintf(&text, " %d %s", n, o)
+					finished += n
+				}
+			}
+			text.WriteString("\n")
+		}
+		if finished >= int64(records) {
+			return text.String()
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("not finished after a minute:\n%s", text.String())
+		}
+		time.Sleep(20 * time.Millisecond)
+	}
+}
+
+// topics lists what was written to topics other than the sources.
+func topics(t *testing.T, settings kafka.Settings, plan *pipeline.Plan, log *slog.Logger) string {
+	t.Helper()
+	a, err := kafka.NewAdmin(settings, kafka.Deps{Logger: log})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer a.Close()
+	all, err := a.Topics(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	var lines []string
+	for _, topic := range all {
+		if slices.Contains(plan.Pipelines[0].Source.Topics, topic.Name) {
+			continue
+		}
+		reader, err := kafka.NewReader(settings, kafka.Deps{Logger: log}, topic.Name, kafka.ReadOptions{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for {
+			records, err := reader.Next(t.Context())
+			for _, r := range records {
+				lines = append(lines, describe(r))
+			}
+			if err == io.EOF {
+				break
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+		}
+		reader.Close()
+	}
+	slices.Sort(lines)
+	return strings.Join(lines, "")
+}
+
+// describe is a record without what differs from run to run.
+func describe(r *handlers.Record) string {
+	reason, _ := r.Header(pipeline.HeaderReason)
+	last, _ := r.Header(pipeline.HeaderLastError)
+	if reason != nil {
+		return fmt.Sprintf("%s: %s (%s: %s)\n", r.Topic, r.Value, reason, last)
+	}
+	return fmt.Sprintf("%s: %s\n", r.Topic, r.Value)
+}
+
+// recorder is a receiver that takes every request and keeps it.
+type recorder struct {
+	mu    sync.Mutex
+	lines []string
+}
+
+func (r *recorder) ServeHTTP(w http.ResponseWriter, req *http.Request) {
+	var body bytes.Buffer
+	if _, err := body.ReadFrom(req.Body); err != nil {
+		http.Error(w, err.Error(), http.StatusBadRequest)
+		return
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.lines = append(r.lines, fmt.Sprintf("%s %s %s\n", req.Method, req.URL.Path, body.String()))
+}
+
+func (r *recorder) String() string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	slices.Sort(r.lines)
+	return strings.Join(r.lines, "")
+}
