@@ -68,7 +68,7 @@ var fenced = []struct {
 	{"github.com/twmb/franz-go", []string{"pipeline/kafka", "pipeline/kafka/embedded", "cmd/bench"}},
 	{"github.com/cockroachdb/pebble", []string{"pipeline/idempotency/embedded"}},
 	{"github.com/spf13/cobra", []string{"cmd/millrace"}},
-	{"gopkg.in/yaml.v3", []string{"pipeline", "pipeline/yamlconf"}},
+	{"gopkg.in/yaml.v3", []string{"pipeline", "pipeline/yamlconf", "pipeline/diag"}},
 	{"github.com/expr-lang/expr", []string{"pipeline/expression"}},
 }
 
