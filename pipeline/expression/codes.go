@@ -70,7 +70,7 @@ const (
 	maxText  = 32 << 20
 	maxBuilt = 128 << 20
 	// maxWeight is how many values and bytes of text one value may hold.
-	maxWeight = 64 << 20
+	maxWeight = 32 << 20
 	// maxDepth is how deep JSON may be nested.
 	maxDepth = 1000
 )

@@ -90,6 +90,9 @@ func (n *node) child(s step) *node {
 	return n.items[i]
 }
 
+// inner tells that paths go on below a node.
+func (n *node) inner() bool { return n.slot < 0 || len(n.under) > 1 }
+
 // extract fills slots with what the valid JSON in data holds at the paths.
 func (t *trie) extract(data []byte, slots []slot) {
 	clear(slots)
@@ -116,7 +119,7 @@ func (x *extraction) value(i int, n *node, depth int) int {
 	if n.slot >= 0 {
 		x.slots[n.slot] = slot{raw: x.data[start:end]}
 	}
-	if len(n.under) > 1 || n.slot < 0 {
+	if n.inner() {
 		x.refuse(n, x.data[start], depth)
 	}
 	return end
@@ -158,7 +161,7 @@ func (x *extraction) object(i int, n *node, depth int) int {
 		} else {
 			// Of a repeated key the last counts, with nothing of the earlier
 			// ones left below it.
-			if len(kid.under) > 1 {
+			if kid.inner() {
 				x.mark(kid, kindAny, 0)
 			}
 			i = x.value(i, kid, depth+1)

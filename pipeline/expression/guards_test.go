@@ -1,0 +1,123 @@
+package expression
+
+import (
+	"fmt"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/millrace/millrace/handlers"
+)
+
+// TestEvaluationIsBounded has what would run for ages, or fill the memory.
+func TestEvaluationIsBounded(t *testing.T) {
+	items := func(n int, item string) string { return `{"items":[` + strings.Repeat(item+",", n-1) + item + `]}` }
+	doubled := "let a0 = payload.items; "
+	for i := range 40 {
+		doubled += fmt.Sprintf("let a%d = [a%d, a%d]; ", i+1, i, i)
+	}
+	long := "let t0 = payload.s; "
+	for i := range 40 {
+		long += fmt.Sprintf("let t%d = t%d + t%d; ", i+1, i, i)
+	}
+	const tooLarge = "the expression makes too large a value"
+	for _, row := range []one{
+		{source: `count(payload.items, # == 1)`, value: items(maxElements, "1"), want: int64(maxElements)},
+		{source: `count(payload.items, # == 1)`, value: items(maxElements+1, "1"), err: "payload.items has 10001 elements: count takes at most 10000"},
+		{source: `all(payload.items, all(payload.items, # == 1))`, value: items(2000, "1"), err: "the predicates would look at more than 1000000 elements"},
+		{source: `all(payload.items, # in payload.items)`, value: items(2000, "1"), err: "the predicates would look at more than 1000000 elements"},
+		{source: `1..20000`, value: `{}`, err: ""},
+		{source: `payload.a..payload.b`, value: `{"a":-9223372036854775808,"b":9223372036854775807}`, err: "payload.a..payload.b has more than 10000 elements"},
+		{source: `map(1..5000, payload.s + "x")`, value: `{"s":"` + strings.Repeat("s", 100_000) + `"}`, err: "the expression makes more than 128 MiB"},
+		{source: long + "len(t40)", value: `{"s":"0123456789"}`, err: "t21 + t21 makes too long a text"},
+		{source: doubled + "a40", value: `{"items":[]}`, err: tooLarge},
+		{source: doubled + "a40 == a40", value: `{"items":[]}`, err: tooLarge},
+		{source: doubled + "toJSON(a40)", value: `{"items":[]}`, err: tooLarge},
+		{source: doubled + "len(flatten(a40))", value: `{"items":[]}`, err: tooLarge},
+		{source: doubled + "max(a40)", value: `{"items":[]}`, err: tooLarge},
+		{source: doubled + "len(uniq(a40))", value: `{"items":[]}`, err: tooLarge},
+		{source: `reduce(1..5000, [#acc], 0)`, value: `{}`, err: "the expression makes a value nested deeper than 1000"},
+		{source: `replace(payload.s, "s", payload.s)`, value: `{"s":"` + strings.Repeat("s", 100_000) + `"}`, err: "replace makes a text of more than 32 MiB"},
+		{source: `join(map(1..10000, payload.s))`, value: `{"s":"` + strings.Repeat("s", 100_000) + `"}`, err: "join makes a text of more than 32 MiB"},
+		{source: `split(payload.s, "")`, value: `{"s":"` + strings.Repeat("s", 200_000) + `"}`, err: "split makes a list of more than 100000 elements"},
+	} {
+		t.Run(row.source, func(t *testing.T) {
+			s := NewScope(Options{})
+			e, found := s.Expression(row.source)
+			if row.err == "" && row.want == nil {
+				if found == nil {
+					t.Fatal("a constant range without bounds")
+				}
+				return
+			}
+			if found != nil {
+				t.Fatalf("%+v", found)
+			}
+			got, err := e.Value(row.input(t, s))
+			if text(err) != row.err || got != row.want {
+				t.Fatalf("%.100v and %v, want %v and %q", got, err, row.want, row.err)
+			}
+		})
+	}
+}
+
+func TestInputSurvivesErrors(t *testing.T) {
+	s := NewScope(Options{})
+	e, _ := s.Expression(`map(payload.items, # + 1)`)
+	in := s.NewInput()
+	for range 3 {
+		if err := in.Load(orderRecord(`{"items":[1,"x"]}`)); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := e.Value(in); err == nil {
+			t.Fatal("text was added to a number")
+		}
+		if err := in.Load(orderRecord(`{"items":[1,2]}`)); err != nil {
+			t.Fatal(err)
+		}
+		if v, err := e.Value(in); err != nil || len(v.([]any)) != 2 {
+			t.Fatal(v, err)
+		}
+	}
+}
+
+func TestInputsRunSideBySide(t *testing.T) {
+	s := NewScope(Options{})
+	e, _ := s.Condition(`payload.n % 2 == 0 && any(payload.items, # == payload.n)`)
+	tmpl, _ := s.Template("k:${payload.n}", PlaceKey)
+	var wg sync.WaitGroup
+	for g := range 4 {
+		wg.Go(func() {
+			in := s.NewInput()
+			for n := g; n < 400; n += 4 {
+				value := fmt.Sprintf(`{"n":%d,"items":[0,%d]}`, n, n)
+				if err := in.Load(&handlers.Record{Value: []byte(value)}); err != nil {
+					t.Error(err)
+				}
+				if got, err := e.Bool(in); err != nil || got != (n%2 == 0) {
+					t.Errorf("%s: %v %v", value, got, err)
+				}
+				if key, err := tmpl.Text(in); err != nil || key != fmt.Sprintf("k:%d", n) {
+					t.Errorf("%s: %q %v", value, key, err)
+				}
+			}
+		})
+	}
+	wg.Wait()
+}
+
+func TestFilterAllocatesNothing(t *testing.T) {
+	s := NewScope(Options{})
+	e, _ := s.Condition(benchmarkFilter)
+	in, rec := s.NewInput(), &handlers.Record{Value: benchmarkValue(300, true)}
+	if n := testing.AllocsPerRun(100, func() {
+		if in.Load(rec) != nil {
+			t.Error("not loaded")
+		}
+		if ok, err := e.Bool(in); !ok || err != nil {
+			t.Error(ok, err)
+		}
+	}); n > 0 {
+		t.Fatalf("%v allocations a record", n)
+	}
+}
