@@ -89,7 +89,9 @@ func (c *compilation) failed() bool {
 	return false
 }
 
-// compile parses and rewrites the source.
+// compile parses and rewrites the source. A check of types against a topic's
+// schema belongs between the two, where the tree is as the user wrote it: it only
+// adds findings, and the program that runs is the same with it or without.
 func (c *compilation) compile() term {
 	root := c.parse()
 	if c.failed() {

@@ -61,15 +61,16 @@ func (t *template) urlPosition() position {
 		before.WriteString(p.text)
 	}
 	text := before.String()
-	// A URL that begins with what is not known yet is taken to be whole.
-	if !strings.HasPrefix(text, Unknown) {
-		_, after, found := strings.Cut(text, "://")
-		if !found {
-			return inScheme
-		}
+	// What is not known yet, at the beginning, may be scheme and host in one.
+	open := strings.HasPrefix(text, Unknown) || len(t.pieces) > 0 && t.pieces[0].part != nil
+	scheme, after, found := strings.Cut(text, "://")
+	switch {
+	case found && !strings.ContainsAny(scheme, "/?#"):
 		if !strings.ContainsAny(after, "/?#") && !strings.Contains(after, Unknown) {
 			return inHost
 		}
+	case !open:
+		return inScheme
 	}
 	switch {
 	case strings.Contains(text, "?"):

@@ -44,6 +44,14 @@ func (t *Template) Constant() (string, bool) {
 	}
 }
 
+// Prefix is the constant text before the first record-dependent part.
+func (t *Template) Prefix() string {
+	if len(t.pieces) == 0 {
+		return ""
+	}
+	return t.pieces[0].text
+}
+
 // Unknown stands in constant text for what Constants.Skip left open. Text that
 // holds it must not be converted or looked into.
 const Unknown = "\uFFFDunknown\uFFFD"
@@ -115,7 +123,9 @@ func (e *expression) appendPart(dst []byte, in *input, place Place) ([]byte, err
 	}
 }
 
-// Template compiles text with `${ expr }` inside.
+// Template compiles text with `${ expr }` inside. It is nil where a finding is an
+// error, but for CodeURLHost alone: such a template can be used where the hosts
+// that a URL may have are listed.
 func (s *Scope) Template(source string, place Place) (*Template, []Finding) {
 	t := &Template{template{source: source, place: place}}
 	parts, findings := split(source)
@@ -150,10 +160,10 @@ func (s *Scope) Template(source string, place Place) (*Template, []Finding) {
 	if errs == nil {
 		errs = t.check(written)
 	}
-	if errs != nil {
+	if errs != nil && errs[0].Code != CodeURLHost {
 		return nil, append(errs, warnings...)
 	}
-	return t, append(warnings, t.warn()...)
+	return t, append(append(errs, warnings...), t.warn()...)
 }
 
 // literal adds text, joined to text before it.

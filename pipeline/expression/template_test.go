@@ -110,9 +110,24 @@ func TestTemplateFindings(t *testing.T) {
 	checkFindings(t, compile(PlaceTopic), []finding{
 		{source: "a b", code: CodeTopicName, at: "a b", message: "this is no legal topic name", hint: "*"},
 	})
-	_, found := NewScope(Options{}).Template("${a} ${payload.x} ${b}", PlaceText)
+	scope := NewScope(Options{})
+	open, found := scope.Template("${payload.base}/orders/${payload.id}?u=http://${payload.id}", PlaceURL)
+	if len(found) != 1 || open == nil {
+		t.Fatalf("a URL whose host the record names can be allowed: %+v", found)
+	}
+	in := one{value: `{"base":"http://h","id":"a/b c"}`}.input(t, scope)
+	if got, err := open.Text(in); got != "http://h/orders/a%2Fb%20c?u=http://a%2Fb+c" || err != nil {
+		t.Fatalf("%q %v", got, err)
+	}
+	_, found = NewScope(Options{}).Template("${a} ${payload.x} ${b}", PlaceText)
 	if len(found) != 2 || found[0].Offset != 2 || found[1].Offset != 20 {
 		t.Fatalf("one finding a part: %+v", found)
+	}
+	if prefix := open.Prefix(); prefix != "" {
+		t.Fatalf("prefix %q", prefix)
+	}
+	if topic, _ := scope.Template("logs_${payload.a}", PlaceTopic); topic.Prefix() != "logs_" {
+		t.Fatalf("prefix %q", topic.Prefix())
 	}
 	if f := compile(PlaceKey)("${env.PORT}"); !f[0].Warning {
 		t.Fatalf("a constant key with a part is legal: %+v", f)
