@@ -99,8 +99,8 @@ func (p *partitionLog) reportLost(base, following int64, lost lostRange) error {
 	}
 	switch {
 	case to > lost.from:
-		a.Message = fmt.Sprintf("%s of %s/%d are lost: the file is damaged there; the %d bytes were moved to %s",
-			offsets(lost.from, to), p.topic, p.partition, len(lost.raw), kept)
+		a.Message = fmt.Sprintf("%s/%d lost %s: the file is damaged there; the %d bytes were moved to %s",
+			p.topic, p.partition, offsets(lost.from, to), len(lost.raw), kept)
 	case to < 0:
 		a.Kind = AlarmTorn
 		a.Message = fmt.Sprintf("the last %d bytes of %s/%d, at offset %d, are no whole batch of records: a crash cut them off "+
@@ -121,8 +121,8 @@ func (p *partitionLog) raiseEnd(end, maxTime int64) error {
 	if reached > end {
 		p.alarm(Alarm{
 			Kind: AlarmDataLoss, Topic: p.topic, Partition: p.partition,
-			Message: fmt.Sprintf("%s of %s/%d are lost: the log ended at %d when it was closed, and ends at %d now",
-				offsets(end, reached), p.topic, p.partition, reached, end),
+			Message: fmt.Sprintf("%s/%d lost %s: the log ended at %d when it was closed, and ends at %d now",
+				p.topic, p.partition, offsets(end, reached), reached, end),
 		})
 	}
 	for _, c := range p.commits {
@@ -132,8 +132,8 @@ func (p *partitionLog) raiseEnd(end, maxTime int64) error {
 		reached = max(reached, c.Offset)
 		p.alarm(Alarm{
 			Kind: AlarmDataLoss, Topic: p.topic, Partition: p.partition, Group: c.Group,
-			Message: fmt.Sprintf("group %q committed offset %d of %s/%d, and the log ends at %d: %s are lost; new records go on at %d",
-				c.Group, c.Offset, p.topic, p.partition, end, offsets(end, c.Offset), c.Offset),
+			Message: fmt.Sprintf("%s/%d lost %s: group %q committed offset %d, and the log ends at %d; new records go on behind that offset",
+				p.topic, p.partition, offsets(end, c.Offset), c.Group, c.Offset, end),
 		})
 	}
 	if reached <= end {

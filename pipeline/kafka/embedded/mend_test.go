@@ -66,13 +66,13 @@ func TestDamageToALog(t *testing.T) {
 			name:   "one byte in the middle",
 			change: func(at []int, raw []byte) []byte { raw[at[4]+30] ^= 1; return raw },
 			gone:   []int{4}, end: 10,
-			says: []string{"record 4 of orders/0 are lost"},
+			says: []string{"orders/0 lost record 4:"},
 		},
 		{
 			name:   "the length of a batch",
 			change: func(at []int, raw []byte) []byte { raw[at[4]+9] ^= 0xff; return raw },
 			gone:   []int{4}, end: 10,
-			says: []string{"record 4 of orders/0 are lost"},
+			says: []string{"orders/0 lost record 4:"},
 		},
 		{
 			name: "the offset of a batch, which no checksum covers",
@@ -86,7 +86,7 @@ func TestDamageToALog(t *testing.T) {
 			name:   "three batches",
 			change: func(at []int, raw []byte) []byte { clear(raw[at[1]:at[4]]); return raw },
 			gone:   []int{1, 2, 3}, end: 10,
-			says: []string{"records 1–3 of orders/0 are lost"},
+			says: []string{"orders/0 lost records 1–3:"},
 		},
 		{
 			name:   "the last batch",
@@ -100,7 +100,7 @@ func TestDamageToALog(t *testing.T) {
 			gone:   []int{3, 4, 5, 6, 7, 8, 9}, end: 10,
 			says: []string{
 				"are no whole batch of records", "the log ended at 10",
-				`group "invoices" committed offset 7 of orders/0, and the log ends at 3: records 3–6 are lost`,
+				`orders/0 lost records 3–6: group "invoices" committed offset 7, and the log ends at 3`,
 			},
 		},
 		{
