@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -108,8 +109,8 @@ func (a *Admin) TopicConfigs(ctx context.Context, names ...string) (map[string]m
 	return all, nil
 }
 
-// CreateTopics makes the topics that do not exist yet and tells which it made. 0
-// partitions or replicas mean the cluster's default. It returns once the topics
+// CreateTopics makes the topics that do not exist yet and tells which it made,
+// in alphabetical order. 0 partitions or replicas mean the cluster's default. It returns once the topics
 // can be used, or with the first refusal.
 func (a *Admin) CreateTopics(ctx context.Context, names []string, partitions, replication int, configs map[string]string) (made []string, err error) {
 	if len(names) == 0 {
@@ -124,7 +125,7 @@ func (a *Admin) CreateTopics(ctx context.Context, names []string, partitions, re
 		return nil, fmt.Errorf("create topics: %w", err)
 	}
 	var refused error
-	for _, r := range responses.Sorted() {
+	for _, r := range responses {
 		switch {
 		case r.Err == nil:
 			made = append(made, r.Topic)
@@ -133,6 +134,7 @@ func (a *Admin) CreateTopics(ctx context.Context, names []string, partitions, re
 			refused = fmt.Errorf("create topic %q: %w", r.Topic, explained(r.Err, r.ErrMessage))
 		}
 	}
+	slices.Sort(made)
 	if refused != nil {
 		return made, refused
 	}

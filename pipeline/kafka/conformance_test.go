@@ -23,6 +23,7 @@ const uuidHeader = "_watermill_message_uuid"
 // TestWatermillSuite runs Watermill's own conformance suite on the Subscriber
 // and the Publisher: lanes 1, batches of 1, one message a record.
 func TestWatermillSuite(t *testing.T) {
+	t.Parallel()
 	c, err := kfake.NewCluster(kfake.NumBrokers(1))
 	if err != nil {
 		t.Fatal(err)
@@ -68,8 +69,10 @@ func (s suite) pair(t *testing.T, group string) (message.Publisher, message.Subs
 	}
 	t.Cleanup(admin.Close)
 	topics := topicMaker{admin: admin}
-	return suitePublisher{Publisher: p, topics: topics},
-		&suiteSubscriber{suite: s, group: group, deps: deps, topics: topics}
+	sub := &suiteSubscriber{suite: s, group: group, deps: deps, topics: topics}
+	// The suite forgets some of those that it makes.
+	t.Cleanup(func() { p.Close(); sub.Close() })
+	return suitePublisher{Publisher: p, topics: topics}, sub
 }
 
 // topicMaker makes topics on first use: nothing is made by the cluster itself.

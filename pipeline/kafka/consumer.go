@@ -225,9 +225,10 @@ func (c *consumer) once(logger *slog.Logger, msg string, err error) {
 	c.mu.Lock()
 	key := msg + err.Error()
 	said := c.said[key]
-	if len(c.said) < 1000 {
-		c.said[key] = true
+	if len(c.said) >= 1000 {
+		clear(c.said)
 	}
+	c.said[key] = true
 	c.mu.Unlock()
 	if !said {
 		logger.Warn(msg, "err", err)

@@ -14,6 +14,7 @@ import (
 )
 
 func TestTwoMembersShareWithoutLossRepetitionOrDisorder(t *testing.T) {
+	t.Parallel()
 	b := newBed(t)
 	b.topic("orders", 6)
 	stop := make(chan struct{})
@@ -106,6 +107,23 @@ func TestCloseIsBoundedAndLeavesNothingBehind(t *testing.T) {
 			t.Error("a closed subscriber was subscribed")
 		}
 	})
+}
+
+func TestCloseIsBoundedWithoutACluster(t *testing.T) {
+	t.Parallel()
+	b := newBed(t)
+	b.topic("orders", 1)
+	b.write(numbered("orders", 0, 0, 10)...)
+	source := b.source("orders")
+	source.CommitInterval = time.Hour
+	r := b.read(b.subscriber(source), nil)
+	b.eventually("10 records", func() bool { return r.count() == 10 })
+	b.cluster.Close()
+	begun := time.Now()
+	r.close(t)
+	if took := time.Since(begun); took > source.Drain+commitTimeout+leaveTimeout {
+		t.Errorf("closing took %v", took)
+	}
 }
 
 func TestBatchIsFinishedDuringClose(t *testing.T) {
@@ -206,6 +224,7 @@ func TestPauseAndResume(t *testing.T) {
 }
 
 func TestStatusTellsLagOfTheBroker(t *testing.T) {
+	t.Parallel()
 	b := newBed(t)
 	b.topic("orders", 1)
 	b.write(numbered("orders", 0, 0, 10)...)
@@ -262,5 +281,32 @@ func TestStaticMemberKeepsItsPartitions(t *testing.T) {
 	}
 	if n := members(); n != 0 {
 		t.Errorf("%d members after leaving, want none", n)
+	}
+}
+
+func TestSameInstanceTwiceStopsTheOlder(t *testing.T) {
+	b := newBed(t)
+	b.topic("orders", 1)
+	source := b.source("orders")
+	source.Instance = "pod-1"
+	source.SessionTimeout = 6 * time.Second
+	old := b.subscriber(source)
+	first := b.read(old, nil)
+	b.eventually("readiness", old.Ready)
+	heir := b.subscriber(source)
+	second := b.read(heir, nil)
+	select {
+	case <-first.ended:
+	case <-time.After(patience):
+		t.Fatal("the older one reads on")
+	}
+	if old.Ready() {
+		t.Error("the older one is ready")
+	}
+	b.write(numbered("orders", 0, 0, 10)...)
+	b.eventually("10 records at the newer", func() bool { return second.count() == 10 })
+	second.close(t)
+	if got := b.committed("g-orders", "orders", 0); got != 10 {
+		t.Errorf("committed %d, want 10", got)
 	}
 }

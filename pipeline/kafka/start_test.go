@@ -100,6 +100,7 @@ func TestCommitOfAnotherToolIsTakenAsItIs(t *testing.T) {
 }
 
 func TestNewPartitionsAndMatchingTopicsBeginAtTheirFirstRecord(t *testing.T) {
+	t.Parallel()
 	b := newBed(t)
 	b.topic("orders_a", 1)
 	b.write(numbered("orders_a", 0, 0, 10)...)

@@ -18,8 +18,15 @@ func (c *consumer) fetchFailed(p *partition, topic string, err error) {
 	case errors.Is(err, kerr.UnknownTopicID):
 		c.renew(topic)
 		return
-	case p == nil:
+	case topic == "" && errors.Is(err, kerr.FencedInstanceID):
+		// Joining again would take the partitions back, and so on for ever.
+		c.logger.Error("another process reads as the same instance: this one stops reading", "instance", c.source.Instance)
+		c.stop()
+		return
+	case topic == "":
 		c.once(c.logger, "the group session failed and is tried again", err)
+		return
+	case p == nil:
 		return
 	}
 	var alarm Alarm

@@ -2,10 +2,12 @@ package kafka
 
 import (
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
 // reset commits an offset as another tool would.
@@ -84,7 +86,23 @@ func TestLostRangeIsPassedOverWhereTheSourceSaysSo(t *testing.T) {
 	}
 }
 
-// TestLogThatShrinksWhileItIsRead deletes what a paused reader has yet to read.
+// holdFetches stops the cluster from answering fetches until release is called.
+// It returns once one is being held; wake must make one that waits return.
+func (b *bed) holdFetches(wake func()) (release func()) {
+	b.Helper()
+	hold := make(chan struct{})
+	var held atomic.Bool
+	b.cluster.ControlKey(kmsg.Fetch.Int16(), func(kmsg.Request) (kmsg.Response, error, bool) {
+		b.cluster.KeepControl()
+		held.Store(true)
+		b.cluster.SleepControl(func() { <-hold })
+		return nil, nil, false
+	})
+	wake()
+	b.eventually("a fetch to hold", held.Load)
+	return func() { close(hold) }
+}
+
 func TestLogThatShrinksWhileItIsRead(t *testing.T) {
 	for _, reset := range []bool{false, true} {
 		b := newBed(t)
@@ -92,23 +110,34 @@ func TestLogThatShrinksWhileItIsRead(t *testing.T) {
 		b.write(numbered("orders", 0, 0, 10)...)
 		source := b.source("orders")
 		source.ResetOutOfRange = reset
-		s := b.subscriber(source)
-		r := b.read(s, nil)
+		r := b.read(b.subscriber(source), nil)
 		b.eventually("10 records", func() bool { return r.count() == 10 })
-		s.Pause()
-		b.write(numbered("orders", 0, 10, 90)...)
+		release := b.holdFetches(func() { b.write(numbered("orders", 0, 10, 1)...) })
+		b.write(numbered("orders", 0, 11, 89)...)
 		b.deleteBefore("orders", 0, 50)
-		s.Resume()
-		if a := b.alarmed("out_of_range"); !strings.Contains(a.Message, "offsets 10 to 49") {
+		release()
+		if a := b.alarmed("out_of_range"); !strings.Contains(a.Message, "to 49 are no longer in the log") {
 			t.Errorf("alarm %+v", a)
 		}
 		b.write(numbered("orders", 1, 0, 5)...)
-		want := 15
-		if reset {
-			want = 65
+		beyond := func() (n int) {
+			for _, rec := range r.records() {
+				if rec.Partition == 0 && rec.Offset >= 50 {
+					n++
+				}
+			}
+			return n
 		}
-		b.eventually("the records that are left", func() bool { return r.count() == want })
+		b.eventually("the other partition's records", func() bool { return r.lowest("orders", 1) == 0 })
+		want := 0
+		if reset {
+			want = 50
+			b.eventually("what is left of the log", func() bool { return beyond() == 50 })
+		}
 		r.close(t)
+		if got := beyond(); got != want {
+			t.Errorf("reset %v: %d records behind the lost ones, want %d", reset, got, want)
+		}
 	}
 }
 
@@ -218,5 +247,34 @@ func TestStoreEpochStandsBesideTheCommit(t *testing.T) {
 	}
 	if told := run("two"); told != "one→two" {
 		t.Errorf("told %q, want one→two", told)
+	}
+}
+
+// TestDataLossWhileItIsRead hands the reader what the client answers when a log
+// was cut off behind a leader epoch, and had jumped to its end.
+func TestDataLossWhileItIsRead(t *testing.T) {
+	for _, reset := range []bool{false, true} {
+		b := newBed(t)
+		b.topic("orders", 2)
+		b.write(numbered("orders", 0, 0, 10)...)
+		source := b.source("orders")
+		source.ResetOutOfRange = reset
+		s := b.subscriber(source)
+		r := b.read(s, nil)
+		b.eventually("10 records", func() bool { return r.count() == 10 })
+		c := s.consumers[0]
+		c.fetchFailed(c.partition("orders", 0), "orders", &kgo.ErrDataLoss{Topic: "orders", ConsumedTo: 50, ResetTo: 10})
+		if a := b.alarmed("data_loss"); !strings.Contains(a.Message, "offsets 10 to 49") {
+			t.Errorf("alarm %+v", a)
+		}
+		b.write(numbered("orders", 0, 10, 5)...)
+		b.write(numbered("orders", 1, 0, 5)...)
+		want := 15
+		if reset {
+			// The first ten come again.
+			want = 30
+		}
+		b.eventually("the records that may be read", func() bool { return r.count() == want })
+		r.close(t)
 	}
 }
