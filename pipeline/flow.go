@@ -153,10 +153,14 @@ func (r *Runner) Status() admin.Status {
 		PID: os.Getpid(), Version: r.deps.Version, Started: r.started, Files: absolute(r.plan.Files),
 		Embedded: r.embedded, Ingest: r.ingest, Health: r.health, Ready: true, Pipelines: []admin.PipelineStatus{},
 	}
+	full := r.brokerFull
 	r.mu.Unlock()
 	s.Broker = r.broker()
+	if full != "" {
+		s.Ready, s.Reasons = false, append(s.Reasons, full)
+	}
 	if len(flows) < len(r.plan.Pipelines) {
-		s.Ready, s.Reasons = false, []string{"starting"}
+		s.Ready, s.Reasons = false, append(s.Reasons, "starting")
 	}
 	for _, f := range flows {
 		p := f.status()

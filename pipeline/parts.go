@@ -40,7 +40,7 @@ func (r *Runner) openState(ctx context.Context, open *closers) (*state.Folder, [
 		r.setBroker(addr)
 		return folder, nil, nil
 	}
-	broker, err := OpenBroker(ctx, folder, r.plan.Embedded, r.deps.Logger)
+	broker, err := OpenBroker(ctx, folder, r.plan.Embedded, r.deps.Logger, r.brokerAlarm)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -69,9 +69,10 @@ func brokerBeside(dir string) string {
 const DefaultPartitions = embedded.DefaultPartitions
 
 // OpenBroker starts the embedded broker on a state folder. Its error says which
-// process has it, or which key to change.
-func OpenBroker(ctx context.Context, folder *state.Folder, listen string, log *slog.Logger) (*embedded.Broker, error) {
-	b, err := embedded.Open(ctx, embedded.Config{Dir: folder.Path(state.Broker), Listen: listen, Logger: log})
+// process has it, or which key to change. alarm, where set, is told what a person
+// should know of the log; it must not block.
+func OpenBroker(ctx context.Context, folder *state.Folder, listen string, log *slog.Logger, alarm func(embedded.Alarm)) (*embedded.Broker, error) {
+	b, err := embedded.Open(ctx, embedded.Config{Dir: folder.Path(state.Broker), Listen: listen, Logger: log, OnAlarm: alarm})
 	if err != nil {
 		return nil, held(err, "the embedded broker")
 	}
@@ -125,6 +126,20 @@ func announce(ctx context.Context, folder *state.Folder, run state.Run, control 
 	}
 	open.add("the run file", func(context.Context) error { return file.Close() })
 	return nil
+}
+
+// brokerAlarm notes what is wrong with the embedded broker's log: a full one
+// takes no records, so the process is not ready.
+func (r *Runner) brokerAlarm(a embedded.Alarm) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if a.Kind != embedded.AlarmFull {
+		return // logged by the broker; records flow on
+	}
+	r.brokerFull = ""
+	if !a.Cleared {
+		r.brokerFull = "the embedded broker is full: " + a.Message
+	}
 }
 
 func (r *Runner) setBroker(addr string) {
@@ -289,7 +304,7 @@ func RunBroker(ctx context.Context, listen string, deps RunnerDeps) (err error) 
 	if err != nil {
 		return err
 	}
-	broker, err := OpenBroker(ctx, folder, listen, deps.Logger)
+	broker, err := OpenBroker(ctx, folder, listen, deps.Logger, nil)
 	if err != nil {
 		return err
 	}

@@ -35,8 +35,9 @@ type Runner struct {
 	embedded bool
 	ingest   string
 	health   string
-	ready    bool
-	ended    chan *flow
+	// brokerFull is why the embedded broker takes no records, empty if it does.
+	brokerFull string
+	ended      chan *flow
 }
 
 // RunnerDeps is what a Runner uses of its process.
@@ -262,10 +263,8 @@ func (r *Runner) watch(ctx context.Context) {
 		if !status.Ready {
 			continue
 		}
-		r.mu.Lock()
-		r.ready = true
-		r.mu.Unlock()
-		r.deps.Logger.Info("ready", "took", time.Since(r.started).Round(time.Millisecond), "broker", status.Broker, "pipelines", len(status.Pipelines))
+		r.deps.Logger.Info("ready", "took", time.Since(r.started).Round(time.Millisecond).String(), "pipelines", len(status.Pipelines),
+			"broker", status.Broker, "ingest", status.Ingest, "health", status.Health)
 		if r.deps.OnReady != nil {
 			r.deps.OnReady(status)
 		}

@@ -70,7 +70,7 @@ func (a *app) findBroker(ctx context.Context, c *cluster, pid int, listen string
 	if err != nil {
 		return err
 	}
-	broker, err := pipeline.OpenBroker(ctx, folder, listen, log)
+	broker, err := pipeline.OpenBroker(ctx, folder, listen, log, nil)
 	if err != nil {
 		return err
 	}

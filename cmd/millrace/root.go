@@ -8,10 +8,11 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
-	"strings"
 
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
+
+	"github.com/millrace/millrace/pipeline/diag"
 )
 
 // The exit codes: product contract, every command.
@@ -59,7 +60,7 @@ func run(ctx context.Context, args []string, in io.Reader, out, errOut io.Writer
 		return exitDone
 	case errors.Is(err, errInvalid):
 		return exitInvalid
-	case errors.As(err, &usage), strings.HasPrefix(err.Error(), "unknown command"):
+	case errors.As(err, &usage):
 		fmt.Fprintf(errOut, "millrace: %v\nRun 'millrace help' for usage.\n", err)
 		return exitUsage
 	default:
@@ -78,7 +79,7 @@ once per key, and you can see why before and after it runs.`,
 		Version:       version(),
 		SilenceUsage:  true,
 		SilenceErrors: true,
-		Args:          cobra.NoArgs,
+		Args:          knownCommand,
 		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	root.SetVersionTemplate("millrace {{.Version}}\n")
@@ -98,11 +99,35 @@ once per key, and you can see why before and after it runs.`,
 	return root
 }
 
+// knownCommand refuses what is no command, with the nearest one.
+func knownCommand(cmd *cobra.Command, args []string) error {
+	if len(args) == 0 {
+		return nil
+	}
+	var names []string
+	for _, c := range cmd.Commands() {
+		names = append(names, c.Name())
+	}
+	err := fmt.Errorf("there is no command %q", args[0])
+	if near := diag.Nearest(args[0], names); near != "" {
+		err = fmt.Errorf("%w (did you mean %q?)", err, near)
+	}
+	return usageError{err}
+}
+
+// noArgs refuses arguments.
+func noArgs(_ *cobra.Command, args []string) error {
+	if len(args) > 0 {
+		return fmt.Errorf("it takes no arguments, and was given %q", args[0])
+	}
+	return nil
+}
+
 // usageArgs makes a wrong number of arguments a usage error.
 func usageArgs(cmd *cobra.Command) {
 	check := cmd.Args
 	if check == nil {
-		check = cobra.NoArgs
+		check = noArgs
 	}
 	cmd.Args = func(cmd *cobra.Command, args []string) error {
 		if err := check(cmd, args); err != nil {
