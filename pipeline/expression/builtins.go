@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strconv"
 
 	"github.com/expr-lang/expr/ast"
 
@@ -156,11 +157,11 @@ var elsewhere = map[string]string{
 
 func (c *compilation) unknownFunction(n ast.Node, name string) {
 	names := append(slices.Sorted(maps.Keys(builtins)), slices.Sorted(maps.Keys(predicateNames))...)
-	message, hint := "unknown function "+name, ""
+	message, hint := "unknown function "+strconv.Quote(name), ""
 	if here := elsewhere[name]; here != "" {
 		hint = "here it is " + here
 	} else if near := diag.Nearest(name, append(names, "file")); near != "" {
-		message += ": did you mean " + near + "?"
+		hint = fmt.Sprintf("did you mean %q?", near)
 	} else if slices.Contains(recordNames, name) {
 		hint = name + " is no function: write it without ( )"
 	}

@@ -76,9 +76,9 @@ func TestFindings(t *testing.T) {
 		{source: `(payload.a`, code: CodeSyntax, at: "a", message: "the expression ends too early"},
 		{source: `payload.a > 1 ?? 2 + 1`, code: CodeSyntax, at: "+", message: "?? cannot stand beside another operator: put one of the two in brackets"},
 
-		{source: `paylod.a`, code: CodeUnknownName, at: "paylod", message: "unknown name paylod: did you mean payload?", fix: "payload.a"},
-		{source: `payload.status == purchased`, code: CodeUnknownName, at: "purchased", message: "unknown name purchased", hint: `text needs quotes: "purchased"; a field of the payload is payload.purchased`},
-		{source: `payload.a == null`, code: CodeUnknownName, at: "null", message: "unknown name null", hint: "write nil", fix: "payload.a == nil"},
+		{source: `paylod.a`, code: CodeUnknownName, at: "paylod", message: `unknown name "paylod"`, hint: `did you mean "payload"?`, fix: "payload.a"},
+		{source: `payload.status == purchased`, code: CodeUnknownName, at: "purchased", message: `unknown name "purchased"`, hint: `text needs quotes: "purchased"; a field of the payload is payload.purchased`},
+		{source: `payload.a == null`, code: CodeUnknownName, at: "null", message: `unknown name "null"`, hint: "write nil", fix: "payload.a == nil"},
 		{source: `source.paylod`, code: CodeUnknownName, at: "paylod", message: "unknown name source.paylod", hint: "*"},
 		{source: `$env.payload`, code: CodeUnknownName, at: "$env", message: "$env cannot be used"},
 		{source: `any(payload, #foo)`, code: CodeUnknownName, at: "#", message: "unknown name #foo: there are #, #index and, in reduce, #acc"},
@@ -86,7 +86,7 @@ func TestFindings(t *testing.T) {
 		{source: `source`, code: CodeNotOffered, at: "source", message: "source is no value by itself", hint: "*"},
 		{source: `env`, code: CodeNotOffered, at: "env", message: "env is no value by itself", hint: "*"},
 
-		{source: `lenn(payload.a) > 1`, code: CodeUnknownFunction, at: "lenn", message: "unknown function lenn: did you mean len?"},
+		{source: `lenn(payload.a) > 1`, code: CodeUnknownFunction, at: "lenn", message: `unknown function "lenn"`, hint: `did you mean "len"?`},
 		{source: `payload.a.toLowerCase() == "x"`, code: CodeUnknownFunction, at: "toLowerCase", message: "unknown method toLowerCase", hint: "here it is lower(…)"},
 		{source: `timestamp.Local() == nil`, code: CodeUnknownFunction, at: "Local", message: "unknown method Local", hint: "here it is UTC() or In(timezone(…))"},
 		{source: `timestamp.Add()`, code: CodeArguments, at: "timestamp.Add", message: "Add takes 1 argument, not 0"},

@@ -3,6 +3,7 @@ package expression
 import (
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/expr-lang/expr/ast"
@@ -50,7 +51,7 @@ func (c *compilation) offered(n ast.Node, name string) bool {
 }
 
 func (c *compilation) unknownName(n ast.Node, name string) {
-	message, hint := "unknown name "+name, ""
+	message, hint := "unknown name "+strconv.Quote(name), ""
 	s := c.span(n)
 	put := ""
 	nearest := diag.Nearest(name, append(c.scope.names(), c.variables...))
@@ -62,8 +63,7 @@ func (c *compilation) unknownName(n ast.Node, name string) {
 	case name == "$env":
 		message = "$env cannot be used"
 	case nearest != "":
-		message += ": did you mean " + nearest + "?"
-		put = nearest
+		hint, put = fmt.Sprintf("did you mean %q?", nearest), nearest
 	case c.scope.static && strings.ToUpper(name) == name:
 		hint, put = "an environment variable is env."+name, "env."+name
 	default:

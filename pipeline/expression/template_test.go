@@ -87,7 +87,7 @@ func TestTemplateFindings(t *testing.T) {
 		}
 	}
 	checkFindings(t, compile(PlaceText), []finding{
-		{source: "é ${paylod.a}", code: CodeUnknownName, at: "paylod", message: "unknown name paylod: did you mean payload?", fix: "é ${payload.a}"},
+		{source: "é ${paylod.a}", code: CodeUnknownName, at: "paylod", message: `unknown name "paylod"`, hint: `did you mean "payload"?`, fix: "é ${payload.a}"},
 		{source: "a ${payload.a", code: CodeTemplate, at: "${payload.a", message: "${ is never closed by }", hint: "write $${ for the text ${"},
 		{source: "a ${} b", code: CodeEmpty, message: "the expression is empty"},
 		{source: "${HOME}/x", code: CodeShellVariable, at: "HOME", message: "${HOME} is how a shell reads a variable", hint: "write ${env.HOME}", fix: "${env.HOME}/x"},
