@@ -1,6 +1,7 @@
 package pipeline
 
 import (
+	"cmp"
 	"slices"
 	"time"
 
@@ -23,6 +24,10 @@ func Compile(config *Config, registry handlers.Registry) (*Plan, diag.Problems) 
 			c.plan.secrets = append(c.plan.secrets, value)
 		}
 	}
+	// The longest first, so that no part of one is left where a shorter one is
+	// taken out of it.
+	slices.SortFunc(c.plan.secrets, func(a, b string) int { return cmp.Or(cmp.Compare(len(b), len(a)), cmp.Compare(a, b)) })
+	c.plan.secrets = slices.Compact(c.plan.secrets)
 	c.plan.Dir = config.Files[0].Dir
 	c.kafka()
 	c.store()
@@ -73,7 +78,7 @@ func (c *compiler) sound(f *File, path diag.Path) bool {
 // wrong: it is no map, or has keys that nobody knows.
 func (c *compiler) unclear(f *File, path diag.Path) bool {
 	return slices.ContainsFunc(c.config.problems, func(p diag.Problem) bool {
-		return p.Place.File == f.Name && (p.Path == path && p.Severity == diag.Error || p.Path.Parent() == path && p.Code == diag.CodeUnknownKey)
+		return p.Place.File == f.Name && (p.Path == path && p.Severity == diag.Error || p.Path.Parent() == path && (p.Code == diag.CodeUnknownKey || p.Code == diag.CodeSyntax))
 	})
 }
 

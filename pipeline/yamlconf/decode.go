@@ -126,7 +126,7 @@ func (d *Decoder) keepSource(n Node, v reflect.Value, f field) {
 	}
 	switch {
 	case !n.IsScalar() && n.flow():
-		d.problems.Add(diag.Problem{Path: n.Path, Place: d.place(n.target()), Code: diag.CodeEaten,
+		d.Add(diag.Problem{Path: n.Path, Place: d.place(n.target()), Code: diag.CodeEaten,
 			Message: fmt.Sprintf("%s is expected here, but YAML reads text that starts with a bracket as %s", what, n.What()),
 			Hint:    quoteHint, Fix: d.quotedFix(n)})
 	case !n.IsScalar():

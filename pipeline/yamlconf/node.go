@@ -148,7 +148,7 @@ func (c *fieldCollector) collect(v *yaml.Node, merged bool) {
 			c.seen[name], own[name] = key, true
 			c.fields = append(c.fields, Field{name, Node{c.path.Field(name), key, value}})
 		case !merged || own[name]:
-			c.d.problems.Add(diag.Problem{Path: c.path.Field(name), Place: c.d.place(key), Code: diag.CodeRepeated,
+			c.d.Add(diag.Problem{Path: c.path.Field(name), Place: c.d.place(key), Code: diag.CodeRepeated,
 				Message: fmt.Sprintf("the key %q is repeated", name),
 				Related: &diag.Related{Place: c.d.place(first), Message: "it is written here first"}})
 		}
@@ -178,7 +178,7 @@ func (c *fieldCollector) merge(value *yaml.Node) {
 }
 
 func (c *fieldCollector) badMerge(value *yaml.Node) {
-	c.d.problems.Add(diag.Problem{Path: c.path, Place: c.d.place(value), Code: diag.CodeType,
+	c.d.Add(diag.Problem{Path: c.path, Place: c.d.place(value), Code: diag.CodeType,
 		Message: "`<<` takes over the keys of a map, but this is " + Node{value: value}.What(),
 		Hint:    "write `<<: *name` with an anchor `&name` on a map"})
 }
@@ -203,6 +203,6 @@ func (c *fieldCollector) legalKey(parent, key, value *yaml.Node) bool {
 	default:
 		return true
 	}
-	c.d.problems.Add(problem)
+	c.d.Add(problem)
 	return false
 }

@@ -13,8 +13,15 @@ import (
 	"github.com/millrace/millrace/pipeline/diag"
 )
 
-// Add reports a problem.
-func (d *Decoder) Add(p diag.Problem) { d.problems.Add(p) }
+// maxProblems is how many problems of one file are worth reporting.
+const maxProblems = 1000
+
+// Add reports a problem. After the first thousand, further ones are dropped.
+func (d *Decoder) Add(p diag.Problem) {
+	if len(d.problems) < maxProblems {
+		d.problems.Add(p)
+	}
+}
 
 // Source knows the places of the document.
 func (d *Decoder) Source() *diag.Source { return d.source }
@@ -41,10 +48,7 @@ func (d *Decoder) WrongType(n Node, wanted string) {
 // UnknownKey reports a key that is none of those known at n, and returns the
 // one that was probably meant.
 func (d *Decoder) UnknownKey(n Node, entry Field, known []string) string {
-	if word, rest, _ := strings.Cut(entry.Name, " "); slices.Contains(known, word) && rest != "" {
-		at := d.source.NodeOffset(entry.Node.key) + len(word)
-		d.Add(diag.Problem{Path: n.Path.Field(word), Place: d.source.At(at), Code: diag.CodeSyntax,
-			Message: fmt.Sprintf("the colon after %q is missing", word), Hint: fmt.Sprintf("write %s: …", word)})
+	if word, ok := d.badColon(n, entry, known); ok {
 		return word
 	}
 	p := diag.Problem{Path: entry.Node.Path, Place: d.place(entry.Node.key), Code: diag.CodeUnknownKey,
@@ -68,6 +72,24 @@ func (d *Decoder) UnknownKey(n Node, entry Field, known []string) string {
 	return p.Fix
 }
 
+// badColon reports a known key whose colon is missing, or has no space after it,
+// so that YAML took what follows for a part of the key.
+func (d *Decoder) badColon(n Node, entry Field, known []string) (word string, ok bool) {
+	i := strings.IndexAny(entry.Name, " :")
+	if i < 0 || i+1 == len(entry.Name) || !slices.Contains(known, entry.Name[:i]) {
+		return "", false
+	}
+	word = entry.Name[:i]
+	p := diag.Problem{Path: n.Path.Field(word), Place: d.source.InsideNode(entry.Node.key, i), Code: diag.CodeSyntax,
+		Message: fmt.Sprintf("the colon after %q is missing", word), Hint: fmt.Sprintf("write %s: …", word)}
+	if entry.Name[i] == ':' {
+		p.Place = d.source.InsideNode(entry.Node.key, i+1)
+		p.Message = "a space is missing after the colon"
+	}
+	d.Add(p)
+	return word, true
+}
+
 func levelList(levels []string) string {
 	var words []string
 	for _, l := range levels {
@@ -88,6 +110,13 @@ func levelList(levels []string) string {
 // unknownKey tells a key that has no meaning from the rest of a text that YAML
 // ended at a comma. It returns the key that was probably meant.
 func (d *Decoder) unknownKey(n Node, entry Field, previous *Field, fields []field) string {
+	known := make([]string, len(fields))
+	for i, f := range fields {
+		known[i] = f.name
+	}
+	if word, ok := d.badColon(n, entry, known); ok {
+		return word
+	}
 	if n.flow() && entry.Node.IsEmpty() && previous != nil && previous.Node.IsScalar() && !previous.Node.IsQuoted() {
 		key := d.source.NodeOffset(entry.Node.key)
 		if comma := bytes.LastIndexByte(d.source.Text()[:key], ','); comma > 0 {
@@ -96,10 +125,6 @@ func (d *Decoder) unknownKey(n Node, entry Field, previous *Field, fields []fiel
 				Hint:    quoteHint})
 			return ""
 		}
-	}
-	known := make([]string, len(fields))
-	for i, f := range fields {
-		known[i] = f.name
 	}
 	return d.UnknownKey(n, entry, known)
 }
@@ -122,7 +147,7 @@ func (d *Decoder) hasTag(n Node) bool {
 func (d *Decoder) tagProblem(n Node) {
 	text := d.rest(n)
 	tag, _, _ := strings.Cut(text, " ")
-	d.problems.Add(diag.Problem{Path: n.Path, Place: d.place(n.target()), Code: diag.CodeEaten,
+	d.Add(diag.Problem{Path: n.Path, Place: d.place(n.target()), Code: diag.CodeEaten,
 		Message: fmt.Sprintf("YAML takes %q as a tag, not as part of the text", clip(strings.TrimRight(tag, ",]}"))),
 		Hint:    quoteHint, Fix: d.quotedFix(n)})
 }

@@ -65,10 +65,11 @@ func (f *finder) find() finding {
 		return f.unknownAnchor(strings.TrimSuffix(name, "' referenced"))
 	}
 	line := f.culprit()
-	if previous, ok := f.missingColonAbove(line); ok {
+	previous, colonMissing := f.missingColonAbove(line)
+	if colonMissing {
 		line = previous
 	}
-	found, ok := f.onLine(line)
+	found, ok := f.onLine(line, colonMissing)
 	if !ok {
 		found = f.indentation(line)
 	}
@@ -93,7 +94,7 @@ var keyOnly = regexp.MustCompile(`(^|: |- )\s*$`)
 // culprit is the first line that no longer parses together with those before
 // it.
 func (f *finder) culprit() int {
-	budget := 16 << 20
+	budget := 4 << 20
 	for line := min(f.stopped, len(f.starts)-1); line > 0; line-- {
 		if f.blank(line) {
 			continue
@@ -113,14 +114,14 @@ func (f *finder) culprit() int {
 	return first
 }
 
+// plainLine is a line that begins with a word.
+var plainLine = regexp.MustCompile(`^[\w.]`)
+
 var oneWord = regexp.MustCompile(`^[\w.-]+$`)
 
 // missingColonAbove finds the line that the parser took for the beginning of a
 // text which goes on at line, although both were meant as keys.
 func (f *finder) missingColonAbove(line int) (int, bool) {
-	if !strings.HasPrefix(f.reason, "mapping values are not allowed") {
-		return 0, false
-	}
 	previous := line - 1
 	for previous > 0 && f.blank(previous) {
 		previous--
@@ -128,9 +129,12 @@ func (f *finder) missingColonAbove(line int) (int, bool) {
 	if previous < 0 || f.blank(previous) {
 		return 0, false
 	}
-	text := strings.TrimSpace(f.line(previous))
-	sameBlock := f.indent(previous) == f.indent(line)
-	if strings.HasPrefix(text, "- ") || strings.Contains(text, ": ") || strings.HasSuffix(text, ":") || !sameBlock && !oneWord.MatchString(text) {
+	columns := f.blockColumns(previous)
+	at := columns[len(columns)-1]
+	text, _, _ := strings.Cut(f.line(previous)[at:], " #")
+	text = strings.TrimRight(text, " \t")
+	deeper := f.indent(line) > at && oneWord.MatchString(text)
+	if at != f.indent(line) && !deeper || strings.HasPrefix(strings.TrimSpace(f.line(line)), "- ") || !plainLine.MatchString(text) || strings.Contains(text, ": ") || strings.HasSuffix(text, ":") {
 		return 0, false
 	}
 	return previous, true

@@ -10,7 +10,7 @@ import (
 // flow reads the list or map in brackets that starts at a byte of the text, and
 // finds where it stops being one.
 func (f *finder) flow(at int) (finding, bool) {
-	r := flowReader{text: string(f.text), at: at, start: at, base: f.indent(f.lineAt(at))}
+	r := flowReader{text: string(f.text), at: at, start: at, base: f.indent(f.lineAt(at)), longQuote: -1}
 	return r.read()
 }
 
@@ -21,6 +21,9 @@ type flowReader struct {
 	open        []int
 	afterValue  bool
 	afterQuoted bool
+	// longQuote is where a text in quotes started that ended on a later line,
+	// -1 where the last one did not.
+	longQuote int
 }
 
 func (r *flowReader) read() (finding, bool) {
@@ -86,6 +89,9 @@ func (r *flowReader) quoted() (finding, bool) {
 	if end < 0 {
 		return finding{r.at, diag.CodeSyntax, fmt.Sprintf("the quote %c that starts here is never closed", r.text[r.at]), ""}, true
 	}
+	if r.longQuote = -1; strings.Contains(r.text[r.at:end], "\n") {
+		r.longQuote = r.at
+	}
 	r.at, r.afterValue, r.afterQuoted = end+1, true, true
 	return finding{}, false
 }
@@ -126,6 +132,9 @@ func (r *flowReader) bracketInText(start int) (finding, bool) {
 }
 
 func (r *flowReader) expected() (finding, bool) {
+	if r.longQuote >= 0 {
+		return finding{r.longQuote, diag.CodeSyntax, fmt.Sprintf("the quote %c that starts here is never closed", r.text[r.longQuote]), ""}, true
+	}
 	closing := "]"
 	if r.text[r.open[len(r.open)-1]] == '{' {
 		closing = "}"
@@ -167,7 +176,7 @@ func (r *flowReader) leavesBlock() bool {
 	if text == "" || text[0] == '#' || strings.ContainsRune("]}", rune(text[0])) {
 		return false
 	}
-	return len(line)-len(text) <= r.base && lineKey.MatchString(text)
+	return len(line)-len(text) <= r.base && (lineKey.MatchString(text) || strings.HasPrefix(text, "- "))
 }
 
 func (r *flowReader) colonEnds() bool {

@@ -12,7 +12,7 @@ import (
 var lineKey = regexp.MustCompile(`^(?:"(?:[^"\\]|\\.)*"|'(?:[^']|'')*'|[^\s\[\]{}"'#&*!|>%@,` + "`" + `-][^#\[\]{},]*?|-[^\s#\[\]{},][^#\[\]{},]*?)\s*:(?:\s+|$)`)
 
 // onLine looks for what YAML can't take on one line of a block.
-func (f *finder) onLine(line int) (finding, bool) {
+func (f *finder) onLine(line int, colonMissing bool) (finding, bool) {
 	text, start := f.line(line), f.starts[line]
 	at := f.indent(line)
 	if at < len(text) && text[at] == '\t' {
@@ -42,7 +42,7 @@ func (f *finder) onLine(line int) (finding, bool) {
 		return finding{}, false
 	case keyed:
 		return doubleColon(text, at, start)
-	case item:
+	case item && !colonMissing:
 		return finding{}, false
 	default:
 		return missingColon(text, at, start)
