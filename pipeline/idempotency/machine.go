@@ -98,7 +98,7 @@ func ApplyConfirm(row *Row, c *Claim, now time.Time) (*Row, TokenState) {
 	next.State = Confirmed
 	next.ConfirmedAt = now
 	next.Expires = now.Add(c.TTL)
-	next.Answer = clip(c.Answer, maxAnswer)
+	next.Answer = ClipAnswer(c.Answer)
 	return next, Held
 }
 
@@ -157,6 +157,9 @@ func newRow(c *Claim, now time.Time) *Row {
 		TTL:       c.TTL,
 	}
 }
+
+// ClipAnswer cuts what the sink said to what a row keeps of it.
+func ClipAnswer(answer string) string { return clip(answer, maxAnswer) }
 
 // clip cuts text to at most size bytes, between characters.
 func clip(text string, size int) string {

@@ -40,13 +40,29 @@ func AppendRow(buf []byte, r *Row) []byte {
 	}
 	buf = binary.AppendVarint(buf, int64(r.Lease))
 	buf = binary.AppendVarint(buf, int64(r.TTL))
-	buf = appendText(buf, r.Origin.Topic, maxTopic)
-	buf = binary.AppendVarint(buf, int64(r.Origin.Partition))
-	buf = binary.AppendVarint(buf, r.Origin.Offset)
-	buf = appendText(buf, r.Holder.Host, maxHost)
-	buf = binary.AppendVarint(buf, int64(r.Holder.PID))
-	buf = appendText(buf, r.Holder.Run, maxRun)
+	buf = AppendProvenance(buf, r.Origin, r.Holder)
 	return appendText(buf, r.Answer, maxAnswer)
+}
+
+// AppendProvenance appends the durable form of what only people read of a row,
+// for stores with a row format of their own. It is bounded as a row is.
+func AppendProvenance(buf []byte, o Origin, h Holder) []byte {
+	buf = appendText(buf, o.Topic, maxTopic)
+	buf = binary.AppendVarint(buf, int64(o.Partition))
+	buf = binary.AppendVarint(buf, o.Offset)
+	buf = appendText(buf, h.Host, maxHost)
+	buf = binary.AppendVarint(buf, int64(h.PID))
+	return appendText(buf, h.Run, maxRun)
+}
+
+// DecodeProvenance reads what AppendProvenance wrote, and nothing else.
+func DecodeProvenance(data []byte) (Origin, Holder, error) {
+	d := decoder{rest: data}
+	o, h := d.provenance()
+	if d.bad || len(d.rest) > 0 {
+		return Origin{}, Holder{}, errRow
+	}
+	return o, h, nil
 }
 
 // Encode is the durable form of a row, never longer than MaxRow.
@@ -75,12 +91,7 @@ func Decode(data []byte) (*Row, error) {
 	}
 	r.Lease = time.Duration(d.varint())
 	r.TTL = time.Duration(d.varint())
-	r.Origin.Topic = d.text(maxTopic)
-	r.Origin.Partition = int32(d.within(math.MinInt32, math.MaxInt32))
-	r.Origin.Offset = d.varint()
-	r.Holder.Host = d.text(maxHost)
-	r.Holder.PID = int(d.within(math.MinInt, math.MaxInt))
-	r.Holder.Run = d.text(maxRun)
+	r.Origin, r.Holder = d.provenance()
 	r.Answer = d.text(maxAnswer)
 	if d.bad || len(d.rest) > 0 || set&^flagUncertain != 0 || r.State < Claimed || r.State > ParkedState {
 		return nil, errRow
@@ -122,6 +133,16 @@ func appendText(buf []byte, text string, size int) []byte {
 type decoder struct {
 	rest []byte
 	bad  bool
+}
+
+func (d *decoder) provenance() (o Origin, h Holder) {
+	o.Topic = d.text(maxTopic)
+	o.Partition = int32(d.within(math.MinInt32, math.MaxInt32))
+	o.Offset = d.varint()
+	h.Host = d.text(maxHost)
+	h.PID = int(d.within(math.MinInt, math.MaxInt))
+	h.Run = d.text(maxRun)
+	return o, h
 }
 
 func (d *decoder) take(n int) []byte {

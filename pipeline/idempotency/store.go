@@ -200,3 +200,27 @@ type Inspector interface {
 	// Epoch names the store's memory: another epoch means that it was lost.
 	Epoch(ctx context.Context) (string, error)
 }
+
+// ResetError says that a store lost its memory: it was emptied, or a copy took
+// over that lags behind. What was confirmed before may be repeated, so its calls
+// return this error until a person accepts the loss.
+type ResetError struct {
+	// Was and Now are the epochs, equal where the memory went back in time.
+	Was, Now string
+}
+
+// Error says what happened and what to do.
+func (e *ResetError) Error() string {
+	if e.Was == e.Now {
+		return "the key store went back in time (a lagging copy took over?): effects may be repeated; `millrace keys accept-reset` goes on with what is left"
+	}
+	return "the key store lost its memory: effects may be repeated; `millrace keys accept-reset` goes on with an empty one"
+}
+
+// Resetter is a store whose memory may be lost, and which then waits for a
+// person.
+type Resetter interface {
+	// AcceptReset takes the store's memory as it is now, for every process that
+	// uses it.
+	AcceptReset(ctx context.Context) error
+}

@@ -37,7 +37,11 @@ func newSlow(t *testing.T) *slow {
 	if s.store, err = open("db", fs, s.options(t)); err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { s.store.Close() })
+	t.Cleanup(func() {
+		// Of a test that failed before it let the sync go.
+		close(s.let)
+		s.store.Close()
+	})
 	return s
 }
 
@@ -60,7 +64,7 @@ func TestBusyWhileConfirmIsWritten(t *testing.T) {
 			if !forgotten {
 				s.answer(t, c, idempotency.Go)
 			}
-			confirmed := make(chan error)
+			confirmed := make(chan error, 1)
 			s.armed <- struct{}{}
 			go func() {
 				_, err := s.store.Confirm(t.Context(), []idempotency.Claim{c})
@@ -89,7 +93,7 @@ func TestConfirmThatWasGivenUp(t *testing.T) {
 	s.answer(t, c, idempotency.Go)
 	s.armed <- struct{}{}
 	ctx, cancel := context.WithCancel(t.Context())
-	first := make(chan error)
+	first := make(chan error, 1)
 	go func() {
 		_, err := s.store.Confirm(ctx, []idempotency.Claim{c})
 		first <- err
@@ -102,7 +106,7 @@ func TestConfirmThatWasGivenUp(t *testing.T) {
 	again := c
 	again.Token = run.Next()
 	s.answer(t, again, idempotency.Busy)
-	repeated := make(chan idempotency.TokenState)
+	repeated := make(chan idempotency.TokenState, 1)
 	go func() {
 		states, err := s.store.Confirm(t.Context(), []idempotency.Claim{c})
 		if err != nil {

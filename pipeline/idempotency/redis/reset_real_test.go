@@ -1,0 +1,102 @@
+//go:build real
+
+package redis
+
+import (
+	"errors"
+	"testing"
+
+	"github.com/millrace/millrace/pipeline/idempotency"
+)
+
+// lose makes the server lose its memory in one of the ways that there are.
+var losses = map[string]func(t *testing.T, s *Store){
+	"emptied": func(t *testing.T, s *Store) { s.do(t, "FLUSHALL") },
+	"back in time": func(t *testing.T, s *Store) {
+		s.do(t, "HSET", DefaultPrefix+"epoch", "n", "0")
+	},
+}
+
+func TestResetBlocksUntilAccepted(t *testing.T) {
+	for name, lose := range losses {
+		t.Run(name, func(t *testing.T) {
+			server := startServer(t)
+			first, second := open(t, server.url(""), Options{}), open(t, server.url(""), Options{})
+			run := idempotency.NewRun()
+			for _, s := range []*Store{first, second} {
+				if _, err := s.one(t, aClaim(run)); err != nil {
+					t.Fatal(err)
+				}
+			}
+			lose(t, first)
+			c := aClaim(run)
+			var reset *idempotency.ResetError
+			for range 2 {
+				if answer, err := first.one(t, c); !errors.As(err, &reset) {
+					t.Fatalf("a claim after the loss: %v, %v", answer, err)
+				}
+			}
+			if name == "emptied" {
+				if _, err := second.Confirm(t.Context(), []idempotency.Claim{aClaim(run)}); !errors.As(err, &reset) {
+					t.Errorf("the second process: %v", err)
+				}
+			}
+
+			// The one who accepts need not be one of them.
+			if err := open(t, server.url(""), Options{}).AcceptReset(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			again := c
+			again.Token = run.Next()
+			if answer, err := first.one(t, again); err != nil || answer != idempotency.Go {
+				t.Errorf("a key that was claimed without an answer: %v, %v", answer, err)
+			}
+			if answer, err := second.one(t, aClaim(run)); err != nil || answer != idempotency.Go {
+				t.Errorf("the second process, after the loss was accepted: %v, %v", answer, err)
+			}
+		})
+	}
+}
+
+func TestResetGoesOnWhereAskedTo(t *testing.T) {
+	for name, lose := range losses {
+		t.Run(name, func(t *testing.T) {
+			server := startServer(t)
+			store := open(t, server.url(""), Options{ContinueAfterReset: true})
+			run := idempotency.NewRun()
+			lose(t, store)
+			for range 3 {
+				if answer, err := store.one(t, aClaim(run)); err != nil || answer != idempotency.Go {
+					t.Errorf("%v, %v", answer, err)
+				}
+			}
+		})
+	}
+}
+
+// A process that was not there when the memory was lost learns of it from the
+// epoch that it remembers.
+func TestResetIsNoticedAtTheStart(t *testing.T) {
+	server := startServer(t)
+	before := open(t, server.url(""), Options{})
+	known, err := before.Epoch(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	run := idempotency.NewRun()
+	if _, err := open(t, server.url(""), Options{Epoch: known}).one(t, aClaim(run)); err != nil {
+		t.Errorf("nothing was lost: %v", err)
+	}
+	before.do(t, "FLUSHALL")
+	later := open(t, server.url(""), Options{Epoch: known})
+	var reset *idempotency.ResetError
+	if _, err := later.one(t, aClaim(run)); !errors.As(err, &reset) || reset.Was != known || reset.Now == known {
+		t.Errorf("error is %v", err)
+	}
+	if err := later.AcceptReset(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if answer, err := later.one(t, aClaim(run)); err != nil || answer != idempotency.Go {
+		t.Errorf("after the loss was accepted: %v, %v", answer, err)
+	}
+}
