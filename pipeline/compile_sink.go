@@ -134,7 +134,7 @@ func (c *compiler) handler(f *File, scope *expression.Scope, config *SinkConfig)
 			if compiled == nil {
 				return
 			}
-			fillTemplate(scope, t.Template, compiled, place)
+			fillTemplate(t.Template, compiled)
 			if strings.Contains(t.Template.Prefix, expression.Unknown) {
 				open = true
 				return

@@ -101,23 +101,7 @@ func (c *compiler) eatenByComment(f *File, path diag.Path, source string, findin
 }
 
 // fillTemplate gives a sink's template what was compiled of it.
-func fillTemplate(scope *expression.Scope, t *handlers.Template, compiled *expression.Template, place expression.Place) {
-	t.Program, t.Secret = compiled, compiled.Secret()
-	if t.Prefix, t.Constant = compiled.Constant(); t.Constant {
-		return
-	}
-	for at := range len(t.Source) {
-		if !strings.HasPrefix(t.Source[at:], "${") {
-			continue
-		}
-		before, findings := scope.Template(t.Source[:at], place)
-		if before == nil || len(findings) > 0 {
-			continue
-		}
-		text, constant := before.Constant()
-		if !constant {
-			return
-		}
-		t.Prefix = text
-	}
+func fillTemplate(t *handlers.Template, compiled *expression.Template) {
+	_, constant := compiled.Constant()
+	t.Program, t.Secret, t.Constant, t.Prefix = compiled, compiled.Secret(), constant, compiled.Prefix()
 }
