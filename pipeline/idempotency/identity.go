@@ -7,7 +7,6 @@ import (
 	"encoding/binary"
 	"encoding/hex"
 	"strconv"
-	"strings"
 	"sync/atomic"
 )
 
@@ -50,10 +49,13 @@ func appendNumber(parts []byte, n int64) []byte {
 	return binary.BigEndian.AppendUint64(parts, uint64(n))
 }
 
+// external is base32 in lower case.
+var external = base32.NewEncoding("abcdefghijklmnopqrstuvwxyz234567").WithPadding(base32.NoPadding)
+
 // External is the ID as a receiver sees it in Idempotency-Key: 26 lowercase
 // base32 characters made from its first 16 bytes.
 func (id ID) External() string {
-	return strings.ToLower(base32.StdEncoding.WithPadding(base32.NoPadding).EncodeToString(id[:16]))
+	return external.EncodeToString(id[:16])
 }
 
 // String is the whole ID in hexadecimal.

@@ -47,8 +47,10 @@ func (s *Store) Get(ctx context.Context, ids []idempotency.ID) ([]*idempotency.R
 	defer s.leave()
 	now := s.now()
 	rows := make([]*idempotency.Row, len(ids))
-	for i, id := range ids {
-		row, err := s.find(keyOf(id))
+	from := s.reader()
+	defer from.close()
+	for _, i := range inOrder(len(ids), func(i int) key { return keyOf(ids[i]) }) {
+		row, err := s.find(from, keyOf(ids[i]))
 		if err != nil {
 			return nil, fmt.Errorf("look up keys: %w", err)
 		}
@@ -57,11 +59,11 @@ func (s *Store) Get(ctx context.Context, ids []idempotency.ID) ([]*idempotency.R
 	return rows, nil
 }
 
-func (s *Store) find(k key) (*idempotency.Row, error) {
+func (s *Store) find(from *reader, k key) (*idempotency.Row, error) {
 	sh := s.shard(k)
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
-	row, _, err := s.look(k, sh.entries[k])
+	row, _, err := s.look(from, k, sh.entries[k])
 	return row, err
 }
 
@@ -117,6 +119,8 @@ func (s *Store) change(ctx context.Context, n int, each func(i int) (key, apply)
 		return err
 	}
 	defer s.leave()
+	from := s.reader()
+	defer from.close()
 	todo := make([]int, n)
 	for i := range todo {
 		todo[i] = i
@@ -127,7 +131,7 @@ func (s *Store) change(ctx context.Context, n int, each func(i int) (key, apply)
 		var other *write
 		for _, i := range todo {
 			k, next := each(i)
-			busy, err := s.changeOne(w, k, next)
+			busy, err := s.changeOne(w, from, k, next)
 			if err != nil {
 				w.err = err
 				s.settle(w)
@@ -162,7 +166,7 @@ func (w *write) pending() bool {
 }
 
 // changeOne changes a key, or returns the write that it is part of.
-func (s *Store) changeOne(w *write, k key, apply apply) (busy *write, err error) {
+func (s *Store) changeOne(w *write, from *reader, k key, apply apply) (busy *write, err error) {
 	sh := s.shard(k)
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
@@ -170,7 +174,7 @@ func (s *Store) changeOne(w *write, k key, apply apply) (busy *write, err error)
 	if e != nil && e.writing != nil {
 		return e.writing, nil
 	}
-	row, stored, err := s.look(k, e)
+	row, stored, err := s.look(from, k, e)
 	if err != nil {
 		return nil, err
 	}

@@ -35,11 +35,11 @@ type entry struct {
 func (s *Store) shard(k key) *shard { return &s.shards[k[0]] }
 
 // look finds a key's row under the lock of its shard.
-func (s *Store) look(k key, e *entry) (row *idempotency.Row, stored bool, err error) {
+func (s *Store) look(from *reader, k key, e *entry) (row *idempotency.Row, stored bool, err error) {
 	if e != nil {
 		return e.row, e.stored, nil
 	}
-	row, err = getRow(s.db, k)
+	row, err = from.row(k)
 	if err != nil {
 		return nil, false, fmt.Errorf("read key %x: %w", k, err)
 	}
@@ -64,8 +64,10 @@ func (s *Store) Claim(ctx context.Context, claims []idempotency.Claim) ([]idempo
 	now := s.now()
 	verdicts := make([]idempotency.Verdict, len(claims))
 	w := newWrite()
-	for i := range claims {
-		verdict, err := s.claim(w, &claims[i], now)
+	from := s.reader()
+	defer from.close()
+	for _, i := range inOrder(len(claims), func(i int) key { return keyOf(claims[i].ID) }) {
+		verdict, err := s.claim(w, from, &claims[i], now)
 		if err != nil {
 			w.err = err
 			s.settle(w)
@@ -79,7 +81,7 @@ func (s *Store) Claim(ctx context.Context, claims []idempotency.Claim) ([]idempo
 	return verdicts, nil
 }
 
-func (s *Store) claim(w *write, c *idempotency.Claim, now time.Time) (idempotency.Verdict, error) {
+func (s *Store) claim(w *write, from *reader, c *idempotency.Claim, now time.Time) (idempotency.Verdict, error) {
 	k := keyOf(c.ID)
 	sh := s.shard(k)
 	sh.mu.Lock()
@@ -88,7 +90,7 @@ func (s *Store) claim(w *write, c *idempotency.Claim, now time.Time) (idempotenc
 	if e != nil && e.writing != nil {
 		return idempotency.Verdict{Answer: idempotency.Busy, Row: own(e.row)}, nil
 	}
-	row, stored, err := s.look(k, e)
+	row, stored, err := s.look(from, k, e)
 	if err != nil {
 		return idempotency.Verdict{}, err
 	}
@@ -121,6 +123,7 @@ func (s *Store) write(ctx context.Context, w *write) error {
 // or, after a failure, nothing of it happened. Of a claim, memory stays in
 // charge.
 func (s *Store) settle(w *write) {
+	s.settled.Add(1)
 	// Backwards, for a key that one call claimed twice.
 	for i := len(w.changes) - 1; i >= 0; i-- {
 		c := &w.changes[i]

@@ -9,14 +9,16 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"os"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/cockroachdb/pebble/v2"
 	"github.com/cockroachdb/pebble/v2/vfs"
+
 	"github.com/millrace/millrace/pipeline/idempotency"
+	"github.com/millrace/millrace/pipeline/state"
 )
 
 // ErrClosed is returned by calls on a store that was closed.
@@ -44,7 +46,9 @@ type Store struct {
 	shards [256]shard
 	now    func() time.Time
 	epoch  string
-	lock   *folderLock
+	lock   *state.Lock
+	// settled counts the writes that ended, before their keys leave the memory.
+	settled atomic.Uint64
 
 	// use is held shared by every call, and by Close for itself.
 	use    sync.RWMutex
@@ -59,14 +63,11 @@ var (
 )
 
 // Open opens the store in a folder, making it where there is none. Where
-// another process has the folder open, the error is a *LockedError. What is
+// another process has the folder open, the error is a *state.HeldError. What is
 // found claimed was claimed by a process that is gone: claiming it again is
 // GoUncertain at once. The caller closes the store.
 func Open(dir string, opts Options) (*Store, error) {
-	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return nil, fmt.Errorf("open key store: %w", err)
-	}
-	lock, err := lockFolder(dir)
+	lock, err := state.LockFolder(dir)
 	if err != nil {
 		return nil, fmt.Errorf("open key store: %w", err)
 	}
@@ -74,7 +75,7 @@ func Open(dir string, opts Options) (*Store, error) {
 	if err != nil {
 		// A broken database may still write to its folder: the lock stays.
 		if !errors.As(err, new(*BrokenError)) {
-			lock.release()
+			err = errors.Join(err, lock.Release())
 		}
 		return nil, fmt.Errorf("open key store: %w", err)
 	}
@@ -137,7 +138,7 @@ func (s *Store) Close() error {
 	}
 	err := s.disk.close(s.db)
 	if s.lock != nil {
-		s.lock.release()
+		err = errors.Join(err, s.lock.Release())
 	}
 	if err != nil {
 		return fmt.Errorf("close key store: %w", err)

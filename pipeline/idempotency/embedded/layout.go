@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/cockroachdb/pebble/v2"
+
 	"github.com/millrace/millrace/pipeline/idempotency"
 )
 
@@ -50,27 +51,4 @@ func get(db *pebble.DB, at []byte) ([]byte, error) {
 	}
 	copied := append([]byte{}, value...)
 	return copied, closer.Close()
-}
-
-// getRow reads a row, nil where there is none. It goes by an iterator because
-// Get does not ask the filters of the lowest level, where almost all rows are:
-// the claim of a new key would read from the disk.
-func getRow(db *pebble.DB, k key) (row *idempotency.Row, err error) {
-	at := k.row()
-	iter, err := db.NewIter(&pebble.IterOptions{UseL6Filters: true})
-	if err != nil {
-		return nil, err
-	}
-	if iter.SeekPrefixGE(at) {
-		row, err = readRow(iter)
-	}
-	return row, errors.Join(err, iter.Error(), iter.Close())
-}
-
-func readRow(iter *pebble.Iterator) (*idempotency.Row, error) {
-	value, err := iter.ValueAndErr()
-	if err != nil {
-		return nil, err
-	}
-	return idempotency.Decode(value)
 }

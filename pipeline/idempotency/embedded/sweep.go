@@ -3,6 +3,7 @@ package embedded
 import (
 	"bytes"
 	"errors"
+	"sync/atomic"
 	"time"
 
 	"github.com/cockroachdb/pebble/v2"
@@ -87,6 +88,9 @@ func (w *writer) sweep(s *sweep) (removed int, err error) {
 	if err != nil {
 		return 0, err
 	}
+	// Nobody else writes meanwhile, so one iterator serves all look-ups.
+	from := &reader{db: w.db, settled: new(atomic.Uint64)}
+	defer from.close()
 	// The sync of a later write covers it; a crash before only repeats it.
 	err = w.apply(pebble.NoSync, func(batch *pebble.Batch) error {
 		var first, last []byte
@@ -96,7 +100,7 @@ func (w *writer) sweep(s *sweep) (removed int, err error) {
 			}
 			last = append(last[:0], iter.Key()...)
 			s.looked++
-			gone, err := w.expire(batch, last, s.now)
+			gone, err := expire(batch, from, last, s.now)
 			if err != nil {
 				return err
 			}
@@ -107,19 +111,19 @@ func (w *writer) sweep(s *sweep) (removed int, err error) {
 		if s.looked == 0 {
 			return iter.Error()
 		}
-		// Nobody else writes meanwhile: nothing lies between but what was seen.
+		// Nothing lies between but what was seen.
 		return errors.Join(iter.Error(), batch.DeleteRange(first, append(last, 0), nil))
 	})
 	return removed, errors.Join(err, iter.Close())
 }
 
 // expire removes the row that an entry of the index names, if it has expired.
-func (w *writer) expire(batch *pebble.Batch, at []byte, now time.Time) (bool, error) {
+func expire(batch *pebble.Batch, from *reader, at []byte, now time.Time) (bool, error) {
 	k, ok := ofExpiry(at)
 	if !ok {
 		return false, nil
 	}
-	row, err := getRow(w.db, k)
+	row, err := from.row(k)
 	if err != nil || row == nil || idempotency.Alive(row, now) != nil {
 		return false, err
 	}

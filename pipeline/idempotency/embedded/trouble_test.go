@@ -12,7 +12,9 @@ import (
 
 	"github.com/cockroachdb/pebble/v2/vfs"
 	"github.com/cockroachdb/pebble/v2/vfs/errorfs"
+
 	"github.com/millrace/millrace/pipeline/idempotency"
+	"github.com/millrace/millrace/pipeline/state"
 )
 
 func TestFolderHasOneOwner(t *testing.T) {
@@ -22,7 +24,7 @@ func TestFolderHasOneOwner(t *testing.T) {
 		t.Fatal(err)
 	}
 	_, err = Open(dir, newClock().options(t))
-	var locked *LockedError
+	var locked *state.HeldError
 	if !errors.As(err, &locked) || locked.PID != os.Getpid() || locked.Dir != dir {
 		t.Errorf("a second open: %v", err)
 	}
