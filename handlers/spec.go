@@ -82,6 +82,8 @@ type Checker interface {
 //	place:"url"        for a Template, where its text goes: text (the default),
 //	                   url, topic, header, name; decides on escaping and checks
 //	secret:"true"      its value is redacted in every output
+//	path:"true"        a path, relative to the file that it is written in
+//	min:"1", max:"9"   the bounds of a number, duration or size
 //
 // and whose types say the kind: Expression and Template are compiled against
 // the record; all others are static: string, bool, ints, floats, time.Duration,

@@ -20,7 +20,7 @@ type unavailable struct {
 
 func notAvailable() unavailable {
 	return unavailable{
-		sinkKinds:     []string{"sql", "redis", "file", "email", "exec"},
+		sinkKinds:     []string{"sql", "redis", "email", "exec"},
 		formats:       []string{"avro", "protobuf"},
 		storeSchemes:  []string{"redis", "rediss"},
 		kafkaBlocks:   []string{"tls", "sasl"},

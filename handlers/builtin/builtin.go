@@ -6,6 +6,7 @@ import (
 	"maps"
 
 	"github.com/millrace/millrace/handlers"
+	"github.com/millrace/millrace/handlers/file"
 	"github.com/millrace/millrace/handlers/http"
 	"github.com/millrace/millrace/handlers/kafka"
 	"github.com/millrace/millrace/handlers/stdout"
@@ -13,7 +14,7 @@ import (
 
 // Registry holds every built-in sink, and more in their place or beside them.
 func Registry(more ...handlers.Spec) handlers.Registry {
-	r := handlers.NewRegistry(http.Spec(), kafka.Spec(), stdout.Spec())
+	r := handlers.NewRegistry(file.Spec(), http.Spec(), kafka.Spec(), stdout.Spec())
 	maps.Copy(r, handlers.NewRegistry(more...))
 	return r
 }

@@ -12,13 +12,13 @@ import (
 func TestRegistry(t *testing.T) {
 	mine := handlers.Spec{Kind: "http", Doc: "mine"}
 	r := builtin.Registry(mine, handlers.Spec{Kind: "other"})
-	if diff := cmp.Diff([]string{"http", "kafka", "other", "stdout"}, r.Kinds()); diff != "" {
+	if diff := cmp.Diff([]string{"file", "http", "kafka", "other", "stdout"}, r.Kinds()); diff != "" {
 		t.Error(diff)
 	}
 	if r["http"].Doc != "mine" {
 		t.Error("a sink given beside the built-in ones takes the place of one of its kind")
 	}
-	if diff := cmp.Diff([]string{"http", "kafka", "stdout"}, builtin.Registry().Kinds()); diff != "" {
+	if diff := cmp.Diff([]string{"file", "http", "kafka", "stdout"}, builtin.Registry().Kinds()); diff != "" {
 		t.Error(diff)
 	}
 }

@@ -1,0 +1,115 @@
+package file
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/millrace/millrace/handlers"
+)
+
+// Write appends the batch and returns once it is as durable as `fsync` says.
+func (s *sink) Write(ctx context.Context, batch []handlers.Call) error {
+	select {
+	case s.turns <- struct{}{}:
+	case <-ctx.Done():
+		return unavailable(fmt.Errorf("wait for a turn: %w", context.Cause(ctx)))
+	}
+	// A disk may hang, and nothing can stop what it was told: then the job is
+	// left to end by itself, with a copy of the bytes.
+	j := newJob(s, batch)
+	ended := make(chan struct{})
+	s.work.Go(func() {
+		defer func() { <-s.turns }()
+		defer close(ended)
+		j.run()
+	})
+	select {
+	case <-ended:
+	case <-ctx.Done():
+		select {
+		case <-ended:
+		default:
+			return fmt.Errorf("the disk has not answered yet: %w", context.Cause(ctx))
+		}
+	}
+	for i := range batch {
+		batch[i].Answer = j.answers[i]
+	}
+	if len(j.failed) == 0 {
+		return nil
+	}
+	return &handlers.BatchError{Failed: j.failed}
+}
+
+func unavailable(err error) *handlers.Failure {
+	return &handlers.Failure{Class: handlers.Infrastructure, NotSent: true, Err: err}
+}
+
+// Probe tells whether the folder is there, or can be made.
+func (s *sink) Probe(context.Context) error {
+	_, err := s.opened()
+	return err
+}
+
+// Close waits for what is under way, brings all to the disk and closes it.
+func (s *sink) Close(ctx context.Context) error {
+	close(s.ended)
+	idle := make(chan struct{})
+	go func() {
+		s.work.Wait()
+		close(idle)
+	}()
+	select {
+	case <-idle:
+	case <-ctx.Done():
+		return fmt.Errorf("close the files: the disk does not answer: %w", context.Cause(ctx))
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var errs []error
+	for name, f := range s.files {
+		if err := f.retire(); err != nil {
+			errs = append(errs, fmt.Errorf("close %s: %w", name, err))
+		}
+	}
+	if s.root != nil {
+		errs = append(errs, s.root.Close())
+	}
+	return errors.Join(errs...)
+}
+
+// keepSyncing brings to the disk, every interval, what was appended.
+func (s *sink) keepSyncing() {
+	ticker := time.NewTicker(s.config.FsyncInterval)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-s.ended:
+			return
+		case <-ticker.C:
+		}
+		for _, f := range s.inUse() {
+			f.mu.Lock()
+			h := f.h
+			f.mu.Unlock()
+			if h == nil || h.broken() != nil {
+				continue
+			}
+			if err := h.all(); err != nil {
+				s.log.Error("records that were acknowledged may not be on the disk", "file", f.name, "err", err)
+			}
+		}
+	}
+}
+
+func (s *sink) inUse() []*file {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	all := make([]*file, 0, len(s.files))
+	for _, f := range s.files {
+		all = append(all, f)
+	}
+	return all
+}
