@@ -19,7 +19,7 @@ type gate struct {
 	sink   handlers.Sink
 	limit  int
 	pauses *pauses
-	// taken counts calls that the sink took.
+	// taken counts runs that the sink took.
 	taken atomic.Int64
 	shut  atomic.Bool
 
@@ -139,19 +139,25 @@ func (g *gate) leave(probe bool) {
 	}
 }
 
-// suspect notes that rec failed in a way that may be the receiver's fault, and
-// tells whether it now must be: five different records did so in a row, or the
-// gate is shut.
+// suspect notes that rec failed in a way that is, or may be, the receiver's
+// fault, and tells whether it now must be: five different records did so in a
+// row, or the gate is shut.
 func (g *gate) suspect(rec *handlers.Record) bool {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if g.shut.Load() {
-		return true
-	}
 	if g.suspects == nil {
 		g.suspects = map[string]bool{}
 	}
-	g.suspects[coordinates(rec)] = true
+	if len(g.suspects) < suspectRow {
+		g.suspects[coordinates(rec)] = true
+	}
+	return g.shut.Load() || len(g.suspects) >= suspectRow
+}
+
+// outage tells whether five different records failed in a row.
+func (g *gate) outage() bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
 	return len(g.suspects) >= suspectRow
 }
 

@@ -4,9 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 	"math/rand/v2"
-	"runtime/debug"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -36,8 +34,8 @@ type job struct {
 
 	// tries counts writes; judged counts those that speak against the record.
 	tries, judged int
-	// infra tells that the last failure was the system's; seen is how many
-	// writes its sink had then taken.
+	// infra tells that it met a failure of the system; seen is how many runs
+	// its sink had then taken.
 	infra bool
 	seen  int64
 	polls int
@@ -197,69 +195,6 @@ func (l *lane) limit(ctx context.Context, n int) bool {
 	return l.d.limiter == nil || l.d.limiter.WaitN(ctx, n) == nil
 }
 
-// write makes the calls of run, tells the gate how it went, and notes each
-// job's failure in its last; nil there means that the call is durable.
-func (l *lane) write(effects context.Context, run []*job, probe bool) {
-	ctx, cancel := context.WithCancelCause(effects)
-	defer cancel(nil)
-	l.mu.Lock()
-	l.cancel = cancel
-	l.mu.Unlock()
-
-	calls := make([]handlers.Call, len(run))
-	for i, j := range run {
-		j.tries++
-		calls[i] = j.call
-	}
-	began := time.Now()
-	err := safely(l.d.log, func() error { return l.gate.sink.Write(ctx, calls) })
-	took := time.Since(began)
-
-	l.mu.Lock()
-	l.cancel = nil
-	l.mu.Unlock()
-	outcome := gateNothing
-	var pause time.Duration
-	var cause error
-	for i, j := range run {
-		j.call.Answer = calls[i].Answer
-		f := handlers.FailureOf(err, i)
-		if f != nil && effects.Err() != nil && f.Class != handlers.NotApplied && f.Class != handlers.NotAttempted {
-			f = &handlers.Failure{Class: handlers.Unknown, Err: f.Err} // cut off by the stop: nobody's fault
-		}
-		if f == nil {
-			j.last = nil
-			outcome = max(outcome, gateTaken)
-			l.observe(j, Event{Kind: EventWrite, Attempt: j.tries, Took: took})
-			continue
-		}
-		l.fault(j, f)
-		if f.Class == handlers.NotApplied && !f.NotSent && !f.Suspect {
-			outcome = max(outcome, gateTaken) // refused, so the sink is there
-		}
-		if f.Class == handlers.Infrastructure || f.Suspect && l.gate.suspect(j.rec) {
-			j.last = &handlers.Failure{Class: handlers.Infrastructure, Err: f.Err, RetryAfter: f.RetryAfter, NotSent: f.NotSent}
-			outcome, pause, cause = gateDown, max(pause, f.RetryAfter), f.Err
-		}
-	}
-	l.gate.result(probe, outcome, began, pause, cause)
-}
-
-// fault notes what a failed call says of its job.
-func (l *lane) fault(j *job, f *handlers.Failure) {
-	j.last = f
-	if f.Class == handlers.NotAttempted {
-		j.tries--
-		return
-	}
-	if j.first == nil {
-		j.first = f.Err
-	}
-	if !f.NotSent && f.Class != handlers.NotApplied {
-		j.maybe = true
-	}
-}
-
 // settle ends or postpones each job of a run that was written.
 func (l *lane) settle(ctx, effects context.Context, run []*job) {
 	var done []*job
@@ -281,7 +216,7 @@ func (l *lane) settle(ctx, effects context.Context, run []*job) {
 				parked = append(parked, j)
 				continue
 			}
-			j.next = now.Add(max(l.backoff(j), f.RetryAfter))
+			j.next = now.Add(l.backoff(j, f))
 			l.observe(j, Event{Kind: EventRetry, Attempt: j.tries, Reason: f.Class.String(), Err: f.Err})
 			l.gate.warn(l.d.log, j, f)
 		}
@@ -292,22 +227,33 @@ func (l *lane) settle(ctx, effects context.Context, run []*job) {
 }
 
 // judge tells whether a job has used up its attempts. A failure of the system
-// as a whole speaks against the record only if others were taken since its last
-// one: so a record that brings the receiver down can't hold the rest for ever.
+// as a whole speaks against the record only where others were taken since its
+// first one, and few fail besides: so a record that brings the receiver down
+// can't hold the rest for ever, and an outage, which everybody meets, is nobody's
+// fault.
 func (l *lane) judge(j *job, f *handlers.Failure) bool {
 	taken := l.gate.taken.Load()
-	if f.Class != handlers.Infrastructure || j.infra && taken > j.seen {
+	switch {
+	case f.Class != handlers.Infrastructure:
+		j.judged++
+	case !j.infra || l.gate.outage():
+		j.infra, j.seen, j.judged = true, taken, 1
+		return false
+	case taken > j.seen:
 		j.judged++
 	}
-	j.infra, j.seen = f.Class == handlers.Infrastructure, taken
 	return j.judged >= l.gate.plan.Retry.Attempts
 }
 
-// backoff is how long a job waits after its last failure: doubled each time,
-// up to the maximum, less a random quarter so that retries spread.
-func (l *lane) backoff(j *job) time.Duration {
+// backoff is how long a job waits after its last failure: doubled each time, up
+// to the maximum, less a random quarter so that retries spread. Where the system
+// is at fault the gate does the waiting, and the job only lets others go first.
+func (l *lane) backoff(j *job, f *handlers.Failure) time.Duration {
 	r := l.gate.plan.Retry
-	return jitter(exponential(r.Initial, r.Max, j.tries))
+	if f.Class == handlers.Infrastructure {
+		return jitter(r.Initial)
+	}
+	return max(jitter(exponential(r.Initial, r.Max, j.tries)), f.RetryAfter)
 }
 
 func exponential(initial, most time.Duration, n int) time.Duration {
@@ -373,17 +319,6 @@ func (l *lane) observe(j *job, e Event) {
 
 func (l *lane) observeClaim(j *job, a idempotency.Answer) {
 	l.observe(j, Event{Kind: EventClaim, Reason: a.String()})
-}
-
-// safely turns a sink's panic into a failure of unknown fate.
-func safely(log *slog.Logger, write func() error) (err error) {
-	defer func() {
-		if p := recover(); p != nil {
-			log.Error("the sink panicked", "err", fmt.Sprint(p), "stack", string(debug.Stack()))
-			err = fmt.Errorf("the sink panicked: %v", p)
-		}
-	}()
-	return write()
 }
 
 // maxRun is the longest run, that of a lane batch.
