@@ -204,6 +204,16 @@ func (g *gate) open() {
 	g.pauses.clear(pauseSink + g.plan.Name)
 }
 
+// absolve opens the gate: what shut it was one record's fault.
+func (g *gate) absolve() {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.suspects = nil
+	if g.shut.Load() {
+		g.open()
+	}
+}
+
 // trip shuts the gate, or keeps it shut for longer after a failed probe. Calls
 // that were under way when it shut do not count again. The caller holds mu.
 func (g *gate) trip(probe bool, asked time.Duration, cause error) {

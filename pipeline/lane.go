@@ -240,7 +240,9 @@ func (l *lane) judge(j *job, f *handlers.Failure) bool {
 		j.infra, j.seen, j.judged = true, taken, 1
 		return false
 	case taken > j.seen:
-		j.judged++
+		if j.judged++; j.judged >= l.gate.plan.Retry.Attempts {
+			l.gate.absolve()
+		}
 	}
 	return j.judged >= l.gate.plan.Retry.Attempts
 }
