@@ -39,6 +39,7 @@ type job struct {
 	infra bool
 	seen  int64
 	polls int
+	took  time.Duration // its last write
 	next  time.Time
 	first error
 	last  error
@@ -217,7 +218,7 @@ func (l *lane) settle(ctx, effects context.Context, run []*job) {
 				continue
 			}
 			j.next = now.Add(l.backoff(j, f))
-			l.observe(j, Event{Kind: EventRetry, Attempt: j.tries, Reason: f.Class.String(), Err: f.Err})
+			l.observe(j, Event{Kind: EventRetry, Attempt: j.tries, Reason: f.Class.String(), Err: f.Err, Took: j.took})
 			l.gate.warn(l.d.log, j, f)
 		}
 	}

@@ -35,7 +35,7 @@ func (l *lane) write(effects context.Context, run []*job, probe bool) {
 	var pause time.Duration
 	var cause error
 	for i, j := range run {
-		j.call.Answer = calls[i].Answer
+		j.call.Answer, j.took = calls[i].Answer, took
 		f := handlers.FailureOf(err, i)
 		if f != nil && effects.Err() != nil && f.Class != handlers.NotApplied && f.Class != handlers.NotAttempted {
 			f = &handlers.Failure{Class: handlers.Unknown, Err: f.Err} // cut off by the stop: nobody's fault
