@@ -16,8 +16,9 @@ import (
 // Admin looks at a cluster and makes topics. Its methods are safe for concurrent
 // use, block until the cluster answers and return when ctx ends.
 type Admin struct {
-	client *kgo.Client
-	admin  *kadm.Client
+	cluster cluster
+	client  *kgo.Client
+	admin   *kadm.Client
 }
 
 // NewAdmin makes a client; it connects when it is first used.
@@ -33,21 +34,23 @@ func NewAdmin(settings Settings, deps Deps) (*Admin, error) {
 	if err != nil {
 		return nil, fmt.Errorf("configure the admin client: %w", err)
 	}
-	return &Admin{client: client, admin: kadm.NewClient(client)}, nil
+	return &Admin{cluster: c, client: client, admin: kadm.NewClient(client)}, nil
 }
 
 // Close disconnects.
 func (a *Admin) Close() { a.client.Close() }
 
-// Ping waits until a broker answers and returns its last refusal when ctx ends
-// before that.
+// Ping waits until a broker answers. It returns the last refusal when ctx ends
+// before that, and at once where only a change of the configuration can help,
+// such as another certificate or password.
 func (a *Admin) Ping(ctx context.Context) error {
 	for {
 		err := a.client.Ping(ctx)
 		if err == nil {
 			return nil
 		}
-		if rest(ctx, 200*time.Millisecond) != nil {
+		err = a.cluster.explain(err)
+		if hopeless(err) || rest(ctx, 200*time.Millisecond) != nil {
 			return fmt.Errorf("reach the cluster: %w", err)
 		}
 	}
@@ -68,7 +71,7 @@ type Topic struct {
 func (a *Admin) Topics(ctx context.Context, names ...string) ([]Topic, error) {
 	details, err := a.admin.ListTopicsWithInternal(ctx, names...)
 	if err != nil {
-		return nil, fmt.Errorf("list topics: %w", err)
+		return nil, fmt.Errorf("list topics: %w", a.cluster.explain(err))
 	}
 	var topics []Topic
 	for _, d := range details.Sorted() {

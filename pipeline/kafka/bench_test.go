@@ -4,7 +4,6 @@ import (
 	"bufio"
 	"context"
 	"fmt"
-	"io"
 	"log/slog"
 	"os"
 	"os/exec"
@@ -16,33 +15,15 @@ import (
 
 	"github.com/IBM/sarama"
 	"github.com/ThreeDotsLabs/watermill/message"
-	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/millrace/millrace/handlers"
 )
 
 const (
-	benchBroker     = "MILLRACE_BENCH_BROKER"
 	benchRecords    = 1_000_000
 	benchPartitions = 6
 )
-
-// TestMain also is the benchmark's broker, in a process of its own so that its
-// work is not counted.
-func TestMain(m *testing.M) {
-	if os.Getenv(benchBroker) == "" {
-		os.Exit(m.Run())
-	}
-	c, err := kfake.NewCluster(kfake.NumBrokers(1), kfake.SeedTopics(benchPartitions, "in", "out"))
-	if err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		os.Exit(1)
-	}
-	fmt.Println(c.ListenAddrs()[0])
-	io.Copy(io.Discard, os.Stdin)
-	c.Close()
-}
 
 // BenchmarkLanes reads a million records of 300 B through Watermill's router,
 // and copies them to another topic, beside a loop that does the same with
@@ -64,7 +45,7 @@ func BenchmarkLanes(b *testing.B) {
 
 func startBroker(b *testing.B) string {
 	cmd := exec.Command(os.Args[0])
-	cmd.Env = append(os.Environ(), benchBroker+"=1")
+	cmd.Env = append(os.Environ(), roleVariable+"="+roleBroker)
 	cmd.Stderr = os.Stderr
 	in, err := cmd.StdinPipe()
 	if err != nil {

@@ -1,7 +1,6 @@
 package kafka
 
 import (
-	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -10,7 +9,6 @@ import (
 	"github.com/IBM/sarama"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
-	"github.com/twmb/franz-go/pkg/sasl"
 )
 
 // defaultClientID is what brokers see where the configuration names nothing.
@@ -37,7 +35,7 @@ type cluster struct {
 	rack     string
 	codec    codec
 	// tls is nil for plain text.
-	tls *tls.Config
+	tls *encrypted
 	// sasl is nil for no authentication.
 	sasl *login
 }
@@ -46,12 +44,6 @@ type cluster struct {
 type codec struct {
 	kgo    kgo.CompressionCodec
 	sarama sarama.CompressionCodec
-}
-
-// login is one way to authenticate in the words of both libraries.
-type login struct {
-	kgo    sasl.Mechanism
-	sarama func(*sarama.Config)
 }
 
 func newCluster(s Settings) (cluster, error) {
@@ -91,20 +83,6 @@ func codecOf(name string) (codec, error) {
 	return codec{}, fmt.Errorf("unknown compression %q", name)
 }
 
-func tlsOf(t *TLS) (*tls.Config, error) {
-	if t == nil {
-		return nil, nil
-	}
-	return nil, errors.New("connections over tls are not supported by this version")
-}
-
-func loginOf(s *SASL) (*login, error) {
-	if s == nil {
-		return nil, nil
-	}
-	return nil, fmt.Errorf("authentication by %q is not supported by this version", s.Mechanism)
-}
-
 // kgoOptions is the reading side's view of the cluster.
 func (c cluster) kgoOptions(logger *slog.Logger) []kgo.Opt {
 	opts := []kgo.Opt{
@@ -121,7 +99,7 @@ func (c cluster) kgoOptions(logger *slog.Logger) []kgo.Opt {
 		opts = append(opts, kgo.Rack(c.rack))
 	}
 	if c.tls != nil {
-		opts = append(opts, kgo.DialTLSConfig(c.tls))
+		opts = append(opts, kgo.Dialer(c.tls.DialContext))
 	}
 	if c.sasl != nil {
 		opts = append(opts, kgo.SASL(c.sasl.kgo))
@@ -165,7 +143,8 @@ func (c cluster) saramaConfig() (*sarama.Config, error) {
 	conf.Producer.Return.Errors = true
 	conf.Producer.Return.Successes = true
 	if c.tls != nil {
-		conf.Net.TLS.Enable, conf.Net.TLS.Config = true, c.tls
+		// The library's own way keeps the certificates that it began with.
+		conf.Net.Proxy.Enable, conf.Net.Proxy.Dialer = true, c.tls
 	}
 	if c.sasl != nil {
 		c.sasl.sarama(conf)

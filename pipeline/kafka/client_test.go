@@ -90,8 +90,10 @@ func TestRefusesSettings(t *testing.T) {
 	for name, s := range map[string]Settings{
 		"no brokers":          {},
 		"unknown compression": {Brokers: []string{"a:1"}, Compression: "rar"},
-		"tls":                 {Brokers: []string{"a:1"}, TLS: &TLS{}},
-		"sasl":                {Brokers: []string{"a:1"}, SASL: &SASL{Mechanism: "plain"}},
+		"no user":             {Brokers: []string{"a:1"}, SASL: &SASL{Mechanism: "plain", Password: "p"}},
+		"no password":         {Brokers: []string{"a:1"}, SASL: &SASL{Mechanism: "scram-sha-256", Username: "u"}},
+		"no token":            {Brokers: []string{"a:1"}, SASL: &SASL{Mechanism: "OAuthBearer", Username: "u", Password: "p"}},
+		"unknown mechanism":   {Brokers: []string{"a:1"}, SASL: &SASL{Mechanism: "gssapi", Username: "u", Password: "p"}},
 	} {
 		if _, err := newCluster(s); err == nil {
 			t.Errorf("%s: accepted", name)

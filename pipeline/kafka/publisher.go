@@ -45,8 +45,8 @@ func newPublisher(settings Settings, deps Deps, m wkafka.Marshaler) (*Publisher,
 	}
 	logger := WatermillLogger(deps.Logger)
 	return &Publisher{
-		shared: &writer{brokers: c.brokers, config: c.saramaConfig, marshaler: m, logger: logger},
-		solo:   &writer{brokers: c.brokers, config: c.soloConfig, marshaler: m, logger: logger},
+		shared: &writer{cluster: c, config: c.saramaConfig, marshaler: m, logger: logger},
+		solo:   &writer{cluster: c, config: c.soloConfig, marshaler: m, logger: logger},
 	}, nil
 }
 
@@ -151,7 +151,7 @@ func (unclosed) Close() error { return nil }
 // writer is one Watermill publisher and the producer inside it, connected when
 // it is first used.
 type writer struct {
-	brokers   []string
+	cluster   cluster
 	config    func() (*sarama.Config, error)
 	marshaler wkafka.Marshaler
 	logger    watermill.LoggerAdapter
@@ -173,10 +173,10 @@ func (w *writer) open() (*wkafka.Publisher, sarama.SyncProducer, error) {
 	}
 	var grab grabber
 	publisher, err := wkafka.NewPublisher(wkafka.PublisherConfig{
-		Brokers: w.brokers, Marshaler: w.marshaler, OverwriteSaramaConfig: conf, Tracer: &grab,
+		Brokers: w.cluster.brokers, Marshaler: w.marshaler, OverwriteSaramaConfig: conf, Tracer: &grab,
 	}, w.logger)
 	if err != nil {
-		return nil, nil, err
+		return nil, nil, w.cluster.explain(err)
 	}
 	w.publisher, w.producer = publisher, grab.producer
 	return w.publisher, w.producer, nil

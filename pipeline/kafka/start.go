@@ -38,7 +38,7 @@ func (c *consumer) resolveStarts(ctx context.Context) (startOffsets, error) {
 		if ctx.Err() != nil {
 			return nil, ctx.Err()
 		}
-		c.once(c.logger, "where to start cannot be resolved yet", err)
+		c.once(c.logger, "where to start cannot be resolved yet", c.cluster.explain(err))
 		if err := rest(ctx, time.Second); err != nil {
 			return nil, err
 		}

@@ -24,7 +24,7 @@ func (c *consumer) fetchFailed(p *partition, topic string, err error) {
 		c.stop()
 		return
 	case topic == "":
-		c.once(c.logger, "the group session failed and is tried again", err)
+		c.once(c.logger, "the group session failed and is tried again", c.cluster.explain(err))
 		return
 	case p == nil:
 		return

@@ -1,0 +1,268 @@
+package kafka
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/IBM/sarama"
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kgo"
+)
+
+// encrypted dials brokers over TLS, for both libraries. It reads the
+// certificate files anew for every connection, so that a renewed certificate
+// needs no restart.
+type encrypted struct{ files TLS }
+
+// tlsOf reads the files once, so that what is wrong with them is told at start.
+func tlsOf(t *TLS) (*encrypted, error) {
+	if t == nil {
+		return nil, nil
+	}
+	e := &encrypted{files: *t}
+	if _, err := e.config(); err != nil {
+		return nil, err
+	}
+	return e, nil
+}
+
+func (e *encrypted) config() (*tls.Config, error) {
+	conf := &tls.Config{MinVersion: tls.VersionTLS12}
+	var err error
+	if conf.RootCAs, err = e.files.roots(); err != nil {
+		return nil, fmt.Errorf("read kafka.tls.ca: %w", err)
+	}
+	pair, err := e.files.pair()
+	if err != nil {
+		return nil, &faultError{sure: true, what: "kafka.tls.cert and kafka.tls.key can't be used", err: err}
+	}
+	if pair != nil {
+		conf.Certificates = []tls.Certificate{*pair}
+	}
+	return conf, nil
+}
+
+// Check reads the files and says what is wrong with each; what is wrong with
+// the certificate and its key together is said of the certificate.
+func (t TLS) Check() (ca, cert, key error) {
+	_, ca = t.roots()
+	for _, c := range []struct {
+		file string
+		err  *error
+	}{{t.Cert, &cert}, {t.Key, &key}} {
+		if c.file != "" {
+			_, *c.err = os.ReadFile(c.file)
+		}
+	}
+	if t.Cert != "" && t.Key != "" && cert == nil && key == nil {
+		_, cert = t.pair()
+	}
+	return ca, cert, key
+}
+
+// roots are the authorities to trust, nil for the system's.
+func (t TLS) roots() (*x509.CertPool, error) {
+	if t.CA == "" {
+		return nil, nil
+	}
+	pem, err := os.ReadFile(t.CA)
+	if err != nil {
+		return nil, err
+	}
+	roots := x509.NewCertPool()
+	if !roots.AppendCertsFromPEM(pem) {
+		return nil, errors.New("it holds no certificate in PEM")
+	}
+	return roots, nil
+}
+
+// pair is the client's certificate and key, nil for none.
+func (t TLS) pair() (*tls.Certificate, error) {
+	if t.Cert == "" && t.Key == "" {
+		return nil, nil
+	}
+	if t.Cert == "" || t.Key == "" {
+		return nil, errors.New("a certificate and its key are given together")
+	}
+	pair, err := tls.LoadX509KeyPair(t.Cert, t.Key)
+	if err != nil {
+		return nil, err
+	}
+	if until := pair.Leaf.NotAfter; time.Now().After(until) {
+		return nil, fmt.Errorf("the certificate expired at %s: renew it", until.UTC().Format(time.RFC3339))
+	}
+	return &pair, nil
+}
+
+// DialContext connects and shakes hands.
+func (e *encrypted) DialContext(ctx context.Context, network, address string) (net.Conn, error) {
+	raw, err := (&net.Dialer{Timeout: dialTimeout}).DialContext(ctx, network, address)
+	if err != nil {
+		return nil, err
+	}
+	return e.secure(raw, address, func(c *tls.Conn) error { return c.HandshakeContext(ctx) })
+}
+
+// Dial is DialContext for the library that knows no contexts.
+func (e *encrypted) Dial(network, address string) (net.Conn, error) {
+	raw, err := net.DialTimeout(network, address, dialTimeout)
+	if err != nil {
+		return nil, err
+	}
+	return e.secure(raw, address, (*tls.Conn).Handshake)
+}
+
+func (e *encrypted) secure(raw net.Conn, address string, handshake func(*tls.Conn) error) (net.Conn, error) {
+	conn, err := e.shake(raw, address, handshake)
+	if err != nil {
+		raw.Close()
+		return nil, err
+	}
+	return conn, nil
+}
+
+func (e *encrypted) shake(raw net.Conn, address string, handshake func(*tls.Conn) error) (net.Conn, error) {
+	conf, err := e.config()
+	if err != nil {
+		return nil, err
+	}
+	if conf.ServerName, _, err = net.SplitHostPort(address); err != nil {
+		return nil, err
+	}
+	if err := raw.SetDeadline(time.Now().Add(dialTimeout)); err != nil {
+		return nil, err
+	}
+	conn := tls.Client(raw, conf)
+	if err := handshake(conn); err != nil {
+		return nil, handshakeFault(address, err)
+	}
+	return conn, raw.SetDeadline(time.Time{})
+}
+
+// faultError is a connection that fails in a way which somebody has to mend, and
+// what to mend.
+type faultError struct {
+	what string
+	err  error
+	// sure tells that it would fail again for as long as nothing is changed; a
+	// broker that is just starting may look like the others.
+	sure bool
+}
+
+// Error is what to mend, and what was seen.
+func (e *faultError) Error() string {
+	if e.err == nil {
+		return e.what
+	}
+	return e.what + " (" + e.err.Error() + ")"
+}
+
+// Unwrap is what was seen.
+func (e *faultError) Unwrap() error { return e.err }
+
+// hopeless tells whether trying again is of no use.
+func hopeless(err error) bool {
+	fault, ok := errors.AsType[*faultError](err)
+	return ok && fault.sure
+}
+
+// handshakeFault says what a handshake that failed means.
+func handshakeFault(address string, err error) error {
+	fault := &faultError{err: err, sure: true}
+	if invalid, ok := errors.AsType[x509.CertificateInvalidError](err); ok && invalid.Reason == x509.Expired {
+		fault.what = "the certificate of " + address + " has expired or is not valid yet: renew it on the broker, or set this machine's clock"
+		return fault
+	}
+	if _, ok := errors.AsType[x509.HostnameError](err); ok {
+		fault.what = "the certificate of " + address + " is for other names: use one of them in kafka.brokers, and on the broker in advertised.listeners"
+		return fault
+	}
+	if _, ok := errors.AsType[*tls.CertificateVerificationError](err); ok {
+		fault.what = "the certificate of " + address + " is not signed by an authority of kafka.tls.ca, or of the system where that is not set: name the file of its authority there"
+		return fault
+	}
+	if _, ok := errors.AsType[tls.RecordHeaderError](err); ok {
+		fault.what = address + " does not speak TLS: take kafka.tls out, or name the broker's TLS port in kafka.brokers"
+		return fault
+	}
+	if errors.Is(err, io.EOF) || errors.Is(err, syscall.ECONNRESET) {
+		fault.what = address + " ended the connection instead of speaking TLS: where it is a plain-text port, take kafka.tls out, or name the broker's TLS port in kafka.brokers"
+		// The cause itself would be taken for the network's fault.
+		fault.err, fault.sure = errors.New(err.Error()), false
+		return fault
+	}
+	if refusedCertificate(err) {
+		return certificateFault(err)
+	}
+	return fmt.Errorf("shake hands with %s: %w", address, err)
+}
+
+// refusedCertificate tells whether the broker said that it does not like what
+// this side showed.
+func refusedCertificate(err error) bool {
+	remote, ok := errors.AsType[*net.OpError](err)
+	return ok && remote.Op == "remote error" && strings.Contains(err.Error(), "certificate")
+}
+
+func certificateFault(err error) error {
+	return &faultError{err: err, sure: true,
+		what: "the broker refused this side's certificate: set kafka.tls.cert and kafka.tls.key to one that it trusts"}
+}
+
+// explain adds to an error of either library what has to be mended, where it is
+// the configuration's fault.
+func (c cluster) explain(err error) error {
+	if err == nil {
+		return nil
+	}
+	if _, ok := errors.AsType[*faultError](err); ok {
+		return err
+	}
+	is := func(a *kerr.Error, b sarama.KError) bool { return errors.Is(err, a) || errors.Is(err, b) }
+	switch {
+	case refusedCertificate(err):
+		return certificateFault(err)
+	case is(kerr.SaslAuthenticationFailed, sarama.ErrSASLAuthenticationFailed):
+		what := "the broker refused the credentials: check kafka.sasl.username and kafka.sasl.password"
+		if c.sasl != nil && c.sasl.token {
+			what = tokenRefused
+		}
+		return &faultError{what: what, err: err, sure: true}
+	case is(kerr.UnsupportedSaslMechanism, sarama.ErrUnsupportedSASLMechanism):
+		return &faultError{what: "the broker does not offer this mechanism: check kafka.sasl.mechanism", err: err, sure: true}
+	case is(kerr.IllegalSaslState, sarama.ErrIllegalSASLState):
+		return &faultError{what: "the broker wants no authentication on this port: take kafka.sasl out, or name its SASL port in kafka.brokers", err: err, sure: true}
+	case c.sasl != nil && c.sasl.token && strings.Contains(err.Error(), "oauth response"):
+		// The reading library drops what the broker says of the token.
+		return &faultError{what: tokenRefused, err: err, sure: true}
+	case strings.Contains(err.Error(), "tls alert record"):
+		return &faultError{what: "the broker speaks TLS on this port: set kafka.tls, or name its plain-text port in kafka.brokers", err: err, sure: true}
+	case closedAtOnce(err):
+		what := "the broker ended the connection: it may want authentication on this port, by kafka.sasl"
+		if c.tls == nil {
+			what = "the broker ended the connection: it may want TLS or authentication on this port, by kafka.tls or kafka.sasl"
+		}
+		return &faultError{what: what, err: err}
+	}
+	return err
+}
+
+const tokenRefused = "the broker refused the token: check kafka.sasl.token, and whether it has expired"
+
+// closedAtOnce tells whether a broker did not answer in Kafka's protocol, in
+// the way either library says so.
+func closedAtOnce(err error) bool {
+	if _, ok := errors.AsType[*kgo.ErrFirstReadEOF](err); ok {
+		return true
+	}
+	return errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF)
+}
