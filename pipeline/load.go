@@ -183,6 +183,7 @@ func (r *reader) file(name string, text []byte) bool {
 	r.problems = append(r.problems, decoder.Problems()...)
 	f.schemas = map[diag.Path]*jsonschema.Schema{}
 	r.schemas(f)
+	r.certificates(f)
 	r.config.Files = append(r.config.Files, f)
 	r.config.constants[f] = constants
 	return true

@@ -1,6 +1,7 @@
 package pipeline
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"maps"
@@ -30,6 +31,13 @@ func (p *Plan) String() string {
 		w.field("client_id", p.Kafka.ClientID)
 		w.field("rack", p.Kafka.Rack)
 		w.field("compression", p.Kafka.Compression)
+		if t := p.Kafka.TLS; t != nil {
+			w.line("tls: authorities %s", cmp.Or(t.CA, "of the system"))
+			w.field("  certificate", t.Cert)
+		}
+		if s := p.Kafka.SASL; s != nil {
+			w.field("sasl", strings.TrimSuffix(s.Mechanism+" as "+s.Username, " as "))
+		}
 	})
 	w.line("store: %s", w.store())
 	for _, t := range p.Topics {

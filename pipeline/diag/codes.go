@@ -85,4 +85,8 @@ const (
 	CodeHandler Code = "MR077"
 	// CodeLongLoop is a loop through several pipelines.
 	CodeLongLoop Code = "MR078"
+	// CodeCertificate is a certificate or key that is missing or wrong.
+	CodeCertificate Code = "MR079"
+	// CodeCleartext is a secret that travels unencrypted.
+	CodeCleartext Code = "MR080"
 )
