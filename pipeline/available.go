@@ -1,19 +1,12 @@
 package pipeline
 
-import (
-	"slices"
-	"strings"
-
-	"github.com/millrace/millrace/pipeline/diag"
-)
+import "github.com/millrace/millrace/pipeline/diag"
 
 // unavailable is the one list of what the configuration language has and this
 // version can't run. A sink kind leaves it by being registered.
 type unavailable struct {
 	sinkKinds     []string
 	formats       []string
-	storeSchemes  []string
-	kafkaBlocks   []string
 	serverBlocks  []string
 	ignoredBlocks []string
 }
@@ -22,17 +15,9 @@ func notAvailable() unavailable {
 	return unavailable{
 		sinkKinds:     []string{"sql", "redis", "email", "exec"},
 		formats:       []string{"avro", "protobuf"},
-		storeSchemes:  []string{"redis", "rediss"},
-		kafkaBlocks:   []string{"tls", "sasl"},
 		serverBlocks:  []string{"listen"},
 		ignoredBlocks: []string{"tests"},
 	}
-}
-
-// storeKind tells whether a store's address has a scheme of the list.
-func (u unavailable) store(address string) bool {
-	scheme, _, ok := strings.Cut(address, "://")
-	return ok && slices.Contains(u.storeSchemes, scheme)
 }
 
 // problem says at its key, or at its value, that something can't run yet.

@@ -28,6 +28,10 @@ func (l *lane) claim(ctx, effects context.Context, run []*job) []*job {
 			asked = append(asked, j)
 		}
 	}
+	// A claim that is still held was made in the memory that is lost.
+	if lost := g.lost(); lost != nil && len(asked) < len(run) {
+		return l.storeDown(run, asked, lost)
+	}
 	verdicts, err := g.claim(effects, asked)
 	if err != nil {
 		return l.storeDown(run, asked, err)
@@ -38,11 +42,12 @@ func (l *lane) claim(ctx, effects context.Context, run []*job) []*job {
 	return l.answer(ctx, effects, run, asked, verdicts)
 }
 
-// storeDown does what `on_store_error` wants: block, or go on unguarded.
+// storeDown does what `on_store_error` wants: block, or go on unguarded. Lost
+// memory always blocks: whether to go on then is not for this setting to say.
 func (l *lane) storeDown(run, asked []*job, err error) []*job {
 	g := l.d.guard
 	g.pauses.set(pauseStore, err)
-	if g.plan.OnStoreError == ActionProcess {
+	if g.plan.OnStoreError == ActionProcess && !isReset(err) {
 		for _, j := range asked {
 			j.unguarded = true
 		}

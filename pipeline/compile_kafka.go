@@ -9,6 +9,7 @@ import (
 
 	"github.com/millrace/millrace/handlers"
 	"github.com/millrace/millrace/pipeline/diag"
+	"github.com/millrace/millrace/pipeline/idempotency/redis"
 	"github.com/millrace/millrace/pipeline/kafka"
 	"github.com/millrace/millrace/pipeline/yamlconf"
 )
@@ -30,11 +31,6 @@ func (c *compiler) kafka() {
 	}
 	block := f.Blocks.Kafka
 	c.plan.Kafka = kafka.Settings{ClientID: block.ClientID, Rack: block.Rack, Compression: block.Compression}
-	for _, key := range notAvailable().kafkaBlocks {
-		if path := diag.Path("kafka").Field(key); f.Source.Has(path) {
-			c.add(notAvailableProblem(f.Source, path, true, string(path)+" is"))
-		}
-	}
 	if block.TLS != nil {
 		c.plan.Kafka.TLS = &kafka.TLS{CA: block.TLS.CA, Cert: block.TLS.Cert, Key: block.TLS.Key}
 	}
@@ -50,6 +46,7 @@ func (c *compiler) kafka() {
 			Related: &diag.Related{Place: f.Source.Key("kafka.brokers"), Message: "the brokers are here"}})
 	case hasBrokers:
 		c.brokers(f, block.Brokers)
+		c.login(f, block)
 	case block.TLS != nil || block.SASL != nil:
 		c.atKey(f, "kafka", diag.CodeRequired, "kafka.brokers is missing: it must be written where there is tls or sasl", "")
 	default:
@@ -116,9 +113,10 @@ func (c *compiler) store() {
 	const path = diag.Path("idempotency.store")
 	switch {
 	case f == nil || !c.sound(f, path):
-	case notAvailable().store(address):
-		scheme, _, _ := strings.Cut(address, "://")
-		c.add(notAvailableProblem(f.Source, path, false, "a "+scheme+":// store is"))
+	case strings.HasPrefix(address, "redis://"), strings.HasPrefix(address, "rediss://"):
+		if err := redis.CheckURL(address); err != nil {
+			c.atValue(f, path, diag.CodeMalformed, "idempotency.store: "+err.Error(), "write redis://[user:password@]host:6379/0")
+		}
 	case address != "" && address != storeEmbedded:
 		hint := ""
 		if near := diag.Nearest(address, []string{storeEmbedded}); near != "" {
@@ -159,7 +157,7 @@ func (c *compiler) needsStore(f *File, path diag.Path) {
 	}
 	c.plan.Store.URL = "missing"
 	const message = "idempotency.store must be written where there is a cluster"
-	const hint = "add a top-level block: idempotency: {store: embedded} for one process alone"
+	const hint = "add a top-level block: idempotency: {store: redis://host:6379/0}, or {store: embedded} for one process alone"
 	if block != nil {
 		c.atKey(block, "idempotency", diag.CodeStore, message, hint)
 		return

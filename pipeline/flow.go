@@ -32,8 +32,7 @@ type flow struct {
 // flowDeps is what all pipelines of a process share.
 type flowDeps struct {
 	settings kafka.Settings
-	store    idempotency.Store
-	epoch    string
+	store    KeyStore
 	producer handlers.Producer
 	run      *idempotency.Run
 	holder   idempotency.Holder
@@ -58,8 +57,12 @@ func (r *Runner) openFlow(ctx context.Context, p *PipelinePlan, deps flowDeps, o
 	})
 	open.add("pipeline "+p.Name, func(context.Context) error { f.delivery.Close(); return nil })
 	kafkaDeps := kafka.Deps{Logger: log, OnAlarm: func(a kafka.Alarm) { f.alarm(r.metrics.Pipeline(p.Name), a) }}
-	if deps.epoch != "" && p.Idempotency != nil {
-		kafkaDeps.Epoch = func() string { return deps.epoch }
+	if deps.store != nil && p.Idempotency != nil {
+		kafkaDeps.Epoch = deps.store.Known
+		kafkaDeps.OnEpoch = func(topic string, partition int32, committed, current string) {
+			log.Warn("the group has committed under another epoch of the key store", "topic", topic, "partition", partition, "committed", committed, "current", current)
+			deps.store.Remember(committed)
+		}
 	}
 	if f.subscriber, err = kafka.NewSubscriber(deps.settings, p.Source, kafkaDeps); err != nil {
 		return nil, err
@@ -156,6 +159,9 @@ func (r *Runner) Status() admin.Status {
 	full := r.brokerFull
 	r.mu.Unlock()
 	s.Broker = r.broker()
+	if trouble := r.storeTrouble(); trouble != "" {
+		s.Ready, s.Reasons = false, append(s.Reasons, trouble)
+	}
 	if full != "" {
 		s.Ready, s.Reasons = false, append(s.Reasons, full)
 	}

@@ -2,6 +2,7 @@ package pipeline
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"sync"
 	"sync/atomic"
@@ -205,6 +206,19 @@ func (l *lane) lose(j *job, token idempotency.Token) {
 		l.cancel(errClaimLost)
 	}
 }
+
+// lost is the loss of memory that the store waits for a person about.
+func (g *guard) lost() error {
+	if r, ok := g.store.(idempotency.Resetter); ok {
+		if reset := r.Reset(); reset != nil {
+			return reset
+		}
+	}
+	return nil
+}
+
+// isReset tells whether the store lost its memory, rather than being down.
+func isReset(err error) bool { return errors.As(err, new(*idempotency.ResetError)) }
 
 // warnConflict says once that a repeated key came with other content.
 func (g *guard) warnConflict(log *slog.Logger, rec *handlers.Record) {

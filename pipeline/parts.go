@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net/http"
 	"os"
 	"slices"
 	"sync"
@@ -12,8 +13,6 @@ import (
 
 	"github.com/millrace/millrace/handlers"
 	"github.com/millrace/millrace/pipeline/admin"
-	"github.com/millrace/millrace/pipeline/idempotency"
-	keystore "github.com/millrace/millrace/pipeline/idempotency/embedded"
 	"github.com/millrace/millrace/pipeline/kafka"
 	"github.com/millrace/millrace/pipeline/kafka/embedded"
 	"github.com/millrace/millrace/pipeline/state"
@@ -25,7 +24,7 @@ import (
 func (r *Runner) openState(ctx context.Context, open *closers) (*state.Folder, []state.Part, error) {
 	folder, err := state.Open(r.deps.StateDir)
 	if err != nil {
-		if r.plan.Embedded == "" && !r.needsKeys() {
+		if r.plan.Embedded == "" && !(r.plan.Store.Embedded && r.needsKeys()) {
 			r.deps.Logger.Warn("other commands will not find this process", "err", err)
 			return nil, nil, nil
 		}
@@ -88,26 +87,9 @@ func held(err error, what string) error {
 	return err
 }
 
-func (r *Runner) needsKeys() bool {
-	return r.plan.Store.Embedded && slices.ContainsFunc(r.plan.Pipelines, func(p *PipelinePlan) bool { return p.Idempotency != nil })
-}
-
-// openStore opens the key store, nil where no pipeline guards its effects.
-func (r *Runner) openStore(folder *state.Folder, parts *[]state.Part, open *closers) (idempotency.Store, error) {
-	if !r.needsKeys() {
-		return nil, nil
-	}
-	store, err := keystore.Open(folder.Path(state.Keys), keystore.Options{Logger: r.deps.Logger})
-	if err != nil {
-		return nil, held(fmt.Errorf("open the embedded key store: %w", err), "the embedded key store")
-	}
-	open.add("the key store", func(context.Context) error { return store.Close() })
-	*parts = append(*parts, state.Keys)
-	return store, nil
-}
-
-// announce serves the control socket and writes the run file.
-func announce(ctx context.Context, folder *state.Folder, run state.Run, control admin.ControlConfig, open *closers) error {
+// announce serves the control socket, with the handlers of parts beside its own,
+// and writes the run file.
+func announce(ctx context.Context, folder *state.Folder, run state.Run, control admin.ControlConfig, parts map[string]http.Handler, open *closers) error {
 	private, err := state.NewSocketFolder(os.Getenv("XDG_RUNTIME_DIR"))
 	if err != nil {
 		return err
@@ -119,6 +101,9 @@ func announce(ctx context.Context, folder *state.Folder, run state.Run, control 
 		return err
 	}
 	open.add("the control socket", server.Close)
+	for pattern, handler := range parts {
+		server.Handle(pattern, handler)
+	}
 	run.Socket = private.Path()
 	file, err := folder.Announce(run)
 	if err != nil {
@@ -313,7 +298,7 @@ func RunBroker(ctx context.Context, listen string, deps RunnerDeps) (err error) 
 	alone := brokerReporter{version: deps.Version, started: started, addr: broker.Addr()}
 	err = announce(lasting, folder, state.Run{
 		PID: os.Getpid(), Version: deps.Version, Started: started, Parts: []state.Part{state.Broker}, Broker: broker.Addr(),
-	}, admin.ControlConfig{Reporter: alone, Logger: deps.Logger}, &open)
+	}, admin.ControlConfig{Reporter: alone, Logger: deps.Logger}, nil, &open)
 	if err != nil {
 		return err
 	}

@@ -33,7 +33,11 @@ func (p *pauses) set(what string, err error) {
 		return
 	}
 	p.observer.Observe(p.event(EventPause, what, err))
-	p.log.Error("paused; nothing is dropped, and it goes on by itself", "waiting_for", what, "err", err)
+	message := "paused; nothing is dropped, and it goes on by itself"
+	if isReset(err) {
+		message = "blocked until a person accepts what is lost; nothing is dropped"
+	}
+	p.log.Error(message, "waiting_for", what, "err", err)
 }
 
 // clear says that what takes calls again.

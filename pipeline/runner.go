@@ -29,12 +29,15 @@ type Runner struct {
 	started time.Time
 	metrics *admin.Metrics
 
-	mu       sync.Mutex
-	flows    []*flow
-	settings kafka.Settings
-	embedded bool
-	ingest   string
-	health   string
+	mu    sync.Mutex
+	store KeyStore // set once; nil where no pipeline guards its effects
+	// storeDown is why the key store does not answer, empty if it does.
+	storeDown string
+	flows     []*flow
+	settings  kafka.Settings
+	embedded  bool
+	ingest    string
+	health    string
 	// brokerFull is why the embedded broker takes no records, empty if it does.
 	brokerFull string
 	ended      chan *flow
@@ -84,7 +87,7 @@ func (r *Runner) run(ctx, lasting context.Context, open *closers) error {
 	if err := r.prepareTopics(ctx); err != nil {
 		return err
 	}
-	store, err := r.openStore(folder, &parts, open)
+	store, err := r.openStore(ctx, folder, &parts, open)
 	if err != nil {
 		return err
 	}
@@ -125,6 +128,7 @@ func (r *Runner) flow(ctx, lasting context.Context, in *ingest.Server) error {
 	watch, stopWatch := context.WithCancel(ctx)
 	var watching sync.WaitGroup
 	watching.Go(func() { r.watch(watch) })
+	watching.Go(func() { r.watchStore(watch) })
 
 	var failed error
 	if len(r.flows) == 0 {
@@ -184,7 +188,7 @@ func (r *Runner) drain() error {
 }
 
 // openFlows opens each pipeline's sinks and source, without reading yet.
-func (r *Runner) openFlows(ctx context.Context, store idempotency.Store, producer handlers.Producer, open *closers) error {
+func (r *Runner) openFlows(ctx context.Context, store KeyStore, producer handlers.Producer, open *closers) error {
 	run := idempotency.NewRun()
 	host, err := os.Hostname()
 	if err != nil {
@@ -193,11 +197,6 @@ func (r *Runner) openFlows(ctx context.Context, store idempotency.Store, produce
 	deps := flowDeps{
 		settings: r.settings, store: store, producer: producer, run: run,
 		holder: idempotency.Holder{Host: host, PID: os.Getpid(), Run: run.ID()},
-	}
-	if i, ok := store.(idempotency.Inspector); ok {
-		if deps.epoch, err = i.Epoch(ctx); err != nil {
-			return fmt.Errorf("read the key store's epoch: %w", err)
-		}
 	}
 	for _, p := range r.plan.Pipelines {
 		f, err := r.openFlow(ctx, p, deps, open)
@@ -230,7 +229,7 @@ func (r *Runner) openDoors(ctx context.Context, folder *state.Folder, parts []st
 	return announce(ctx, folder, state.Run{
 		PID: os.Getpid(), Version: r.deps.Version, Started: r.started, Files: absolute(r.plan.Files),
 		Pipelines: names(r.plan.Pipelines), Parts: parts, Broker: r.broker(),
-	}, admin.ControlConfig{Reporter: r, Logger: r.deps.Logger}, open)
+	}, admin.ControlConfig{Reporter: r, Logger: r.deps.Logger}, r.keysHandlers(), open)
 }
 
 func (r *Runner) openIngest(producer handlers.Producer, open *closers) (*ingest.Server, error) {

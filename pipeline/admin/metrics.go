@@ -28,6 +28,7 @@ type Metrics struct {
 	paused       *prometheus.GaugeVec
 	alarms       *prometheus.GaugeVec
 	ingest       *prometheus.CounterVec
+	resets       prometheus.Counter
 
 	words     words
 	pipelines sync.Map // name → *PipelineMetrics
@@ -47,6 +48,9 @@ func NewMetrics(version string, reporter Reporter) *Metrics {
 		paused:      gauge("paused", "1 while a sink takes no calls.", "pipeline", "sink"),
 		alarms:      gauge("alarms", "1 while a partition stands still until a person acts.", "pipeline", "topic", "partition", "kind"),
 		ingest:      counter("ingest_requests_total", "HTTP requests for a topic, by route and status.", "route", "status"),
+		resets: prometheus.NewCounter(prometheus.CounterOpts{
+			Namespace: "millrace", Name: "store_resets_total", Help: "How often the key store was found to have lost its memory.",
+		}),
 		writeSeconds: prometheus.NewHistogramVec(prometheus.HistogramOpts{
 			Namespace: "millrace", Name: "sink_write_seconds", Help: "How long one call of a sink took.",
 			Buckets: []float64{.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30, 60},
@@ -55,7 +59,7 @@ func NewMetrics(version string, reporter Reporter) *Metrics {
 	build := gauge("build_info", "Always 1; the labels say what runs.", "version", "go_version")
 	build.WithLabelValues(version, runtime.Version()).Set(1)
 	m.registry.MustRegister(m.records, m.retries, m.writes, m.writeSeconds, m.claims, m.lost, m.deadLetters,
-		m.paused, m.alarms, m.ingest, build,
+		m.paused, m.alarms, m.ingest, m.resets, build,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	if reporter != nil {
 		m.registry.MustRegister(newStatusCollector(reporter))
@@ -87,6 +91,9 @@ func (m *Metrics) Register(c prometheus.Collector) error { return m.registry.Reg
 func (m *Metrics) Ingest(route string, status int) {
 	m.ingest.WithLabelValues(route, strconv.Itoa(status)).Inc()
 }
+
+// StoreReset counts a loss of the key store's memory.
+func (m *Metrics) StoreReset() { m.resets.Inc() }
 
 // Pipeline returns the metrics of one pipeline, always the same for one name
 // until Forget.

@@ -218,9 +218,18 @@ func (e *ResetError) Error() string {
 }
 
 // Resetter is a store whose memory may be lost, and which then waits for a
-// person.
+// person. All but AcceptReset neither block nor fail.
 type Resetter interface {
 	// AcceptReset takes the store's memory as it is now, for every process that
 	// uses it.
 	AcceptReset(ctx context.Context) error
+	// Known is the epoch that this process goes by. While a loss is not yet
+	// accepted it is the one before, so that a restart learns of it as well.
+	Known() string
+	// Remember tells that effects were recorded under an epoch, before this
+	// process started or by another one. Where the store has another memory
+	// now, that is a loss.
+	Remember(epoch string)
+	// Reset is the loss that the store waits for a person about, nil for none.
+	Reset() *ResetError
 }

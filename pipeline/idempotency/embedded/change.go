@@ -99,6 +99,9 @@ type transition func(*idempotency.Row, *idempotency.Claim, time.Time) (*idempote
 type apply func(row *idempotency.Row) *idempotency.Row
 
 func (s *Store) states(ctx context.Context, claims []idempotency.Claim, step transition) ([]idempotency.TokenState, error) {
+	if err := s.lost(); err != nil {
+		return nil, err
+	}
 	now := s.now()
 	states := make([]idempotency.TokenState, len(claims))
 	err := s.change(ctx, len(claims), func(i int) (key, apply) {

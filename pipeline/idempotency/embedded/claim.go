@@ -57,6 +57,9 @@ func (s *Store) Claim(ctx context.Context, claims []idempotency.Claim) ([]idempo
 		return nil, fmt.Errorf("claim keys: %w", err)
 	}
 	defer s.leave()
+	if err := s.lost(); err != nil {
+		return nil, fmt.Errorf("claim keys: %w", err)
+	}
 	// What could not be confirmed must not be begun.
 	if err := s.disk.room(); err != nil {
 		return nil, fmt.Errorf("claim keys: %w", err)

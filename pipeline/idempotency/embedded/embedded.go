@@ -30,9 +30,16 @@ type Options struct {
 	Logger *slog.Logger
 	// Now is the store's clock, time.Now where it is nil.
 	Now func() time.Time
+	// ContinueAfterReset goes on where the folder is not the one that effects
+	// were recorded in; otherwise claims and confirms return an
+	// *idempotency.ResetError until a person accepts that.
+	ContinueAfterReset bool
+	// OnReset, where set, is told of that, also where the store goes on. It
+	// must not block.
+	OnReset func(*idempotency.ResetError)
 }
 
-// Store is an idempotency.Store and Inspector on a folder. It may be used
+// Store is an idempotency.Store, Inspector and Resetter on a folder. It may be used
 // concurrently.
 //
 // When the disk is almost full, or while it fails in the background, calls
@@ -46,6 +53,8 @@ type Store struct {
 	shards [256]shard
 	now    func() time.Time
 	epoch  string
+	opts   Options
+	memory memory
 	lock   *state.Lock
 	// settled counts the writes that ended, before their keys leave the memory.
 	settled atomic.Uint64
@@ -60,6 +69,7 @@ type Store struct {
 var (
 	_ idempotency.Store     = (*Store)(nil)
 	_ idempotency.Inspector = (*Store)(nil)
+	_ idempotency.Resetter  = (*Store)(nil)
 )
 
 // Open opens the store in a folder, making it where there is none. Where
@@ -95,6 +105,7 @@ func open(dir string, fs vfs.FS, opts Options) (*Store, error) {
 	}
 	s := &Store{
 		db:     db,
+		opts:   opts,
 		disk:   disk,
 		writer: newWriter(db, disk),
 		now:    func() time.Time { return opts.Now().UTC().Round(0) },
@@ -103,7 +114,11 @@ func open(dir string, fs vfs.FS, opts Options) (*Store, error) {
 	for i := range s.shards {
 		s.shards[i].entries = map[key]*entry{}
 	}
-	if s.epoch, err = disk.epoch(db); err != nil {
+	s.epoch, err = disk.epoch(db)
+	if err == nil {
+		err = s.readAccepted()
+	}
+	if err != nil {
 		return nil, errors.Join(err, disk.close(db))
 	}
 	s.writer.settle = s.settle

@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"encoding/hex"
 	"fmt"
+	"slices"
 
 	"github.com/millrace/millrace/pipeline/idempotency"
 )
@@ -39,12 +40,12 @@ func (s *Store) begin(ctx context.Context) error {
 }
 
 // ready lets a call begin, unless the store waits for a person; then it looks
-// whether one came.
+// whether one came. What was remembered is compared first.
 func (s *Store) ready(ctx context.Context) error {
 	s.mu.Lock()
-	reset := s.reset
+	calm := s.reset == nil && len(s.doubts) == 0
 	s.mu.Unlock()
-	if reset == nil {
+	if calm {
 		return nil
 	}
 	met, err := s.send(ctx, []call{s.epochCall("count")}, nil)
@@ -53,11 +54,49 @@ func (s *Store) ready(ctx context.Context) error {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if met.accepted != met.id || met.id == reset.Was {
-		return lost(reset)
+	if s.reset != nil {
+		if met.accepted != met.id || met.id == s.reset.Was {
+			return lost(s.reset)
+		}
+		s.adopt(met)
+		return nil
 	}
-	s.adopt(met)
+	doubts := s.doubts
+	s.doubts = nil
+	if met.id == met.accepted {
+		s.adopt(met)
+		return nil
+	}
+	for _, epoch := range doubts {
+		if epoch != met.id {
+			return s.lose(met, epoch)
+		}
+	}
 	return nil
+}
+
+// Remember tells that effects were recorded under an epoch. The next call
+// compares it with the store's.
+func (s *Store) Remember(epoch string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if epoch != "" && epoch != s.known && !slices.Contains(s.doubts, epoch) {
+		s.doubts = append(s.doubts, epoch)
+	}
+}
+
+// Known is the epoch that this process goes by.
+func (s *Store) Known() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.known
+}
+
+// Reset is the loss that the store waits for a person about, nil for none.
+func (s *Store) Reset() *idempotency.ResetError {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.reset
 }
 
 // highest is the epoch with the highest counter that came back so far: what is
@@ -81,16 +120,26 @@ func (s *Store) judge(met, before epoch) error {
 		s.adopt(met)
 		return nil
 	}
-	loss := &idempotency.ResetError{Was: s.known, Now: met.id}
-	s.opts.Logger.Error("key store: memory lost, effects may be repeated", "was", loss.Was, "now", loss.Now, "goes_on", s.opts.ContinueAfterReset)
+	if s.reset != nil {
+		return lost(s.reset)
+	}
+	return s.lose(met, s.known)
+}
+
+// lose notes a loss and goes on or not, as configured. The caller holds mu.
+func (s *Store) lose(met epoch, was string) error {
+	loss := &idempotency.ResetError{Was: was, Now: met.id}
+	if s.opts.OnReset != nil {
+		s.opts.OnReset(loss)
+	}
 	if s.opts.ContinueAfterReset {
+		s.opts.Logger.Warn("key store: memory lost, effects may be repeated; going on as on_store_reset says", "was", loss.Was, "now", loss.Now)
 		s.adopt(met)
 		return nil
 	}
-	if s.reset == nil {
-		s.reset = loss
-	}
-	return lost(s.reset)
+	s.opts.Logger.Error("key store: memory lost; blocked until `millrace keys accept-reset`", "was", loss.Was, "now", loss.Now)
+	s.reset = loss
+	return loss
 }
 
 // lost is the error of a loss, nil for none.

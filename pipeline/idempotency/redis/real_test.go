@@ -87,7 +87,7 @@ func (s *Store) do(t testing.TB, command ...string) {
 	}
 }
 
-func TestStore(t *testing.T) {
+func TestRealStore(t *testing.T) {
 	server := startServer(t)
 	storetest.Run(t, func(t testing.TB) storetest.Harness {
 		first := open(t, server.url("/2"), Options{})
@@ -124,7 +124,7 @@ func (s *Store) one(t *testing.T, c idempotency.Claim) (idempotency.Answer, erro
 	return verdicts[0].Answer, nil
 }
 
-func TestPrefixesAndDatabasesAreApart(t *testing.T) {
+func TestRealPrefixesAndDatabasesAreApart(t *testing.T) {
 	server := startServer(t)
 	c := aClaim(idempotency.NewRun())
 	for _, rest := range []string{"", "/1", "/1?prefix=other:"} {
@@ -138,7 +138,7 @@ func TestPrefixesAndDatabasesAreApart(t *testing.T) {
 	}
 }
 
-func TestEvictionStopsTheStart(t *testing.T) {
+func TestRealEvictionStopsTheStart(t *testing.T) {
 	server := startServer(t, "--maxmemory-policy", "allkeys-lru")
 	_, err := Open(t.Context(), server.url(""), Options{Logger: slog.New(slog.DiscardHandler)})
 	var eviction *EvictionError
@@ -148,7 +148,7 @@ func TestEvictionStopsTheStart(t *testing.T) {
 	open(t, server.url(""), Options{AllowEviction: true})
 }
 
-func TestScriptsAreLoadedAgain(t *testing.T) {
+func TestRealScriptsAreLoadedAgain(t *testing.T) {
 	server := startServer(t)
 	store := open(t, server.url(""), Options{})
 	run := idempotency.NewRun()
@@ -162,7 +162,7 @@ func TestScriptsAreLoadedAgain(t *testing.T) {
 	}
 }
 
-func TestRowOfALaterRelease(t *testing.T) {
+func TestRealRowOfALaterRelease(t *testing.T) {
 	server := startServer(t)
 	store := open(t, server.url(""), Options{})
 	c := aClaim(idempotency.NewRun())
@@ -173,7 +173,7 @@ func TestRowOfALaterRelease(t *testing.T) {
 }
 
 // Keys leave Redis by themselves once they are forgotten.
-func TestKeysExpire(t *testing.T) {
+func TestRealKeysExpire(t *testing.T) {
 	server := startServer(t)
 	store := open(t, server.url(""), Options{})
 	c := aClaim(idempotency.NewRun())
@@ -198,7 +198,7 @@ func TestKeysExpire(t *testing.T) {
 	}
 }
 
-func TestServerGoesAndComesBack(t *testing.T) {
+func TestRealServerGoesAndComesBack(t *testing.T) {
 	server := startServer(t, "--appendonly", "yes", "--appendfsync", "always")
 	store := open(t, server.url(""), Options{})
 	c := aClaim(idempotency.NewRun())

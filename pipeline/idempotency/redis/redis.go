@@ -32,6 +32,9 @@ type Options struct {
 	// entry; otherwise calls return an *idempotency.ResetError until a person
 	// accepts the loss.
 	ContinueAfterReset bool
+	// OnReset, where set, is told of each loss, also where the store goes on.
+	// It must not block.
+	OnReset func(*idempotency.ResetError)
 	// Epoch is the store's epoch as it was last known, empty where it was not.
 	Epoch string
 }
@@ -59,7 +62,10 @@ type Store struct {
 	// that came back with it.
 	known string
 	seen  int64
-	reset *idempotency.ResetError
+	// doubts are epochs that others recorded effects under, to be compared with
+	// the store's before anything else is asked of it.
+	doubts []string
+	reset  *idempotency.ResetError
 }
 
 var (
@@ -93,6 +99,13 @@ func Open(ctx context.Context, address string, opts Options) (*Store, error) {
 func (s *Store) Close() error {
 	s.client.Close()
 	return nil
+}
+
+// CheckURL tells whether Open can use an address, without connecting. Its error
+// leaves out what may be secret.
+func CheckURL(address string) error {
+	_, _, err := parse(address)
+	return err
 }
 
 // parse reads the URL. Its errors leave out what may be secret.

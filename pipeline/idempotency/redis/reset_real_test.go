@@ -17,7 +17,7 @@ var losses = map[string]func(t *testing.T, s *Store){
 	},
 }
 
-func TestResetBlocksUntilAccepted(t *testing.T) {
+func TestRealResetBlocksUntilAccepted(t *testing.T) {
 	for name, lose := range losses {
 		t.Run(name, func(t *testing.T) {
 			server := startServer(t)
@@ -58,7 +58,7 @@ func TestResetBlocksUntilAccepted(t *testing.T) {
 	}
 }
 
-func TestResetGoesOnWhereAskedTo(t *testing.T) {
+func TestRealResetGoesOnWhereAskedTo(t *testing.T) {
 	for name, lose := range losses {
 		t.Run(name, func(t *testing.T) {
 			server := startServer(t)
@@ -76,7 +76,7 @@ func TestResetGoesOnWhereAskedTo(t *testing.T) {
 
 // A process that was not there when the memory was lost learns of it from the
 // epoch that it remembers.
-func TestResetIsNoticedAtTheStart(t *testing.T) {
+func TestRealResetIsNoticedAtTheStart(t *testing.T) {
 	server := startServer(t)
 	before := open(t, server.url(""), Options{})
 	known, err := before.Epoch(t.Context())
@@ -98,5 +98,46 @@ func TestResetIsNoticedAtTheStart(t *testing.T) {
 	}
 	if answer, err := later.one(t, aClaim(run)); err != nil || answer != idempotency.Go {
 		t.Errorf("after the loss was accepted: %v, %v", answer, err)
+	}
+}
+
+// Effects that others recorded under another epoch are a loss, whether or not
+// this process was there, and once only.
+func TestRealResetIsNoticedFromCommits(t *testing.T) {
+	server := startServer(t)
+	run := idempotency.NewRun()
+	store := open(t, server.url(""), Options{})
+	store.Remember(store.Known())
+	store.Remember("")
+	if _, err := store.one(t, aClaim(run)); err != nil || store.Reset() != nil {
+		t.Fatalf("nothing was lost: %v, %v", err, store.Reset())
+	}
+	known := store.Known()
+	store.Remember("another")
+	var reset *idempotency.ResetError
+	if _, err := store.one(t, aClaim(run)); !errors.As(err, &reset) || reset.Was != "another" {
+		t.Fatalf("error is %v", err)
+	}
+	if store.Reset() == nil || store.Known() != known {
+		t.Errorf("waits for %v and goes by %q", store.Reset(), store.Known())
+	}
+	if err := open(t, server.url(""), Options{}).AcceptReset(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		if _, err := store.one(t, aClaim(run)); err != nil {
+			t.Errorf("after the loss was accepted: %v", err)
+		}
+		store.Remember("another") // of a partition that nothing was read of since
+	}
+	if store.Known() == known || store.Reset() != nil {
+		t.Errorf("still goes by the epoch before, or waits for %v", store.Reset())
+	}
+
+	told := 0
+	goesOn := open(t, server.url(""), Options{ContinueAfterReset: true, OnReset: func(*idempotency.ResetError) { told++ }})
+	goesOn.do(t, "FLUSHALL")
+	if _, err := goesOn.one(t, aClaim(run)); err != nil || told != 1 {
+		t.Errorf("%v, told %d times", err, told)
 	}
 }

@@ -1,0 +1,259 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/millrace/millrace/pipeline"
+	"github.com/millrace/millrace/pipeline/admin"
+	"github.com/millrace/millrace/pipeline/diag"
+	"github.com/millrace/millrace/pipeline/idempotency"
+	"github.com/millrace/millrace/pipeline/state"
+)
+
+// keysFlags are those of `millrace keys`.
+type keysFlags struct {
+	sink       string
+	generation int
+	format     string
+	yes        bool
+	pid        int
+}
+
+func (a *app) keysCommand() *cobra.Command {
+	var f keysFlags
+	keys := &cobra.Command{
+		Use: "keys", Short: "Look at, or forget, idempotency keys",
+		Long: `Keys looks at the idempotency keys of a pipeline in the store that the
+configuration names: Redis itself, or the embedded store, through the process
+that holds it or, when none runs, by opening its folder.`,
+		Args: knownCommand,
+		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+	}
+	keys.PersistentFlags().IntVar(&f.pid, "pid", 0, "which process, where several run")
+	get := &cobra.Command{
+		Use: "get PIPELINE KEY", Short: "Who claimed a key, when, from which record, and when it was confirmed",
+		Example: "  millrace keys get invoice-notifications notification:invoices:o-1",
+		Args:    cobra.ExactArgs(2),
+		RunE:    func(cmd *cobra.Command, args []string) error { return a.keysGet(cmd.Context(), args[0], args[1], f) },
+	}
+	get.Flags().StringVar(&f.format, "format", "text", "text or json")
+	remove := &cobra.Command{
+		Use: "delete PIPELINE KEY", Short: "Forget a key, so that its effect can happen again",
+		Args: cobra.ExactArgs(2),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return a.keysDelete(cmd.Context(), args[0], args[1], f)
+		},
+	}
+	accept := &cobra.Command{
+		Use: "accept-reset", Short: "Go on with a store that lost its memory",
+		Long: `Accept-reset takes the key store's memory as it is now, for every process that
+uses it, after it was emptied, replaced or set back. What was confirmed before
+and is not there now may be repeated.`,
+		RunE: func(cmd *cobra.Command, _ []string) error { return a.keysAcceptReset(cmd.Context(), f) },
+	}
+	for _, cmd := range []*cobra.Command{get, remove} {
+		cmd.Flags().StringVar(&f.sink, "sink", "", "only this sink's key (default every sink's)")
+		cmd.Flags().IntVar(&f.generation, "generation", 0, "keys of this generation (default the configuration's)")
+	}
+	for _, cmd := range []*cobra.Command{remove, accept} {
+		cmd.Flags().BoolVarP(&f.yes, "yes", "y", false, "do not ask")
+	}
+	keys.AddCommand(get, remove, accept)
+	for _, cmd := range keys.Commands() {
+		usageArgs(cmd)
+	}
+	return keys
+}
+
+func (a *app) keysGet(ctx context.Context, pipelineName, key string, f keysFlags) (err error) {
+	if f.format != "text" && f.format != "json" {
+		return usageError{fmt.Errorf("--format takes text or json, not %q", f.format)}
+	}
+	named, store, closeStore, err := a.namedKeys(ctx, pipelineName, key, f)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, closeStore()) }()
+	rows, err := store.Get(ctx, idsOf(named))
+	if err != nil {
+		return err
+	}
+	for i, row := range rows {
+		if err := named[i].print(a.out, f.format, row); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (a *app) keysDelete(ctx context.Context, pipelineName, key string, f keysFlags) (err error) {
+	named, store, closeStore, err := a.namedKeys(ctx, pipelineName, key, f)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, closeStore()) }()
+	question := fmt.Sprintf("Forget %q of %s? Its effect can then happen again.", key, strings.Join(sinksOf(named), ", "))
+	if ok, err := a.sure(question, f.yes); !ok {
+		return err
+	}
+	were, err := store.Delete(ctx, idsOf(named))
+	if err != nil {
+		return err
+	}
+	for i, there := range were {
+		word := "forgotten"
+		if !there {
+			word = "not there"
+		}
+		fmt.Fprintf(a.out, "%s %s: %s\n", named[i].Pipeline, named[i].Sink, word)
+	}
+	return nil
+}
+
+func (a *app) keysAcceptReset(ctx context.Context, f keysFlags) (err error) {
+	plan, err := a.load()
+	if err != nil {
+		return err
+	}
+	store, closeStore, err := a.keyStore(ctx, plan, f.pid)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, closeStore()) }()
+	if ok, err := a.sure("Go on with what the key store holds now? Effects whose keys it lost may be repeated.", f.yes); !ok {
+		return err
+	}
+	if err := store.AcceptReset(ctx); err != nil {
+		return err
+	}
+	fmt.Fprintln(a.out, "accepted: every process that uses this store goes on with what it holds now")
+	return nil
+}
+
+// sure asks on a terminal, unless told not to. Without a terminal the command
+// line itself is the answer.
+func (a *app) sure(question string, yes bool) (bool, error) {
+	if yes || !terminal(a.out) || !terminalIn(a.in) {
+		return true, nil
+	}
+	fmt.Fprintf(a.out, "%s [y/N] ", question)
+	line, err := bufio.NewReader(a.in).ReadString('\n')
+	if err != nil {
+		return false, errors.New("no answer; nothing was changed")
+	}
+	switch strings.ToLower(strings.TrimSpace(line)) {
+	case "y", "yes":
+		return true, nil
+	default:
+		return false, errors.New("nothing was changed")
+	}
+}
+
+// namedKeys are the keys that a command is about, one a sink, and their store.
+func (a *app) namedKeys(ctx context.Context, pipelineName, key string, f keysFlags) ([]namedKey, pipeline.Keys, func() error, error) {
+	plan, err := a.load()
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	named, err := nameKeys(plan, pipelineName, key, f)
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	store, closeStore, err := a.keyStore(ctx, plan, f.pid)
+	return named, store, closeStore, err
+}
+
+func nameKeys(plan *pipeline.Plan, pipelineName, key string, f keysFlags) ([]namedKey, error) {
+	var found *pipeline.PipelinePlan
+	var names []string
+	for _, p := range plan.Pipelines {
+		names = append(names, p.Name)
+		if p.Name == pipelineName {
+			found = p
+		}
+	}
+	if found == nil {
+		return nil, unknownName("pipeline", pipelineName, names)
+	}
+	if found.Idempotency == nil {
+		return nil, usageError{fmt.Errorf("pipeline %q has no idempotency keys", pipelineName)}
+	}
+	generation := f.generation
+	if generation == 0 {
+		generation = found.Idempotency.Generation
+	}
+	var all []namedKey
+	var sinks []string
+	for _, s := range found.Sinks() {
+		sinks = append(sinks, s.Name)
+		if f.sink == "" || f.sink == s.Name {
+			all = append(all, namedKey{Pipeline: pipelineName, Sink: s.Name, Generation: generation, Key: key})
+		}
+	}
+	if len(all) == 0 {
+		return nil, unknownName("sink", f.sink, sinks)
+	}
+	return all, nil
+}
+
+func unknownName(what, name string, names []string) error {
+	hint := ""
+	if near := diag.Nearest(name, names); near != "" {
+		hint = fmt.Sprintf(" (did you mean %q?)", near)
+	}
+	return usageError{fmt.Errorf("there is no %s %q%s", what, name, hint)}
+}
+
+// keyStore finds the keys of the configuration: Redis itself, the process that
+// holds the embedded store, or the folder.
+func (a *app) keyStore(ctx context.Context, plan *pipeline.Plan, pid int) (pipeline.Keys, func() error, error) {
+	log, err := a.clientLogger()
+	if err != nil {
+		return nil, nil, err
+	}
+	deps := pipeline.KeyStoreDeps{Logger: log}
+	// Looking at keys is no reason to refuse a store, whatever it may evict.
+	plan.Store.AllowEviction = true
+	if plan.Store.Embedded {
+		runs, err := a.processes(pid)
+		if err != nil {
+			return nil, nil, err
+		}
+		for _, run := range runs {
+			if run.Has(state.Keys) {
+				client := admin.Dial(run.Socket)
+				return pipeline.NewRemoteKeys(client), func() error { client.Close(); return nil }, nil
+			}
+		}
+		if deps.Folder, err = state.Open(a.state()); err != nil {
+			return nil, nil, err
+		}
+	}
+	store, err := pipeline.OpenKeyStore(ctx, plan.Store, deps)
+	if err != nil {
+		return nil, nil, err
+	}
+	return store, store.Close, nil
+}
+
+func idsOf(named []namedKey) []idempotency.ID {
+	ids := make([]idempotency.ID, len(named))
+	for i, n := range named {
+		ids[i] = idempotency.Identity(n.Pipeline, n.Sink, n.Generation, n.Key)
+	}
+	return ids
+}
+
+func sinksOf(named []namedKey) []string {
+	all := make([]string, len(named))
+	for i, n := range named {
+		all[i] = n.Pipeline + " " + n.Sink
+	}
+	return all
+}
