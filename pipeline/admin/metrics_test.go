@@ -72,6 +72,7 @@ func TestMetrics(t *testing.T) {
 		`millrace_sink_write_seconds_sum{pipeline="orders",sink="http"} 0.25`,
 		`millrace_sink_write_seconds_count{pipeline="orders",sink="http"} 1`,
 		`millrace_sink_writes_total{pipeline="orders",result="ok",sink="http"} 1`,
+		`millrace_store_resets_total 0`,
 	}
 	if diff := cmp.Diff(want, scrape(t, m)); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
@@ -79,7 +80,7 @@ func TestMetrics(t *testing.T) {
 
 	m.Forget("orders")
 	r.set(admin.Status{Ready: true})
-	want = []string{`millrace_ingest_requests_total{route="/orders",status="202"} 1`, `millrace_ready 1`}
+	want = []string{`millrace_ingest_requests_total{route="/orders",status="202"} 1`, `millrace_ready 1`, `millrace_store_resets_total 0`}
 	if diff := cmp.Diff(want, scrape(t, m)); diff != "" {
 		t.Errorf("after Forget (-want +got):\n%s", diff)
 	}
