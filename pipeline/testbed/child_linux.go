@@ -1,0 +1,6 @@
+package testbed
+
+import "syscall"
+
+// endWithParent has the kernel kill the child when the forking thread is gone.
+func endWithParent(attr *syscall.SysProcAttr) { attr.Pdeathsig = syscall.SIGKILL }

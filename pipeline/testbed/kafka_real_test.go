@@ -1,0 +1,58 @@
+//go:build real
+
+package testbed_test
+
+import (
+	"context"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/millrace/millrace/pipeline/testbed"
+)
+
+func TestRealKafkaKeepsItsDataThroughAKill(t *testing.T) {
+	ctx := bounded(t)
+	k := testbed.NeedKafka(t, testbed.KafkaOptions{})
+	run(t, k, testbed.Topics, "--create", "--topic", "orders", "--partitions", "2")
+	produce(t, k, "orders", "first", "second")
+
+	if err := k.Node(1).Kill(); err != nil {
+		t.Fatal(err)
+	}
+	if k.Node(1).Running() {
+		t.Fatal("a killed node is said to run")
+	}
+	if err := k.Node(1).Start(ctx); err != nil {
+		t.Fatal(err)
+	}
+	got := run(t, k, testbed.ConsoleConsumer, "--topic", "orders", "--from-beginning", "--max-messages", "2", "--timeout-ms", "20000")
+	for _, want := range []string{"first", "second"} {
+		if !strings.Contains(got, want) {
+			t.Errorf("after the kill %q is missing in %q", want, got)
+		}
+	}
+}
+
+func bounded(t *testing.T) context.Context {
+	ctx, cancel := context.WithTimeout(t.Context(), 4*time.Minute)
+	t.Cleanup(cancel)
+	return ctx
+}
+
+func run(t *testing.T, k *testbed.Kafka, tool testbed.Tool, args ...string) string {
+	t.Helper()
+	out, err := k.Run(bounded(t), tool, args...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return out
+}
+
+func produce(t *testing.T, k *testbed.Kafka, topic string, values ...string) {
+	t.Helper()
+	_, err := k.RunWith(bounded(t), strings.Join(values, "\n")+"\n", testbed.ConsoleProducer, "--topic", topic, "--sync")
+	if err != nil {
+		t.Fatal(err)
+	}
+}

@@ -1,0 +1,211 @@
+//go:build unix
+
+package testbed
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"sync"
+	"syscall"
+	"time"
+)
+
+// startLimit bounds how long a node may take until it answers; 7 s is usual,
+// and more where the machine is busy with other tests.
+const startLimit = 2 * time.Minute
+
+// Node is one node of a cluster, broker and controller. Its methods may be
+// called from several goroutines at once.
+type Node struct {
+	kafka *Kafka
+	id    int
+	dir   string
+	ports map[Listener]int
+
+	mu    sync.Mutex
+	child *child // the last one that was launched; nil before
+}
+
+// ID is the node's id, as Kafka knows it.
+func (n *Node) ID() int { return n.id }
+
+// Addr is the host:port of the node's plain-text listener.
+func (n *Node) Addr() string { return loopback(n.ports[Plaintext]) }
+
+// Start launches the node with the data it has and returns when it answers
+// clients as a member of its cluster, which needs a majority of the nodes.
+// Starting one that runs is an error.
+func (n *Node) Start(ctx context.Context) error {
+	if err := n.Launch(ctx); err != nil {
+		return err
+	}
+	return n.await(ctx, 1)
+}
+
+// Launch is Start without the wait for the node to answer: for nodes that have
+// lost their majority and must come back together.
+func (n *Node) Launch(ctx context.Context) error {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.child != nil && !n.child.ended() {
+		return fmt.Errorf("start node %d: it runs", n.id)
+	}
+	if err := n.format(ctx); err != nil {
+		return fmt.Errorf("format node %d: %w", n.id, err)
+	}
+	c, err := launch(n.dir, n.kafka.options.Detached, n.command())
+	if err != nil {
+		return fmt.Errorf("start node %d: %w", n.id, err)
+	}
+	n.child = c
+	return nil
+}
+
+// command is the node's own, with its output in its log.
+func (n *Node) command() *exec.Cmd {
+	heap := n.kafka.options.Heap
+	cmd := exec.Command("java", n.kafka.javaArgs("-Xms"+heap, "-Xmx"+heap, "-XX:+UseG1GC",
+		"-XX:+ExitOnOutOfMemoryError", "kafka.Kafka", n.file("server.properties"))...)
+	cmd.Dir = n.dir
+	return cmd
+}
+
+// await waits until the node answers and knows of at least so many brokers,
+// itself among them.
+func (n *Node) await(ctx context.Context, brokers int) error {
+	n.mu.Lock()
+	c := n.child
+	n.mu.Unlock()
+	err := c.await(ctx, startLimit, func(ctx context.Context) error {
+		ids, err := brokerIDs(ctx, n.Addr())
+		switch {
+		case err != nil:
+			return err
+		case len(ids) < brokers || !slices.Contains(ids, n.id):
+			return fmt.Errorf("it knows the brokers %v only", ids)
+		}
+		return nil
+	})
+	if err != nil {
+		return fmt.Errorf("node %d: %w\n%s", n.id, err, n.Log(30))
+	}
+	return nil
+}
+
+// Stop asks the node to shut down, which moves its leaderships away and
+// flushes, and waits until it is gone. At ctx's end it is killed. Stopping one
+// that does not run is no error.
+func (n *Node) Stop(ctx context.Context) error {
+	c := n.running()
+	if c == nil {
+		return nil
+	}
+	return n.wrap(c.stop(ctx))
+}
+
+// Kill ends the node with SIGKILL and waits until it is gone. Killing one that
+// does not run is no error.
+func (n *Node) Kill() error {
+	c := n.running()
+	if c == nil {
+		return nil
+	}
+	return n.wrap(c.kill())
+}
+
+// Pause stops the node's process with SIGSTOP: its connections stay open and
+// nothing on them is answered.
+func (n *Node) Pause() error { return n.signal(syscall.SIGSTOP) }
+
+// Continue lets a paused node go on.
+func (n *Node) Continue() error { return n.signal(syscall.SIGCONT) }
+
+func (n *Node) signal(sig syscall.Signal) error {
+	c := n.running()
+	if c == nil {
+		return n.wrap(errEnded)
+	}
+	return n.wrap(c.signal(sig))
+}
+
+// Running tells whether the node's process is there, paused or not.
+func (n *Node) Running() bool { return n.running() != nil }
+
+// running is the node's process, nil where there is none.
+func (n *Node) running() *child {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.child == nil || n.child.ended() {
+		return nil
+	}
+	return n.child
+}
+
+// Log returns the last lines of what the node printed, at most so many.
+func (n *Node) Log(lines int) string { return logTail(n.dir, lines) }
+
+func (n *Node) file(name string) string { return filepath.Join(n.dir, name) }
+
+func (n *Node) wrap(err error) error {
+	if err == nil {
+		return nil
+	}
+	return fmt.Errorf("node %d: %w", n.id, err)
+}
+
+// format prepares the node's folder where it is new.
+func (n *Node) format(ctx context.Context) error {
+	if _, err := os.Stat(n.file("data/meta.properties")); !errors.Is(err, os.ErrNotExist) {
+		return err
+	}
+	// KRaft makes the users of SCRAM together with the cluster.
+	args := append([]string{"kafka.tools.StorageTool", "format", "-t", clusterID,
+		"-c", n.file("server.properties"), "--ignore-formatted"}, n.kafka.options.Security.scramUsers()...)
+	out, err := runTool(exec.CommandContext(ctx, "java", n.kafka.javaArgs(append(toolFlags(), args...)...)...))
+	if err != nil {
+		return fmt.Errorf("%w\n%s", err, lastLines([]byte(out), 20))
+	}
+	return nil
+}
+
+// launch starts a component in its folder: its output is appended to the log
+// there, its id is in the file pid, and the lock there is held while it lives.
+func launch(dir string, detached bool, cmd *exec.Cmd) (*child, error) {
+	lock, err := lockNow(filepath.Join(dir, lockName))
+	if err != nil {
+		return nil, err
+	}
+	defer lock.Close()
+	log, err := os.OpenFile(filepath.Join(dir, logName), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+	if err != nil {
+		return nil, err
+	}
+	defer log.Close()
+	cmd.Stdout, cmd.Stderr = log, log
+	cmd.ExtraFiles = []*os.File{lock}
+	c, err := spawn(cmd, detached)
+	if err != nil {
+		return nil, err
+	}
+	if err := os.WriteFile(filepath.Join(dir, pidName), fmt.Appendln(nil, cmd.Process.Pid), 0o600); err != nil {
+		return nil, errors.Join(err, c.kill())
+	}
+	return c, nil
+}
+
+// The files of a component's folder.
+const logName, pidName, lockName = "server.log", "pid", "lock"
+
+func logTail(dir string, lines int) string {
+	text, err := os.ReadFile(filepath.Join(dir, logName))
+	if err != nil {
+		return err.Error()
+	}
+	return string(bytes.TrimSpace(lastLines(text, lines)))
+}
