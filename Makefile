@@ -5,7 +5,7 @@ BIN := bin/millrace
 VERSION := $(shell git describe --tags --match 'v*' 2>/dev/null)
 LDFLAGS := -s -w $(if $(VERSION),-X main.release=$(VERSION))
 
-.PHONY: help build run test test-real race check generate bench fmt
+.PHONY: help build run test test-real race check generate bench fmt up down
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -19,8 +19,15 @@ run: build ## run pipelines.yaml on the embedded broker
 test: ## every test that needs nothing but Go
 	$(GO) test ./...
 
-test-real: build ## the tests on real components: kcat (Debian: kcat)
-	$(GO) test -count=1 -tags real -run 'Real' ./...
+test-real: build ## the tests on real components: Kafka (Java 17, Maven), redis-server, kcat
+	$(GO) run ./cmd/testbed fetch
+	$(GO) test -count=1 -tags real -run 'Real' -p 2 -timeout 15m ./...
+
+up: ## start Kafka and Redis on 127.0.0.1:19092 and :16379
+	@$(GO) run ./cmd/testbed up
+
+down: ## end what `make up` started
+	@$(GO) run ./cmd/testbed down
 
 race: ## the tests under the race detector; needs a C compiler
 	CGO_ENABLED=1 $(GO) test -race ./...
