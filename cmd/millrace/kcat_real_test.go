@@ -11,7 +11,7 @@ import (
 // kcat, an independent client, produces to and consumes from the embedded broker
 // while a run is up, with and without a group.
 func TestRealKcat(t *testing.T) {
-	dir, _ := road(t)
+	dir, _ := road(t, bed{})
 	p := start(t, dir, "run")
 	broker := p.status().Broker
 	kcat := func(in string, args ...string) string {

@@ -32,7 +32,7 @@ func TestMain(m *testing.M) {
 	if os.Getenv(childEnv) != "" {
 		main()
 	}
-	os.Exit(m.Run())
+	os.Exit(runTests(m))
 }
 
 // process is a running millrace.
@@ -176,6 +176,12 @@ func (p *process) status() admin.Status {
 	}
 	p.t.Fatalf("process %d has no run file", p.cmd.Process.Pid)
 	return admin.Status{}
+}
+
+// broker is the first address of the process's Kafka.
+func (p *process) broker() string {
+	p.t.Helper()
+	return p.status().Broker
 }
 
 // millrace runs a short command in dir.

@@ -14,8 +14,8 @@ import (
 )
 
 // road copies the repository's own pipelines.yaml into a fresh folder, on free
-// ports.
-func road(t *testing.T) (dir, ingest string) {
+// ports, with the names of its bed.
+func road(t *testing.T, b bed) (dir, ingest string) {
 	t.Helper()
 	dir = t.TempDir()
 	text, err := os.ReadFile("../../pipelines.yaml")
@@ -28,7 +28,12 @@ func road(t *testing.T) (dir, ingest string) {
 	}
 	port := fmt.Sprint("127.0.0.1:", freePort(t))
 	file := strings.NewReplacer("127.0.0.1:8080", port, "127.0.0.1:8091", fmt.Sprint("127.0.0.1:", freePort(t))).Replace(string(text))
-	file += "\nkafka: {embedded: {listen: 127.0.0.1:0}}\n"
+	for _, name := range []string{"topic: order_invoices", "topic: notifications", "  order_invoices:", "  invoice-notifications:", "  notifications:"} {
+		at := strings.LastIndex(name, " ") + 1
+		file = strings.ReplaceAll(file, name, name[:at]+b.name(name[at:]))
+	}
+	file += "\n" + b.blocks()
+	b.create(t, 6, "order_invoices", "notifications", "invoice-notifications.dead-letter", "notifications.dead-letter")
 	write(t, dir, "pipelines.yaml", file)
 	write(t, dir, "schemas/order.json", string(schema))
 	return dir, "http://" + port
@@ -59,7 +64,11 @@ func send(t *testing.T, url, body string) {
 // same order again changes nothing of that.
 func TestOneNotificationPerOrder(t *testing.T) {
 	t.Parallel()
-	dir, ingest := road(t)
+	testOneNotificationPerOrder(t, bed{})
+}
+
+func testOneNotificationPerOrder(t *testing.T, b bed) {
+	dir, ingest := road(t, b)
 	const order = `{"order_id": "o-1", "status": "purchased", "total": 19.99}`
 	p := start(t, dir, "run")
 	send(t, ingest+"/orders", order)
@@ -101,7 +110,11 @@ func settle(p *process, orders, notifications int64) {
 
 func TestIngestAnswers(t *testing.T) {
 	t.Parallel()
-	dir, ingest := road(t)
+	testIngestAnswers(t, bed{})
+}
+
+func testIngestAnswers(t *testing.T, b bed) {
+	dir, ingest := road(t, b)
 	p := start(t, dir, "run")
 	for _, c := range []struct {
 		body string
@@ -141,7 +154,12 @@ func TestIngestAnswers(t *testing.T) {
 // the folder themselves.
 func TestSecondTerminal(t *testing.T) {
 	t.Parallel()
-	dir, _ := road(t)
+	testSecondTerminal(t, bed{})
+}
+
+func testSecondTerminal(t *testing.T, b bed) {
+	dir, _ := road(t, b)
+	topic := b.name("order_invoices")
 	p := start(t, dir, "run")
 	check := func(want int, says string, args ...string) string {
 		t.Helper()
@@ -151,22 +169,24 @@ func TestSecondTerminal(t *testing.T) {
 		}
 		return out
 	}
-	check(0, "published 2 records", "publish", "order_invoices", `{"order_id":"a","status":"purchased","total":1}`, `{"order_id":"b","status":"created","total":2}`, "--key", "k", "-H", "h=1")
+	check(0, "published 2 records", "publish", topic, `{"order_id":"a","status":"purchased","total":1}`, `{"order_id":"b","status":"created","total":2}`, "--key", "k", "-H", "h=1")
 	p.await("the order is notified", func() bool { return len(p.lines()) == 1 })
-	out := check(0, `"key":"k"`, "tail", "order_invoices", "--until-end", "--where", `payload.order_id == "a"`)
+	out := check(0, `"key":"k"`, "tail", topic, "--until-end", "--where", `payload.order_id == "a"`)
 	if strings.Count(out, "\n") != 1 {
 		t.Errorf("tail --where printed %q", out)
 	}
 	check(0, "invoice-notifications", "status")
-	check(2, `did you mean "notifications"`, "status", "notification")
-	check(1, `did you mean "order_invoices"`, "publish", "order_invoice", "x")
-	check(1, fmt.Sprintf("pid %d", p.cmd.Process.Pid), "run")
-	check(0, "published 1 record", "publish", "order_invoices", "--tombstone", "--key", "k")
+	check(2, `did you mean "`+b.name("notifications")+`"`, "status", b.name("notification"))
+	check(1, `did you mean "`+topic+`"`, "publish", b.name("order_invoice"), "x")
+	if b.store == "" || b.store == "embedded" {
+		check(1, fmt.Sprintf("pid %d", p.cmd.Process.Pid), "run")
+	}
+	check(0, "published 1 record", "publish", topic, "--tombstone", "--key", "k")
 	if code := p.stop(); code != 0 {
 		t.Fatalf("exit code %d", code)
 	}
 	check(1, "nothing runs", "status")
-	out = check(0, `"payload":null`, "tail", "order_invoices", "--until-end", "-n", "1")
+	out = check(0, `"payload":null`, "tail", topic, "--until-end", "-n", "1")
 	if strings.Count(out, "\n") != 1 {
 		t.Errorf("tail -n 1 printed %q", out)
 	}
@@ -178,7 +198,7 @@ func TestSecondTerminal(t *testing.T) {
 // A run beside a broker uses it, and another client sees the same records.
 func TestRunBesideBroker(t *testing.T) {
 	t.Parallel()
-	dir, ingest := road(t)
+	dir, ingest := road(t, bed{})
 	broker := start(t, dir, "broker", "--listen", "127.0.0.1:0")
 	p := start(t, dir, "run")
 	if a, b := broker.status().Broker, p.status().Broker; a != b {
