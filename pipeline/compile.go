@@ -123,7 +123,7 @@ func (c *compiler) topics() {
 		for _, t := range f.Blocks.Topics {
 			c.topicName(f, t.Path, t.Name, true)
 			topic := TopicPlan{Name: t.Name, Partitions: t.Value.Partitions, Replication: t.Value.Replication,
-				Retention: t.Value.Retention, Schema: t.Value.Schema}
+				Retention: t.Value.Retention, Cleanup: t.Value.Cleanup, Schema: t.Value.Schema}
 			if c.plan.Embedded != "" {
 				topic.Replication = 1
 				if topic.Partitions == 0 {

@@ -66,6 +66,7 @@ type TopicConfig struct {
 	Partitions  int32         `yaml:"partitions" min:"1" max:"100000" doc:"How many partitions it has; 6 on the embedded broker."`
 	Replication int16         `yaml:"replication" min:"1" max:"1000" doc:"How many replicas each partition has; 1 on the embedded broker."`
 	Retention   time.Duration `yaml:"retention" min:"1s" doc:"How long it keeps records; not enforced on the embedded broker."`
+	Cleanup     string        `yaml:"cleanup" enum:"delete,compact" doc:"What becomes of old records: delete those past the retention, or compact to the newest of each key; where it is not written a new topic takes the cluster's default and one that exists keeps its own. Nothing on the embedded broker, which keeps everything."`
 	Schema      string        `yaml:"schema" path:"true" doc:"A JSON Schema file of its payloads."`
 }
 

@@ -64,7 +64,7 @@ func (r *Runner) openFlow(ctx context.Context, p *PipelinePlan, deps flowDeps, o
 			deps.store.Remember(committed)
 		}
 	}
-	if f.subscriber, err = kafka.NewSubscriber(deps.settings, p.Source, kafkaDeps); err != nil {
+	if f.subscriber, err = kafka.NewSubscriber(deps.settings, r.source(p), kafkaDeps); err != nil {
 		return nil, err
 	}
 	open.add("the source of "+p.Name, func(context.Context) error { return f.subscriber.Close() })

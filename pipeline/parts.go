@@ -7,7 +7,6 @@ import (
 	"log/slog"
 	"net/http"
 	"os"
-	"slices"
 	"sync"
 	"time"
 
@@ -140,88 +139,6 @@ func (r *Runner) broker() string {
 		return ""
 	}
 	return r.settings.Brokers[0]
-}
-
-// namedTopics are the topics that the plan names, with their partitions; 0 is
-// the default.
-func (r *Runner) namedTopics() map[string]int32 {
-	named := map[string]int32{}
-	for _, t := range r.plan.Topics {
-		named[t.Name] = t.Partitions
-	}
-	add := func(name string) {
-		if _, known := named[name]; !known && name != "" {
-			named[name] = 0
-		}
-	}
-	for _, p := range r.plan.Pipelines {
-		for _, t := range p.Source.Topics {
-			add(t)
-		}
-		add(p.DeadLetter)
-		for _, s := range p.Sinks() {
-			for _, t := range s.Topics {
-				add(t)
-			}
-		}
-	}
-	if r.plan.Ingest != nil {
-		for _, route := range r.plan.Ingest.Routes {
-			add(route.Topic)
-		}
-	}
-	return named
-}
-
-// prepareTopics makes what is missing on the embedded broker. A cluster is left
-// as it is: a source or dead-letter topic that it lacks is an error.
-func (r *Runner) prepareTopics(ctx context.Context) error {
-	admin, err := kafka.NewAdmin(r.settings, kafka.Deps{Logger: r.deps.Logger})
-	if err != nil {
-		return fmt.Errorf("reach the brokers: %w", err)
-	}
-	defer admin.Close()
-	if r.embedded {
-		return makeTopics(ctx, admin, r.namedTopics())
-	}
-	topics, err := admin.Topics(ctx)
-	if err != nil {
-		return fmt.Errorf("reach the brokers: %w", err)
-	}
-	there := map[string]bool{}
-	for _, t := range topics {
-		there[t.Name] = true
-	}
-	var missing []error
-	need := func(p *PipelinePlan, name, as string) {
-		if !there[name] && name != "" {
-			missing = append(missing, fmt.Errorf("pipeline %q: its %s topic %q does not exist on the cluster; create it first", p.Name, as, name))
-		}
-	}
-	for _, p := range r.plan.Pipelines {
-		for _, t := range p.Source.Topics {
-			need(p, t, "source")
-		}
-		need(p, p.DeadLetter, "dead-letter")
-	}
-	return errors.Join(missing...)
-}
-
-func makeTopics(ctx context.Context, admin *kafka.Admin, topics map[string]int32) error {
-	sizes := map[int][]string{}
-	for name, partitions := range topics {
-		if partitions == 0 {
-			partitions = embedded.DefaultPartitions
-		}
-		sizes[int(partitions)] = append(sizes[int(partitions)], name)
-	}
-	for partitions, names := range sizes {
-		slices.Sort(names)
-		if _, err := admin.CreateTopics(ctx, names, partitions, 1, nil); err != nil {
-			return err
-		}
-	}
-	return nil
 }
 
 // maker is a Producer for the embedded broker that makes a topic before its

@@ -57,6 +57,8 @@ type TopicPlan struct {
 	Partitions  int32
 	Replication int16
 	Retention   time.Duration
+	// Cleanup is delete or compact, empty for what the cluster has.
+	Cleanup string
 	// Schema is the path of the topic's JSON Schema, empty for none.
 	Schema string
 }

@@ -127,6 +127,9 @@ func (w *planWriter) topic(t TopicPlan) {
 		if t.Retention > 0 {
 			w.line("retention: %s", yamlconf.FormatDuration(t.Retention))
 		}
+		if t.Cleanup != "" {
+			w.line("cleanup: %s", t.Cleanup)
+		}
 		if t.Schema != "" {
 			w.line("schema: %s", w.plan.relative(t.Schema))
 		}

@@ -53,6 +53,13 @@ type RunnerDeps struct {
 	Logger *slog.Logger
 	// Observer, where set, is told every event beside metrics.
 	Observer Observer
+	// CreateTopics makes the topics that the plan names and the cluster lacks.
+	CreateTopics bool
+	// UntilEnd ends the run once every pipeline has finished what its topics
+	// held when it started.
+	UntilEnd bool
+	// Leave takes static members out of their groups after the drain.
+	Leave bool
 	// OnReady, where set, is called once every pipeline has joined its group.
 	OnReady func(admin.Status)
 }
@@ -87,6 +94,10 @@ func (r *Runner) run(ctx, lasting context.Context, open *closers) error {
 	if err := r.prepareTopics(ctx); err != nil {
 		return err
 	}
+	goal, err := r.newGoal(ctx, open)
+	if err != nil {
+		return err
+	}
 	store, err := r.openStore(ctx, folder, &parts, open)
 	if err != nil {
 		return err
@@ -110,12 +121,12 @@ func (r *Runner) run(ctx, lasting context.Context, open *closers) error {
 	if err != nil {
 		return err
 	}
-	return r.flow(ctx, lasting, in)
+	return r.flow(ctx, lasting, in, goal)
 }
 
-// flow lets records flow until ctx ends or the last pipeline has stopped, and
-// drains.
-func (r *Runner) flow(ctx, lasting context.Context, in *ingest.Server) error {
+// flow lets records flow until ctx ends, the goal is reached or the last
+// pipeline has stopped, and drains.
+func (r *Runner) flow(ctx, lasting context.Context, in *ingest.Server, goal *goal) error {
 	router, err := message.NewRouter(message.RouterConfig{CloseTimeout: r.plan.Drain + 5*time.Second}, kafka.WatermillLogger(r.deps.Logger))
 	if err != nil {
 		return fmt.Errorf("make the router: %w", err)
@@ -129,30 +140,34 @@ func (r *Runner) flow(ctx, lasting context.Context, in *ingest.Server) error {
 	var watching sync.WaitGroup
 	watching.Go(func() { r.watch(watch) })
 	watching.Go(func() { r.watchStore(watch) })
+	reached := make(chan error, 1)
+	watching.Go(func() { goal.await(watch, reached) })
 
-	var failed error
+	var over <-chan error = routed
 	if len(r.flows) == 0 {
-		<-ctx.Done()
-	} else {
-		failed = r.wait(ctx, routed)
+		over = nil // a router without handlers ends at once
 	}
+	failed := r.wait(ctx, over, reached)
 	stopWatch()
 	watching.Wait()
 	if in != nil {
 		in.Refuse()
 	}
 	r.deps.Logger.Info("draining", "drain", r.plan.Drain)
-	err = errors.Join(failed, r.drain(), router.Close())
+	err = errors.Join(failed, r.drain(), router.Close(), r.leave(lasting))
 	r.deps.Logger.Info("drained")
 	return err
 }
 
-// wait returns when ctx ends, with an error when the last pipeline has stopped.
-func (r *Runner) wait(ctx context.Context, routed <-chan error) error {
+// wait returns when ctx ends or the goal is reached, with an error when the last
+// pipeline has stopped.
+func (r *Runner) wait(ctx context.Context, routed, reached <-chan error) error {
 	for running := len(r.flows); ; {
 		select {
 		case <-ctx.Done():
 			return nil
+		case err := <-reached:
+			return err
 		case err := <-routed:
 			if err == nil {
 				err = errors.New("the router ended")

@@ -20,7 +20,9 @@ type cluster struct {
 	admin    *kafka.Admin
 	// embedded tells that it is the embedded broker.
 	embedded bool
-	close    func() error
+	// plan is the configuration, nil where there is none.
+	plan  *pipeline.Plan
+	close func() error
 }
 
 // connect finds the configuration's Kafka: the cluster that it names, else the
@@ -38,7 +40,7 @@ func (a *app) connect(ctx context.Context, pid int) (*cluster, error) {
 		if err != nil {
 			return nil, err
 		}
-		c.settings, c.embedded = plan.Kafka, plan.Embedded != ""
+		c.plan, c.settings, c.embedded = plan, plan.Kafka, plan.Embedded != ""
 	} else {
 		c.embedded = true
 	}

@@ -11,17 +11,28 @@ import (
 )
 
 func (a *app) runCommand() *cobra.Command {
-	return &cobra.Command{
+	var deps pipeline.RunnerDeps
+	cmd := &cobra.Command{
 		Use: "run", Short: "Run every pipeline until SIGTERM, then drain",
 		Long: `Run starts every pipeline of the configuration, and the embedded broker where the
 configuration names no cluster. SIGTERM or Ctrl-C drains: it stops fetching,
 finishes what is in flight, confirms, commits and leaves the groups. A second
-signal ends the process at once.`,
-		RunE: func(cmd *cobra.Command, _ []string) error { return a.runPipelines(cmd.Context()) },
+signal ends the process at once.
+
+With --until-end, as for cron and CI, it drains by itself and exits 0 once every
+group has committed up to where its topics ended at the start, whichever member
+of the group did so. A sink or a store that is down is waited for; a partition
+that stands still until a person acts, or a pipeline that stopped, exits 1 once
+the others are done.`,
+		RunE: func(cmd *cobra.Command, _ []string) error { return a.runPipelines(cmd.Context(), deps) },
 	}
+	cmd.Flags().BoolVar(&deps.CreateTopics, "create-topics", false, "make the topics that the file names and the cluster lacks; those that differ are left as they are")
+	cmd.Flags().BoolVar(&deps.UntilEnd, "until-end", false, "stop once all that the topics held at the start is done")
+	cmd.Flags().BoolVar(&deps.Leave, "leave", false, "at the end take static members (source.instance) out of their groups for good")
+	return cmd
 }
 
-func (a *app) runPipelines(ctx context.Context) error {
+func (a *app) runPipelines(ctx context.Context, deps pipeline.RunnerDeps) error {
 	log, err := a.logger()
 	if err != nil {
 		return err
@@ -33,6 +44,6 @@ func (a *app) runPipelines(ctx context.Context) error {
 	ctx, stop := signal.NotifyContext(ctx, syscall.SIGINT, syscall.SIGTERM)
 	defer stop()
 	context.AfterFunc(ctx, stop) // from then on a signal kills
-	runner := pipeline.NewRunner(plan, pipeline.RunnerDeps{Version: version(), StateDir: a.state(), Stdout: a.out, Logger: log})
-	return runner.Run(ctx)
+	deps.Version, deps.StateDir, deps.Stdout, deps.Logger = version(), a.state(), a.out, log
+	return pipeline.NewRunner(plan, deps).Run(ctx)
 }
