@@ -128,7 +128,9 @@ func (d *deadLetters) record(l letter) *handlers.Record {
 	add(HeaderTopic, l.rec.Topic)
 	add(HeaderPartition, strconv.Itoa(int(l.rec.Partition)))
 	add(HeaderOffset, strconv.FormatInt(l.rec.Offset, 10))
-	add(HeaderTimestamp, l.rec.Time.UTC().Format("2006-01-02T15:04:05.000Z07:00"))
+	if !l.rec.Time.IsZero() {
+		add(HeaderTimestamp, l.rec.Time.UTC().Format("2006-01-02T15:04:05.000Z07:00"))
+	}
 	add(HeaderPipeline, d.pipeline)
 	add(HeaderSink, l.sink)
 	add(HeaderStage, string(l.stage))

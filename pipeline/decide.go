@@ -221,6 +221,13 @@ func (d *Decider) unmatched(dec Decision) Decision {
 	return dec
 }
 
+// Unreadable says what is to be done about a record that could not be read.
+func (d *Decider) Unreadable(err error) Decision {
+	dec := d.failed(StageDecode, err)
+	dec.Reason = "unreadable"
+	return dec
+}
+
 // failed does what `on_error` wants of a record that can't be decided.
 func (d *Decider) failed(stage Stage, err error) Decision {
 	dec := Decision{Stage: stage, Err: err, Reason: string(stage) + "_failed", Route: -1}

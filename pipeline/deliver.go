@@ -124,7 +124,12 @@ func (d *Delivery) decide(w *work) (lanes []*lane, refused []letter, stopErr err
 	defer d.deciders.Put(decider)
 	bySink := make([]*lane, len(d.gates))
 	for i, rec := range w.batch.Records {
-		dec := decider.Decide(rec)
+		var dec Decision
+		if err := w.batch.Unreadable[i]; err != nil {
+			dec = decider.Unreadable(err)
+		} else {
+			dec = decider.Decide(rec)
+		}
 		switch {
 		case dec.Stop:
 			return lanes, refused, &stopError{rec: rec, stage: dec.Stage, err: dec.Err}

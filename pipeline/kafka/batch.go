@@ -18,6 +18,10 @@ type Batch struct {
 	TopicID [16]byte
 	Lane    int
 	Records []*handlers.Record
+	// Unreadable says of a record by its index why it can't be read; nil where
+	// all can. It stands for a stored batch of unknown length that was passed
+	// over: it has coordinates, and neither key, headers, value nor time.
+	Unreadable map[int]error
 
 	done func(index int)
 }

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/IBM/sarama"
 
@@ -20,10 +21,21 @@ func refusedWhole(err error) bool {
 	}, code)
 }
 
+// tooLarge tells whether the broker, or the protocol, refused for size alone.
+func tooLarge(err error) bool {
+	if conf, ok := errors.AsType[sarama.ConfigurationError](err); ok {
+		return strings.HasPrefix(string(conf), "Attempt to produce message larger")
+	}
+	return errors.Is(err, sarama.ErrMessageSizeTooLarge) || errors.Is(err, sarama.ErrMessageSetSizeTooLarge)
+}
+
 // classify says what is known of a record that failed. The producer's errors
 // hold only the last cause of many attempts: those that an attempt at writing
 // can end with leave it open whether an earlier one succeeded.
 func classify(err error) *handlers.Failure {
+	if tooLarge(err) {
+		return handlers.Permanent(fmt.Errorf("write to kafka: %w: %w", handlers.ErrTooLarge, err))
+	}
 	if refusedWhole(err) {
 		return handlers.Permanent(fmt.Errorf("write to kafka: the broker refused the record: %w", err))
 	}

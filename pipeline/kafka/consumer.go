@@ -127,7 +127,7 @@ func (c *consumer) options() []kgo.Opt {
 		// partitions are read twice.
 		kgo.RebalanceTimeout(max(time.Minute, s.Drain+heartbeat+10*time.Second)),
 		kgo.MetadataMaxAge(10*time.Second),
-		kgo.MaxDecompressBatchBytes(int(max(32<<20, 4*s.MaxRecordBytes))),
+		kgo.MaxDecompressBatchBytes(s.decompressLimit()),
 		kgo.FetchMinBytes(s.FetchMin),
 		kgo.FetchMaxBytes(s.FetchMax),
 		kgo.FetchMaxPartitionBytes(min(s.FetchMax, 1<<20)),

@@ -2,15 +2,18 @@ package kafka
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
+	"strings"
 	"sync"
 	"testing"
 	"time"
 
 	"github.com/ThreeDotsLabs/watermill/message"
 	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kgo"
 
@@ -27,6 +30,8 @@ type bed struct {
 	settings Settings
 	client   *kgo.Client
 	admin    *kadm.Client
+	// suffix keeps the topics and groups of tests apart that share a cluster.
+	suffix string
 
 	mu     sync.Mutex
 	alarms []Alarm
@@ -39,8 +44,23 @@ func newBed(t *testing.T, opts ...kfake.Opt) *bed {
 		t.Fatal(err)
 	}
 	t.Cleanup(c.Close)
-	b := &bed{T: t, cluster: c, settings: Settings{Brokers: c.ListenAddrs()}}
-	b.client, err = kgo.NewClient(kgo.SeedBrokers(c.ListenAddrs()...), kgo.RecordPartitioner(kgo.ManualPartitioner()),
+	b := bedOn(t, Settings{Brokers: c.ListenAddrs()})
+	b.cluster = c
+	return b
+}
+
+// fakeBed is newBed as a test takes it that runs on other clusters too.
+func fakeBed(t *testing.T) *bed {
+	t.Helper()
+	return newBed(t)
+}
+
+// bedOn is a client beside the product on any cluster.
+func bedOn(t *testing.T, settings Settings) *bed {
+	t.Helper()
+	b := &bed{T: t, settings: settings}
+	var err error
+	b.client, err = kgo.NewClient(kgo.SeedBrokers(settings.Brokers...), kgo.RecordPartitioner(kgo.ManualPartitioner()),
 		kgo.MetadataMinAge(10*time.Millisecond))
 	if err != nil {
 		t.Fatal(err)
@@ -49,6 +69,9 @@ func newBed(t *testing.T, opts ...kfake.Opt) *bed {
 	b.admin = kadm.NewClient(b.client)
 	return b
 }
+
+// name is what a topic or group is called on the cluster.
+func (b *bed) name(short string) string { return short + b.suffix }
 
 func (b *bed) deps() Deps {
 	return Deps{Logger: slog.New(slog.NewTextHandler(testWriter{b.T}, nil)), OnAlarm: func(a Alarm) {
@@ -68,14 +91,34 @@ func (w testWriter) Write(p []byte) (int, error) {
 
 func (b *bed) topic(name string, partitions int32) {
 	b.Helper()
-	if _, err := b.admin.CreateTopic(b.Context(), partitions, 1, nil, name); err != nil {
-		b.Fatal(err)
-	}
+	b.topicWith(name, partitions, nil)
+}
+
+// topicWith makes a topic and waits until it can be used.
+func (b *bed) topicWith(name string, partitions int32, configs map[string]*string) {
+	b.Helper()
+	b.eventually("topic "+name, func() bool {
+		_, err := b.admin.CreateTopic(b.Context(), partitions, 1, configs, b.name(name))
+		// One that is being deleted is still there for a while.
+		if err != nil && !errors.Is(err, kerr.TopicAlreadyExists) {
+			b.Fatal(err)
+		}
+		return err == nil
+	})
+	b.eventually("leaders of "+name, func() bool {
+		ends, err := b.admin.ListEndOffsets(b.Context(), b.name(name))
+		return err == nil && ends.Error() == nil && len(ends[b.name(name)]) == int(partitions)
+	})
 }
 
 // write produces records with the reading client, to exact partitions.
 func (b *bed) write(records ...*kgo.Record) {
 	b.Helper()
+	for _, r := range records {
+		if !strings.HasSuffix(r.Topic, b.suffix) {
+			r.Topic = b.name(r.Topic)
+		}
+	}
 	if err := b.client.ProduceSync(b.Context(), records...).FirstErr(); err != nil {
 		b.Fatal(err)
 	}
@@ -92,7 +135,7 @@ func numbered(topic string, partition int32, first, n int) []*kgo.Record {
 }
 
 func (b *bed) source(topic string) Source {
-	return Source{Topics: []string{topic}, Group: "g-" + topic, CommitInterval: 20 * time.Millisecond,
+	return Source{Topics: []string{b.name(topic)}, Group: b.name("g-" + topic), CommitInterval: 20 * time.Millisecond,
 		Drain: 5 * time.Second, FetchWait: 50 * time.Millisecond}
 }
 
@@ -108,11 +151,11 @@ func (b *bed) subscriber(source Source) *Subscriber {
 
 func (b *bed) committed(group, topic string, partition int32) int64 {
 	b.Helper()
-	fetched, err := fetchOffsets(b.Context(), b.admin, group)
+	fetched, err := fetchOffsets(b.Context(), b.admin, b.name(group))
 	if err != nil {
 		b.Fatal(err)
 	}
-	o, ok := fetched.Lookup(topic, partition)
+	o, ok := fetched.Lookup(b.name(topic), partition)
 	if !ok {
 		return -1
 	}
@@ -149,7 +192,8 @@ func (b *bed) eventually(what string, ok func() bool) {
 // reading is a subscription whose messages are handled by a function.
 type reading struct {
 	*Subscriber
-	ended chan struct{}
+	suffix string
+	ended  chan struct{}
 
 	mu   sync.Mutex
 	seen []*handlers.Record
@@ -163,7 +207,7 @@ func (b *bed) read(s *Subscriber, handle func(m *message.Message, batch *Batch))
 	if err != nil {
 		b.Fatal(err)
 	}
-	r := &reading{Subscriber: s, ended: make(chan struct{})}
+	r := &reading{Subscriber: s, suffix: b.suffix, ended: make(chan struct{})}
 	go func() {
 		defer close(r.ended)
 		var work sync.WaitGroup

@@ -140,11 +140,19 @@ func (p *partition) hand(l *lane, slots []*slot) {
 	ctx, cancel := context.WithCancel(p.ctx)
 	defer cancel()
 	records := make([]*handlers.Record, len(slots))
+	var unreadable map[int]error
 	for i, s := range slots {
 		records[i] = &s.record
+		if s.gap != nil {
+			if unreadable == nil {
+				unreadable = map[int]error{}
+			}
+			unreadable[i] = s.gap.err
+		}
 	}
 	done := func(index int) { slots[index].done.Store(true) }
 	batch := NewBatch(p.topic, p.number, p.topicID, l.index, records, done)
+	batch.Unreadable = unreadable
 	m := NewMessage(ctx, batch)
 	select {
 	case p.out <- m:

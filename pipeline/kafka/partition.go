@@ -76,8 +76,9 @@ func newPartition(ctx context.Context, topic string, number int32, source Source
 
 // deliver takes one fetch's records over. It never blocks: past the bounds the
 // partition pauses, and what was fetched already is kept.
-func (p *partition) deliver(records []*kgo.Record) {
-	slots := slotsOf(records)
+func (p *partition) deliver(records []*kgo.Record) { p.accept(slotsOf(records)) }
+
+func (p *partition) accept(slots []slot) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.stopping || !p.placed || p.alarm.Kind != "" {

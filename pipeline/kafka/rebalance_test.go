@@ -14,6 +14,10 @@ import (
 )
 
 func TestTwoMembersShareWithoutLossRepetitionOrDisorder(t *testing.T) {
+	testTwoMembersShareWithoutLossRepetitionOrDisorder(t, fakeBed)
+}
+
+func testTwoMembersShareWithoutLossRepetitionOrDisorder(t *testing.T, newBed func(*testing.T) *bed) {
 	t.Parallel()
 	b := newBed(t)
 	b.topic("orders", 6)
@@ -126,7 +130,9 @@ func TestCloseIsBoundedWithoutACluster(t *testing.T) {
 	}
 }
 
-func TestBatchIsFinishedDuringClose(t *testing.T) {
+func TestBatchIsFinishedDuringClose(t *testing.T) { testBatchIsFinishedDuringClose(t, fakeBed) }
+
+func testBatchIsFinishedDuringClose(t *testing.T, newBed func(*testing.T) *bed) {
 	b := newBed(t)
 	b.topic("orders", 1)
 	b.write(numbered("orders", 0, 0, 10)...)
@@ -151,7 +157,9 @@ func TestBatchIsFinishedDuringClose(t *testing.T) {
 
 // TestGuardRefusesWhatIsNotOurs sends a commit that was prepared for another
 // membership or another member's partition.
-func TestGuardRefusesWhatIsNotOurs(t *testing.T) {
+func TestGuardRefusesWhatIsNotOurs(t *testing.T) { testGuardRefusesWhatIsNotOurs(t, fakeBed) }
+
+func testGuardRefusesWhatIsNotOurs(t *testing.T, newBed func(*testing.T) *bed) {
 	b := newBed(t)
 	b.topic("orders", 1)
 	b.write(numbered("orders", 0, 0, 10)...)
@@ -171,14 +179,14 @@ func TestGuardRefusesWhatIsNotOurs(t *testing.T) {
 		return req
 	}
 	member, _ := c.client.GroupMetadata()
-	ours := request(member, "orders")
+	ours := request(member, b.name("orders"))
 	if err := c.guard(ours); err != nil {
 		t.Fatal(err)
 	}
 	if got := ours.Topics[0].Partitions[0]; got.Offset != 10 || got.Metadata == nil {
 		t.Errorf("the commit goes out as %d %v, want 10 and a note", got.Offset, got.Metadata)
 	}
-	if err := c.guard(request(member+"x", "orders")); err == nil {
+	if err := c.guard(request(member+"x", b.name("orders"))); err == nil {
 		t.Error("a commit under another member id passed")
 	}
 	if err := c.guard(request(member, "other")); err == nil {
@@ -186,7 +194,7 @@ func TestGuardRefusesWhatIsNotOurs(t *testing.T) {
 	}
 	// A client that was thrown out and joined again has another id, which a
 	// commit through it then carries.
-	p := c.partition("orders", 0)
+	p := c.partition(b.name("orders"), 0)
 	c.mu.Lock()
 	p.member = "an earlier self"
 	c.mu.Unlock()
@@ -198,7 +206,9 @@ func TestGuardRefusesWhatIsNotOurs(t *testing.T) {
 	}
 }
 
-func TestPauseAndResume(t *testing.T) {
+func TestPauseAndResume(t *testing.T) { testPauseAndResume(t, fakeBed) }
+
+func testPauseAndResume(t *testing.T, newBed func(*testing.T) *bed) {
 	b := newBed(t)
 	b.topic("orders", 2)
 	s := b.subscriber(b.source("orders"))
@@ -223,7 +233,9 @@ func TestPauseAndResume(t *testing.T) {
 	r.close(t)
 }
 
-func TestStatusTellsLagOfTheBroker(t *testing.T) {
+func TestStatusTellsLagOfTheBroker(t *testing.T) { testStatusTellsLagOfTheBroker(t, fakeBed) }
+
+func testStatusTellsLagOfTheBroker(t *testing.T, newBed func(*testing.T) *bed) {
 	t.Parallel()
 	b := newBed(t)
 	b.topic("orders", 1)
@@ -241,7 +253,7 @@ func TestStatusTellsLagOfTheBroker(t *testing.T) {
 	b.write(numbered("orders", 0, 10, 7)...)
 	b.eventually("a lag of 17", func() bool {
 		st := s.Status()
-		return len(st) == 1 && st[0] == PartitionStatus{Topic: "orders", Committed: 0, End: 17, Lag: 17, Pending: 10}
+		return len(st) == 1 && st[0] == PartitionStatus{Topic: b.name("orders"), Committed: 0, End: 17, Lag: 17, Pending: 10}
 	})
 	close(release)
 	s.Resume()
@@ -252,7 +264,9 @@ func TestStatusTellsLagOfTheBroker(t *testing.T) {
 	}
 }
 
-func TestStaticMemberKeepsItsPartitions(t *testing.T) {
+func TestStaticMemberKeepsItsPartitions(t *testing.T) { testStaticMemberKeepsItsPartitions(t, fakeBed) }
+
+func testStaticMemberKeepsItsPartitions(t *testing.T, newBed func(*testing.T) *bed) {
 	b := newBed(t)
 	b.topic("orders", 2)
 	source := b.source("orders")
@@ -262,11 +276,11 @@ func TestStaticMemberKeepsItsPartitions(t *testing.T) {
 	b.eventually("readiness", s.Ready)
 	r.close(t)
 	members := func() int {
-		described, err := b.admin.DescribeGroups(t.Context(), "g-orders")
+		described, err := b.admin.DescribeGroups(t.Context(), b.name("g-orders"))
 		if err != nil {
 			t.Fatal(err)
 		}
-		return len(described["g-orders"].Members)
+		return len(described[b.name("g-orders")].Members)
 	}
 	if n := members(); n != 1 {
 		t.Errorf("%d members after closing, want the static one", n)
@@ -276,7 +290,7 @@ func TestStaticMemberKeepsItsPartitions(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer admin.Close()
-	if err := admin.LeaveGroup(t.Context(), "g-orders", "pod-1"); err != nil {
+	if err := admin.LeaveGroup(t.Context(), b.name("g-orders"), "pod-1"); err != nil {
 		t.Fatal(err)
 	}
 	if n := members(); n != 0 {
@@ -284,7 +298,9 @@ func TestStaticMemberKeepsItsPartitions(t *testing.T) {
 	}
 }
 
-func TestSameInstanceTwiceStopsTheOlder(t *testing.T) {
+func TestSameInstanceTwiceStopsTheOlder(t *testing.T) { testSameInstanceTwiceStopsTheOlder(t, fakeBed) }
+
+func testSameInstanceTwiceStopsTheOlder(t *testing.T, newBed func(*testing.T) *bed) {
 	b := newBed(t)
 	b.topic("orders", 1)
 	source := b.source("orders")

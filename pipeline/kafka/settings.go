@@ -122,7 +122,7 @@ type Deps struct {
 type Alarm struct {
 	Topic     string
 	Partition int32
-	// Kind is out_of_range, data_loss, topic_recreated or too_large.
+	// Kind is out_of_range, data_loss or topic_recreated.
 	Kind string
 	// Message says what happened, with the range of offsets concerned, and what
 	// to do.

@@ -12,7 +12,7 @@ import (
 func (r *reading) lowest(topic string, partition int32) int64 {
 	low := int64(-1)
 	for _, rec := range r.records() {
-		if rec.Topic == topic && rec.Partition == partition && (low < 0 || rec.Offset < low) {
+		if rec.Topic == topic+r.suffix && rec.Partition == partition && (low < 0 || rec.Offset < low) {
 			low = rec.Offset
 		}
 	}
@@ -20,6 +20,10 @@ func (r *reading) lowest(topic string, partition int32) int64 {
 }
 
 func TestStartHoldsWhereTheGroupHasNoCommit(t *testing.T) {
+	testStartHoldsWhereTheGroupHasNoCommit(t, fakeBed)
+}
+
+func testStartHoldsWhereTheGroupHasNoCommit(t *testing.T, newBed func(*testing.T) *bed) {
 	middle := time.UnixMilli(1_700_000_000_000)
 	for name, c := range map[string]struct {
 		start Start
@@ -63,6 +67,10 @@ func TestStartHoldsWhereTheGroupHasNoCommit(t *testing.T) {
 }
 
 func TestLatestIsResolvedOnceAndForgetsNothing(t *testing.T) {
+	testLatestIsResolvedOnceAndForgetsNothing(t, fakeBed)
+}
+
+func testLatestIsResolvedOnceAndForgetsNothing(t *testing.T, newBed func(*testing.T) *bed) {
 	b := newBed(t)
 	b.topic("orders", 1)
 	b.write(numbered("orders", 0, 0, 10)...)
@@ -83,12 +91,16 @@ func TestLatestIsResolvedOnceAndForgetsNothing(t *testing.T) {
 }
 
 func TestCommitOfAnotherToolIsTakenAsItIs(t *testing.T) {
+	testCommitOfAnotherToolIsTakenAsItIs(t, fakeBed)
+}
+
+func testCommitOfAnotherToolIsTakenAsItIs(t *testing.T, newBed func(*testing.T) *bed) {
 	b := newBed(t)
 	b.topic("orders", 1)
 	b.write(numbered("orders", 0, 0, 10)...)
 	offsets := kadm.Offsets{}
-	offsets.AddOffset("orders", 0, 6, -1)
-	if err := b.admin.CommitAllOffsets(t.Context(), "g-orders", offsets); err != nil {
+	offsets.AddOffset(b.name("orders"), 0, 6, -1)
+	if err := b.admin.CommitAllOffsets(t.Context(), b.name("g-orders"), offsets); err != nil {
 		t.Fatal(err)
 	}
 	r := b.read(b.subscriber(b.source("orders")), nil)
@@ -100,12 +112,16 @@ func TestCommitOfAnotherToolIsTakenAsItIs(t *testing.T) {
 }
 
 func TestNewPartitionsAndMatchingTopicsBeginAtTheirFirstRecord(t *testing.T) {
+	testNewPartitionsAndMatchingTopicsBeginAtTheirFirstRecord(t, fakeBed)
+}
+
+func testNewPartitionsAndMatchingTopicsBeginAtTheirFirstRecord(t *testing.T, newBed func(*testing.T) *bed) {
 	t.Parallel()
 	b := newBed(t)
 	b.topic("orders_a", 1)
 	b.write(numbered("orders_a", 0, 0, 10)...)
 	source := b.source("orders")
-	source.Topics, source.Pattern = nil, regexp.MustCompile(`^orders_.*`)
+	source.Topics, source.Pattern = nil, regexp.MustCompile(`^orders_.*`+b.suffix)
 	source.Start.Kind = StartLatest
 	s := b.subscriber(source)
 	r := b.read(s, nil)
@@ -114,12 +130,12 @@ func TestNewPartitionsAndMatchingTopicsBeginAtTheirFirstRecord(t *testing.T) {
 	b.topic("other", 1)
 	b.write(numbered("orders_b", 0, 0, 3)...)
 	b.write(numbered("other", 0, 0, 3)...)
-	if _, err := b.admin.UpdatePartitions(t.Context(), 2, "orders_a"); err != nil {
+	if _, err := b.admin.UpdatePartitions(t.Context(), 2, b.name("orders_a")); err != nil {
 		t.Fatal(err)
 	}
 	b.client.ForceMetadataRefresh()
 	b.eventually("a write to the new partition", func() bool {
-		return b.client.ProduceSync(t.Context(), numbered("orders_a", 1, 0, 4)...).FirstErr() == nil
+		return b.client.ProduceSync(t.Context(), numbered(b.name("orders_a"), 1, 0, 4)...).FirstErr() == nil
 	})
 	b.eventually("the new topic's and the new partition's records", func() bool {
 		return r.lowest("orders_b", 0) == 0 && r.lowest("orders_a", 1) == 0

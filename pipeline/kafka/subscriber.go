@@ -63,6 +63,9 @@ func (s Source) withDefaults() Source {
 	return s
 }
 
+// decompressLimit is how large a batch may be once it is decompressed.
+func (s Source) decompressLimit() int { return int(max(32<<20, 4*s.MaxRecordBytes)) }
+
 func orDefault[T int | int32 | int64 | time.Duration](value, byDefault T) T {
 	if value <= 0 {
 		return byDefault

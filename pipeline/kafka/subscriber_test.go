@@ -31,7 +31,9 @@ func checkKeyOrder(t *testing.T, records []*handlers.Record) {
 	}
 }
 
-func TestReadsEveryRecordOnceInKeyOrder(t *testing.T) {
+func TestReadsEveryRecordOnceInKeyOrder(t *testing.T) { testReadsEveryRecordOnceInKeyOrder(t, fakeBed) }
+
+func testReadsEveryRecordOnceInKeyOrder(t *testing.T, newBed func(*testing.T) *bed) {
 	b := newBed(t)
 	b.topic("orders", 3)
 	for p := range int32(3) {
@@ -51,7 +53,9 @@ func TestReadsEveryRecordOnceInKeyOrder(t *testing.T) {
 	}
 }
 
-func TestCommitsTheFinishedPrefixOnly(t *testing.T) {
+func TestCommitsTheFinishedPrefixOnly(t *testing.T) { testCommitsTheFinishedPrefixOnly(t, fakeBed) }
+
+func testCommitsTheFinishedPrefixOnly(t *testing.T, newBed func(*testing.T) *bed) {
 	b := newBed(t)
 	b.topic("orders", 1)
 	b.write(numbered("orders", 0, 0, 100)...)
@@ -80,6 +84,10 @@ func TestCommitsTheFinishedPrefixOnly(t *testing.T) {
 }
 
 func TestCleanCloseAndRejoinLosesAndRepeatsNothing(t *testing.T) {
+	testCleanCloseAndRejoinLosesAndRepeatsNothing(t, fakeBed)
+}
+
+func testCleanCloseAndRejoinLosesAndRepeatsNothing(t *testing.T, newBed func(*testing.T) *bed) {
 	defer goleak.VerifyNone(t, goleak.IgnoreCurrent())
 	t.Run("run", func(t *testing.T) {
 		b := newBed(t)

@@ -13,6 +13,23 @@ type slot struct {
 	epoch  int32
 	size   int32
 	done   atomic.Bool
+	// gap is set where the slot stands for records that can't be read.
+	gap *gap
+}
+
+// gap is a stored batch that is passed over.
+type gap struct {
+	// next is the offset after it.
+	next int64
+	err  error
+}
+
+// next is the offset after the slot's record.
+func (s *slot) next() int64 {
+	if s.gap != nil {
+		return s.gap.next
+	}
+	return s.record.Offset + 1
 }
 
 // tracker knows how far the finished prefix of one assigned partition reaches.
@@ -56,7 +73,7 @@ func (t *tracker) advance() {
 			s := &slab[t.head]
 			t.pending--
 			t.bytes -= int64(s.size)
-			t.next, t.epoch = s.record.Offset+1, s.epoch
+			t.next, t.epoch = s.next(), s.epoch
 		}
 		if t.head < len(slab) {
 			return

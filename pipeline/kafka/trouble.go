@@ -9,6 +9,8 @@ import (
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/millrace/millrace/handlers"
 )
 
 // fetchFailed judges an error that a fetch ended with. It runs in the poll loop
@@ -33,9 +35,8 @@ func (c *consumer) fetchFailed(p *partition, topic string, err error) {
 	if loss, ok := errors.AsType[*kgo.ErrDataLoss](err); ok {
 		alarm = Alarm{Kind: "data_loss", Message: truncatedMessage(loss.ConsumedTo, loss.ResetTo)}
 	} else if large, ok := errors.AsType[*kgo.ErrDecompressTooLarge](err); ok {
-		alarm = Alarm{Kind: "too_large", Message: fmt.Sprintf(
-			"the batch at offsets %d to %d decompresses to more than %d bytes: raise max_record_bytes, or reset the group's offset to %d to skip it",
-			large.Offset, large.NextOffset-1, max(32<<20, 4*c.source.MaxRecordBytes), large.NextOffset)}
+		c.passOver(p, large)
+		return
 	} else if errors.Is(err, kerr.OffsetOutOfRange) {
 		at, _ := p.progress()
 		alarm = Alarm{Kind: "out_of_range", Message: fmt.Sprintf(
@@ -67,10 +68,6 @@ func (c *consumer) halt(p *partition, alarm Alarm) {
 // judge raises the alarm with the range that is lost, or where the source says
 // so goes on at the earliest record.
 func (c *consumer) judge(p *partition, alarm Alarm) {
-	if alarm.Kind == "too_large" {
-		c.raise(alarm)
-		return
-	}
 	ctx, cancel := context.WithTimeout(c.base, requestTimeout)
 	defer cancel()
 	views, err := lookAt(ctx, c.client, []string{p.topic})
@@ -95,7 +92,9 @@ func (c *consumer) judge(p *partition, alarm Alarm) {
 		return
 	}
 	// A leader epoch would make the client look for the loss again.
-	c.client.SetOffsets(map[string]map[int32]kgo.EpochOffset{p.topic: {p.number: {Epoch: -1, Offset: first}}})
+	if !c.moveTo(p, kgo.EpochOffset{Epoch: -1, Offset: first}) {
+		return
+	}
 	p.mu.Lock()
 	p.alarm = Alarm{}
 	if !p.stopping {
@@ -106,13 +105,39 @@ func (c *consumer) judge(p *partition, alarm Alarm) {
 	c.tell(alarm)
 }
 
+// passOver hands a record out in place of a batch that is too large to be
+// decompressed, and goes on behind it.
+func (c *consumer) passOver(p *partition, large *kgo.ErrDecompressTooLarge) {
+	from := max(large.Offset, p.lastDelivered())
+	err := fmt.Errorf("the batch at offsets %d to %d decompresses to more than %d bytes, which is what source.max_record_bytes allows",
+		from, large.NextOffset-1, c.source.decompressLimit())
+	logged(c.logger, p.topic, p.number).Warn("a batch is passed over", "err", err)
+	p.accept([]slot{{
+		record: handlers.Record{Topic: p.topic, Partition: p.number, Offset: from},
+		epoch:  large.Epoch, gap: &gap{next: large.NextOffset, err: err},
+	}})
+	c.side.Go(func() { c.moveTo(p, kgo.EpochOffset{Epoch: large.Epoch, Offset: large.NextOffset}) })
+}
+
+// moveTo makes the client fetch from another offset, unless the partition is
+// being given up: after that the offset would be the next assignment's.
+func (c *consumer) moveTo(p *partition, at kgo.EpochOffset) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.stopping {
+		return false
+	}
+	c.client.SetOffsets(map[string]map[int32]kgo.EpochOffset{p.topic: {p.number: at}})
+	return true
+}
+
 // lastDelivered is the offset after the last record that was delivered.
 func (p *partition) lastDelivered() int64 {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if n := len(p.tracker.slabs); n > 0 {
 		slab := p.tracker.slabs[n-1]
-		return slab[len(slab)-1].record.Offset + 1
+		return slab[len(slab)-1].next()
 	}
 	return p.tracker.next
 }

@@ -2,9 +2,12 @@ package kafka
 
 import (
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
+	"github.com/ThreeDotsLabs/watermill/message"
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
@@ -14,8 +17,8 @@ import (
 func (b *bed) reset(group, topic string, partition int32, offset int64, metadata string) {
 	b.Helper()
 	offsets := kadm.Offsets{}
-	offsets.Add(kadm.Offset{Topic: topic, Partition: partition, At: offset, LeaderEpoch: -1, Metadata: metadata})
-	if err := b.admin.CommitAllOffsets(b.Context(), group, offsets); err != nil {
+	offsets.Add(kadm.Offset{Topic: b.name(topic), Partition: partition, At: offset, LeaderEpoch: -1, Metadata: metadata})
+	if err := b.admin.CommitAllOffsets(b.Context(), b.name(group), offsets); err != nil {
 		b.Fatal(err)
 	}
 }
@@ -23,13 +26,17 @@ func (b *bed) reset(group, topic string, partition int32, offset int64, metadata
 func (b *bed) deleteBefore(topic string, partition int32, offset int64) {
 	b.Helper()
 	offsets := kadm.Offsets{}
-	offsets.AddOffset(topic, partition, offset, -1)
+	offsets.AddOffset(b.name(topic), partition, offset, -1)
 	if _, err := b.admin.DeleteRecords(b.Context(), offsets); err != nil {
 		b.Fatal(err)
 	}
 }
 
 func TestLostRangeStandsStillAndOthersGoOn(t *testing.T) {
+	testLostRangeStandsStillAndOthersGoOn(t, fakeBed)
+}
+
+func testLostRangeStandsStillAndOthersGoOn(t *testing.T, newBed func(*testing.T) *bed) {
 	for name, c := range map[string]struct {
 		committed    int64
 		kind, range_ string
@@ -69,6 +76,10 @@ func TestLostRangeStandsStillAndOthersGoOn(t *testing.T) {
 }
 
 func TestLostRangeIsPassedOverWhereTheSourceSaysSo(t *testing.T) {
+	testLostRangeIsPassedOverWhereTheSourceSaysSo(t, fakeBed)
+}
+
+func testLostRangeIsPassedOverWhereTheSourceSaysSo(t *testing.T, newBed func(*testing.T) *bed) {
 	for _, committed := range []int64{5, 500} {
 		b := newBed(t)
 		b.topic("orders", 1)
@@ -141,25 +152,27 @@ func TestLogThatShrinksWhileItIsRead(t *testing.T) {
 	}
 }
 
-func TestTopicMadeAgainWhileStopped(t *testing.T) {
+func TestTopicMadeAgainWhileStopped(t *testing.T) { testTopicMadeAgainWhileStopped(t, fakeBed) }
+
+func testTopicMadeAgainWhileStopped(t *testing.T, newBed func(*testing.T) *bed) {
 	b := newBed(t)
 	b.topic("orders", 1)
 	b.write(numbered("orders", 0, 0, 10)...)
 	r := b.read(b.subscriber(b.source("orders")), nil)
 	b.eventually("10 records", func() bool { return r.count() == 10 })
 	r.close(t)
-	fetched, err := b.admin.FetchOffsets(t.Context(), "g-orders")
+	fetched, err := b.admin.FetchOffsets(t.Context(), b.name("g-orders"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	old, _ := fetched.Lookup("orders", 0)
+	old, _ := fetched.Lookup(b.name("orders"), 0)
 	if _, ok := parseNote(old.Metadata); !ok {
 		t.Fatalf("the commit carries %q", old.Metadata)
 	}
-	if _, err := b.admin.DeleteTopic(t.Context(), "orders"); err != nil {
+	if _, err := b.admin.DeleteTopic(t.Context(), b.name("orders")); err != nil {
 		t.Fatal(err)
 	}
-	b.client.PurgeTopicsFromClient("orders")
+	b.client.PurgeTopicsFromClient(b.name("orders"))
 	b.topic("orders", 1)
 	b.write(numbered("orders", 0, 0, 20)...)
 	// A commit of the old incarnation that came late.
@@ -173,19 +186,21 @@ func TestTopicMadeAgainWhileStopped(t *testing.T) {
 	}
 }
 
-func TestTopicMadeAgainWhileItIsRead(t *testing.T) {
+func TestTopicMadeAgainWhileItIsRead(t *testing.T) { testTopicMadeAgainWhileItIsRead(t, fakeBed) }
+
+func testTopicMadeAgainWhileItIsRead(t *testing.T, newBed func(*testing.T) *bed) {
 	b := newBed(t)
 	b.topic("orders", 1)
 	b.topic("calm", 1)
 	b.write(numbered("orders", 0, 0, 10)...)
 	source := b.source("orders")
-	source.Topics = []string{"orders", "calm"}
+	source.Topics = append(source.Topics, b.name("calm"))
 	r := b.read(b.subscriber(source), nil)
 	b.eventually("10 records", func() bool { return r.count() == 10 })
-	if _, err := b.admin.DeleteTopic(t.Context(), "orders"); err != nil {
+	if _, err := b.admin.DeleteTopic(t.Context(), b.name("orders")); err != nil {
 		t.Fatal(err)
 	}
-	b.client.PurgeTopicsFromClient("orders")
+	b.client.PurgeTopicsFromClient(b.name("orders"))
 	b.topic("orders", 1)
 	b.write(numbered("orders", 0, 100, 20)...)
 	b.write(numbered("calm", 0, 0, 5)...)
@@ -197,32 +212,60 @@ func TestTopicMadeAgainWhileItIsRead(t *testing.T) {
 	}
 }
 
-func TestBatchThatDecompressesTooFarStandsStill(t *testing.T) {
+func TestBatchThatDecompressesTooFarIsHandedOutAsOneRecord(t *testing.T) {
+	testBatchThatDecompressesTooFarIsHandedOutAsOneRecord(t, fakeBed)
+}
+
+func testBatchThatDecompressesTooFarIsHandedOutAsOneRecord(t *testing.T, newBed func(*testing.T) *bed) {
 	b := newBed(t)
-	b.topic("orders", 2)
+	b.topicWith("orders", 2, map[string]*string{"max.message.bytes": kmsg.StringPtr("200000000")})
 	limit := int32(200 << 20)
-	client, err := kgo.NewClient(kgo.SeedBrokers(b.settings.Brokers...), kgo.RecordPartitioner(kgo.ManualPartitioner()),
+	client, err := kgo.NewClient(kgo.SeedBrokers(b.settings.Brokers...), kgo.RecordPartitioner(kgo.ManualPartitioner()), kgo.ProducerLinger(time.Second),
 		kgo.ProducerBatchCompression(kgo.ZstdCompression()), kgo.ProducerBatchMaxBytes(limit), kgo.BrokerMaxWriteBytes(limit))
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer client.Close()
-	bomb := &kgo.Record{Topic: "orders", Value: make([]byte, 40<<20)}
-	if err := client.ProduceSync(t.Context(), bomb).FirstErr(); err != nil {
+	b.write(numbered("orders", 0, 0, 10)...)
+	value := make([]byte, 20<<20)
+	bomb := []*kgo.Record{{Value: value}, {Value: value}, {Value: value}}
+	for _, r := range bomb {
+		r.Topic = b.name("orders")
+	}
+	if err := client.ProduceSync(t.Context(), bomb...).FirstErr(); err != nil {
 		t.Fatal(err)
 	}
+	b.write(numbered("orders", 0, 10, 10)...)
 	b.write(numbered("orders", 1, 0, 10)...)
 	source := b.source("orders")
 	source.MaxRecordBytes = 1 << 20
-	r := b.read(b.subscriber(source), nil)
-	if a := b.alarmed("too_large"); a.Partition != 0 || !strings.Contains(a.Message, "reset the group's offset to 1") {
-		t.Errorf("alarm %+v", a)
+	var mu sync.Mutex
+	unreadable := map[int64]string{}
+	r := &reading{suffix: b.suffix}
+	reader := b.read(b.subscriber(source), func(m *message.Message, batch *Batch) {
+		mu.Lock()
+		for i, err := range batch.Unreadable {
+			unreadable[batch.Records[i].Offset] = err.Error()
+		}
+		mu.Unlock()
+		r.finish(batch)
+		m.Ack()
+	})
+	b.eventually("the other records and one for the batch", func() bool { return r.count() == 31 })
+	b.eventually("the commit behind it", func() bool { return b.committed("g-orders", "orders", 0) == 23 })
+	reader.close(t)
+	mu.Lock()
+	defer mu.Unlock()
+	if len(unreadable) != 1 || !strings.Contains(unreadable[10], "offsets 10 to 12") {
+		t.Errorf("unreadable: %v", unreadable)
 	}
-	b.eventually("10 records", func() bool { return r.count() == 10 })
-	r.close(t)
 }
 
 func TestStoreEpochStandsBesideTheCommit(t *testing.T) {
+	testStoreEpochStandsBesideTheCommit(t, fakeBed)
+}
+
+func testStoreEpochStandsBesideTheCommit(t *testing.T, newBed func(*testing.T) *bed) {
 	b := newBed(t)
 	b.topic("orders", 1)
 	b.write(numbered("orders", 0, 0, 10)...)
