@@ -1,5 +1,5 @@
-// Package examples runs every example folder on the embedded broker and compares
-// what comes of its records with want.txt.
+// Package examples runs every example folder, on the embedded broker or on real
+// components, and compares what comes of its records with want.txt.
 package examples
 
 import (
@@ -31,32 +31,55 @@ import (
 
 var update = flag.Bool("update", false, "rewrite want.txt")
 
-func TestExamples(t *testing.T) {
+// bed is what the examples run on.
+type bed struct {
+	// brokers are a cluster's; none means the embedded broker.
+	brokers []string
+	// store is where keys live, on a cluster.
+	store string
+}
+
+// put makes a plan run on the bed.
+func (b bed) put(plan *pipeline.Plan) {
+	if len(b.brokers) == 0 {
+		plan.Embedded = "127.0.0.1:0"
+		return
+	}
+	plan.Embedded, plan.Kafka.Brokers = "", b.brokers
+	plan.Store = pipeline.StorePlan{URL: handlers.Secret(b.store), OnReset: pipeline.ActionBlock}
+}
+
+func TestExamples(t *testing.T) { runExamples(t, bed{}) }
+
+// runExamples runs every folder on the bed.
+func runExamples(t *testing.T, b bed) {
 	folders, err := filepath.Glob("*/pipelines.yaml")
-	if err != nil || len(folders) < 2 {
+	if err != nil || len(folders) < 4 {
 		t.Fatalf("found %d examples, %v", len(folders), err)
 	}
 	for _, file := range folders {
-		t.Run(filepath.Dir(file), func(t *testing.T) { t.Parallel(); runExample(t, filepath.Dir(file)) })
+		t.Run(filepath.Dir(file), func(t *testing.T) { t.Parallel(); runExample(t, b, filepath.Dir(file)) })
 	}
 }
 
-func runExample(t *testing.T, dir string) {
+func runExample(t *testing.T, b bed, dir string) {
 	var receiver recorder
 	server := httptest.NewServer(&receiver)
 	defer server.Close()
-	env := func(name string) (string, bool) { return server.URL, name == "RECEIVER" }
+	files := t.TempDir()
+	vars := map[string]string{"RECEIVER": server.URL, "CLICKS": files}
+	env := func(name string) (string, bool) { v, ok := vars[name]; return v, ok }
 	plan, problems := pipeline.Load([]string{filepath.Join(dir, "pipelines.yaml")}, pipeline.LoadOptions{Env: env}, builtin.Registry())
 	if len(problems) > 0 {
 		t.Fatal(problems)
 	}
-	plan.Embedded = "127.0.0.1:0"
+	b.put(plan)
 	records := readRecords(t, filepath.Join(dir, "records.jsonl"))
 
 	log := slog.New(slog.NewTextHandler(io.Discard, nil))
 	ready := make(chan admin.Status, 1)
 	runner := pipeline.NewRunner(plan, pipeline.RunnerDeps{
-		Version: "test", StateDir: t.TempDir(), Stdout: io.Discard, Logger: log, OnReady: func(s admin.Status) { ready <- s },
+		Version: "test", StateDir: t.TempDir(), Stdout: io.Discard, Logger: log, CreateTopics: true, OnReady: func(s admin.Status) { ready <- s },
 	})
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
@@ -82,7 +105,7 @@ func runExample(t *testing.T, dir string) {
 	if err := publisher.Close(); err != nil {
 		t.Fatal(err)
 	}
-	got := outcomes(t, runner, len(records)) + receiver.String() + topics(t, settings, plan, log)
+	got := outcomes(t, runner, len(records)) + receiver.String() + contents(t, files) + topics(t, settings, plan, log)
 	cancel()
 	if err := <-ended; err != nil {
 		t.Error(err)
@@ -149,6 +172,28 @@ func outcomes(t *testing.T, runner *pipeline.Runner, records int) string {
 	}
 }
 
+// contents lists what was written to files.
+func contents(t *testing.T, dir string) string {
+	t.Helper()
+	var lines []string
+	err := filepath.WalkDir(dir, func(path string, d os.DirEntry, err error) error {
+		if err != nil || d.IsDir() {
+			return err
+		}
+		text, err := os.ReadFile(path)
+		name, _ := filepath.Rel(dir, path)
+		for line := range strings.Lines(string(text)) {
+			lines = append(lines, filepath.ToSlash(name)+": "+line)
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	slices.Sort(lines)
+	return strings.Join(lines, "")
+}
+
 // topics lists what was written to topics other than the sources.
 func topics(t *testing.T, settings kafka.Settings, plan *pipeline.Plan, log *slog.Logger) string {
 	t.Helper()
@@ -157,16 +202,26 @@ func topics(t *testing.T, settings kafka.Settings, plan *pipeline.Plan, log *slo
 		t.Fatal(err)
 	}
 	defer a.Close()
-	all, err := a.Topics(t.Context())
-	if err != nil {
-		t.Fatal(err)
+	all := map[string]bool{}
+	for _, w := range plan.TopicWants() {
+		all[w.Name] = true
+	}
+	if plan.Embedded != "" {
+		// Whatever was made there is this example's.
+		there, err := a.Topics(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, topic := range there {
+			all[topic.Name] = true
+		}
 	}
 	var lines []string
-	for _, topic := range all {
-		if slices.Contains(plan.Pipelines[0].Source.Topics, topic.Name) {
+	for topic := range all {
+		if slices.Contains(plan.Pipelines[0].Source.Topics, topic) {
 			continue
 		}
-		reader, err := kafka.NewReader(settings, kafka.Deps{Logger: log}, topic.Name, kafka.ReadOptions{})
+		reader, err := kafka.NewReader(settings, kafka.Deps{Logger: log}, topic, kafka.ReadOptions{})
 		if err != nil {
 			t.Fatal(err)
 		}
