@@ -84,10 +84,8 @@ func TestRealComponentsOutliveTheThreadThatStartedThem(t *testing.T) {
 	ctx := bounded(t)
 	redis := make(chan *testbed.Redis, 1)
 	thread := make(chan int, 1)
-	go func() {
+	go onThreadThatEnds(func() {
 		defer close(redis)
-		// A goroutine that ends with its thread locked takes the thread with it.
-		runtime.LockOSThread()
 		thread <- syscall.Gettid()
 		r, err := testbed.StartRedis(ctx, testbed.RedisOptions{})
 		if err != nil {
@@ -95,7 +93,7 @@ func TestRealComponentsOutliveTheThreadThatStartedThem(t *testing.T) {
 			return
 		}
 		redis <- r
-	}()
+	})
 	r := <-redis
 	if r == nil {
 		return
@@ -106,6 +104,23 @@ func TestRealComponentsOutliveTheThreadThatStartedThem(t *testing.T) {
 	if got, err := r.Run(ctx, "PING"); got != "PONG" {
 		t.Errorf("got %q, %v", got, err)
 	}
+}
+
+// onThreadThatEnds calls f on a thread that ends afterwards: a goroutine that
+// ends with its thread locked takes the thread with it, but for the main one.
+func onThreadThatEnds(f func()) {
+	runtime.LockOSThread()
+	if syscall.Gettid() != os.Getpid() {
+		f()
+		return
+	}
+	defer runtime.UnlockOSThread()
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		onThreadThatEnds(f)
+	}()
+	<-done
 }
 
 func TestRealDetachedComponentIsEndedByItsFolder(t *testing.T) {
