@@ -61,7 +61,7 @@ func bedOn(t *testing.T, settings Settings) *bed {
 	b := &bed{T: t, settings: settings}
 	var err error
 	b.client, err = kgo.NewClient(kgo.SeedBrokers(settings.Brokers...), kgo.RecordPartitioner(kgo.ManualPartitioner()),
-		kgo.MetadataMinAge(10*time.Millisecond))
+		kgo.ProducerBatchCompression(kgo.NoCompression()), kgo.MetadataMinAge(10*time.Millisecond))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -168,3 +168,40 @@ func TestRecordsArriveAsTheyWereWritten(t *testing.T) {
 		}
 	}
 }
+
+func TestSlowPartitionHoldsNobody(t *testing.T) { testSlowPartitionHoldsNobody(t, fakeBed) }
+
+func testSlowPartitionHoldsNobody(t *testing.T, newBed func(*testing.T) *bed) {
+	b := newBed(t)
+	b.topic("orders", 3)
+	const n = 10_000
+	for p := range int32(3) {
+		records := numbered("orders", p, 0, n)
+		for _, r := range records {
+			r.Value = append(r.Value, make([]byte, 1000)...)
+		}
+		b.write(records...)
+	}
+	source := b.source("orders")
+	source.MaxPending = 1000
+	s := b.subscriber(source)
+	release := make(chan struct{})
+	r := &reading{suffix: b.suffix}
+	reader := b.read(s, func(m *message.Message, batch *Batch) {
+		if batch.Partition == 1 {
+			<-release
+		}
+		r.finish(batch)
+		m.Ack()
+	})
+	b.eventually("the others' records", func() bool { return r.count() == 2*n })
+	for _, st := range s.Status() {
+		// A few fetches may be on their way when the bound is reached.
+		if st.Partition == 1 && (st.Pending < 1000 || st.Pending > n/2) {
+			t.Errorf("%d records wait, want about 1000", st.Pending)
+		}
+	}
+	close(release)
+	b.eventually("all records", func() bool { return r.count() == 3*n })
+	reader.close(t)
+}

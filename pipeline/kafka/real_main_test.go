@@ -40,7 +40,9 @@ func TestMain(m *testing.M) {
 		fail(err)
 	}
 	apache.KafkaOptions = testbed.KafkaOptions{
-		Security: &testbed.Security{Users: map[string]string{user: password}, Certificates: apache.certificates},
+		// Short sessions and a cleaner that does not tarry keep the tests short.
+		Properties: map[string]string{"group.min.session.timeout.ms": "1000", "log.cleaner.backoff.ms": "500"},
+		Security:   &testbed.Security{Users: map[string]string{user: password}, Certificates: apache.certificates},
 	}
 	code := apache.Run(m)
 	os.RemoveAll(dir)
