@@ -21,6 +21,8 @@ func playRole() bool {
 	switch role := os.Getenv(roleVariable); role {
 	case "":
 		return false
+	case roleReader:
+		beReader()
 	case roleBroker:
 		beBroker()
 	default:
