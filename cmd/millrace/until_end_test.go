@@ -10,28 +10,33 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 )
 
-// clusterFile is a file for a cluster whose address is not known before.
-func clusterFile(broker, source, rest string) string {
-	return fmt.Sprintf(`version: 1
-kafka: {brokers: ["%s"]}
-pipelines:
-  print:
+// clusterFile is a file for a cluster, with a pipeline that prints what a source
+// holds; names in it are those of the bed.
+func clusterFile(b bed, source, rest string) string {
+	text := b.blocks() + fmt.Sprintf(`pipelines:
+  BEDprint:
     source: %s
     sinks: [{stdout: {}}]
-%s`, broker, source, rest)
+%s`, source, rest)
+	return "version: 1\n" + strings.ReplaceAll(text, "BED", b.prefix)
 }
 
 // standIn is an embedded broker in a process of its own that stands in for a
 // cluster.
-func standIn(t *testing.T) (broker string, client *kgo.Client) {
+func standIn(t *testing.T) bed {
 	t.Helper()
-	broker = start(t, t.TempDir(), "broker", "--listen", "127.0.0.1:0").status().Broker
-	return broker, newClient(t, broker)
+	return bed{brokers: []string{start(t, t.TempDir(), "broker", "--listen", "127.0.0.1:0").status().Broker}, store: "embedded"}
 }
 
-func newClient(t *testing.T, broker string, options ...kgo.Opt) *kgo.Client {
+// topics makes the topic orders and the dead letters of print.
+func (b bed) topics(t *testing.T, partitions int) {
 	t.Helper()
-	client, err := kgo.NewClient(append(options, kgo.SeedBrokers(broker), kgo.RecordPartitioner(kgo.ManualPartitioner()))...)
+	b.create(t, partitions, "orders", "print.dead-letter")
+}
+
+func (b bed) client(t *testing.T, options ...kgo.Opt) *kgo.Client {
+	t.Helper()
+	client, err := kgo.NewClient(append(options, kgo.SeedBrokers(b.brokers...), kgo.RecordPartitioner(kgo.ManualPartitioner()))...)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -49,22 +54,22 @@ func produce(t *testing.T, client *kgo.Client, topic string, partition int32, va
 	}
 }
 
-func TestRunCreateTopics(t *testing.T) {
-	t.Parallel()
-	broker, _ := standIn(t)
+func TestRunCreateTopics(t *testing.T) { t.Parallel(); testRunCreateTopics(t, standIn(t)) }
+
+func testRunCreateTopics(t *testing.T, b bed) {
 	dir := t.TempDir()
-	write(t, dir, "pipelines.yaml", clusterFile(broker, "{topic: orders}", "topics: {orders: {partitions: 2}}\n"))
-	expect(t, dir, 1, `its source topic "orders" does not exist on the cluster`, "run")
-	expect(t, dir, 1, `its dead-letter topic "print.dead-letter" does not exist`, "run")
+	write(t, dir, "pipelines.yaml", clusterFile(b, "{topic: BEDorders}", "topics: {BEDorders: {partitions: 2}}\n"))
+	expect(t, dir, 1, fmt.Sprintf("its source topic %q does not exist on the cluster", b.name("orders")), "run")
+	expect(t, dir, 1, fmt.Sprintf("its dead-letter topic %q does not exist", b.name("print.dead-letter")), "run")
 	p := start(t, dir, "run", "--create-topics")
-	expect(t, dir, 0, "", "publish", "orders", `{"n":1}`)
+	expect(t, dir, 0, "", "publish", b.name("orders"), `{"n":1}`)
 	p.await("the record is printed", func() bool { return len(p.lines()) == 1 })
 	expect(t, dir, 0, "nothing to do: 2 topics", "topics", "plan")
 	if code := p.stop(); code != 0 {
 		t.Fatal(code)
 	}
 	// What differs is left alone.
-	write(t, dir, "pipelines.yaml", clusterFile(broker, "{topic: orders}", "topics: {orders: {partitions: 4}}\n"))
+	write(t, dir, "pipelines.yaml", clusterFile(b, "{topic: BEDorders}", "topics: {BEDorders: {partitions: 4}}\n"))
 	p = start(t, dir, "run", "--create-topics")
 	if !strings.Contains(p.log(), "topics differ") {
 		t.Error("nothing says that the topics differ")
@@ -96,39 +101,41 @@ func TestRunUntilEnd(t *testing.T) {
 	}
 }
 
+func TestRunUntilEndOfTransactions(t *testing.T) {
+	t.Parallel()
+	testRunUntilEndOfTransactions(t, standIn(t))
+}
+
 // Markers and aborted records at a partition's end are no records: a commit never
 // moves over them, and the run ends all the same. What a transaction that is
 // open holds back does not count.
-func TestRunUntilEndOfTransactions(t *testing.T) {
-	t.Parallel()
-	broker, client := standIn(t)
-	if _, err := kadm.NewClient(client).CreateTopics(t.Context(), 3, 1, nil, "orders", "print.dead-letter"); err != nil {
-		t.Fatal(err)
-	}
-	writer := newClient(t, broker, kgo.TransactionalID("writer"))
+func testRunUntilEndOfTransactions(t *testing.T, b bed) {
+	b.topics(t, 3)
+	orders := b.name("orders")
+	writer := b.client(t, kgo.TransactionalID(b.name("writer")))
 	transaction := func(end kgo.TransactionEndTry, value string) {
 		t.Helper()
 		if err := writer.BeginTransaction(); err != nil {
 			t.Fatal(err)
 		}
-		produce(t, writer, "orders", 0, value)
-		produce(t, writer, "orders", 1, value)
+		produce(t, writer, orders, 0, value)
+		produce(t, writer, orders, 1, value)
 		if err := writer.EndTransaction(t.Context(), end); err != nil {
 			t.Fatal(err)
 		}
 	}
 	transaction(kgo.TryCommit, `"seen"`)
 	transaction(kgo.TryAbort, `"never seen"`)
-	produce(t, client, "orders", 1, `"last"`)
+	produce(t, b.client(t), orders, 1, `"last"`)
 	dir := t.TempDir()
-	write(t, dir, "pipelines.yaml", clusterFile(broker, "{topic: orders}", ""))
+	write(t, dir, "pipelines.yaml", clusterFile(b, "{topic: BEDorders}", ""))
 	if out := expect(t, dir, 0, "", "run", "--until-end"); strings.Count(out, "\"seen\"\n") != 2 || strings.Count(out, "\n") != 3 {
 		t.Errorf("%q", out)
 	}
 	if err := writer.BeginTransaction(); err != nil {
 		t.Fatal(err)
 	}
-	produce(t, writer, "orders", 2, `"open"`)
+	produce(t, writer, orders, 2, `"open"`)
 	if out := expect(t, dir, 0, "", "run", "--until-end"); out != "" {
 		t.Errorf("%q", out)
 	}
@@ -140,41 +147,45 @@ func TestRunUntilEndOfTransactions(t *testing.T) {
 	}
 }
 
-// What can't get to its end is an error, once the rest is done.
 func TestRunUntilEndOfWhatStandsStill(t *testing.T) {
 	t.Parallel()
-	broker, client := standIn(t)
-	if _, err := kadm.NewClient(client).CreateTopics(t.Context(), 2, 1, nil, "orders", "print.dead-letter"); err != nil {
-		t.Fatal(err)
-	}
-	produce(t, client, "orders", 0, "1", "2")
-	produce(t, client, "orders", 1, "3", "4", "nonsense", "5")
-	dir := t.TempDir()
-	write(t, dir, "pipelines.yaml", clusterFile(broker, "{topic: orders, group: stuck, start: {offsets: {0: 100}}}", ""))
-	expect(t, dir, 1, "orders/0 stands still before the end", "run", "--until-end")
-	write(t, dir, "pipelines.yaml", clusterFile(broker, "{topic: orders, group: stopped}\n    on_error: stop", ""))
-	expect(t, dir, 1, "the last pipeline has stopped", "run", "--until-end")
-	write(t, dir, "pipelines.yaml", clusterFile(broker, "{topic: orders, group: stopped2}\n    on_error: stop",
-		"  other: {source: {topic: orders}, dead_letter: off, on_error: drop, sinks: [{stdout: {}}]}\n"))
-	expect(t, dir, 1, `pipeline "print" stopped before the end`, "run", "--until-end")
+	testRunUntilEndOfWhatStandsStill(t, standIn(t))
 }
 
-// A static member stays in its group after SIGTERM, and leaves it with --leave.
-func TestRunLeave(t *testing.T) {
-	t.Parallel()
-	broker, client := standIn(t)
-	if _, err := kadm.NewClient(client).CreateTopics(t.Context(), 2, 1, nil, "orders", "print.dead-letter"); err != nil {
-		t.Fatal(err)
-	}
+// What can't get to its end is an error, once the rest is done.
+func testRunUntilEndOfWhatStandsStill(t *testing.T, b bed) {
+	b.topics(t, 2)
+	orders := b.name("orders")
+	produce(t, b.client(t), orders, 0, "1", "2")
+	produce(t, b.client(t), orders, 1, "3", "4", "nonsense", "5")
 	dir := t.TempDir()
-	write(t, dir, "pipelines.yaml", clusterFile(broker, "{topic: orders, instance: one, session_timeout: 60s}", ""))
+	write(t, dir, "pipelines.yaml", clusterFile(b, "{topic: BEDorders, group: BEDstuck, start: {offsets: {0: 100}}}", ""))
+	out := expect(t, dir, 1, orders+"/0 stands still before the end", "run", "--until-end")
+	if out != "3\n4\n5\n" {
+		t.Errorf("the other partition: %q", out)
+	}
+	write(t, dir, "pipelines.yaml", clusterFile(b, "{topic: BEDorders, group: BEDstopped}\n    on_error: stop", ""))
+	expect(t, dir, 1, "the last pipeline has stopped", "run", "--until-end")
+	write(t, dir, "pipelines.yaml", clusterFile(b, "{topic: BEDorders, group: BEDstopped2}\n    on_error: stop",
+		"  BEDother: {source: {topic: BEDorders}, dead_letter: off, on_error: drop, sinks: [{stdout: {}}]}\n"))
+	expect(t, dir, 1, fmt.Sprintf("pipeline %q stopped before the end", b.name("print")), "run", "--until-end")
+}
+
+func TestRunLeave(t *testing.T) { t.Parallel(); testRunLeave(t, standIn(t)) }
+
+// A static member stays in its group after SIGTERM, and leaves it with --leave.
+func testRunLeave(t *testing.T, b bed) {
+	b.topics(t, 2)
+	dir := t.TempDir()
+	write(t, dir, "pipelines.yaml", clusterFile(b, "{topic: BEDorders, instance: one, session_timeout: 30s}", ""))
+	groups := kadm.NewClient(b.client(t))
 	members := func() int {
 		t.Helper()
-		groups, err := kadm.NewClient(client).DescribeGroups(t.Context(), "print")
+		described, err := groups.DescribeGroups(t.Context(), b.name("print"))
 		if err != nil {
 			t.Fatal(err)
 		}
-		return len(groups["print"].Members)
+		return len(described[b.name("print")].Members)
 	}
 	for _, c := range []struct {
 		args []string
