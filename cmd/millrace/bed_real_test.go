@@ -3,8 +3,8 @@
 package main
 
 import (
-	"crypto/sha256"
-	"encoding/hex"
+	"fmt"
+	"math/rand/v2"
 	"testing"
 
 	"github.com/millrace/millrace/pipeline/testbed"
@@ -16,22 +16,19 @@ var shared testbed.Bed
 func runTests(m *testing.M) int { return shared.Run(m) }
 
 // prefix is before the names of one test, which shares its cluster with others.
-func prefix(t *testing.T) string {
-	sum := sha256.Sum256([]byte(t.Name()))
-	return "t" + hex.EncodeToString(sum[:4]) + "-"
-}
+func prefix() string { return fmt.Sprintf("t%08x-", rand.Uint32()) }
 
 // kafkaAndRedis is the bed that replicas run on.
 func kafkaAndRedis(t *testing.T) bed {
 	t.Helper()
-	p := prefix(t)
+	p := prefix()
 	return bed{brokers: shared.Kafka(t).Brokers(), store: shared.Redis(t).URL() + "?prefix=" + p, prefix: p}
 }
 
 // kafkaAlone is a cluster with the embedded store beside the one process.
 func kafkaAlone(t *testing.T) bed {
 	t.Helper()
-	return bed{brokers: shared.Kafka(t).Brokers(), store: "embedded", prefix: prefix(t)}
+	return bed{brokers: shared.Kafka(t).Brokers(), store: "embedded", prefix: prefix()}
 }
 
 // onBeds runs a test of the embedded bed on real components.

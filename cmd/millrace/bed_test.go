@@ -24,12 +24,14 @@ type bed struct {
 // name is a topic's or a pipeline's name on this bed.
 func (b bed) name(s string) string { return b.prefix + s }
 
-// blocks are what a configuration must say to run on this bed.
-func (b bed) blocks() string {
+// blocks are what a configuration must say to run on this bed; more is added to
+// the `idempotency:` block of a cluster.
+func (b bed) blocks(more ...string) string {
 	if len(b.brokers) == 0 {
 		return "kafka: {embedded: {listen: 127.0.0.1:0}}\n"
 	}
-	return fmt.Sprintf("kafka: {brokers: [%q]}\nidempotency: {store: %q}\n", strings.Join(b.brokers, ","), b.store)
+	store := strings.Join(append([]string{fmt.Sprintf("store: %q", b.store)}, more...), ", ")
+	return fmt.Sprintf("kafka: {brokers: [%q]}\nidempotency: {%s}\n", strings.Join(b.brokers, ","), store)
 }
 
 // create makes topics with that many partitions, where the broker does not by

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"strings"
@@ -77,22 +78,24 @@ func makeFlood(b bed, n int) flood {
 // send publishes records, in order.
 func (b bed) send(t *testing.T, broker string, records []*handlers.Record) {
 	t.Helper()
+	if err := b.produce(t.Context(), broker, records); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func (b bed) produce(ctx context.Context, broker string, records []*handlers.Record) error {
 	brokers := b.brokers
 	if len(brokers) == 0 {
 		brokers = []string{broker}
 	}
 	publisher, err := kafka.NewPublisher(kafka.Settings{Brokers: brokers}, kafka.Deps{Logger: discard()})
 	if err != nil {
-		t.Fatal(err)
+		return err
 	}
-	for i := 0; i < len(records); i += 2000 {
-		if err := publisher.Produce(t.Context(), records[i:min(i+2000, len(records))]); err != nil {
-			t.Fatal(err)
-		}
+	for i := 0; i < len(records) && err == nil; i += 2000 {
+		err = publisher.Produce(ctx, records[i:min(i+2000, len(records))])
 	}
-	if err := publisher.Close(); err != nil {
-		t.Fatal(err)
-	}
+	return errors.Join(err, publisher.Close())
 }
 
 // ended waits until the pipeline's group has committed the ends of its source.

@@ -1,0 +1,196 @@
+//go:build real
+
+package main
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/millrace/millrace/handlers"
+	"github.com/millrace/millrace/pipeline/kafka"
+)
+
+// ledger is an HTTP receiver that keeps an exact account of its calls.
+type ledger struct {
+	*httptest.Server
+
+	mu    sync.Mutex
+	calls map[string][]time.Time // by order
+	last  time.Time
+	hold  chan struct{} // where set, calls wait until it is closed
+}
+
+func newLedger(t *testing.T) *ledger {
+	r := &ledger{calls: map[string][]time.Time{}}
+	r.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, request *http.Request) {
+		now, id := time.Now(), strings.TrimPrefix(request.URL.Path, "/")
+		r.mu.Lock()
+		r.calls[id] = append(r.calls[id], now)
+		r.last = now
+		hold := r.hold
+		r.mu.Unlock()
+		if hold != nil {
+			<-hold
+		}
+		w.WriteHeader(http.StatusNoContent)
+	}))
+	t.Cleanup(r.Close)
+	return r
+}
+
+// holdCalls makes calls wait from now on, until the result is called.
+func (r *ledger) holdCalls() (release func()) {
+	hold := make(chan struct{})
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.hold = hold
+	return sync.OnceFunc(func() {
+		r.mu.Lock()
+		r.hold = nil
+		r.mu.Unlock()
+		close(hold)
+	})
+}
+
+// count is how many calls there were, and how many orders they were for.
+func (r *ledger) count() (calls, orders int) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, times := range r.calls {
+		calls += len(times)
+	}
+	return calls, len(r.calls)
+}
+
+// between is how many calls came in a span of time.
+func (r *ledger) between(from, to time.Time) (n int) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, times := range r.calls {
+		for _, at := range times {
+			if at.After(from) && at.Before(to) {
+				n++
+			}
+		}
+	}
+	return n
+}
+
+// firstAfter is when the first call after a time came.
+func (r *ledger) firstAfter(from time.Time) (first time.Time) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, times := range r.calls {
+		for _, at := range times {
+			if at.After(from) && (first.IsZero() || at.Before(first)) {
+				first = at
+			}
+		}
+	}
+	return first
+}
+
+// once fails for each of n orders that was not notified exactly once.
+func (r *ledger) once(t *testing.T, n int) {
+	t.Helper()
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	lost, repeated := 0, 0
+	for i := range n {
+		switch calls := len(r.calls[fmt.Sprint("o-", i)]); {
+		case calls == 0:
+			lost++
+		case calls > 1:
+			repeated++
+		}
+	}
+	if lost+repeated > 0 || len(r.calls) > n {
+		t.Errorf("of %d orders %d were not notified, %d more than once; %d were notified in all", n, lost, repeated, len(r.calls))
+	}
+}
+
+// notifyFile is a pipeline that notifies the receiver of every order.
+func notifyFile(b bed, r *ledger, store ...string) string {
+	return fmt.Sprintf(`version: 1
+%[1]spipelines:
+  %[3]s:
+    source: {topic: %[2]s, session_timeout: 6s}
+    idempotency: {key: "order:${payload.order_id}"}
+    sinks: [{http: {url: "%[4]s/${payload.order_id}", timeout: 2m}}]
+    retry: {max: 1s}
+    dead_letter: {topic: %[5]s}
+`, b.blocks(store...), b.name("orders"), b.name("invoices"), r.URL, b.name("dead"))
+}
+
+// notify makes a bed's topics and starts a process that notifies the receiver.
+func notify(t *testing.T, b bed, r *ledger, store ...string) *process {
+	t.Helper()
+	dir := t.TempDir()
+	write(t, dir, "pipelines.yaml", notifyFile(b, r, store...))
+	return start(t, dir, "run")
+}
+
+// stream sends orders, 500 a second, until stop is called, which returns how
+// many they were.
+func (b bed) stream(t *testing.T) (stop func() int) {
+	t.Helper()
+	publisher, err := kafka.NewPublisher(kafka.Settings{Brokers: b.brokers}, kafka.Deps{Logger: discard()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.WithoutCancel(t.Context()))
+	failed := make(chan error, 1)
+	n := 0
+	go func() {
+		tick := time.NewTicker(20 * time.Millisecond)
+		defer tick.Stop()
+		for ctx.Err() == nil {
+			<-tick.C
+			if err := publisher.Produce(context.WithoutCancel(ctx), b.orders(n, 10)); err != nil {
+				failed <- err
+				return
+			}
+			n += 10
+		}
+		failed <- publisher.Close()
+	}()
+	stop = sync.OnceValue(func() int {
+		cancel()
+		if err := <-failed; err != nil {
+			t.Error(err)
+		}
+		return n
+	})
+	t.Cleanup(func() { stop() })
+	return stop
+}
+
+// orders are n orders from the given number on, each of a customer of its own.
+func (b bed) orders(from, n int) []*handlers.Record {
+	all := make([]*handlers.Record, n)
+	for i := range all {
+		all[i] = &handlers.Record{
+			Topic: b.name("orders"), Partition: -1, Offset: -1, Key: fmt.Append(nil, "k-", from+i),
+			Value: fmt.Appendf(nil, `{"order_id": "o-%d"}`, from+i),
+		}
+	}
+	return all
+}
+
+// nothingDead fails where a record was dead-lettered or dropped.
+func (b bed) nothingDead(t *testing.T, p *process) {
+	t.Helper()
+	if dead := readAll(t, b.brokers[0], b.name("dead")); len(dead) > 0 {
+		t.Errorf("%d records were dead-lettered", len(dead))
+	}
+	o := p.status().Pipelines[0].Outcomes
+	if o["dropped"]+o["dead_lettered"]+o["filtered"]+o["unmatched"] > 0 {
+		t.Errorf("outcomes %v", o)
+	}
+}
