@@ -42,4 +42,6 @@ func TestRealFloodDrained(t *testing.T)    { onBeds(t, testFloodDrained) }
 func TestRealFloodKilled(t *testing.T)     { onBeds(t, testFloodKilled) }
 func TestRealOneNotification(t *testing.T) { onBeds(t, testOneNotificationPerOrder) }
 func TestRealIngestAnswers(t *testing.T)   { onBeds(t, testIngestAnswers) }
+func TestRealKeys(t *testing.T)            { onBeds(t, testKeys) }
+func TestRealKeysFolderLost(t *testing.T)  { testKeysFolderLost(t, kafkaAlone(t)) }
 func TestRealSecondTerminal(t *testing.T)  { onBeds(t, testSecondTerminal) }

@@ -5,6 +5,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/millrace/millrace/handlers"
 	"github.com/millrace/millrace/pipeline/kafka"
 )
 
@@ -62,4 +63,16 @@ func (b bed) admin(t *testing.T, broker string) *kafka.Admin {
 	}
 	t.Cleanup(a.Close)
 	return a
+}
+
+// orders are n orders from the given number on, each of a customer of its own.
+func (b bed) orders(from, n int) []*handlers.Record {
+	all := make([]*handlers.Record, n)
+	for i := range all {
+		all[i] = &handlers.Record{
+			Topic: b.name("orders"), Partition: -1, Offset: -1, Key: fmt.Append(nil, "k-", from+i),
+			Value: fmt.Appendf(nil, `{"order_id": "o-%d"}`, from+i),
+		}
+	}
+	return all
 }

@@ -68,7 +68,7 @@ func TestRealClaimsOfThePaused(t *testing.T) {
 		t.Fatal(err)
 	}
 	time.Sleep(300 * time.Millisecond) // until all its threads have stopped
-	release() // the answers wait in the first one's sockets
+	release()                          // the answers wait in the first one's sockets
 	b.ended(t, second)
 	b.send(t, "", b.orders(heldOrders, 100))
 	b.ended(t, second)

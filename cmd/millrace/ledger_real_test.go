@@ -12,7 +12,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/millrace/millrace/handlers"
 	"github.com/millrace/millrace/pipeline/kafka"
 )
 
@@ -169,18 +168,6 @@ func (b bed) stream(t *testing.T) (stop func() int) {
 	})
 	t.Cleanup(func() { stop() })
 	return stop
-}
-
-// orders are n orders from the given number on, each of a customer of its own.
-func (b bed) orders(from, n int) []*handlers.Record {
-	all := make([]*handlers.Record, n)
-	for i := range all {
-		all[i] = &handlers.Record{
-			Topic: b.name("orders"), Partition: -1, Offset: -1, Key: fmt.Append(nil, "k-", from+i),
-			Value: fmt.Appendf(nil, `{"order_id": "o-%d"}`, from+i),
-		}
-	}
-	return all
 }
 
 // nothingDead fails where a record was dead-lettered or dropped.

@@ -113,17 +113,6 @@ func TestRealRedisFlushed(t *testing.T) {
 	b.nothingDead(t, first)
 }
 
-// blocked waits until each process says that a person must accept the loss.
-func blocked(all ...*process) {
-	for _, p := range all {
-		p.t.Helper()
-		p.await("it is blocked", func() bool {
-			s := p.status()
-			return !s.Ready && strings.Contains(strings.Join(s.Reasons, " "), "accept-reset")
-		})
-	}
-}
-
 // Redis forgets while nothing runs: who starts next learns it from the group's
 // commits, and blocks before the first call; or goes on, where so configured.
 func TestRealRedisFlushedWhileAway(t *testing.T) {
