@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"net"
 	"os/exec"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -20,29 +21,43 @@ import (
 // server is a redis-server of a test's own.
 type server struct {
 	addr, dir string
-	args      []string
-	command   *exec.Cmd
+	// first are before all other arguments, args behind them.
+	first, args []string
+	command     *exec.Cmd
 }
 
 func startServer(t *testing.T, args ...string) *server {
+	t.Helper()
+	s := &server{dir: t.TempDir(), args: append([]string{"--save", ""}, args...)}
+	s.listen(t)
+	return s
+}
+
+// listen starts the server on a free port; it ends with the test.
+func (s *server) listen(t *testing.T) {
 	t.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := &server{addr: listener.Addr().String(), dir: t.TempDir(), args: args}
+	// The nodes of a cluster talk on a port 10,000 above.
+	if listener.Addr().(*net.TCPAddr).Port > 55_000 {
+		defer listener.Close()
+		s.listen(t)
+		return
+	}
+	s.addr = listener.Addr().String()
 	if err := listener.Close(); err != nil {
 		t.Fatal(err)
 	}
 	s.start(t)
 	t.Cleanup(func() { s.kill() })
-	return s
 }
 
 func (s *server) start(t *testing.T) {
 	t.Helper()
 	_, port, _ := net.SplitHostPort(s.addr)
-	args := append([]string{"--bind", "127.0.0.1", "--port", port, "--dir", s.dir, "--save", ""}, s.args...)
+	args := slices.Concat(s.first, []string{"--bind", "127.0.0.1", "--port", port, "--dir", s.dir}, s.args)
 	s.command = exec.Command("redis-server", args...)
 	if err := s.command.Start(); err != nil {
 		t.Fatalf("these tests need redis-server: %v", err)
