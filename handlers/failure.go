@@ -83,9 +83,12 @@ func (e *BatchError) Error() string {
 		}
 	}
 	if first < 0 {
-		return "no call failed"
+		return "no record failed"
 	}
-	return fmt.Sprintf("%d of the batch's calls failed, the first: %v", len(e.Failed), e.Failed[first])
+	if len(e.Failed) == 1 {
+		return e.Failed[first].Error()
+	}
+	return fmt.Sprintf("%d records failed, the first: %v", len(e.Failed), e.Failed[first])
 }
 
 // Permanent marks err as known not to have taken effect: NotApplied.

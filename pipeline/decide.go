@@ -47,12 +47,17 @@ type Decision struct {
 	Writes []Write
 }
 
-// Write is one request that a decision asks for.
+// Write is one request that a decision asks for, or one that could not be made:
+// the sinks of a route are independent, and each is dead-lettered on its own.
 type Write struct {
 	// Sink is the index of the sink within the pipeline, over all routes.
 	Sink    int
 	Record  *handlers.Record
 	Request any
+	// Stage and Err say why the request could not be made; then there is none,
+	// and the record belongs into the dead letters on this sink's behalf.
+	Stage Stage
+	Err   error
 }
 
 // Decider turns records into decisions: decode, filter, key, transform, route,
@@ -175,29 +180,26 @@ func (d *Decider) render(rec *handlers.Record, dec Decision, r *RoutePlan) Decis
 	d.view.rec = rec
 	skipped := false
 	for j := range r.Sinks {
-		s := &r.Sinks[j]
-		if s.When != nil {
-			holds, err := s.When.Bool(d.out)
-			if err != nil {
-				return d.failed(StageRoute, fmt.Errorf("sink %q: %w", s.Name, err))
-			}
-			if !holds {
-				continue
-			}
-		}
 		at := d.first[dec.Route] + j
-		request, err := d.sinks[at].Render(&d.view)
-		if errors.Is(err, handlers.ErrSkip) {
+		request, stage, err := d.request(&r.Sinks[j], d.sinks[at])
+		switch {
+		case errors.Is(err, handlers.ErrSkip):
 			skipped = true
-			continue
+		case err != nil && d.plan.OnError == ActionDeadLetter:
+			dec.Writes = append(dec.Writes, Write{Sink: at, Record: rec, Stage: stage, Err: err})
+		case err != nil && d.plan.OnError == ActionDrop:
+			dec.Outcome, dec.Reason, dec.Stage, dec.Err = Dropped, string(stage)+"_failed", stage, err
+		case err != nil:
+			return d.failed(stage, err)
+		case stage == StageRender:
+			dec.Writes = append(dec.Writes, Write{Sink: at, Record: rec, Request: request})
 		}
-		if err != nil {
-			return d.failed(StageRender, fmt.Errorf("sink %q: %w", s.Name, err))
-		}
-		dec.Writes = append(dec.Writes, Write{Sink: at, Record: rec, Request: request})
 	}
 	switch {
 	case len(dec.Writes) > 0:
+		dec.Outcome, dec.Reason = "", ""
+		return dec
+	case dec.Outcome == Dropped:
 		return dec
 	case skipped:
 		dec.Outcome, dec.Reason = Filtered, "tombstone"
@@ -205,6 +207,25 @@ func (d *Decider) render(rec *handlers.Record, dec Decision, r *RoutePlan) Decis
 	default:
 		return d.unmatched(dec)
 	}
+}
+
+// request makes one sink's request. The stage is how far it came: before
+// StageRender without an error, the sink's own condition did not hold.
+func (d *Decider) request(s *SinkPlan, sink handlers.Sink) (any, Stage, error) {
+	if s.When != nil {
+		holds, err := s.When.Bool(d.out)
+		if err != nil {
+			return nil, StageRoute, fmt.Errorf("sink %q: when: %w", s.Name, err)
+		}
+		if !holds {
+			return nil, StageRoute, nil
+		}
+	}
+	request, err := sink.Render(&d.view)
+	if err != nil {
+		return nil, StageRender, fmt.Errorf("sink %q: %w", s.Name, err)
+	}
+	return request, StageRender, nil
 }
 
 // unmatched does what the configuration wants of a record that no route takes.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/ThreeDotsLabs/watermill/message"
@@ -29,6 +30,7 @@ type Delivery struct {
 	stop     func(error)
 	deciders sync.Pool
 	pauses   *pauses
+	cut      atomic.Int64
 }
 
 // DeliveryDeps is what a Delivery uses of its process.
@@ -86,10 +88,10 @@ func (d *Delivery) Close() {
 // Reasons says what is paused now, and why; empty when nothing is.
 func (d *Delivery) Reasons() []string { return d.pauses.reasons() }
 
-// Handle delivers the lane batch of m. It is a Watermill handler, and returns
-// an error only where the pipeline must not go on. When m's context ends it
-// finishes what it has begun within the drain time and begins nothing new;
-// records that it did not finish stay unfinished.
+// Handle delivers the lane batch of m. It is a Watermill handler. When m's
+// context ends it finishes what it has begun within the drain time and begins
+// nothing new; records that it did not finish stay unfinished. Where a record
+// must stop the pipeline it says so and waits for that.
 func (d *Delivery) Handle(m *message.Message) error {
 	batch := kafka.BatchOf(m)
 	if batch == nil {
@@ -111,10 +113,14 @@ func (d *Delivery) Handle(m *message.Message) error {
 	together(tasks)
 	if stopErr != nil && ctx.Err() == nil {
 		d.stop(stopErr)
-		return stopErr
+		<-ctx.Done() // the batch ends when its source does: it is not to come again
 	}
 	return nil
 }
+
+// Cut is how many records were left with an unknown fate so far, because a stop
+// did not wait for their calls any longer.
+func (d *Delivery) Cut() int64 { return d.cut.Load() }
 
 // decide decides every record of the batch: what has no effect is finished at
 // once, writes are queued by sink, refused records are returned for the dead
@@ -136,13 +142,18 @@ func (d *Delivery) decide(w *work) (lanes []*lane, refused []letter, stopErr err
 		case dec.Outcome == DeadLettered:
 			w.left[i] = 1
 			refused = append(refused, letter{index: i, rec: rec, stage: dec.Stage, reason: dec.Reason, first: dec.Err, last: dec.Err, key: dec.Key})
-			continue
 		case dec.Outcome != "":
 			w.finish(i, dec.Outcome, dec.Reason, dec.Err)
-			continue
 		}
-		w.left[i] = len(dec.Writes)
+		w.left[i] = max(w.left[i], len(dec.Writes))
 		for _, write := range dec.Writes {
+			if write.Err != nil {
+				refused = append(refused, letter{
+					index: i, rec: rec, sink: d.gates[write.Sink].plan.Name, stage: write.Stage, reason: string(write.Stage) + "_failed",
+					first: write.Err, last: write.Err, key: dec.Key,
+				})
+				continue
+			}
 			l := bySink[write.Sink]
 			if l == nil {
 				l = &lane{d: d, gate: d.gates[write.Sink], w: w}

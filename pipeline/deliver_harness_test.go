@@ -20,13 +20,14 @@ import (
 type scripted struct {
 	limit  int
 	script func(call *handlers.Call, n int) error
+	render error
 
 	mu     sync.Mutex
 	calls  []string // "offset" of every call, in the order they came
 	effect map[string]int
 }
 
-func (s *scripted) Render(v handlers.View) (any, error) { return string(v.Record().Value), nil }
+func (s *scripted) Render(v handlers.View) (any, error) { return string(v.Record().Value), s.render }
 
 func (s *scripted) Close(context.Context) error { return nil }
 

@@ -344,3 +344,30 @@ func TestTwoSinksOfOneRoute(t *testing.T) {
 		}
 	})
 }
+
+// Of two sinks of a route, the one whose request can't be made is dead-lettered
+// on its own, and the other is written.
+func TestOneSinkCannotRender(t *testing.T) {
+	for _, action := range []Action{ActionDeadLetter, ActionDrop} {
+		synctest.Test(t, func(t *testing.T) {
+			good, bad := &scripted{}, &scripted{render: errBoom}
+			r := newRig(t, storetest.NewModel(time.Now), func(p *PipelinePlan) { p.OnError = action }, good, bad)
+			done, err := r.deliver(t.Context(), rec(1, "a", "x"))
+			if err != nil || !all(done) || len(good.called()) != 1 {
+				t.Fatalf("%s: done %v, err %v, calls %v", action, done, err, good.called())
+			}
+			want := DeadLettered
+			if action == ActionDrop {
+				want = Delivered
+			}
+			if got := r.journal.outcomes[1]; got != want || len(r.letters.records) != map[Action]int{ActionDeadLetter: 1, ActionDrop: 0}[action] {
+				t.Errorf("%s: outcome %s, letters %v", action, got, r.letters.reasons())
+			}
+			if action == ActionDeadLetter {
+				if sink, _ := r.letters.records[0].Header(HeaderSink); string(sink) != "s1" {
+					t.Errorf("the letter names sink %q", sink)
+				}
+			}
+		})
+	}
+}

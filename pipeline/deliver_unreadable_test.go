@@ -1,6 +1,7 @@
 package pipeline
 
 import (
+	"context"
 	"errors"
 	"testing"
 	"testing/synctest"
@@ -20,14 +21,16 @@ func TestUnreadableRecordsAreAnError(t *testing.T) {
 			done := make([]bool, len(records))
 			batch := kafka.NewBatch("in", 0, [16]byte{1}, 0, records, func(i int) { done[i] = true })
 			batch.Unreadable = map[int]error{1: errors.New("the batch at offsets 2 to 9 is too large")}
-			err := r.delivery.Handle(kafka.NewMessage(t.Context(), batch))
+			ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+			defer cancel()
+			err := r.delivery.Handle(kafka.NewMessage(ctx, batch))
 			if got := sink.called(); len(got) != 1 || !done[0] {
 				t.Errorf("%s: calls %v, done %v", action, got, done)
 			}
 			switch action {
 			case ActionStop:
-				if err == nil || done[1] {
-					t.Errorf("stop: %v, done %v", err, done)
+				if len(r.stopped) != 1 || err != nil || done[1] {
+					t.Errorf("stop: %d times, %v, done %v", len(r.stopped), err, done)
 				}
 			case ActionDrop:
 				if !done[1] || r.journal.outcomes[2] != Dropped || len(r.letters.records) != 0 {

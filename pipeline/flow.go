@@ -2,6 +2,7 @@ package pipeline
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"maps"
@@ -27,6 +28,7 @@ type flow struct {
 	state  string
 	err    error
 	alarms map[string]string
+	last   []kafka.PartitionStatus // of a stopped pipeline
 }
 
 // flowDeps is what all pipelines of a process share.
@@ -88,18 +90,44 @@ func OpenSinks(p *PipelinePlan, env handlers.Env, open *closers) ([]handlers.Sin
 	return sinks, nil
 }
 
-// stop notes that the pipeline must not go on, once.
+// stop notes that the pipeline must not go on. Of several records that stop it
+// the first of a partition is told.
 func (f *flow) stop(log *slog.Logger, err error, ended chan<- *flow) {
 	f.mu.Lock()
 	first := f.err == nil
-	if first {
+	if first || earlier(err, f.err) {
 		f.err, f.state = err, "stopped"
 	}
 	f.mu.Unlock()
 	if first {
-		log.Error("the pipeline has stopped; its offset stays before this record", "err", err)
+		log.Error("the pipeline has stopped; its offset stays before the first unfinished record", "err", err)
 		ended <- f
 	}
+}
+
+// earlier tells whether a names an earlier record of the same partition than b.
+func earlier(a, b error) bool {
+	var x, y *stopError
+	return errors.As(a, &x) && errors.As(b, &y) &&
+		x.rec.Topic == y.rec.Topic && x.rec.Partition == y.rec.Partition && x.rec.Offset < y.rec.Offset
+}
+
+// keepPartitions keeps what is known of the partitions when they are given up,
+// so that a stopped pipeline still shows what it has not read.
+func (f *flow) keepPartitions() {
+	last := f.subscriber.Status()
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.last = last
+}
+
+func (f *flow) partitions() []kafka.PartitionStatus {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.last != nil {
+		return f.last
+	}
+	return f.subscriber.Status()
 }
 
 func (f *flow) stopped() error {
@@ -181,7 +209,7 @@ func (r *Runner) Status() admin.Status {
 func (f *flow) status() admin.PipelineStatus {
 	p := admin.PipelineStatus{
 		Name: f.plan.Name, State: f.getState(), Reasons: f.reasons(), Outcomes: f.meter.outcomes(),
-		Retries: f.meter.retries.Load(), InFlight: f.subscriber.InFlight(), Partitions: f.subscriber.Status(),
+		Retries: f.meter.retries.Load(), InFlight: f.subscriber.InFlight(), Partitions: f.partitions(),
 	}
 	for _, part := range p.Partitions {
 		p.Lag += part.Lag

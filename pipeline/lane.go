@@ -76,6 +76,7 @@ func (l *lane) add(index int, rec *handlers.Record, write Write, dec Decision) {
 // holder while it could let go: a Busy key is asked for again later, and the
 // other keys go on meanwhile.
 func (l *lane) run(ctx, effects context.Context) {
+	defer l.count()
 	if g := l.d.guard; g != nil {
 		g.keep(l)
 		defer g.forget(l)
@@ -102,6 +103,15 @@ func (l *lane) run(ctx, effects context.Context) {
 		}
 		l.write(effects, run, probe)
 		l.settle(ctx, effects, run)
+	}
+}
+
+// count counts what is left with an unknown fate at the end.
+func (l *lane) count() {
+	for _, j := range l.jobs {
+		if !j.finished && j.maybe {
+			l.d.cut.Add(1)
+		}
 	}
 }
 

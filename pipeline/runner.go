@@ -155,6 +155,13 @@ func (r *Runner) flow(ctx, lasting context.Context, in *ingest.Server, goal *goa
 	}
 	r.deps.Logger.Info("draining", "drain", r.plan.Drain)
 	err = errors.Join(failed, r.drain(), router.Close(), r.leave(lasting))
+	cut := int64(0)
+	for _, f := range r.flows {
+		cut += f.delivery.Cut()
+	}
+	if cut > 0 {
+		r.deps.Logger.Warn("calls were cut off after the drain time: what became of them is unknown, and they are made again at the next start", "records", cut)
+	}
 	r.deps.Logger.Info("drained")
 	return err
 }
@@ -176,6 +183,7 @@ func (r *Runner) wait(ctx context.Context, routed, reached <-chan error) error {
 		case f := <-r.ended:
 			// Closing drains the pipeline's other lanes; its offset stays
 			// before the record that stopped it.
+			f.keepPartitions()
 			if err := f.subscriber.Close(); err != nil {
 				r.deps.Logger.Warn("close a stopped pipeline", "pipeline", f.plan.Name, "err", err)
 			}
