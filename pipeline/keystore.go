@@ -119,4 +119,3 @@ func (r *Runner) storeTrouble() string {
 	}
 	return down
 }
-

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net/http"
 	"os"
+	"slices"
 	"sync"
 	"time"
 
@@ -38,13 +39,29 @@ func (r *Runner) openState(ctx context.Context, open *closers) (*state.Folder, [
 		r.setBroker(addr)
 		return folder, nil, nil
 	}
-	broker, err := OpenBroker(ctx, folder, r.plan.Embedded, r.deps.Logger, r.brokerAlarm)
+	broker, err := r.openBroker(ctx, folder)
 	if err != nil {
 		return nil, nil, err
 	}
 	open.add("the embedded broker", func(context.Context) error { return broker.Close() })
 	r.setBroker(broker.Addr())
 	return folder, []state.Part{state.Broker}, nil
+}
+
+// openBroker starts the embedded broker. A short command, such as a publish, may
+// have the folder for a moment; a process that runs says so in its run file.
+func (r *Runner) openBroker(ctx context.Context, folder *state.Folder) (*embedded.Broker, error) {
+	for deadline := time.Now().Add(10 * time.Second); ; {
+		broker, err := OpenBroker(ctx, folder, r.plan.Embedded, r.deps.Logger, r.brokerAlarm)
+		var taken *state.HeldError
+		if !errors.As(err, &taken) || time.Now().After(deadline) {
+			return broker, err
+		}
+		runs, failed := state.Discover(r.deps.StateDir)
+		if failed != nil || slices.ContainsFunc(runs, func(run state.Run) bool { return run.PID == taken.PID }) || !sleep(ctx, 100*time.Millisecond) {
+			return nil, err
+		}
+	}
 }
 
 // brokerBeside is the address of a `millrace broker` on the same state folder,

@@ -269,7 +269,11 @@ func (r *Runner) openIngest(producer handlers.Producer, open *closers) (*ingest.
 	r.mu.Unlock()
 	served := make(chan error, 1)
 	go func() { served <- in.Serve() }()
-	open.add("the ingest listener", func(ctx context.Context) error { return errors.Join(in.Close(ctx), <-served) })
+	open.add("the ingest listener", func(ctx context.Context) error {
+		ctx, cancel := context.WithTimeout(ctx, time.Second)
+		defer cancel()
+		return errors.Join(in.Close(ctx), <-served)
+	})
 	return in, nil
 }
 

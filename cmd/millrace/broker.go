@@ -20,11 +20,20 @@ A millrace run on the same folder uses it instead of starting one of its own.`,
 			if err != nil {
 				return err
 			}
+			if !cmd.Flags().Changed("listen") && a.hasConfig() {
+				plan, err := a.load()
+				if err != nil {
+					return err
+				}
+				if plan.Embedded != "" {
+					listen = plan.Embedded
+				}
+			}
 			ctx, stop := signal.NotifyContext(cmd.Context(), syscall.SIGINT, syscall.SIGTERM)
 			defer stop()
 			return pipeline.RunBroker(ctx, listen, pipeline.RunnerDeps{Version: version(), StateDir: a.state(), Logger: log})
 		},
 	}
-	cmd.Flags().StringVar(&listen, "listen", "127.0.0.1:9092", "loopback address; port 0 picks a free one")
+	cmd.Flags().StringVar(&listen, "listen", "127.0.0.1:9092", "loopback address; port 0 picks a free one (default kafka.embedded.listen of the configuration, where there is one)")
 	return cmd
 }

@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"log/slog"
 	"os"
+	"time"
 
 	"github.com/millrace/millrace/pipeline"
 	"github.com/millrace/millrace/pipeline/diag"
@@ -23,6 +24,9 @@ type cluster struct {
 	// plan is the configuration, nil where there is none.
 	plan  *pipeline.Plan
 	close func() error
+	// own tells that the command opened the folder itself, since nothing runs
+	// on it: a run can't start before it is given back.
+	own bool
 }
 
 // connect finds the configuration's Kafka: the cluster that it names, else the
@@ -57,27 +61,45 @@ func (a *app) connect(ctx context.Context, pid int) (*cluster, error) {
 	return c, nil
 }
 
+// startPatience is how long a command waits for a process that is just starting
+// or ending to say so or to let go of the folder.
+const startPatience = 10 * time.Second
+
 func (a *app) findBroker(ctx context.Context, c *cluster, pid int, listen string, log *slog.Logger) error {
-	runs, err := a.processes(pid)
-	if err != nil {
-		return err
-	}
-	for _, run := range runs {
-		if run.Broker != "" {
-			c.settings.Brokers = []string{run.Broker}
+	for deadline := time.Now().Add(startPatience); ; {
+		runs, err := a.processes(pid)
+		if err != nil {
+			return err
+		}
+		for _, run := range runs {
+			if run.Broker != "" {
+				c.settings.Brokers = []string{run.Broker}
+				return nil
+			}
+		}
+		folder, err := state.Open(a.state())
+		if err != nil {
+			return err
+		}
+		broker, err := pipeline.OpenBroker(ctx, folder, listen, log, nil)
+		if err == nil {
+			c.settings.Brokers, c.close, c.own = []string{broker.Addr()}, broker.Close, true
 			return nil
 		}
+		if held := new(state.HeldError); !errors.As(err, &held) || time.Now().After(deadline) || !pause(ctx) {
+			return err
+		}
 	}
-	folder, err := state.Open(a.state())
-	if err != nil {
-		return err
+}
+
+// pause waits a moment and tells whether ctx has not ended.
+func pause(ctx context.Context) bool {
+	select {
+	case <-ctx.Done():
+		return false
+	case <-time.After(100 * time.Millisecond):
+		return true
 	}
-	broker, err := pipeline.OpenBroker(ctx, folder, listen, log, nil)
-	if err != nil {
-		return err
-	}
-	c.settings.Brokers, c.close = []string{broker.Addr()}, broker.Close
-	return nil
 }
 
 // hasConfig tells whether there is a configuration: one that -f names must be
@@ -135,9 +157,8 @@ func (c *cluster) ensureTopic(ctx context.Context, name string, create bool) err
 		_, err := c.admin.CreateTopics(ctx, []string{name}, partitions, 0, nil)
 		return err
 	}
-	hint := "; --create makes it"
 	if near := diag.Nearest(name, names); near != "" {
-		hint = fmt.Sprintf(" (did you mean %q?)%s", near, hint)
+		return fmt.Errorf("topic %q does not exist (did you mean %q?)", name, near)
 	}
-	return fmt.Errorf("topic %q does not exist%s", name, hint)
+	return fmt.Errorf("topic %q does not exist", name)
 }

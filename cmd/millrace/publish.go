@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -10,11 +11,11 @@ import (
 	"os/signal"
 	"strings"
 	"syscall"
+	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/millrace/millrace/handlers"
-	"github.com/millrace/millrace/pipeline/kafka"
 )
 
 // publishFlags are those of `millrace publish`.
@@ -38,7 +39,8 @@ func (a *app) publishCommand() *cobra.Command {
 		Use: "publish TOPIC [VALUE...]", Short: "Write records: each argument, or each line of stdin or --input",
 		Long: `Publish writes each argument, or each line of standard input or of --input, as the
 value of one record, its bytes as they stand. With --records each line is a
-record in its JSON form, as tail prints it.`,
+record in its JSON form, as tail prints it; it goes to TOPIC, and its key says to
+which partition.`,
 		Args: cobra.MinimumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			f.hasKey = cmd.Flags().Changed("key")
@@ -78,24 +80,12 @@ func (a *app) publish(ctx context.Context, topic string, values []string, f publ
 		return err
 	}
 	defer in.Close()
-	c, err := a.connect(ctx, f.pid)
-	if err != nil {
+	to := &link{app: a, topic: topic, create: f.create, pid: f.pid}
+	if err := to.open(ctx); err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, c.close()) }()
-	if err := c.ensureTopic(ctx, topic, f.create); err != nil {
-		return err
-	}
-	log, err := a.clientLogger()
-	if err != nil {
-		return err
-	}
-	publisher, err := kafka.NewPublisher(c.settings, kafka.Deps{Logger: log})
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, publisher.Close()) }()
-	out := &outgoing{producer: publisher, progress: a.newProgress("published", size)}
+	defer func() { err = errors.Join(err, to.close()) }()
+	out := &outgoing{link: to, progress: a.newProgress("published", size)}
 	switch {
 	case f.tombstone:
 		err = out.add(ctx, base, 0)
@@ -148,35 +138,75 @@ func (a *app) publishInput(path string) (io.ReadCloser, int64, error) {
 
 // outgoing collects records into batches and sends them.
 type outgoing struct {
-	producer handlers.Producer
+	link     *link
 	progress *progress
 	batch    []*handlers.Record
 	bytes    int
 	sent     int
 }
 
-// lines reads a value or record a line, however long.
+// inputLine is one line of the input, without its end.
+type inputLine struct {
+	text []byte
+	size int
+	err  error // why there are no more, io.EOF at the end
+}
+
+// readLines hands out the lines of in, however long, until one carries an error
+// or ctx ends.
+func readLines(ctx context.Context, in io.Reader) <-chan inputLine {
+	lines := make(chan inputLine, publishBatch)
+	go func() {
+		defer close(lines)
+		reader := bufio.NewReaderSize(in, 1<<16)
+		for {
+			line, err := reader.ReadBytes('\n')
+			size := len(line)
+			line = bytes.TrimSuffix(bytes.TrimSuffix(line, []byte("\n")), []byte("\r"))
+			select {
+			case lines <- inputLine{line, size, err}:
+			case <-ctx.Done():
+				return
+			}
+			if err != nil {
+				return
+			}
+		}
+	}()
+	return lines
+}
+
+// idle is how long the input may be silent before what came is sent.
+const idle = 100 * time.Millisecond
+
+// lines sends a value or record a line, and what has come so far whenever the
+// input is silent for a moment.
 func (o *outgoing) lines(ctx context.Context, base handlers.Record, in io.Reader, records bool) error {
-	reader := bufio.NewReaderSize(in, 1<<16)
-	for n := 1; ; n++ {
-		line, err := reader.ReadBytes('\n')
-		size := len(line)
-		if size > 0 && line[size-1] == '\n' {
-			line = line[:size-1]
-			if len(line) > 0 && line[len(line)-1] == '\r' {
-				line = line[:len(line)-1]
+	lines := readLines(ctx, in)
+	silent := time.NewTimer(idle)
+	defer silent.Stop()
+	for n := 1; ; {
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-silent.C:
+			if err := errors.Join(o.flush(ctx), o.link.rest()); err != nil {
+				return err
 			}
-		}
-		if len(line) > 0 {
-			if err := o.value(ctx, base, line, records, size); err != nil {
-				return fmt.Errorf("line %d: %w", n, err)
+		case line := <-lines:
+			silent.Reset(idle)
+			if len(line.text) > 0 {
+				if err := o.value(ctx, base, line.text, records, line.size); err != nil {
+					return fmt.Errorf("line %d: %w", n, err)
+				}
 			}
-		}
-		if errors.Is(err, io.EOF) {
-			return nil
-		}
-		if err != nil {
-			return fmt.Errorf("line %d: %w", n, err)
+			if errors.Is(line.err, io.EOF) {
+				return nil
+			}
+			if line.err != nil {
+				return fmt.Errorf("line %d: %w", n, line.err)
+			}
+			n++
 		}
 	}
 }
@@ -211,7 +241,7 @@ func (o *outgoing) flush(ctx context.Context) error {
 	if len(o.batch) == 0 {
 		return nil
 	}
-	err := o.producer.Produce(ctx, o.batch)
+	err := o.link.produce(ctx, o.batch)
 	failed := 0
 	for i := range o.batch {
 		if handlers.FailureOf(err, i) != nil {

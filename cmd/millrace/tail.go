@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"os/signal"
+	"slices"
 	"syscall"
 	"time"
 
@@ -15,6 +16,7 @@ import (
 	"github.com/millrace/millrace/handlers"
 	"github.com/millrace/millrace/pipeline/expression"
 	"github.com/millrace/millrace/pipeline/kafka"
+	"github.com/millrace/millrace/pipeline/state"
 )
 
 // tailFlags are those of `millrace tail`.
@@ -67,24 +69,60 @@ func (a *app) tail(ctx context.Context, topic string, f tailFlags) (err error) {
 	case f.last > 0:
 		options.Last = f.last
 	}
-	c, err := a.connect(ctx, f.pid)
+	for {
+		again, err := a.tailOnce(ctx, topic, &options, f.pid, keep)
+		if err != nil || !again {
+			return err
+		}
+		// Nothing runs on the folder, so nothing is written: holding it would
+		// only keep a run from starting.
+		for {
+			runs, err := a.processes(f.pid)
+			if err != nil {
+				return err
+			}
+			if slices.ContainsFunc(runs, func(r state.Run) bool { return r.Broker != "" }) {
+				break
+			}
+			if !pause(ctx) {
+				return nil
+			}
+		}
+	}
+}
+
+// tailOnce prints until the end, or follows. Where it had to open the folder
+// itself it prints only what is there, and says that it is to be called again
+// once a process runs, with options that go on from there.
+func (a *app) tailOnce(ctx context.Context, topic string, options *kafka.ReadOptions, pid int, keep func(*handlers.Record) bool) (again bool, err error) {
+	c, err := a.connect(ctx, pid)
 	if err != nil {
-		return err
+		return false, err
 	}
 	defer func() { err = errors.Join(err, c.close()) }()
 	if err := c.ensureTopic(ctx, topic, false); err != nil {
-		return err
+		return false, err
 	}
 	log, err := a.clientLogger()
 	if err != nil {
-		return err
+		return false, err
 	}
-	reader, err := kafka.NewReader(c.settings, kafka.Deps{Logger: log}, topic, options)
+	now := *options
+	if c.own {
+		now.Follow = false
+		ends, err := c.admin.EndOffsets(ctx, topic)
+		if err != nil {
+			return false, err
+		}
+		again = options.Follow
+		*options = kafka.ReadOptions{Offsets: ends[topic], Follow: true}
+	}
+	reader, err := kafka.NewReader(c.settings, kafka.Deps{Logger: log}, topic, now)
 	if err != nil {
-		return err
+		return false, err
 	}
 	defer reader.Close()
-	return a.printRecords(ctx, reader, keep)
+	return again, a.printRecords(ctx, reader, keep)
 }
 
 func (a *app) printRecords(ctx context.Context, reader *kafka.Reader, keep func(*handlers.Record) bool) error {

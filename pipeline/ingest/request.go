@@ -162,6 +162,9 @@ func (r *route) check(req *http.Request, record *handlers.Record) *answer {
 		return nil
 	}
 	key, err := r.Key.Bytes(in)
+	if err == nil && len(key) == 0 && key != nil {
+		err = errors.New("it is empty")
+	}
 	if err == nil && key == nil {
 		err = fmt.Errorf("%s is null", r.Key.Source())
 	}

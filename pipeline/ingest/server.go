@@ -129,15 +129,19 @@ func (s *Server) Serve() error {
 func (s *Server) Refuse() { s.refusing.Store(true) }
 
 // Close stops to listen and waits until ctx ends for requests in flight; what
-// is still unanswered then is cut. It may be called without Serve, and twice.
+// is still unanswered then is cut, which is no error: a client that is still
+// sending has been promised nothing. It may be called without Serve, and twice.
 func (s *Server) Close(ctx context.Context) error {
 	err := s.server.Shutdown(ctx)
 	if s.listener != nil {
 		// Shutdown knows the listener only once Serve has run.
 		_ = s.listener.Close()
 	}
+	if errors.Is(err, context.DeadlineExceeded) {
+		s.deps.Logger.Warn("requests that were not complete were cut off at the stop")
+		err = s.server.Close()
+	}
 	if err != nil {
-		_ = s.server.Close()
 		return fmt.Errorf("close ingest: %w", err)
 	}
 	return nil
