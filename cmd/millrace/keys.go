@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bufio"
 	"context"
 	"errors"
 	"fmt"
@@ -42,7 +41,7 @@ that holds it or, when none runs, by opening its folder.`,
 		Args:    cobra.ExactArgs(2),
 		RunE:    func(cmd *cobra.Command, args []string) error { return a.keysGet(cmd.Context(), args[0], args[1], f) },
 	}
-	get.Flags().StringVar(&f.format, "format", "text", "text or json")
+	formatFlag(get, &f.format)
 	remove := &cobra.Command{
 		Use: "delete PIPELINE KEY", Short: "Forget a key, so that its effect can happen again",
 		Args: cobra.ExactArgs(2),
@@ -72,8 +71,8 @@ and is not there now may be repeated.`,
 }
 
 func (a *app) keysGet(ctx context.Context, pipelineName, key string, f keysFlags) (err error) {
-	if f.format != "text" && f.format != "json" {
-		return usageError{fmt.Errorf("--format takes text or json, not %q", f.format)}
+	if err := checkFormat(f.format); err != nil {
+		return err
 	}
 	named, store, closeStore, err := a.namedKeys(ctx, pipelineName, key, f)
 	if err != nil {
@@ -98,8 +97,8 @@ func (a *app) keysDelete(ctx context.Context, pipelineName, key string, f keysFl
 		return err
 	}
 	defer func() { err = errors.Join(err, closeStore()) }()
-	question := fmt.Sprintf("Forget %q of %s? Its effect can then happen again.", key, strings.Join(sinksOf(named), ", "))
-	if ok, err := a.sure(question, f.yes); !ok {
+	question := fmt.Sprintf("forget %q of %s? Its effect can then happen again.", key, strings.Join(sinksOf(named), ", "))
+	if err := a.sure(question, f.yes); err != nil {
 		return err
 	}
 	were, err := store.Delete(ctx, idsOf(named))
@@ -126,7 +125,7 @@ func (a *app) keysAcceptReset(ctx context.Context, f keysFlags) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, closeStore()) }()
-	if ok, err := a.sure("Go on with what the key store holds now? Effects whose keys it lost may be repeated.", f.yes); !ok {
+	if err := a.sure("go on with what the key store holds now? Effects whose keys it lost may be repeated.", f.yes); err != nil {
 		return err
 	}
 	if err := store.AcceptReset(ctx); err != nil {
@@ -136,22 +135,17 @@ func (a *app) keysAcceptReset(ctx context.Context, f keysFlags) (err error) {
 	return nil
 }
 
-// sure asks on a terminal, unless told not to. Without a terminal the command
-// line itself is the answer.
-func (a *app) sure(question string, yes bool) (bool, error) {
-	if yes || !terminal(a.out) || !terminalIn(a.in) {
-		return true, nil
-	}
-	fmt.Fprintf(a.out, "%s [y/N] ", question)
-	line, err := bufio.NewReader(a.in).ReadString('\n')
-	if err != nil {
-		return false, errors.New("no answer; nothing was changed")
-	}
-	switch strings.ToLower(strings.TrimSpace(line)) {
-	case "y", "yes":
-		return true, nil
+// sure asks, unless told not to.
+func (a *app) sure(question string, yes bool) error {
+	switch {
+	case yes:
+		return nil
+	case !a.canAsk():
+		return usageError{errors.New("it asks before it changes anything, and nobody can answer here: give --yes")}
+	case !a.ask(question + " [y/N] "):
+		return errors.New("nothing was changed")
 	default:
-		return false, errors.New("nothing was changed")
+		return nil
 	}
 }
 

@@ -4,11 +4,8 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"os"
 	"text/tabwriter"
 	"time"
-
-	"golang.org/x/term"
 
 	"github.com/millrace/millrace/pipeline/idempotency"
 )
@@ -68,10 +65,4 @@ func when(t time.Time) string {
 		return ""
 	}
 	return t.UTC().Format("2006-01-02T15:04:05.000Z07:00")
-}
-
-// terminalIn tells whether r is a terminal that can answer.
-func terminalIn(r io.Reader) bool {
-	f, ok := r.(*os.File)
-	return ok && term.IsTerminal(int(f.Fd()))
 }

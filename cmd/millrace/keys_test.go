@@ -82,12 +82,14 @@ func testKeys(t *testing.T, b bed) {
 		t.Fatalf("%d lines before the key is forgotten", n)
 	}
 	keys(0, "stdout: forgotten", "delete", name, "order:o-1", "--sink", "stdout", "--yes")
-	keys(0, "stdout: not there", "delete", name, "order:o-1", "--sink", "stdout")
+	keys(0, "stdout: not there", "delete", name, "order:o-1", "--sink", "stdout", "-y")
+	keys(2, "give --yes", "delete", name, "order:o-1")
 	order(3)
 	if n := len(p.lines()); n != 2 {
 		t.Errorf("%d lines after the key was forgotten, want 2", n)
 	}
-	keys(0, "accepted", "accept-reset")
+	keys(2, "give --yes", "accept-reset")
+	keys(0, "accepted", "accept-reset", "--yes")
 	if code := p.stop(); code != 0 {
 		t.Errorf("exit code %d", code)
 	}
@@ -124,7 +126,7 @@ func testKeysFolderLost(t *testing.T, b bed) {
 	if n := len(p.lines()); n > 0 {
 		t.Errorf("%d sink calls while blocked", n)
 	}
-	if code, _, errs := millrace(t, dir, "keys", "accept-reset"); code != 0 {
+	if code, _, errs := millrace(t, dir, "keys", "accept-reset", "--yes"); code != 0 {
 		t.Fatal(errs)
 	}
 	b.ended(t, p)

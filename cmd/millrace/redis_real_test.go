@@ -101,7 +101,7 @@ func TestRealRedisFlushed(t *testing.T) {
 		t.Errorf("%d sink calls while blocked, after a restart", n)
 	}
 
-	if code, out, errs := millrace(t, first.dir, "keys", "accept-reset"); code != 0 || !strings.Contains(out, "accepted") {
+	if code, out, errs := millrace(t, first.dir, "keys", "accept-reset", "--yes"); code != 0 || !strings.Contains(out, "accepted") {
 		t.Fatalf("accept-reset: code %d\n%s%s", code, out, errs)
 	}
 	for _, p := range all {

@@ -18,25 +18,38 @@ import (
 func road(t *testing.T, b bed) (dir, ingest string) {
 	t.Helper()
 	dir = t.TempDir()
-	text, err := os.ReadFile("../../pipelines.yaml")
-	if err != nil {
-		t.Fatal(err)
-	}
-	schema, err := os.ReadFile("../../schemas/order.json")
+	text, ingest := roadFile(t, b)
+	b.create(t, 6, "order_invoices", "notifications", "invoice-notifications.dead-letter", "notifications.dead-letter")
+	writeRoad(t, dir, text+"\n"+b.blocks())
+	return dir, ingest
+}
+
+// roadFile is the repository's own pipelines.yaml, on free ports, with the names
+// of its bed.
+func roadFile(t *testing.T, b bed) (text, ingest string) {
+	t.Helper()
+	own, err := os.ReadFile("../../pipelines.yaml")
 	if err != nil {
 		t.Fatal(err)
 	}
 	port := fmt.Sprint("127.0.0.1:", freePort(t))
-	file := strings.NewReplacer("127.0.0.1:8080", port, "127.0.0.1:8091", fmt.Sprint("127.0.0.1:", freePort(t))).Replace(string(text))
+	text = strings.NewReplacer("127.0.0.1:8080", port, "127.0.0.1:8091", fmt.Sprint("127.0.0.1:", freePort(t))).Replace(string(own))
 	for _, name := range []string{"topic: order_invoices", "topic: notifications", "  order_invoices:", "  invoice-notifications:", "  notifications:"} {
 		at := strings.LastIndex(name, " ") + 1
-		file = strings.ReplaceAll(file, name, name[:at]+b.name(name[at:]))
+		text = strings.ReplaceAll(text, name, name[:at]+b.name(name[at:]))
 	}
-	file += "\n" + b.blocks()
-	b.create(t, 6, "order_invoices", "notifications", "invoice-notifications.dead-letter", "notifications.dead-letter")
-	write(t, dir, "pipelines.yaml", file)
+	return text, "http://" + port
+}
+
+// writeRoad writes pipelines.yaml with the schema that it names.
+func writeRoad(t *testing.T, dir, text string) {
+	t.Helper()
+	schema, err := os.ReadFile("../../schemas/order.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	write(t, dir, "pipelines.yaml", text)
 	write(t, dir, "schemas/order.json", string(schema))
-	return dir, "http://" + port
 }
 
 func post(t *testing.T, url, body string) (int, string) {
