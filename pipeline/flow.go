@@ -61,10 +61,7 @@ func (r *Runner) openFlow(ctx context.Context, p *PipelinePlan, deps flowDeps, o
 	kafkaDeps := kafka.Deps{Logger: log, OnAlarm: func(a kafka.Alarm) { f.alarm(r.metrics.Pipeline(p.Name), a) }}
 	if deps.store != nil && p.Idempotency != nil {
 		kafkaDeps.Epoch = deps.store.Known
-		kafkaDeps.OnEpoch = func(topic string, partition int32, committed, current string) {
-			log.Warn("the group has committed under another epoch of the key store", "topic", topic, "partition", partition, "committed", committed, "current", current)
-			deps.store.Remember(committed)
-		}
+		kafkaDeps.OnEpoch = func(_ string, _ int32, committed, _ string) { deps.store.Remember(committed) }
 	}
 	if f.subscriber, err = kafka.NewSubscriber(deps.settings, r.source(p), kafkaDeps); err != nil {
 		return nil, err

@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -126,5 +127,63 @@ pipelines:
 	}
 	if size, _ := letters[0].Header("millrace-value-bytes"); string(size) != "1048308" {
 		t.Errorf("the letter says %q bytes", size)
+	}
+}
+
+// A key store that was damaged or removed while its commits remain has forgotten
+// effects: the pipeline stands still and says so, and calls no sink, until a
+// person accepts it.
+func TestKeyStoreLostItsMemory(t *testing.T) {
+	for name, harm := range map[string]func(t *testing.T, keys string){
+		"removed": func(t *testing.T, keys string) {
+			if err := os.RemoveAll(keys); err != nil {
+				t.Fatal(err)
+			}
+		},
+		"damaged": func(t *testing.T, keys string) {
+			logs, err := filepath.Glob(filepath.Join(keys, "db", "*.log"))
+			if err != nil || len(logs) == 0 {
+				t.Fatalf("%d logs, %v", len(logs), err)
+			}
+			for _, log := range logs {
+				if err := os.Truncate(log, 0); err != nil {
+					t.Fatal(err)
+				}
+			}
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			dir := t.TempDir()
+			write(t, dir, "pipelines.yaml", `version: 1
+kafka: {embedded: {listen: 127.0.0.1:0}}
+pipelines:
+  p: {source: {topic: in}, idempotency: {key: "${payload.id}"}, sinks: [{stdout: {}}]}
+`)
+			p := start(t, dir, "run")
+			publish := func(id string) {
+				t.Helper()
+				if code, out, errs := millrace(t, dir, "publish", "in", fmt.Sprintf(`{"id":%q}`, id)); code != 0 {
+					t.Fatal(out, errs)
+				}
+			}
+			publish("x")
+			p.await("x is written and committed", func() bool { return len(p.lines()) == 1 && p.status().Pipelines[0].Lag == 0 })
+			p.stop()
+			harm(t, filepath.Join(dir, ".millrace", "keys"))
+
+			p = launch(t, dir, "run")
+			p.await("it says that the store lost its memory", func() bool { return strings.Contains(p.log(), "keys accept-reset") })
+			publish("x")
+			p.await("the pipeline stands still", func() bool { return p.status().Pipelines[0].InFlight > 0 })
+			time.Sleep(300 * time.Millisecond)
+			if lines := p.lines(); len(lines) > 0 || p.status().Ready {
+				t.Errorf("written %q, ready %v", lines, p.status().Ready)
+			}
+			if code, out, errs := millrace(t, dir, "keys", "accept-reset", "--yes"); code != 0 {
+				t.Fatalf("accept-reset: %d %s%s", code, out, errs)
+			}
+			p.await("it goes on", func() bool { return len(p.lines()) == 1 })
+		})
 	}
 }

@@ -2,8 +2,11 @@ package embedded
 
 import (
 	"context"
+	"encoding/binary"
 	"errors"
 	"fmt"
+	"strconv"
+	"strings"
 	"sync"
 
 	"github.com/cockroachdb/pebble/v2"
@@ -11,59 +14,101 @@ import (
 	"github.com/millrace/millrace/pipeline/idempotency"
 )
 
-// memory is what a store knows of its own: a folder that was emptied, or that
-// belongs to another machine, has other keys than those that were confirmed.
+// memory is what a store knows of its own: a folder that was emptied, that
+// belongs to another machine, or whose files were damaged, has other keys than
+// those that were confirmed.
 type memory struct {
 	mu sync.Mutex
 	// accepted tells that a person took this folder's keys for what there is.
 	accepted bool
 	reset    *idempotency.ResetError
+	// lost is the highest count of writes that was remembered and is not here.
+	lost uint64
+}
+
+// mark is what commits remember of the store: its folder, and how many writes
+// had then been synced. A folder with fewer has lost some.
+type mark struct {
+	epoch string
+	count uint64
+}
+
+func (m mark) String() string { return m.epoch + "/" + strconv.FormatUint(m.count, 10) }
+
+func markOf(text string) mark {
+	epoch, count, _ := strings.Cut(text, "/")
+	n, _ := strconv.ParseUint(count, 10, 64)
+	return mark{epoch, n}
 }
 
 // acceptedKey is where the accepted epoch is kept.
 const acceptedKey = "m/accepted"
 
-// readAccepted reads whether a person accepted what the folder holds.
+// countKey is where the number of synced writes is kept.
+const countKey = "m/count"
+
+func appendCount(dst []byte, n uint64) []byte { return binary.BigEndian.AppendUint64(dst, n) }
+
+// readAccepted reads whether a person accepted what the folder holds, and how
+// many writes that is.
 func (s *Store) readAccepted() error {
 	found, err := get(s.db, []byte(acceptedKey))
 	if err != nil {
 		return fmt.Errorf("read key store in %q: %w", s.disk.dir, err)
 	}
 	s.memory.accepted = found != nil && string(found) == s.epoch
+	count, err := get(s.db, []byte(countKey))
+	if err != nil {
+		return fmt.Errorf("read key store in %q: %w", s.disk.dir, err)
+	}
+	if len(count) == 8 {
+		s.writer.count.Store(binary.BigEndian.Uint64(count))
+	}
 	return nil
 }
 
-// Remember tells that effects were recorded under an epoch. Where it is not the
-// folder's, and nobody accepted that, claims and confirms return an
-// *idempotency.ResetError, unless the store goes on after a reset.
-func (s *Store) Remember(epoch string) {
+// Remember tells that effects were recorded under what Known said then. Where
+// that was another folder, or one with more writes than this one has, and nobody
+// accepted it, claims and confirms return an *idempotency.ResetError, unless the
+// store goes on after a reset.
+func (s *Store) Remember(known string) {
 	s.memory.mu.Lock()
 	defer s.memory.mu.Unlock()
-	if epoch == "" || epoch == s.epoch || s.memory.accepted || s.memory.reset != nil {
+	was, now := markOf(known), s.mark()
+	switch {
+	case known == "", was.epoch == now.epoch && was.count <= now.count, was.epoch != now.epoch && s.memory.accepted:
+		return
+	case was.epoch == now.epoch:
+		s.memory.lost = max(s.memory.lost, was.count)
+	}
+	if s.memory.reset != nil {
 		return
 	}
-	loss := &idempotency.ResetError{Was: epoch, Now: s.epoch}
+	loss := &idempotency.ResetError{Was: known, Now: now.String()}
 	if s.opts.OnReset != nil {
 		s.opts.OnReset(loss)
 	}
 	if s.opts.ContinueAfterReset {
 		s.memory.accepted = true
-		s.opts.Logger.Warn("key store: it is not the one that effects were recorded in, they may be repeated; going on as on_store_reset says", "was", loss.Was, "now", loss.Now)
+		s.writer.count.Store(max(s.writer.count.Load(), was.count))
+		s.opts.Logger.Warn("key store: it has lost keys of effects that were recorded, they may be repeated; going on as on_store_reset says", "was", loss.Was, "now", loss.Now)
 		return
 	}
-	s.opts.Logger.Error("key store: it is not the one that effects were recorded in; blocked until `millrace keys accept-reset`", "was", loss.Was, "now", loss.Now)
+	s.opts.Logger.Error("key store: it has lost keys of effects that were recorded; blocked until `millrace keys accept-reset`", "was", loss.Was, "now", loss.Now)
 	s.memory.reset = loss
 }
 
-// Known is the epoch that this process goes by: while a loss is not accepted,
-// the one that was lost.
+func (s *Store) mark() mark { return mark{s.epoch, s.writer.count.Load()} }
+
+// Known is what this process goes by: the folder's epoch and how many writes
+// were synced; while a loss is not accepted, what was lost.
 func (s *Store) Known() string {
 	s.memory.mu.Lock()
 	defer s.memory.mu.Unlock()
 	if s.memory.reset != nil {
 		return s.memory.reset.Was
 	}
-	return s.epoch
+	return s.mark().String()
 }
 
 // Reset is the loss that the store waits for a person about, nil for none.
@@ -88,12 +133,20 @@ func (s *Store) AcceptReset(ctx context.Context) error {
 		return fmt.Errorf("accept the key store's reset: %w", err)
 	}
 	defer s.leave()
-	// A commit that failed for good returns nil.
-	if err := errors.Join(s.db.Set([]byte(acceptedKey), []byte(s.epoch), pebble.Sync), s.disk.check()); err != nil {
-		return fmt.Errorf("accept the key store's reset: %w", err)
-	}
 	s.memory.mu.Lock()
 	defer s.memory.mu.Unlock()
-	s.memory.accepted, s.memory.reset = true, nil
+	// What commits remember of the lost writes is covered by counting on from
+	// there. The next write takes the count to the disk.
+	s.writer.count.Store(max(s.writer.count.Load(), s.memory.lost))
+	// A commit that failed for good returns nil.
+	err := errors.Join(
+		s.db.Set([]byte(countKey), appendCount(nil, s.writer.count.Load()), pebble.NoSync),
+		s.db.Set([]byte(acceptedKey), []byte(s.epoch), pebble.Sync),
+		s.disk.check(),
+	)
+	if err != nil {
+		return fmt.Errorf("accept the key store's reset: %w", err)
+	}
+	s.memory.accepted, s.memory.reset, s.memory.lost = true, nil, 0
 	return nil
 }

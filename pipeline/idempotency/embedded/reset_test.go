@@ -67,3 +67,34 @@ func TestResetGoesOnWhereAskedTo(t *testing.T) {
 		t.Errorf("waits for %v, told %d times", store.Reset(), told)
 	}
 }
+
+// A folder that holds fewer writes than commits remember has lost some, as when
+// its log was damaged: that is a loss as well, and once accepted it is over.
+func TestLostWritesAreALoss(t *testing.T) {
+	c := newCrashing()
+	store := c.open(t)
+	run := idempotency.NewRun()
+	claim := idempotency.Claim{ID: idempotency.Identity("p", "s", 1, "k"), Token: run.Next(), TTL: 1 << 40, Lease: 1 << 35}
+	if _, err := store.Confirm(t.Context(), []idempotency.Claim{claim}); err != nil {
+		t.Fatal(err)
+	}
+	known := store.Known()
+	c.crash(t, 0)
+	store = c.open(t)
+	if store.Remember(known); store.Reset() != nil || store.Known() != known {
+		t.Fatalf("nothing was lost: %v, knows %s, knew %s", store.Reset(), store.Known(), known)
+	}
+	more := mark{store.epoch, markOf(known).count + 7}.String()
+	store.Remember(more)
+	if _, err := store.Claim(t.Context(), []idempotency.Claim{claim}); !errors.As(err, new(*idempotency.ResetError)) {
+		t.Errorf("a claim after seven writes were lost: %v", err)
+	}
+	if err := store.AcceptReset(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	c.crash(t, 0)
+	store = c.open(t)
+	if store.Remember(more); store.Reset() != nil {
+		t.Errorf("a loss that was accepted came back: %v", store.Reset())
+	}
+}

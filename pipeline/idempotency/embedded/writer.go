@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"sync"
+	"sync/atomic"
 
 	"github.com/cockroachdb/pebble/v2"
 	"github.com/millrace/millrace/pipeline/idempotency"
@@ -58,6 +59,9 @@ type writer struct {
 	disk *disk
 	// settle is called for every write that ended, before its call returns.
 	settle func(*write)
+
+	// count is how many groups were synced since the folder was made.
+	count atomic.Uint64
 
 	mu     sync.Mutex
 	come   sync.Cond
@@ -145,7 +149,8 @@ func (w *writer) commit(group []*write) error {
 	if err := w.disk.room(); err != nil {
 		return err
 	}
-	return w.apply(pebble.Sync, func(batch *pebble.Batch) error {
+	next := w.count.Load() + 1
+	err := w.apply(pebble.Sync, func(batch *pebble.Batch) error {
 		for _, one := range group {
 			for i := range one.changes {
 				if err := one.changes[i].addTo(batch); err != nil {
@@ -153,8 +158,12 @@ func (w *writer) commit(group []*write) error {
 				}
 			}
 		}
-		return nil
+		return batch.Set([]byte(countKey), appendCount(nil, next), nil)
 	})
+	if err == nil {
+		w.count.Add(1)
+	}
+	return err
 }
 
 func (c *change) addTo(batch *pebble.Batch) error {
