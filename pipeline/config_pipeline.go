@@ -35,7 +35,7 @@ type SourceConfig struct {
 	Fetch          FetchConfig   `yaml:"fetch" doc:"How much one fetch brings."`
 	MaxRecordBytes handlers.Size `yaml:"max_record_bytes" default:"16MiB" min:"1B" max:"1GiB" doc:"The largest record that is taken."`
 	OnOutOfRange   string        `yaml:"on_out_of_range" default:"stop" enum:"stop,earliest" doc:"What happens where the log no longer has the offset."`
-	SessionTimeout time.Duration `yaml:"session_timeout" default:"10s" min:"1s" max:"1h" doc:"How long the group waits for a silent member."`
+	SessionTimeout time.Duration `yaml:"session_timeout" default:"10s" min:"6s" max:"30m" doc:"How long the group waits for a silent member; brokers take 6s to 30m unless they are told otherwise."`
 	CommitInterval time.Duration `yaml:"commit_interval" default:"1s" min:"10ms" max:"1h" doc:"How often offsets are committed."`
 }
 

@@ -41,7 +41,12 @@ func (a *app) publishCommand() *cobra.Command {
 value of one record, its bytes as they stand. With --records each line is a
 record in its JSON form, as tail prints it; it goes to TOPIC, and its key says to
 which partition.`,
-		Args: cobra.MinimumNArgs(1),
+		Args: func(_ *cobra.Command, args []string) error {
+			if len(args) == 0 {
+				return errors.New("it takes a topic, then values")
+			}
+			return nil
+		},
 		RunE: func(cmd *cobra.Command, args []string) error {
 			f.hasKey = cmd.Flags().Changed("key")
 			ctx, stop := signal.NotifyContext(cmd.Context(), syscall.SIGINT, syscall.SIGTERM)

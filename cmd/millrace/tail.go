@@ -19,6 +19,14 @@ import (
 	"github.com/millrace/millrace/pipeline/state"
 )
 
+// oneTopic takes the name of a topic.
+func oneTopic(_ *cobra.Command, args []string) error {
+	if len(args) != 1 {
+		return fmt.Errorf("it takes one topic, and was given %s", count(len(args), "argument"))
+	}
+	return nil
+}
+
 // tailFlags are those of `millrace tail`.
 type tailFlags struct {
 	last     int
@@ -34,7 +42,7 @@ func (a *app) tailCommand() *cobra.Command {
 		Use: "tail TOPIC", Short: "Follow a topic: one record as JSON a line",
 		Long: `Tail prints the newest records of a topic and follows it, one record as JSON a
 line. It belongs to no consumer group and leaves nothing behind.`,
-		Args: cobra.ExactArgs(1),
+		Args: oneTopic,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			ctx, stop := signal.NotifyContext(cmd.Context(), syscall.SIGINT, syscall.SIGTERM)
 			defer stop()

@@ -81,6 +81,9 @@ func ParseRate(text string) (handlers.Rate, error) {
 	if err != nil {
 		return 0, fmt.Errorf("%q is too large", text)
 	}
+	if n == 0 {
+		return 0, fmt.Errorf("%q would let nothing through: leave the key out for no limit", text)
+	}
 	return handlers.Rate(n / map[string]float64{"s": 1, "m": 60, "h": 3600}[m[2]]), nil
 }
 
