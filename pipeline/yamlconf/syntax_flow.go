@@ -110,6 +110,9 @@ func (r *flowReader) plain() (finding, bool) {
 		switch c := r.text[r.at]; {
 		case c == '[' || c == '{':
 			return r.bracketInText(start)
+		case c == '?' && r.at > start && (r.at+1 == len(r.text) || space(r.text[r.at+1])):
+			message := fmt.Sprintf("inside of brackets YAML ends the text %q at this ?", clip(strings.TrimSpace(r.text[start:r.at])))
+			return finding{r.at, diag.CodeEaten, message, quoteHint}, true
 		case c == '\n', c == '\r', c == ']', c == '}', c == ',', c == ':' && r.colonEnds(),
 			c == '#' && r.at > start && space(r.text[r.at-1]):
 			r.afterValue = true
