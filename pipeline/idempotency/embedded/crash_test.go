@@ -156,7 +156,7 @@ func TestTornTail(t *testing.T) {
 			var lanes sync.WaitGroup
 			var left *vfs.MemFS
 			var before int
-			for lane := range 4 {
+			for range 4 {
 				lanes.Go(func() {
 					for range 100 {
 						batch := make([]idempotency.Claim, 4)
@@ -171,7 +171,7 @@ func TestTornTail(t *testing.T) {
 						}
 						mu.Lock()
 						confirmed = append(confirmed, batch...)
-						if lane == 0 && left == nil && len(confirmed) > 600 {
+						if left == nil && len(confirmed) > 600 {
 							before = len(confirmed)
 							left = c.crashed(kept)
 						}
