@@ -16,14 +16,22 @@ import (
 )
 
 //go:embed row.lua
-var rowScript string
+var rowText string
 
 //go:embed epoch.lua
-var epochScript string
+var epochText string
+
+// script is a Lua script with what the server knows it by.
+type script struct{ text, digest string }
+
+func newScript(text string) *script {
+	sum := sha1.Sum([]byte(text))
+	return &script{text: text, digest: hex.EncodeToString(sum[:])}
+}
 
 // call is one run of a script on one key.
 type call struct {
-	script string
+	script *script
 	key    string
 	args   []string
 }
@@ -38,7 +46,7 @@ func (s *Store) call(op string, c *idempotency.Claim, skew string) call {
 		answer = idempotency.ClipAnswer(c.Answer)
 	}
 	return call{
-		script: rowScript,
+		script: s.rows,
 		key:    s.prefix + "k:" + c.ID.External(),
 		args: []string{
 			op, string(token), string(c.Digest[:]), micros(c.TTL), micros(c.Lease),
@@ -50,14 +58,9 @@ func (s *Store) call(op string, c *idempotency.Claim, skew string) call {
 // by makes the command: by the script's digest, or with the script itself.
 func (c *call) by(client rueidis.Client, digest bool) rueidis.Completed {
 	if digest {
-		return client.B().Evalsha().Sha1(digestOf(c.script)).Numkeys(1).Key(c.key).Arg(c.args...).Build()
+		return client.B().Evalsha().Sha1(c.script.digest).Numkeys(1).Key(c.key).Arg(c.args...).Build()
 	}
-	return client.B().Eval().Script(c.script).Numkeys(1).Key(c.key).Arg(c.args...).Build()
-}
-
-func digestOf(script string) string {
-	sum := sha1.Sum([]byte(script))
-	return hex.EncodeToString(sum[:])
+	return client.B().Eval().Script(c.script.text).Numkeys(1).Key(c.key).Arg(c.args...).Build()
 }
 
 // commands puts the epoch's call in front of a batch.

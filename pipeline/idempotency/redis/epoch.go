@@ -20,7 +20,7 @@ type epoch struct {
 func (s *Store) epochCall(what string) call {
 	var id [16]byte
 	_, _ = rand.Read(id[:])
-	return call{script: epochScript, key: s.prefix + "epoch", args: []string{what, hex.EncodeToString(id[:])}}
+	return call{script: s.epochs, key: s.prefix + "epoch", args: []string{what, hex.EncodeToString(id[:])}}
 }
 
 // begin meets the store for the first time.

@@ -26,7 +26,7 @@ type server struct {
 	command     *exec.Cmd
 }
 
-func startServer(t *testing.T, args ...string) *server {
+func startServer(t testing.TB, args ...string) *server {
 	t.Helper()
 	s := &server{dir: t.TempDir(), args: append([]string{"--save", ""}, args...)}
 	s.listen(t)
@@ -34,7 +34,7 @@ func startServer(t *testing.T, args ...string) *server {
 }
 
 // listen starts the server on a free port; it ends with the test.
-func (s *server) listen(t *testing.T) {
+func (s *server) listen(t testing.TB) {
 	t.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -54,7 +54,7 @@ func (s *server) listen(t *testing.T) {
 	t.Cleanup(func() { s.kill() })
 }
 
-func (s *server) start(t *testing.T) {
+func (s *server) start(t testing.TB) {
 	t.Helper()
 	_, port, _ := net.SplitHostPort(s.addr)
 	args := slices.Concat(s.first, []string{"--bind", "127.0.0.1", "--port", port, "--dir", s.dir}, s.args)

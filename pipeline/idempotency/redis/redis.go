@@ -54,6 +54,8 @@ type Store struct {
 	client rueidis.Client
 	opts   Options
 	prefix string
+	// rows and epochs are the scripts of a key and of the epoch.
+	rows, epochs *script
 	// skew moves the store's clock, for tests.
 	skew atomic.Int64
 
@@ -87,7 +89,10 @@ func Open(ctx context.Context, address string, opts Options) (*Store, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open key store on redis at %s: %w", strings.Join(option.InitAddress, ","), err)
 	}
-	s := &Store{client: client, opts: opts, prefix: prefix, known: opts.Epoch}
+	s := &Store{
+		client: client, opts: opts, prefix: prefix, known: opts.Epoch,
+		rows: newScript(rowText), epochs: newScript(epochText),
+	}
 	if err := errors.Join(s.checkSettings(ctx), s.begin(ctx)); err != nil {
 		client.Close()
 		return nil, fmt.Errorf("open key store on redis at %s: %w", strings.Join(option.InitAddress, ","), err)

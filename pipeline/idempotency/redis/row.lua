@@ -4,9 +4,12 @@
 -- KEYS[1] the key of the row
 -- ARGV    op, token, digest, ttl, lease, override, answer, about, skew
 --
--- It returns a number and the row as it was found, or false: for a claim the
--- answer, for the other calls the state of its token, for get and delete 1 where
--- there is a row.
+-- It returns a number and, for a claim and for get, the row as it was found, or
+-- false: for a claim the answer, for the other calls the state of its token, for
+-- get and delete 1 where there is a row.
+--
+-- Redis runs one script at a time, so that this one bounds how many keys there
+-- are a second: it makes no function and no table that it can do without.
 
 local GO, GO_UNCERTAIN, DUPLICATE, CONFLICT, BUSY, PARKED = 1, 2, 3, 4, 5, 6
 local HELD, LOST = 1, 2
@@ -15,111 +18,105 @@ local OVER_CONFLICT, OVER_PARKED = 1, 2
 local VERSION = 1
 local LAYOUT = '>BBBc24c32I8I8I8I8I8I8'
 local FORGET = 7 * 24 * 3600 * 1000000
-local NOBODY = string.rep('\0', 24)
+local NOBODY = '\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0'
 
-local op, token, digest = ARGV[1], ARGV[2], ARGV[3]
-local ttl, lease, override = tonumber(ARGV[4]), tonumber(ARGV[5]), tonumber(ARGV[6])
-local answer, about = ARGV[7], ARGV[8]
+local op, token = ARGV[1], ARGV[2]
 local clock = redis.call('TIME')
-local now = tonumber(clock[1]) * 1000000 + tonumber(clock[2]) + tonumber(ARGV[9])
-local kept = math.max(ttl, FORGET)
+local now = clock[1] * 1000000 + clock[2] + ARGV[9]
 
-local raw = redis.call('GET', KEYS[1])
-local row
-if raw then
-  local version = string.byte(raw, 1)
-  if version ~= VERSION then
-    return redis.error_reply('ROWVERSION ' .. tostring(version))
+-- The row as it was found; state is 0 where there is none.
+local found = redis.call('GET', KEYS[1])
+local state = 0
+local version, uncertain, holder, digest, claimed, confirmed, deadline, expires, lease, ttl, rest
+if found then
+  if string.byte(found) ~= VERSION then
+    return redis.error_reply('ROWVERSION ' .. string.byte(found))
   end
-  local _, state, uncertain, holder, content, claimed, confirmed, deadline, expires, had_lease, had_ttl, rest =
-    struct.unpack(LAYOUT, raw)
-  if now < expires then
-    row = {state = state, uncertain = uncertain, token = holder, digest = content, claimed = claimed,
-      confirmed = confirmed, deadline = deadline, expires = expires, lease = had_lease, ttl = had_ttl,
-      rest = string.sub(raw, rest)}
-  else
-    raw = false
-  end
+  version, state, uncertain, holder, digest, claimed, confirmed, deadline, expires, lease, ttl, rest =
+    struct.unpack(LAYOUT, found)
+  rest = string.sub(found, rest)
+  if now >= expires then found, state = false, 0 end
 end
 
-local function write(r)
-  local left = math.max(1, math.ceil((r.expires - now) / 1000))
-  redis.call('SET', KEYS[1], struct.pack(LAYOUT, VERSION, r.state, r.uncertain, r.token, r.digest, r.claimed,
-    r.confirmed, r.deadline, r.expires, r.lease, r.ttl) .. r.rest, 'PX', string.format('%d', left))
-end
+local said, write = LOST, false
 
-local function fresh(state, uncertain)
-  return {state = state, uncertain = uncertain, token = token, digest = digest, claimed = now, confirmed = 0,
-    deadline = 0, expires = 0, lease = lease, ttl = ttl, rest = string.char(#answer) .. answer .. about}
-end
-
-local function claim()
-  local said = GO
-  if row then
-    if row.state == PARKED_STATE then
-      if bit.band(override, OVER_PARKED) == 0 then return PARKED end
-    elseif row.state == CONFIRMED then
-      if row.digest == digest then return DUPLICATE end
-      if bit.band(override, OVER_CONFLICT) == 0 then return CONFLICT end
-    elseif row.token == token then
-      if row.uncertain == 1 then said = GO_UNCERTAIN end
-    elseif now >= row.deadline then
+if op == 'claim' then
+  said = GO
+  local override = tonumber(ARGV[6])
+  if state == PARKED_STATE then
+    if bit.band(override, OVER_PARKED) == 0 then said = PARKED end
+  elseif state == CONFIRMED then
+    if digest == ARGV[3] then
+      said = DUPLICATE
+    elseif bit.band(override, OVER_CONFLICT) == 0 then
+      said = CONFLICT
+    end
+  elseif state == CLAIMED then
+    if holder == token then
+      if uncertain == 1 then said = GO_UNCERTAIN end
+    elseif now >= deadline then
       said = GO_UNCERTAIN
     else
-      return BUSY
+      said = BUSY
     end
   end
-  local r = fresh(CLAIMED, said == GO_UNCERTAIN and 1 or 0)
-  r.deadline, r.expires = now + lease, now + kept
-  write(r)
-  return said
-end
-
-local function extend()
-  if not row or row.token ~= token or row.state == PARKED_STATE then return LOST end
-  if row.state == CLAIMED then
-    row.deadline, row.expires = now + lease, now + kept
-    write(row)
+  if said == GO or said == GO_UNCERTAIN then
+    state, uncertain, holder, digest, claimed, confirmed = CLAIMED, said - GO, token, ARGV[3], now, 0
+    ttl, lease = tonumber(ARGV[4]), tonumber(ARGV[5])
+    deadline, expires = now + lease, now + math.max(ttl, FORGET)
+    rest, write = '\0' .. ARGV[8], true
   end
-  return HELD
-end
 
-local function confirm()
-  if row and row.token ~= NOBODY and (row.token ~= token or row.state == PARKED_STATE) then return LOST end
-  if row and row.state == CONFIRMED then return HELD end
-  local r = fresh(CONFIRMED, 0)
-  if row then r.claimed = row.claimed end
-  r.confirmed, r.expires = now, now + ttl
-  write(r)
-  return HELD
-end
-
-local function release()
-  if not row then return HELD end
-  if row.token ~= token or row.state ~= CLAIMED then return LOST end
-  if row.uncertain == 1 then
-    row.token, row.deadline = NOBODY, now
-    write(row)
-  else
-    redis.call('DEL', KEYS[1])
+elseif op == 'extend' then
+  if holder == token and (state == CLAIMED or state == CONFIRMED) then
+    said = HELD
+    if state == CLAIMED then
+      deadline, expires = now + tonumber(ARGV[5]), now + math.max(tonumber(ARGV[4]), FORGET)
+      write = true
+    end
   end
-  return HELD
-end
 
-local function park()
-  if not row or row.token ~= token or row.state == CONFIRMED then return LOST end
-  if row.state == CLAIMED then
-    row.state, row.expires = PARKED_STATE, now + kept
-    write(row)
+elseif op == 'confirm' then
+  if state == 0 or holder == NOBODY or (holder == token and state ~= PARKED_STATE) then
+    said = HELD
+    if state ~= CONFIRMED then
+      if state == 0 then claimed = now end
+      state, uncertain, holder, digest, confirmed, deadline = CONFIRMED, 0, token, ARGV[3], now, 0
+      ttl, lease = tonumber(ARGV[4]), tonumber(ARGV[5])
+      expires, write = now + ttl, true
+      rest = string.char(#ARGV[7]) .. ARGV[7] .. ARGV[8]
+    end
   end
-  return HELD
+
+elseif op == 'release' then
+  if state == 0 then
+    said = HELD
+  elseif holder == token and state == CLAIMED then
+    said = HELD
+    if uncertain == 1 then
+      holder, deadline, write = NOBODY, now, true
+    else
+      redis.call('DEL', KEYS[1])
+    end
+  end
+
+elseif op == 'park' then
+  if holder == token and (state == CLAIMED or state == PARKED_STATE) then
+    said = HELD
+    if state == CLAIMED then
+      state, expires, write = PARKED_STATE, now + math.max(tonumber(ARGV[4]), FORGET), true
+    end
+  end
+
+else -- get, delete
+  said = found and 1 or 0
+  if op == 'delete' then redis.call('DEL', KEYS[1]) end
 end
 
-local function delete()
-  redis.call('DEL', KEYS[1])
-  return row and 1 or 0
+if write then
+  local left = math.max(1, math.ceil((expires - now) / 1000))
+  redis.call('SET', KEYS[1], struct.pack(LAYOUT, VERSION, state, uncertain, holder, digest, claimed, confirmed,
+    deadline, expires, lease, ttl) .. rest, 'PX', string.format('%d', left))
 end
-
-local ops = {claim = claim, extend = extend, confirm = confirm, release = release, park = park, delete = delete,
-  get = function() return row and 1 or 0 end}
-return {ops[op](), raw}
+if op == 'claim' or op == 'get' then return {said, found} end
+return {said, false}
