@@ -67,11 +67,11 @@ func makeTopic(ctx context.Context, broker, name string) error {
 }
 
 // fill writes the records and returns how many pass the filter.
-func fill(ctx context.Context, broker string, records int) (passed int, err error) {
-	if err := makeTopic(ctx, broker, "in"); err != nil {
+func fill(ctx context.Context, on place, records int) (passed int, err error) {
+	if err := makeTopic(ctx, on.broker, source); err != nil {
 		return 0, err
 	}
-	publisher, err := kafka.NewPublisher(kafka.Settings{Brokers: []string{broker}}, deps())
+	publisher, err := kafka.NewPublisher(kafka.Settings{Brokers: []string{on.broker}}, deps())
 	if err != nil {
 		return 0, err
 	}
@@ -83,7 +83,7 @@ func fill(ctx context.Context, broker string, records int) (passed int, err erro
 			passed++
 		}
 		batch = append(batch, &handlers.Record{
-			Topic: "in", Partition: -1, Offset: -1, Key: fmt.Append(nil, "customer-", random.IntN(100_000)),
+			Topic: source, Partition: -1, Offset: -1, Key: fmt.Append(nil, "customer-", random.IntN(100_000)),
 			Value: fmt.Appendf(nil, `{"id":"order-%d","amount":%d,"country":"DE","customer":{"id":"c-%d","tier":"gold"},"note":"%0180d"}`, i, amount, i%100_000, i),
 		})
 		if len(batch) == 2000 || i == records-1 {

@@ -1,8 +1,10 @@
-// Command bench measures the road beside a raw sarama loop, on the same embedded
-// broker and in the same run: JSON records of about 300 bytes through a filter
-// that passes half of them to another topic, acks from all, offsets committed.
+// Command bench measures the road beside a raw sarama loop, on the same broker
+// and in the same run: JSON records of about 300 bytes through a filter that
+// passes half of them to another topic, acks from all, offsets committed.
 //
-//	go run ./cmd/bench [-records 500000] [-rounds 3]
+//	go run ./cmd/bench [-records 500000] [-rounds 3]            # embedded broker
+//	go run ./cmd/bench -cluster                                 # Apache Kafka and Redis, started for it
+//	go run ./cmd/bench -brokers localhost:9092 -redis redis://localhost:6379/0
 //
 // The figure to compare is CPU seconds per million records read: that of the
 // runner's process alone, user and system. Broker and runner share the machine,
@@ -55,6 +57,10 @@ type figures struct {
 func bench(ctx context.Context) error {
 	records := flag.Int("records", 500_000, "records to send through")
 	rounds := flag.Int("rounds", 3, "rounds; the medians are printed")
+	var on place
+	flag.BoolVar(&on.cluster, "cluster", false, "start Apache Kafka and Redis, and measure on them")
+	flag.StringVar(&on.broker, "brokers", "", "measure on this broker, host:port; with -redis")
+	flag.StringVar(&on.redis, "redis", "", "the Redis of the keys, redis://host:6379/0")
 	flag.Parse()
 	dir, err := os.MkdirTemp("", "millrace-bench-")
 	if err != nil {
@@ -67,21 +73,24 @@ func bench(ctx context.Context) error {
 	if err := build.Run(); err != nil {
 		return fmt.Errorf("build millrace: %w", err)
 	}
-	broker, err := startBroker(ctx, binary, dir)
+	end, err := on.open(ctx, binary, dir)
 	if err != nil {
 		return err
 	}
-	defer broker.stop()
-	passed, err := fill(ctx, broker.addr, *records)
+	return errors.Join(compare(ctx, on, binary, dir, *records, *rounds), end())
+}
+
+func compare(ctx context.Context, on place, binary, dir string, records, rounds int) error {
+	passed, err := fill(ctx, on, records)
 	if err != nil {
 		return err
 	}
-	fmt.Printf("%d records, %d pass the filter; %d rounds\n", *records, passed, *rounds)
-	all := variants(binary)
+	fmt.Printf("%s; %d records, %d pass the filter; %d rounds\n", on.name, records, passed, rounds)
+	all := variants(binary, on)
 	measured := make([][]figures, len(all))
-	for round := range *rounds {
+	for round := range rounds {
 		for i, v := range all {
-			f, err := measure(ctx, v, dir, broker.addr, round, *records, passed)
+			f, err := measure(ctx, v, dir, on, round, records, passed)
 			if err != nil {
 				return fmt.Errorf("%s: %w", v.name, err)
 			}
@@ -110,34 +119,38 @@ func print(all []variant, measured [][]figures) error {
 	return table.Flush()
 }
 
-func variants(binary string) []variant {
+func variants(binary string, on place) []variant {
+	store, kind := "embedded", "embedded store"
+	if on.redis != "" {
+		store, kind = on.redis, "Redis"
+	}
 	return []variant{
 		{"raw sarama loop: group, filter, idempotent AsyncProducer", func(dir, broker, group, out string) (*exec.Cmd, error) {
 			self, err := os.Executable()
-			return exec.Command(self, "raw", broker, "in", group, out), err
+			return exec.Command(self, "raw", broker, source, group, out), err
 		}},
 		{"millrace: filter, kafka sink", func(dir, broker, group, out string) (*exec.Cmd, error) {
-			return pipelineCommand(binary, dir, broker, group, out, "")
+			return pipelineCommand(binary, dir, broker, store, group, out, "")
 		}},
-		{"millrace: filter, idempotency key (embedded store), kafka sink", func(dir, broker, group, out string) (*exec.Cmd, error) {
-			return pipelineCommand(binary, dir, broker, group, out, "idempotency: {key: 'k:${payload.id}'}")
+		{"millrace: filter, idempotency key (" + kind + "), kafka sink", func(dir, broker, group, out string) (*exec.Cmd, error) {
+			return pipelineCommand(binary, dir, broker, store, group, out, "idempotency: {key: 'k:${payload.id}'}")
 		}},
 	}
 }
 
-func pipelineCommand(binary, dir, broker, group, out, key string) (*exec.Cmd, error) {
+func pipelineCommand(binary, dir, broker, store, group, out, key string) (*exec.Cmd, error) {
 	file := filepath.Join(dir, group+".yaml")
 	text := fmt.Sprintf(`version: 1
 kafka: {brokers: [%q]}
-idempotency: {store: embedded}
+idempotency: {store: %q}
 pipelines:
-  bench:
-    source: {topic: in, group: %s}
+  %s:
+    source: {topic: `+source+`, group: %s}
     filter: payload.amount >= 50
     %s
     sinks: [{kafka: {topic: %s}}]
     dead_letter: off
-`, broker, group, key, out)
+`, broker, store, group, group, key, out)
 	if err := os.WriteFile(file, []byte(text), 0o644); err != nil {
 		return nil, err
 	}
@@ -146,13 +159,13 @@ pipelines:
 }
 
 // measure runs one variant once, from its first output to its last.
-func measure(ctx context.Context, v variant, dir, broker string, round, records, passed int) (figures, error) {
+func measure(ctx context.Context, v variant, dir string, on place, round, records, passed int) (figures, error) {
 	group := fmt.Sprintf("g%d-%d", round, time.Now().UnixNano())
 	out := "out-" + group
-	if err := makeTopic(ctx, broker, out); err != nil {
+	if err := makeTopic(ctx, on.broker, out); err != nil {
 		return figures{}, err
 	}
-	cmd, err := v.command(dir, broker, group, out)
+	cmd, err := v.command(dir, on.broker, group, out)
 	if err != nil {
 		return figures{}, err
 	}
@@ -160,7 +173,7 @@ func measure(ctx context.Context, v variant, dir, broker string, round, records,
 	if err := cmd.Start(); err != nil {
 		return figures{}, err
 	}
-	took, err := watch(ctx, broker, out, int64(passed))
+	took, err := watch(ctx, on.broker, out, int64(passed))
 	if err := errors.Join(err, cmd.Process.Signal(syscall.SIGTERM), cmd.Wait()); err != nil {
 		return figures{}, err
 	}
