@@ -136,6 +136,14 @@ func (r *Runner) flow(ctx, lasting context.Context, in *ingest.Server, goal *goa
 	}
 	routed := make(chan error, 1)
 	go func() { routed <- router.Run(lasting) }()
+	if len(r.flows) > 0 {
+		// A router that is closed before its handlers run waits for them in vain.
+		select {
+		case <-router.Running():
+		case err := <-routed:
+			return fmt.Errorf("start the router: %w", err)
+		}
+	}
 	watch, stopWatch := context.WithCancel(ctx)
 	var watching sync.WaitGroup
 	watching.Go(func() { r.watch(watch) })
