@@ -2,15 +2,23 @@
 // out. No record is lost, and each effect happens once per key, as far as two
 // systems without a common commit allow.
 //
-// The rooms, in the order of a record's way through them:
+// The rooms, in the order of a record's way through them, each with the files
+// that begin with its name or stand beside it here:
 //
-//   - load.go reads YAML into a Config, strictly and with positions.
-//   - compile.go makes a Plan of it, or says everything that is wrong at once.
-//   - runner.go opens the store and the sinks and wires a router handler for
-//     each pipeline; package kafka reads, package ingest takes records in.
-//   - decide.go says of one record, without any effect, what becomes of it.
-//   - deliver.go claims, writes and confirms, and only then lets the offset
-//     pass.
+//   - load.go reads YAML into a Config (config*.go), strictly and with positions;
+//     available.go lists what this version can't run yet.
+//   - compile.go makes a Plan (plan.go) of it, or says everything that is wrong
+//     at once.
+//   - runner.go opens the parts (parts.go, keystore.go, topics.go) and wires a
+//     router handler for each pipeline (flow.go); until_end.go lets a run end by
+//     itself. Package kafka reads, package ingest takes records in.
+//   - decide.go says of one record, without any effect, what becomes of it;
+//     transform.go makes the record that its sinks see.
+//   - deliver.go takes a lane batch: lane.go picks runs for one sink, claim.go
+//     and guard.go ask the key store and keep claims alive, write.go calls the
+//     sink through its gate (gate.go, pause.go), and deadletter.go writes what
+//     can't be delivered.
+//   - observe.go is what happens, for metrics, logs and tests.
 //
 // Offsets are committed up to the lowest unfinished record and never beyond it:
 // a key is claimed before the sink is called, confirmed only after the sink
