@@ -132,6 +132,12 @@ func TestAFullLogAndAProducerWithoutAcks(t *testing.T) {
 	free.Store(1 << 20)
 	told.wait(t, AlarmFull, false)
 	produce(t, c, "orders", "gone", "gone")
+	// Nobody answers those two; this is answered behind them on their connection.
+	behind := kmsg.NewPtrProduceRequest()
+	behind.Acks, behind.TimeoutMillis = -1, 1000
+	if _, err := c.Broker(0).Request(t.Context(), behind); err != nil {
+		t.Fatal(err)
+	}
 	free.Store(500 << 20)
 	told.wait(t, AlarmFull, true)
 	produce(t, c, "orders", "two")
