@@ -55,6 +55,31 @@ func TestStoreDownProcess(t *testing.T) {
 	})
 }
 
+// A store that lost its memory blocks, whatever is to be done while one is down.
+func TestStoreResetBlocks(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		accepted := time.Now().Add(20 * time.Second)
+		store := storetest.NewModel(time.Now)
+		store.Fail = func(string) error {
+			if time.Now().Before(accepted) {
+				return fmt.Errorf("claim keys: %w", &idempotency.ResetError{Was: "a", Now: "b"})
+			}
+			return nil
+		}
+		sink := &scripted{script: func(*handlers.Call, int) error {
+			if time.Now().Before(accepted) {
+				t.Error("the sink was called before the loss was accepted")
+			}
+			return nil
+		}}
+		r := newRig(t, store, func(p *PipelinePlan) { p.Idempotency.OnStoreError = ActionProcess }, sink)
+		done, err := r.deliver(t.Context(), rec(1, "a", "x"))
+		if err != nil || !all(done) || r.journal.count(Delivered) != 1 {
+			t.Errorf("done %v, err %v, outcomes %v", done, err, r.journal.outcomes)
+		}
+	})
+}
+
 // A drain gives a batch back half done: what was begun is finished, the rest
 // stays unfinished, and its claims are free for the next owner.
 func TestDrainGivesBack(t *testing.T) {

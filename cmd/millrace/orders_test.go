@@ -32,7 +32,7 @@ pipelines:
     sinks:
       - kafka: {topic: %[3]s}
     dead_letter: off
-`, b.blocks(), b.name("orders"), b.name("invoices")) + strings.Join(more, "")
+`, b.blocks("lease: 10s"), b.name("orders"), b.name("invoices")) + strings.Join(more, "")
 }
 
 // order is one record of the flood, and of what came of it.
