@@ -124,15 +124,15 @@ func (s *Store) change(ctx context.Context, n int, each func(i int) (key, apply)
 	defer s.leave()
 	from := s.reader()
 	defer from.close()
-	todo := make([]int, n)
-	for i := range todo {
-		todo[i] = i
+	ahead := make([]int, n)
+	for i := range ahead {
+		ahead[i] = i
 	}
-	for len(todo) > 0 {
+	for len(ahead) > 0 {
 		w := newWrite()
 		var later []int
 		var other *write
-		for _, i := range todo {
+		for _, i := range ahead {
 			k, next := each(i)
 			busy, err := s.changeOne(w, from, k, next)
 			if err != nil {
@@ -153,7 +153,7 @@ func (s *Store) change(ctx context.Context, n int, each func(i int) (key, apply)
 				return err
 			}
 		}
-		todo = later
+		ahead = later
 	}
 	return nil
 }

@@ -109,12 +109,12 @@ func race(t *testing.T, h Harness, holders []holder, lanes [][]string, keys int3
 		suffix := string(rune('a' + round))
 		var effects atomic.Int32
 		together(len(lanes), func(i int) {
-			todo := make([]idempotency.Claim, 0, len(lanes[i]))
+			ahead := make([]idempotency.Claim, 0, len(lanes[i]))
 			for _, key := range lanes[i] {
-				todo = append(todo, holders[i].claim(key+suffix))
+				ahead = append(ahead, holders[i].claim(key+suffix))
 			}
-			for len(todo) > 0 && !t.Failed() {
-				todo = pass(t, s.store, holders[i], todo, &effects)
+			for len(ahead) > 0 && !t.Failed() {
+				ahead = pass(t, s.store, holders[i], ahead, &effects)
 			}
 		})
 		if effects.Load() != keys {
