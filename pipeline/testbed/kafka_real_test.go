@@ -51,7 +51,8 @@ func run(t *testing.T, k *testbed.Kafka, tool testbed.Tool, args ...string) stri
 
 func produce(t *testing.T, k *testbed.Kafka, topic string, values ...string) {
 	t.Helper()
-	_, err := k.RunWith(bounded(t), strings.Join(values, "\n")+"\n", testbed.ConsoleProducer, "--topic", topic, "--sync")
+	_, err := k.RunWith(bounded(t), strings.Join(values, "\n")+"\n", testbed.ConsoleProducer, "--topic", topic, "--sync",
+		"--message-send-max-retries", "60", "--request-timeout-ms", "5000")
 	if err != nil {
 		t.Fatal(err)
 	}
