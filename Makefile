@@ -5,7 +5,7 @@ BIN := bin/millrace
 VERSION := $(shell git describe --tags --match 'v*' 2>/dev/null)
 LDFLAGS := -s -w $(if $(VERSION),-X main.release=$(VERSION))
 
-.PHONY: help build run test test-real race check generate bench fmt up down
+.PHONY: help build run test test-real test-several race check generate bench fmt up down
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -21,7 +21,14 @@ test: ## every test that needs nothing but Go
 
 test-real: build ## the tests on real components: Kafka (Java 17, Maven), redis-server, kcat
 	$(GO) run ./cmd/testbed fetch
-	$(GO) test -count=1 -tags real -run 'Real' -p 2 -timeout 15m ./...
+	$(GO) test -count=1 -tags real -run 'Real' -skip '$(SEVERAL)' -p 2 -timeout 15m ./...
+
+# The long ones: several replicas, or several brokers, of which some are killed.
+SEVERAL := RealReplica|RealBrokerKilled|RealThreeNodes|RealClaimsOf|RealRedisAway|RealNodesComeAndGo
+
+test-several: build ## several replicas and brokers on real components; not part of check
+	$(GO) run ./cmd/testbed fetch
+	$(GO) test -count=1 -tags real -run '$(SEVERAL)' -p 1 -timeout 15m ./...
 
 up: ## start Kafka and Redis on 127.0.0.1:19092 and :16379
 	@$(GO) run ./cmd/testbed up
