@@ -30,6 +30,8 @@ type bed struct {
 	settings Settings
 	client   *kgo.Client
 	admin    *kadm.Client
+	// replicas is how many a topic gets, 1 where it is not set.
+	replicas int16
 	// suffix keeps the topics and groups of tests apart that share a cluster.
 	suffix string
 
@@ -98,7 +100,7 @@ func (b *bed) topic(name string, partitions int32) {
 func (b *bed) topicWith(name string, partitions int32, configs map[string]*string) {
 	b.Helper()
 	b.eventually("topic "+name, func() bool {
-		_, err := b.admin.CreateTopic(b.Context(), partitions, 1, configs, b.name(name))
+		_, err := b.admin.CreateTopic(b.Context(), partitions, max(b.replicas, 1), configs, b.name(name))
 		// One that is being deleted is still there for a while.
 		if err != nil && !errors.Is(err, kerr.TopicAlreadyExists) {
 			b.Fatal(err)

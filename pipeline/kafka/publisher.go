@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"sync"
+	"time"
 
 	"github.com/IBM/sarama"
 	"github.com/ThreeDotsLabs/watermill"
@@ -24,10 +26,18 @@ type Publisher struct {
 	// record of a refused batch was at fault.
 	shared, solo *writer
 
+	logger *slog.Logger
+
 	mu     sync.Mutex
 	closed bool
 	sends  sync.WaitGroup
+	// warned is when it was last told that writes wait.
+	warned time.Time
 }
+
+// slowWrite is how long a write may wait for the cluster before that is told,
+// once in repeatAfter.
+const slowWrite = 5 * time.Second
 
 // NewPublisher checks the settings. It does not touch the network: the first
 // record to be written connects.
@@ -45,6 +55,7 @@ func newPublisher(settings Settings, deps Deps, m wkafka.Marshaler) (*Publisher,
 	}
 	logger := WatermillLogger(deps.Logger)
 	return &Publisher{
+		logger: deps.Logger,
 		shared: &writer{cluster: c, config: c.saramaConfig, marshaler: m, logger: logger},
 		solo:   &writer{cluster: c, config: c.soloConfig, marshaler: m, logger: logger},
 	}, nil
@@ -95,12 +106,28 @@ func (p *Publisher) detached(ctx context.Context, send func() []sarama.ProducerM
 		defer p.sends.Done()
 		done <- send()
 	}()
-	select {
-	case messages := <-done:
-		return messages, nil
-	case <-ctx.Done():
-		return nil, fmt.Errorf("write to kafka: whether it was written is unknown: %w", ctx.Err())
+	slow := time.NewTimer(slowWrite)
+	defer slow.Stop()
+	for {
+		select {
+		case messages := <-done:
+			return messages, nil
+		case <-ctx.Done():
+			return nil, fmt.Errorf("write to kafka: whether it was written is unknown: %w", ctx.Err())
+		case <-slow.C:
+			p.warn()
+		}
 	}
+}
+
+func (p *Publisher) warn() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if time.Since(p.warned) < repeatAfter {
+		return
+	}
+	p.warned = time.Now()
+	p.logger.Warn("writes wait for the cluster and are tried on: a leader moves, in-sync replicas are fewer than min.insync.replicas, or brokers can't be reached", "waited", slowWrite)
 }
 
 func everyFailed(records []*handlers.Record, err error) error {
