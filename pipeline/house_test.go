@@ -89,7 +89,7 @@ func TestImportsPointOneWay(t *testing.T) {
 func wrongImport(from, path string) string {
 	own, isOwn := strings.CutPrefix(path, module+"/")
 	if isOwn && level(own) > level(from) {
-		return "imports point one way: cmd, pipeline, pipeline/*, handlers"
+		return "imports point one way: cmd, pipeline/preview and pipeline/scenario, pipeline, pipeline/*, handlers"
 	}
 	if from == "handlers" && (isOwn || strings.Contains(strings.Split(path, "/")[0], ".")) {
 		return "handlers uses the standard library only"
@@ -118,7 +118,9 @@ func wrongImport(from, path string) string {
 func level(pkg string) int {
 	switch {
 	case strings.HasPrefix(pkg, "cmd"), strings.HasPrefix(pkg, "examples"):
-		return 3
+		return 4
+	case pkg == "pipeline/preview", pkg == "pipeline/scenario":
+		return 3 // they use the whole pipeline, and only commands use them
 	case pkg == "pipeline":
 		return 2
 	case strings.HasPrefix(pkg, "pipeline/"):
