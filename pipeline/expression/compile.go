@@ -40,6 +40,7 @@ type expression struct {
 	term    term
 	program *vm.Program // nil where the term is constant or a path
 	secret  bool
+	reads   []read
 }
 
 // Source is the text that was compiled.
@@ -74,6 +75,8 @@ type compilation struct {
 	// visited counts rewritten nodes: a < (b < c) < d shares some of them.
 	visited int
 	spans   map[ast.Node]span
+	// reads are the parts of the record that the expression uses.
+	reads []read
 }
 
 func newCompilation(s *Scope, source string) *compilation {
@@ -106,7 +109,7 @@ func (c *compilation) finish(t term) (*Expression, []Finding) {
 		// One problem an expression: the rest may only follow from it.
 		return nil, c.findings[:1]
 	}
-	e := &Expression{expression{source: c.source, term: t, secret: c.secret}}
+	e := &Expression{expression{source: c.source, term: t, secret: c.secret, reads: c.reads}}
 	if !t.constant && t.ref == nil {
 		program, err := link(t.toNode(), c.source)
 		if err != nil {

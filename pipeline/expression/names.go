@@ -106,13 +106,18 @@ func (c *compilation) part(n ast.Node, name string, original bool) term {
 		k = kindNumber
 		r.scalar = func(in *input) scalar { return scalar{kind: kindNumber, i: r.input(in).rec.Offset} }
 	case "timestamp":
-		return c.fromInput(n, kindTime, func(env any) any { return r.input(env.(*input)).rec.Time.UTC() })
+		r.value = func(in *input) any { return r.input(in).rec.Time.UTC() }
+		c.uses(rooted(name, original), r)
+		return c.fromInput(n, kindTime, func(env any) any { return r.value(env.(*input)) })
 	case "headers":
-		return c.fromInput(n, kindObject, func(env any) any { return r.input(env.(*input)).allHeaders() })
+		r.value = func(in *input) any { return r.input(in).allHeaders() }
+		c.uses(rooted(name, original), r)
+		return c.fromInput(n, kindObject, func(env any) any { return r.value(env.(*input)) })
 	}
 	if r.value == nil {
 		r.value = func(in *input) any { return r.scalar(in).value() }
 	}
+	c.uses(rooted(name, original), r)
 	return c.reference(n, k, r)
 }
 
@@ -145,6 +150,7 @@ func (c *compilation) path(n ast.Node, original bool, steps []step) term {
 	r := &ref{slot: paths.add(steps), original: original}
 	r.scalar = func(in *input) scalar { return r.input(in).scalar(r.slot) }
 	r.value = func(in *input) any { return r.input(in).value(r.slot) }
+	c.uses(pathText(rooted("payload", original), steps), r)
 	return c.reference(n, kindAny, r)
 }
 
@@ -242,6 +248,7 @@ func (c *compilation) isHeaders(n ast.Node) bool {
 func (c *compilation) header(n ast.Node, name string, original bool) term {
 	r := &ref{slot: -1, original: original}
 	c.reading(r, func(in *input) []byte { return in.header(name) })
+	c.uses(pathText(rooted("headers", original), []step{{name: name, index: -1}}), r)
 	return c.reference(n, kindAny, r)
 }
 
