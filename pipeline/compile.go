@@ -1,7 +1,6 @@
 package pipeline
 
 import (
-	"cmp"
 	"slices"
 	"time"
 
@@ -24,10 +23,7 @@ func Compile(config *Config, registry handlers.Registry) (*Plan, diag.Problems) 
 			c.plan.secrets = append(c.plan.secrets, value)
 		}
 	}
-	// The longest first, so that no part of one is left where a shorter one is
-	// taken out of it.
-	slices.SortFunc(c.plan.secrets, func(a, b string) int { return cmp.Or(cmp.Compare(len(b), len(a)), cmp.Compare(a, b)) })
-	c.plan.secrets = slices.Compact(c.plan.secrets)
+	c.plan.secrets = longestFirst(c.plan.secrets)
 	c.plan.Dir = config.Files[0].Dir
 	c.kafka()
 	c.store()
@@ -36,6 +32,7 @@ func Compile(config *Config, registry handlers.Registry) (*Plan, diag.Problems) 
 	c.pipelines()
 	c.ingest()
 	c.together()
+	c.plan.redactor = newRedactor(c.plan.secrets, config.Files)
 	c.problems.Sort()
 	return c.plan, c.problems
 }

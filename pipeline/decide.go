@@ -69,6 +69,7 @@ type Decider struct {
 	in    *expression.Input
 	out   *expression.Input // the same as in where nothing is transformed
 	view  view
+	trace *trace // nil but in Trace
 }
 
 // NewDecider makes a decider of plan; sinks are those of plan.Sinks(), open.
@@ -102,14 +103,18 @@ func (p *PipelinePlan) Sinks() []*SinkPlan {
 // Decide says what is to be done about rec, which it does not change. The
 // decision's writes may refer to rec.
 func (d *Decider) Decide(rec *handlers.Record) Decision {
-	if max := d.plan.Source.MaxRecordBytes; max > 0 && int64(len(rec.Value)) > max {
-		return d.failed(StageDecode, fmt.Errorf("the value has %d bytes, more than source.max_record_bytes (%d)", len(rec.Value), max))
+	err := d.load(rec)
+	if d.trace != nil {
+		d.trace.decoded(d.plan.Format, err)
 	}
-	if err := d.in.Load(rec); err != nil {
+	if err != nil {
 		return d.failed(StageDecode, err)
 	}
 	if d.plan.Filter != nil {
 		pass, err := d.plan.Filter.Bool(d.in)
+		if d.trace != nil {
+			d.trace.condition(StageFilter, "", "filter", d.plan.Filter, d.in, pass, err)
+		}
 		if err != nil {
 			return d.failed(StageFilter, err)
 		}
@@ -134,6 +139,14 @@ func (d *Decider) Decide(rec *handlers.Record) Decision {
 	return d.route(rec, dec)
 }
 
+// load makes the record ready to be read, or says why it can't be.
+func (d *Decider) load(rec *handlers.Record) error {
+	if max := d.plan.Source.MaxRecordBytes; max > 0 && int64(len(rec.Value)) > max {
+		return fmt.Errorf("the value has %d bytes, more than source.max_record_bytes (%d)", len(rec.Value), max)
+	}
+	return d.in.Load(rec)
+}
+
 // key computes the idempotency key and the digest of what counts as content.
 func (d *Decider) key(rec *handlers.Record, dec *Decision) error {
 	guard := d.plan.Idempotency
@@ -141,6 +154,9 @@ func (d *Decider) key(rec *handlers.Record, dec *Decision) error {
 		return nil
 	}
 	key, err := guard.Key.Text(d.in)
+	if d.trace != nil {
+		d.trace.template(StageKey, "", "idempotency.key", guard.Key, d.in, key, err)
+	}
 	if err != nil {
 		return err
 	}
@@ -150,6 +166,9 @@ func (d *Decider) key(rec *handlers.Record, dec *Decision) error {
 		return nil
 	}
 	content, err := guard.Digest.AppendCanonical(nil, d.in)
+	if d.trace != nil {
+		d.trace.leaf(StageKey, "idempotency.digest", guard.Digest, d.in, content, err)
+	}
 	if err != nil {
 		return fmt.Errorf("digest: %w", err)
 	}
@@ -163,6 +182,9 @@ func (d *Decider) route(rec *handlers.Record, dec Decision) Decision {
 		r := &d.plan.Routes[i]
 		if r.When != nil {
 			holds, err := r.When.Bool(d.out)
+			if d.trace != nil {
+				d.trace.condition(StageRoute, "", fmt.Sprintf("routes[%d].when", i), r.When, d.out, holds, err)
+			}
 			if err != nil {
 				return d.failed(StageRoute, err)
 			}
@@ -214,6 +236,9 @@ func (d *Decider) render(rec *handlers.Record, dec Decision, r *RoutePlan) Decis
 func (d *Decider) request(s *SinkPlan, sink handlers.Sink) (any, Stage, error) {
 	if s.When != nil {
 		holds, err := s.When.Bool(d.out)
+		if d.trace != nil {
+			d.trace.condition(StageRoute, s.Name, "when", s.When, d.out, holds, err)
+		}
 		if err != nil {
 			return nil, StageRoute, fmt.Errorf("sink %q: when: %w", s.Name, err)
 		}
@@ -221,7 +246,13 @@ func (d *Decider) request(s *SinkPlan, sink handlers.Sink) (any, Stage, error) {
 			return nil, StageRoute, nil
 		}
 	}
+	if d.trace != nil {
+		d.view.trace = d.trace.render(s)
+	}
 	request, err := sink.Render(&d.view)
+	if d.trace != nil {
+		d.trace.rendered(s.Name, request, err)
+	}
 	if err != nil {
 		return nil, StageRender, fmt.Errorf("sink %q: %w", s.Name, err)
 	}
@@ -268,6 +299,8 @@ type view struct {
 	in   *expression.Input
 	rec  *handlers.Record
 	json bool
+	// trace is nil but in Trace.
+	trace *renderTrace
 }
 
 func (v *view) Record() *handlers.Record { return v.rec }
@@ -279,7 +312,11 @@ func (v *view) Text(t handlers.Template) (string, error) {
 	if !ok {
 		return t.Source, nil
 	}
-	return program.Text(v.in)
+	text, err := program.Text(v.in)
+	if v.trace != nil {
+		v.trace.template(program, v.in, text, err)
+	}
+	return text, err
 }
 
 func (v *view) Value(e handlers.Expression) (any, error) {
@@ -287,5 +324,9 @@ func (v *view) Value(e handlers.Expression) (any, error) {
 	if !ok {
 		return nil, nil
 	}
-	return program.Value(v.in)
+	value, err := program.Value(v.in)
+	if v.trace != nil {
+		v.trace.expression(program, v.in, value, err)
+	}
+	return value, err
 }

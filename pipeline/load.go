@@ -54,6 +54,9 @@ type File struct {
 	Blocks Blocks
 
 	secrets map[diag.Path]string
+	// included are the texts of file(...) that expressions of records hold; they
+	// are complete once everything was compiled.
+	included *[]string
 	unknown map[diag.Path]bool
 	schemas map[diag.Path]*jsonschema.Schema
 }
@@ -172,7 +175,8 @@ func (r *reader) file(name string, text []byte) bool {
 		r.problems.Add(diag.Problem{Place: document.Source.Whole(), Code: diag.CodeRepeated, Message: "the file is given twice"})
 		return false
 	}
-	constants := expression.Constants{Env: r.options.Env, File: readerOf(f.Dir), Skip: r.options.SkipEnv}
+	f.included = new([]string)
+	constants := expression.Constants{Env: r.options.Env, File: noting(readerOf(f.Dir), f.included), Skip: r.options.SkipEnv}
 	decoder := yamlconf.NewDecoder(document, yamlconf.Options{Constants: constants, Dir: f.Dir, Levels: r.levels, Registry: r.registry})
 	if root := document.Root(); root.IsNull() {
 		decoder.Defaults(&f.Blocks)

@@ -1,6 +1,7 @@
 package pipeline
 
 import (
+	"strings"
 	"time"
 
 	"github.com/millrace/millrace/handlers"
@@ -38,6 +39,8 @@ type Plan struct {
 
 	// secrets are values that String does not show.
 	secrets []string
+	// redactor takes them, and what comes from files, out of any text.
+	redactor *strings.Replacer
 }
 
 // StorePlan says where idempotency keys live and how they are guarded.

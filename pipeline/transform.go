@@ -15,6 +15,9 @@ func (d *Decider) transform(rec *handlers.Record) (*handlers.Record, error) {
 	made := *rec
 	if t.Key != nil {
 		key, err := t.Key.Bytes(d.in)
+		if d.trace != nil {
+			d.trace.bytes("transform.key", t.Key, d.in, key, err)
+		}
 		if err != nil {
 			return nil, fmt.Errorf("key: %w", err)
 		}
@@ -25,6 +28,9 @@ func (d *Decider) transform(rec *handlers.Record) (*handlers.Record, error) {
 	}
 	for _, h := range t.Headers {
 		value, err := h.Value.Bytes(d.in)
+		if d.trace != nil {
+			d.trace.bytes("transform.headers."+h.Name, h.Value, d.in, value, err)
+		}
 		if err != nil {
 			return nil, fmt.Errorf("header %q: %w", h.Name, err)
 		}
@@ -35,6 +41,9 @@ func (d *Decider) transform(rec *handlers.Record) (*handlers.Record, error) {
 	}
 	if t.Payload != nil {
 		value, err := d.appendPayload(nil, t.Payload)
+		if d.trace != nil {
+			d.trace.payload("transform.payload", t.Payload, d.in)
+		}
 		if err != nil {
 			return nil, fmt.Errorf("payload%w", err)
 		}

@@ -1,0 +1,128 @@
+package pipeline
+
+import (
+	"encoding/json"
+	"fmt"
+
+	"github.com/millrace/millrace/handlers"
+	"github.com/millrace/millrace/pipeline/diag"
+	"github.com/millrace/millrace/pipeline/expression"
+	"github.com/millrace/millrace/pipeline/yamlconf"
+)
+
+// Step is one thing that was evaluated on the way to a decision, for a person
+// to read.
+type Step struct {
+	Stage Stage
+	// Sink is the name of the sink that it belongs to, empty for the pipeline's
+	// own.
+	Sink string
+	// Where is the field of the configuration, within the pipeline or the sink.
+	Where string
+	// Source is the text of the expression or template, empty where the step is
+	// neither.
+	Source string
+	// Reads are the parts of the record that it uses.
+	Reads []expression.Read
+	// Value is what came of it: a bool for a condition, a string for a template,
+	// a json.RawMessage for a leaf of a transform, a sink's request for a
+	// rendering; nil where it failed.
+	Value any
+	// Secret tells that Value holds what no output may show.
+	Secret bool
+	Err    error
+}
+
+// Trace is Decide, and tells each step. It costs more than Decide.
+func (d *Decider) Trace(rec *handlers.Record) (Decision, []Step) {
+	d.trace = &trace{}
+	defer func() { d.trace, d.view.trace = nil, nil }()
+	dec := d.Decide(rec)
+	return dec, d.trace.steps
+}
+
+// trace collects the steps of one decision.
+type trace struct{ steps []Step }
+
+func (t *trace) add(s Step) {
+	if s.Err != nil {
+		s.Value = nil
+	}
+	t.steps = append(t.steps, s)
+}
+
+func (t *trace) decoded(format expression.Format, err error) {
+	t.add(Step{Stage: StageDecode, Where: "source.format", Value: string(format), Err: err})
+}
+
+func (t *trace) condition(stage Stage, sink, where string, e *expression.Expression, in *expression.Input, value bool, err error) {
+	t.add(Step{Stage: stage, Sink: sink, Where: where, Source: e.Source(), Reads: e.Reads(in), Value: value, Err: err})
+}
+
+func (t *trace) template(stage Stage, sink, where string, e *expression.Template, in *expression.Input, value string, err error) {
+	t.add(Step{Stage: stage, Sink: sink, Where: where, Source: e.Source(), Reads: e.Reads(in), Value: value, Secret: e.Secret(), Err: err})
+}
+
+func (t *trace) leaf(stage Stage, where string, e *expression.Expression, in *expression.Input, value []byte, err error) {
+	t.add(Step{Stage: stage, Where: where, Source: e.Source(), Reads: e.Reads(in), Value: json.RawMessage(value), Secret: e.Secret(), Err: err})
+}
+
+// bytes is a transform's key or header, nil where it is null.
+func (t *trace) bytes(where string, e *expression.Expression, in *expression.Input, value []byte, err error) {
+	s := Step{Stage: StageTransform, Where: where, Source: e.Source(), Reads: e.Reads(in), Secret: e.Secret(), Err: err}
+	if value != nil {
+		s.Value = string(value)
+	}
+	t.add(s)
+}
+
+// payload tells the leaves of a transform's tree. They are evaluated again, each
+// by itself, so that the ones behind a failure are seen too.
+func (t *trace) payload(where string, node *PayloadPlan, in *expression.Input) {
+	if node.Leaf != nil {
+		value, err := node.Leaf.AppendJSON(nil, in)
+		t.leaf(StageTransform, where, node.Leaf, in, value, err)
+		return
+	}
+	for i, item := range node.Items {
+		t.payload(fmt.Sprintf("%s[%d]", where, i), item, in)
+	}
+	for _, field := range node.Fields {
+		t.payload(string(diag.Path(where).Field(field.Name)), field.Value, in)
+	}
+}
+
+// render begins the trace of one sink's rendering.
+func (t *trace) render(s *SinkPlan) *renderTrace {
+	r := &renderTrace{trace: t, sink: s.Name, fields: map[any]string{}}
+	yamlconf.Walk(s.Config, diag.Path(s.Kind), func(text yamlconf.Text) {
+		if text.Template != nil {
+			r.fields[text.Template.Program] = string(text.Path)
+		} else if text.Expression != nil {
+			r.fields[text.Expression.Program] = string(text.Path)
+		}
+	})
+	return r
+}
+
+func (t *trace) rendered(sink string, request any, err error) {
+	t.add(Step{Stage: StageRender, Sink: sink, Where: "request", Value: request, Err: err})
+}
+
+// renderTrace collects what a sink evaluates while it renders.
+type renderTrace struct {
+	trace  *trace
+	sink   string
+	fields map[any]string // by compiled program
+}
+
+func (r *renderTrace) template(program *expression.Template, in *expression.Input, text string, err error) {
+	if _, constant := program.Constant(); constant {
+		return // nothing that a record decides
+	}
+	r.trace.template(StageRender, r.sink, r.fields[program], program, in, text, err)
+}
+
+func (r *renderTrace) expression(program *expression.Expression, in *expression.Input, value any, err error) {
+	r.trace.add(Step{Stage: StageRender, Sink: r.sink, Where: r.fields[program], Source: program.Source(), Reads: program.Reads(in), Value: value, Secret: program.Secret(), Err: err})
+}
