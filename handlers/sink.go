@@ -64,11 +64,36 @@ type Limiter interface {
 	MaxBatch() int
 }
 
-// Prober is implemented by sinks that can tell whether their system is
-// reachable without writing to it.
+// Prober is implemented by sinks that can tell whether their system is ready
+// without writing to it. `millrace validate --connect` asks them.
 type Prober interface {
-	// Probe returns nil if a Write could succeed now.
+	// Probe returns nil if a Write could succeed now, as far as that can be told
+	// without any effect: it sends no record and makes no file. It may be called
+	// concurrently with Render and Write, and returns when ctx ends. What is
+	// wrong with one field of the configuration is a *FieldError.
 	Probe(ctx context.Context) error
+}
+
+// FieldError is an error that is about one field of a sink's configuration.
+type FieldError struct {
+	// Field is the yaml name of the field, with dots for nested ones.
+	Field string
+	Err   error
+}
+
+// Error is the message of what is wrong.
+func (e *FieldError) Error() string { return e.Err.Error() }
+
+// Unwrap is what is wrong.
+func (e *FieldError) Unwrap() error { return e.Err }
+
+// TopicProber is implemented by producers that can tell whether a topic is
+// there. Sinks that write to a topic of a constant name ask Env.Producer for it
+// in their Probe.
+type TopicProber interface {
+	// ProbeTopic returns nil if records could be written to the topic now. It
+	// writes nothing and returns when ctx ends.
+	ProbeTopic(ctx context.Context, topic string) error
 }
 
 // View evaluates a sink's templates and expressions on one record. It is valid

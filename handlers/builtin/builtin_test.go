@@ -1,6 +1,8 @@
 package builtin_test
 
 import (
+	"io"
+	"log/slog"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -22,3 +24,19 @@ func TestRegistry(t *testing.T) {
 		t.Error(diff)
 	}
 }
+
+// Every built-in sink can tell whether its system is ready.
+func TestSinksCanProbe(t *testing.T) {
+	for kind, spec := range builtin.Registry() {
+		sink, err := spec.Open(spec.New(), handlers.Env{Producer: nowhere{}, Stdout: io.Discard, Logger: slog.New(slog.DiscardHandler)})
+		if err != nil {
+			t.Errorf("%s: %v", kind, err)
+			continue
+		}
+		if _, ok := sink.(handlers.Prober); !ok {
+			t.Errorf("%s has no Probe", kind)
+		}
+	}
+}
+
+type nowhere struct{ handlers.Producer }

@@ -175,6 +175,11 @@ func TestConformance(t *testing.T) {
 					hung.gate.Store(&gate)
 					return func() { hung.gate.Store(nil); close(gate) }
 				},
+				Down: func() {
+					if err := errors.Join(os.RemoveAll(dir), os.WriteFile(dir, nil, 0o600)); err != nil {
+						t.Fatal(err)
+					}
+				},
 			}
 		},
 	})

@@ -38,3 +38,9 @@ func theNames(err error) bool {
 	}
 	return false
 }
+
+// mayWrite tells whether files can be made in a folder, without making one.
+func mayWrite(dir string) error {
+	const writeAndEnter = 0x2 | 0x1
+	return syscall.Access(dir, writeAndEnter)
+}

@@ -47,12 +47,6 @@ func unavailable(err error) *handlers.Failure {
 	return &handlers.Failure{Class: handlers.Infrastructure, NotSent: true, Err: err}
 }
 
-// Probe tells whether the folder is there, or can be made.
-func (s *sink) Probe(context.Context) error {
-	_, err := s.opened()
-	return err
-}
-
 // Close waits for what is under way, brings all to the disk and closes it.
 func (s *sink) Close(ctx context.Context) error {
 	close(s.ended)

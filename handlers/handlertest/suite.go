@@ -37,6 +37,8 @@ type Fixture struct {
 	// Hang makes the system take calls and not answer until release is called.
 	// It is nil where the system answers at once always.
 	Hang func() (release func())
+	// Down makes the system unreachable for good. It is nil where it can't be.
+	Down func()
 }
 
 // Run checks that a sink keeps what the contract of package handlers says.
@@ -49,6 +51,7 @@ func Run(t *testing.T, spec handlers.Spec, h Harness) {
 	t.Run("writes run concurrently", h.writesRunConcurrently)
 	t.Run("a failure is its call's own", h.failureIsItsCallsOwn)
 	t.Run("write ends with its context", h.writeEndsWithItsContext)
+	t.Run("a probe has no effect", h.probeHasNoEffect)
 }
 
 func (h Harness) renderIsPure(t *testing.T) {

@@ -129,6 +129,7 @@ func TestConformance(t *testing.T) {
 					r.set(func() { r.hung = hung })
 					return func() { close(hung) }
 				},
+				Down: r.Close,
 			}
 		},
 	})

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"net"
 	nethttp "net/http"
 	"net/url"
 	"slices"
@@ -188,29 +187,6 @@ func (s *sink) renderHeaders(r *request, view handlers.View) error {
 }
 
 func isControl(r rune) bool { return r < ' ' && r != '\t' || r == 0x7f }
-
-// Probe connects to the host where that is fixed.
-func (s *sink) Probe(ctx context.Context) error {
-	if s.authority == "" {
-		return nil
-	}
-	u, err := url.Parse(s.authority)
-	if err != nil {
-		return errors.New("the URL is not valid")
-	}
-	port := u.Port()
-	if port == "" {
-		port = "80"
-		if strings.EqualFold(u.Scheme, "https") {
-			port = "443"
-		}
-	}
-	conn, err := s.dialer.dial(ctx, "tcp", net.JoinHostPort(u.Hostname(), port))
-	if err != nil {
-		return fmt.Errorf("connect to the receiver: %w", err)
-	}
-	return conn.Close()
-}
 
 // Close gives the idle connections up.
 func (s *sink) Close(context.Context) error {

@@ -123,5 +123,17 @@ func place(r *handlers.Record) string {
 	return r.Topic[:min(len(r.Topic), 63-len(position))] + "/" + position
 }
 
+// Probe asks for the topic, where its name is the same for every record.
+func (s *sink) Probe(ctx context.Context) error {
+	cluster, ok := s.producer.(handlers.TopicProber)
+	if !ok || !s.config.Topic.Constant {
+		return nil
+	}
+	if err := cluster.ProbeTopic(ctx, s.config.Topic.Prefix); err != nil {
+		return &handlers.FieldError{Field: "topic", Err: err}
+	}
+	return nil
+}
+
 // Close does nothing: the producer belongs to the process.
 func (s *sink) Close(context.Context) error { return nil }

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 
 	"github.com/millrace/millrace/handlers"
 )
@@ -105,6 +106,16 @@ func (s *sink) Write(ctx context.Context, batch []handlers.Call) error {
 		}
 	}
 	return &handlers.BatchError{Failed: failed}
+}
+
+// Probe tells whether the standard output is open.
+func (s *sink) Probe(ctx context.Context) error {
+	if file, ok := s.out.(interface{ Stat() (fs.FileInfo, error) }); ok {
+		if _, err := file.Stat(); err != nil {
+			return fmt.Errorf("look at the standard output: %w", err)
+		}
+	}
+	return ctx.Err()
 }
 
 // Close does nothing: the standard output belongs to the process.
