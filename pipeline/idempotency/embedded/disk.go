@@ -49,6 +49,8 @@ type disk struct {
 	dir    string
 	fs     vfs.FS
 	logger *slog.Logger
+	// readOnly opens the database without changing a file of it.
+	readOnly bool
 
 	// broken is closed once the database cannot be used any more.
 	broken chan struct{}
@@ -90,6 +92,7 @@ func (d *disk) options() *pebble.Options {
 	opts := &pebble.Options{
 		FS:                          d.fs,
 		Logger:                      d,
+		ReadOnly:                    d.readOnly,
 		FormatMajorVersion:          pebble.FormatColumnarBlocks,
 		CacheSize:                   cacheSize,
 		MemTableSize:                8 << 20,

@@ -1,0 +1,83 @@
+package redis
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/redis/rueidis"
+
+	"github.com/millrace/millrace/pipeline/idempotency"
+)
+
+// Reader looks keys up in Redis and writes nothing there, not even the count of
+// batches that a Store keeps. It may be used concurrently.
+type Reader struct {
+	client  rueidis.Client
+	prefix  string
+	address string
+}
+
+// OpenReader connects to the Redis at a URL, as Open takes it. An error never
+// holds the URL's password. The caller closes the reader.
+func OpenReader(address string) (*Reader, error) {
+	option, prefix, err := parse(address)
+	if err != nil {
+		return nil, fmt.Errorf("open key store: %w", err)
+	}
+	at := strings.Join(option.InitAddress, ",")
+	client, err := rueidis.NewClient(option)
+	if err != nil {
+		return nil, fmt.Errorf("open key store on redis at %s: %w", at, err)
+	}
+	return &Reader{client: client, prefix: prefix, address: at}, nil
+}
+
+// Get returns the row of each key that has not expired, nil where there is none,
+// and the time on Redis's clock.
+func (r *Reader) Get(ctx context.Context, ids []idempotency.ID) ([]*idempotency.Row, time.Time, error) {
+	now, err := r.time(ctx)
+	if err != nil {
+		return nil, now, fmt.Errorf("look up keys on redis at %s: %w", r.address, err)
+	}
+	commands := make(rueidis.Commands, len(ids))
+	for i, id := range ids {
+		commands[i] = r.client.B().Get().Key(r.prefix + "k:" + id.External()).Build()
+	}
+	rows := make([]*idempotency.Row, len(ids))
+	if len(ids) == 0 {
+		return rows, now, nil
+	}
+	for i, said := range r.client.DoMulti(ctx, commands...) {
+		raw, err := said.ToString()
+		if rueidis.IsRedisNil(err) {
+			continue
+		}
+		if err == nil {
+			rows[i], err = unpack(raw)
+		}
+		if err != nil {
+			return nil, now, fmt.Errorf("look up keys on redis at %s: %w", r.address, err)
+		}
+		rows[i] = idempotency.Alive(rows[i], now)
+	}
+	return rows, now, nil
+}
+
+func (r *Reader) time(ctx context.Context) (time.Time, error) {
+	parts, err := r.client.Do(ctx, r.client.B().Time().Build()).AsIntSlice()
+	if err == nil && len(parts) != 2 {
+		err = fmt.Errorf("TIME answers with %d values, want 2", len(parts))
+	}
+	if err != nil {
+		return time.Time{}, err
+	}
+	return time.Unix(parts[0], parts[1]*int64(time.Microsecond)).UTC(), nil
+}
+
+// Close ends the connections.
+func (r *Reader) Close() error {
+	r.client.Close()
+	return nil
+}

@@ -1,0 +1,80 @@
+//go:build real
+
+package redis
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/redis/rueidis"
+
+	"github.com/millrace/millrace/pipeline/idempotency"
+)
+
+func TestRealReaderWritesNothing(t *testing.T) {
+	s := startServer(t)
+	reader, err := OpenReader(s.url("/0"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer reader.Close()
+	if rows, now, err := reader.Get(t.Context(), []idempotency.ID{{1}}); err != nil || rows[0] != nil || time.Since(now).Abs() > time.Minute {
+		t.Fatal(rows, now, err)
+	}
+	if keys := keysOf(t, reader.client); len(keys) > 0 {
+		t.Errorf("looking at an empty store left %q", keys)
+	}
+
+	store := open(t, s.url("/0"), Options{})
+	run := idempotency.NewRun()
+	done, claimed := aClaim(run), aClaim(run)
+	claimed.ID = idempotency.ID{2}
+	done.Answer = "201"
+	if _, err := store.Claim(t.Context(), []idempotency.Claim{done, claimed}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := store.Confirm(t.Context(), []idempotency.Claim{done}); err != nil {
+		t.Fatal(err)
+	}
+	before := dump(t, reader.client)
+	ids := []idempotency.ID{done.ID, claimed.ID, {3}}
+	rows, _, err := reader.Get(t.Context(), ids)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(before, dump(t, reader.client)); diff != "" {
+		t.Errorf("looking changed the store: %s", diff)
+	}
+	want, err := store.Get(t.Context(), ids)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(want, rows); diff != "" || rows[0].Answer != "201" || rows[2] != nil {
+		t.Errorf("%+v %s", rows, diff)
+	}
+}
+
+func keysOf(t *testing.T, client rueidis.Client) []string {
+	t.Helper()
+	keys, err := client.Do(t.Context(), client.B().Keys().Pattern("*").Build()).AsStrSlice()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return keys
+}
+
+// dump is all that the server holds.
+func dump(t *testing.T, client rueidis.Client) map[string]string {
+	t.Helper()
+	all := map[string]string{}
+	for _, key := range keysOf(t, client) {
+		text, err := client.Do(t.Context(), client.B().Dump().Key(key).Build()).ToString()
+		if err != nil {
+			t.Fatal(err)
+		}
+		all[strings.Clone(key)] = text
+	}
+	return all
+}
