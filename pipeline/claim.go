@@ -55,7 +55,7 @@ func (l *lane) storeDown(run, asked []*job, err error) []*job {
 	}
 	for _, j := range run {
 		j.polls++
-		j.next = time.Now().Add(jitter(exponential(storeRetry, time.Second, j.polls)))
+		j.next = l.d.timing.Now().Add(l.d.timing.jitter(exponential(storeRetry, time.Second, j.polls)))
 	}
 	return nil
 }
@@ -89,7 +89,7 @@ func (l *lane) answer(ctx, effects context.Context, run, asked []*job, verdicts 
 			parked = append(parked, l.blame(j, errParked))
 		default:
 			j.polls++
-			j.next = time.Now().Add(jitter(exponential(busyRetry, time.Second, j.polls)))
+			j.next = l.d.timing.Now().Add(l.d.timing.jitter(exponential(busyRetry, time.Second, j.polls)))
 			busy[string(orderKey(l.d.plan.Source.Order, j.rec))] = true
 		}
 		away[j] = true

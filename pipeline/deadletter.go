@@ -30,6 +30,7 @@ type deadLetters struct {
 	producer                handlers.Producer
 	observer                Observer
 	pauses                  *pauses
+	timing                  timing
 }
 
 // pauseLetters is what a pipeline waits for while its dead letters can't be
@@ -64,7 +65,7 @@ const (
 func (d *deadLetters) write(ctx, effects context.Context, letters []letter) bool {
 	if d.topic == "" {
 		d.pauses.set("dead_letter: off", letterError(letters[0]))
-		<-ctx.Done()
+		d.timing.Wait(ctx, nil, -1)
 		return false
 	}
 	records := make([]*handlers.Record, len(letters))
@@ -82,7 +83,7 @@ func (d *deadLetters) write(ctx, effects context.Context, letters []letter) bool
 			break
 		}
 		d.pauses.set(pauseLetters, err)
-		if !sleep(ctx, jitter(exponential(200*time.Millisecond, 30*time.Second, n))) {
+		if !d.timing.sleep(ctx, d.timing.jitter(exponential(200*time.Millisecond, 30*time.Second, n))) {
 			return false
 		}
 	}

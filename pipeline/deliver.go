@@ -30,6 +30,7 @@ type Delivery struct {
 	stop     func(error)
 	deciders sync.Pool
 	pauses   *pauses
+	timing   timing
 	cut      atomic.Int64
 }
 
@@ -50,23 +51,25 @@ type DeliveryDeps struct {
 	Logger       *slog.Logger
 	// Stop is called when a record must stop the pipeline; it must not block.
 	Stop func(error)
+	// Clock is the time to go by, nil for the machine's.
+	Clock Clock
 }
 
 // NewDelivery makes the delivery of one pipeline. It outlives ctx: Close ends it.
 func NewDelivery(ctx context.Context, plan *PipelinePlan, deps DeliveryDeps) *Delivery {
 	d := &Delivery{
 		plan: plan, observer: deps.Observer, log: deps.Logger, stop: deps.Stop,
-		pauses: newPauses(plan.Name, deps.Observer, deps.Logger),
+		pauses: newPauses(plan.Name, deps.Observer, deps.Logger), timing: newTiming(deps.Clock),
 	}
 	d.letters = &deadLetters{
 		pipeline: plan.Name, topic: plan.DeadLetter, digest: deps.ConfigDigest,
-		producer: deps.Producer, observer: deps.Observer, pauses: d.pauses,
+		producer: deps.Producer, observer: deps.Observer, pauses: d.pauses, timing: d.timing,
 	}
 	for i, s := range plan.Sinks() {
-		d.gates = append(d.gates, newGate(s, deps.Sinks[i], d.pauses))
+		d.gates = append(d.gates, newGate(s, deps.Sinks[i], d.pauses, d.timing))
 	}
 	if plan.Idempotency != nil {
-		d.guard = newGuard(ctx, plan.Idempotency, deps, d.pauses)
+		d.guard = newGuard(ctx, plan.Idempotency, deps, d.pauses, d.timing)
 	}
 	if plan.RateLimit > 0 {
 		d.limiter = rate.NewLimiter(rate.Limit(plan.RateLimit), max(1, int(plan.RateLimit)))
@@ -110,7 +113,7 @@ func (d *Delivery) Handle(m *message.Message) error {
 	if len(refused) > 0 {
 		tasks = append(tasks, func() { d.refuse(ctx, effects, w, refused) })
 	}
-	together(tasks)
+	d.timing.Together(tasks)
 	if stopErr != nil && ctx.Err() == nil {
 		d.stop(stopErr)
 		<-ctx.Done() // the batch ends when its source does: it is not to come again
@@ -176,19 +179,6 @@ func (d *Delivery) refuse(ctx, effects context.Context, w *work, refused []lette
 	}
 }
 
-// together runs tasks concurrently and waits for them.
-func together(tasks []func()) {
-	if len(tasks) == 1 {
-		tasks[0]()
-		return
-	}
-	var wg sync.WaitGroup
-	for _, task := range tasks {
-		wg.Go(task)
-	}
-	wg.Wait()
-}
-
 // detach makes a context for effects: it outlives ctx by the drain time, so
 // that a stop lets a call finish instead of cutting it off.
 func detach(ctx context.Context, drain time.Duration) (context.Context, func()) {
@@ -198,21 +188,6 @@ func detach(ctx context.Context, drain time.Duration) (context.Context, func()) 
 		cancel()
 	})
 	return effects, func() { stop(); cancel() }
-}
-
-// sleep waits for d and tells whether it did, rather than ctx ending first.
-func sleep(ctx context.Context, d time.Duration) bool {
-	if d <= 0 {
-		return ctx.Err() == nil
-	}
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-t.C:
-		return true
-	case <-ctx.Done():
-		return false
-	}
 }
 
 // work is one lane batch on its way: what is still to do of each record.

@@ -143,16 +143,15 @@ type rig struct {
 	stopped  chan error
 }
 
-// newRig makes a pipeline keyed on the record's value, with one sink for each
-// of sinks; change may alter the plan before it runs.
-func newRig(t *testing.T, store idempotency.Store, change func(*PipelinePlan), sinks ...*scripted) *rig {
+// keyedOnValue is a pipeline without sinks whose key is the record's value.
+func keyedOnValue(t testing.TB) *PipelinePlan {
 	t.Helper()
 	scope := expression.NewScope(expression.Options{Format: expression.FormatText})
 	key, findings := scope.Template("k:${value}", expression.PlaceKey)
 	if len(findings) > 0 {
 		t.Fatal(findings)
 	}
-	plan := &PipelinePlan{
+	return &PipelinePlan{
 		Name: "p", Format: expression.FormatText, Scope: scope, Result: scope,
 		Source:     kafka.Source{Topics: []string{"in"}, Order: kafka.OrderKey, Drain: 20 * time.Second},
 		DeadLetter: "p.dead-letter", OnError: ActionDeadLetter, Unmatched: ActionDrop,
@@ -162,6 +161,13 @@ func newRig(t *testing.T, store idempotency.Store, change func(*PipelinePlan), s
 		},
 		Routes: []RoutePlan{{}},
 	}
+}
+
+// newRig makes a pipeline keyed on the record's value, with one sink for each
+// of sinks; change may alter the plan before it runs.
+func newRig(t *testing.T, store idempotency.Store, change func(*PipelinePlan), sinks ...*scripted) *rig {
+	t.Helper()
+	plan := keyedOnValue(t)
 	var open []handlers.Sink
 	for i, s := range sinks {
 		plan.Routes[0].Sinks = append(plan.Routes[0].Sinks, SinkPlan{
@@ -173,9 +179,8 @@ func newRig(t *testing.T, store idempotency.Store, change func(*PipelinePlan), s
 		change(plan)
 	}
 	r := &rig{plan: plan, store: store, letters: &letterbox{}, journal: &journal{}, sinks: sinks, stopped: make(chan error, 1)}
-	run := idempotency.NewRun()
 	r.delivery = NewDelivery(t.Context(), plan, DeliveryDeps{
-		Sinks: open, Store: store, Run: run, Holder: idempotency.Holder{Host: "h", PID: 1, Run: run.ID()},
+		Sinks: open, Store: store, Run: idempotency.NewRun(), Holder: idempotency.Holder{Host: "h", PID: 1},
 		Producer: r.letters, ConfigDigest: "digest", Observer: r.journal,
 		Logger: slog.New(slog.NewTextHandler(io.Discard, nil)),
 		Stop:   func(err error) { r.stopped <- err },

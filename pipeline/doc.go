@@ -17,7 +17,7 @@
 //   - deliver.go takes a lane batch: lane.go picks runs for one sink, claim.go
 //     and guard.go ask the key store and keep claims alive, write.go calls the
 //     sink through its gate (gate.go, pause.go), and deadletter.go writes what
-//     can't be delivered.
+//     can't be delivered; clock.go is the time that all of them go by.
 //   - observe.go is what happens, for metrics, logs and tests.
 //
 // Offsets are committed up to the lowest unfinished record and never beyond it:

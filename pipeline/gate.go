@@ -19,6 +19,7 @@ type gate struct {
 	sink   handlers.Sink
 	limit  int
 	pauses *pauses
+	timing timing
 	// taken counts runs that the sink took.
 	taken atomic.Int64
 	shut  atomic.Bool
@@ -29,7 +30,7 @@ type gate struct {
 	until    time.Time
 	since    time.Time
 	failures int
-	timer    *time.Timer
+	timer    func()          // stops it; nil where none was set
 	suspects map[string]bool // different records that failed in a row
 	warned   string
 }
@@ -48,8 +49,8 @@ const (
 // be the receiver's.
 const suspectRow = 5
 
-func newGate(plan *SinkPlan, sink handlers.Sink, p *pauses) *gate {
-	g := &gate{plan: plan, sink: sink, limit: maxRun, pauses: p}
+func newGate(plan *SinkPlan, sink handlers.Sink, p *pauses, t timing) *gate {
+	g := &gate{plan: plan, sink: sink, limit: maxRun, pauses: p, timing: t}
 	if l, ok := sink.(handlers.Limiter); ok {
 		g.limit = min(maxRun, max(1, l.MaxBatch()))
 	}
@@ -61,7 +62,7 @@ func (g *gate) close() {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if g.timer != nil {
-		g.timer.Stop()
+		g.timer()
 	}
 }
 
@@ -81,12 +82,8 @@ func (g *gate) enter(ctx context.Context) (probe, ok bool) {
 	g.waiters = append(g.waiters, turn)
 	g.advance()
 	g.mu.Unlock()
-	select {
-	case <-turn:
-	case <-ctx.Done():
-		if g.withdraw(turn) {
-			return false, false
-		}
+	if g.timing.Wait(ctx, turn, -1); ctx.Err() != nil && g.withdraw(turn) {
+		return false, false
 	}
 	if !g.shut.Load() {
 		return false, true
@@ -116,11 +113,11 @@ func (g *gate) advance() {
 	if !g.shut.Load() || g.probing || len(g.waiters) == 0 {
 		return
 	}
-	if wait := time.Until(g.until); wait > 0 {
+	if wait := g.until.Sub(g.timing.Now()); wait > 0 {
 		if g.timer != nil {
-			g.timer.Stop()
+			g.timer()
 		}
-		g.timer = time.AfterFunc(wait, func() {
+		g.timer = g.timing.AfterFunc(wait, func() {
 			g.mu.Lock()
 			defer g.mu.Unlock()
 			g.advance()
@@ -221,10 +218,10 @@ func (g *gate) trip(probe bool, asked time.Duration, cause error) {
 		return
 	}
 	g.failures++
-	pause := jitter(exponential(g.plan.Retry.Initial, g.plan.Retry.Max, g.failures))
-	g.until = time.Now().Add(max(pause, min(asked, time.Hour)))
+	pause := g.timing.jitter(exponential(g.plan.Retry.Initial, g.plan.Retry.Max, g.failures))
+	g.until = g.timing.Now().Add(max(pause, min(asked, time.Hour)))
 	if !g.shut.Swap(true) {
-		g.since = time.Now()
+		g.since = g.timing.Now()
 	}
 	g.pauses.set(pauseSink+g.plan.Name, cause)
 }

@@ -20,6 +20,7 @@ type guard struct {
 	run    *idempotency.Run
 	holder idempotency.Holder
 	pauses *pauses
+	timing timing
 	warned atomic.Bool
 
 	mu    sync.Mutex
@@ -28,9 +29,9 @@ type guard struct {
 	gone  sync.WaitGroup
 }
 
-func newGuard(ctx context.Context, plan *IdempotencyPlan, deps DeliveryDeps, p *pauses) *guard {
+func newGuard(ctx context.Context, plan *IdempotencyPlan, deps DeliveryDeps, p *pauses, t timing) *guard {
 	g := &guard{
-		plan: plan, store: deps.Store, run: deps.Run, holder: deps.Holder, pauses: p,
+		plan: plan, store: deps.Store, run: deps.Run, holder: deps.Holder, pauses: p, timing: t,
 		lanes: map[*lane]struct{}{},
 	}
 	ctx, g.end = context.WithCancel(context.WithoutCancel(ctx))
@@ -97,7 +98,7 @@ func (g *guard) confirm(effects context.Context, jobs []*job) ([]idempotency.Tok
 			return nil, false
 		}
 		g.pauses.set(pauseStore, err)
-		sleep(effects, jitter(exponential(storeRetry, time.Second, n)))
+		g.timing.sleep(effects, g.timing.jitter(exponential(storeRetry, time.Second, n)))
 	}
 }
 

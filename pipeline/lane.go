@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math/rand/v2"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -84,9 +83,9 @@ func (l *lane) run(ctx, effects context.Context) {
 		l.skipDone(effects)
 	}
 	for l.left > 0 && ctx.Err() == nil {
-		run, wait := l.pick(time.Now())
+		run, wait := l.pick(l.d.timing.Now())
 		if len(run) == 0 {
-			sleep(ctx, wait)
+			l.d.timing.sleep(ctx, wait)
 			continue
 		}
 		probe, ok := l.gate.enter(ctx)
@@ -203,14 +202,23 @@ func (d *Delivery) burst() int {
 
 // limit waits for the rate limit; false means that ctx ended.
 func (l *lane) limit(ctx context.Context, n int) bool {
-	return l.d.limiter == nil || l.d.limiter.WaitN(ctx, n) == nil
+	if l.d.limiter == nil {
+		return true
+	}
+	now := l.d.timing.Now()
+	turn := l.d.limiter.ReserveN(now, n)
+	if !l.d.timing.sleep(ctx, turn.DelayFrom(now)) {
+		turn.CancelAt(l.d.timing.Now())
+		return false
+	}
+	return true
 }
 
 // settle ends or postpones each job of a run that was written.
 func (l *lane) settle(ctx, effects context.Context, run []*job) {
 	var done []*job
 	var refused, parked []*job
-	now := time.Now()
+	now := l.d.timing.Now()
 	for _, j := range run {
 		if j.last == nil {
 			done = append(done, j)
@@ -264,21 +272,9 @@ func (l *lane) judge(j *job, f *handlers.Failure) bool {
 func (l *lane) backoff(j *job, f *handlers.Failure) time.Duration {
 	r := l.gate.plan.Retry
 	if f.Class == handlers.Infrastructure {
-		return jitter(r.Initial)
+		return l.d.timing.jitter(r.Initial)
 	}
-	return max(jitter(exponential(r.Initial, r.Max, j.tries)), f.RetryAfter)
-}
-
-func exponential(initial, most time.Duration, n int) time.Duration {
-	d := initial
-	for i := 1; i < n && d < most; i++ {
-		d *= 2
-	}
-	return min(d, most)
-}
-
-func jitter(d time.Duration) time.Duration {
-	return d - time.Duration(rand.Int64N(int64(d)/4+1))
+	return max(l.d.timing.jitter(exponential(r.Initial, r.Max, j.tries)), f.RetryAfter)
 }
 
 // bury dead-letters jobs, and only then settles their claims.
@@ -289,7 +285,7 @@ func (l *lane) bury(ctx, effects context.Context, jobs []*job, reason string, as
 	if l.d.letters.topic == "" {
 		// `dead_letter: off` blocks: the same call is made again and again.
 		for _, j := range jobs {
-			j.next = time.Now().Add(l.gate.plan.Retry.Max)
+			j.next = l.d.timing.Now().Add(l.gate.plan.Retry.Max)
 			if j.tries == 0 && j.held {
 				l.drop(j) // not settled: found uncertain again when asked for anew
 			}

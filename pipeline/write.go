@@ -24,9 +24,9 @@ func (l *lane) write(effects context.Context, run []*job, probe bool) {
 		j.tries++
 		calls[i] = j.call
 	}
-	began := time.Now()
+	began := l.d.timing.Now()
 	err := safely(l.d.log, func() error { return l.gate.sink.Write(ctx, calls) })
-	took := time.Since(began)
+	took := l.d.timing.Now().Sub(began)
 
 	l.mu.Lock()
 	l.cancel = nil

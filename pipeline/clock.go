@@ -1,0 +1,105 @@
+package pipeline
+
+import (
+	"context"
+	"math/rand/v2"
+	"sync"
+	"time"
+)
+
+// Clock is the time that a Delivery goes by, and how it does several things at
+// once. `millrace test` gives it one of its own, on which back-off and pauses
+// pass at once and tasks take turns in the same order each time.
+type Clock interface {
+	// Now is the time.
+	Now() time.Time
+	// Wait returns when done is closed, d has passed or ctx has ended. A nil
+	// done is never closed; a negative d never passes.
+	Wait(ctx context.Context, done <-chan struct{}, d time.Duration)
+	// AfterFunc calls f, in a goroutine that holds no lock, once d has passed
+	// and unless stop was called before.
+	AfterFunc(d time.Duration, f func()) (stop func())
+	// Together runs tasks concurrently and returns when all have ended.
+	Together(tasks []func())
+}
+
+// timing is a clock, and whether waits on it spread.
+type timing struct {
+	Clock
+	exact bool
+}
+
+// newTiming goes by c, or by the real time where that is nil.
+func newTiming(c Clock) timing {
+	if c == nil {
+		return timing{Clock: realClock{}}
+	}
+	return timing{Clock: c, exact: true}
+}
+
+// sleep waits for d and tells whether it did, rather than ctx ending first.
+func (t timing) sleep(ctx context.Context, d time.Duration) bool {
+	if d > 0 {
+		t.Wait(ctx, nil, d)
+	}
+	return ctx.Err() == nil
+}
+
+// jitter takes a random quarter off d, so that what failed at once is not tried
+// again at once.
+func (t timing) jitter(d time.Duration) time.Duration {
+	if t.exact {
+		return d
+	}
+	return d - time.Duration(rand.Int64N(int64(d)/4+1))
+}
+
+// exponential doubles initial n-1 times, up to most.
+func exponential(initial, most time.Duration, n int) time.Duration {
+	d := initial
+	for i := 1; i < n && d < most; i++ {
+		d *= 2
+	}
+	return min(d, most)
+}
+
+// realClock is the machine's time.
+type realClock struct{}
+
+func (realClock) Now() time.Time { return time.Now() }
+
+func (realClock) Wait(ctx context.Context, done <-chan struct{}, d time.Duration) {
+	var passed <-chan time.Time
+	if d >= 0 {
+		t := time.NewTimer(d)
+		defer t.Stop()
+		passed = t.C
+	}
+	select {
+	case <-passed:
+	case <-done:
+	case <-ctx.Done():
+	}
+}
+
+func (realClock) AfterFunc(d time.Duration, f func()) (stop func()) {
+	t := time.AfterFunc(d, f)
+	return func() { t.Stop() }
+}
+
+func (realClock) Together(tasks []func()) {
+	if len(tasks) == 1 {
+		tasks[0]()
+		return
+	}
+	var wg sync.WaitGroup
+	for _, task := range tasks {
+		wg.Go(task)
+	}
+	wg.Wait()
+}
+
+// sleep waits for d and tells whether it did, rather than ctx ending first.
+func sleep(ctx context.Context, d time.Duration) bool {
+	return timing{Clock: realClock{}}.sleep(ctx, d)
+}
