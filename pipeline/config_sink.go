@@ -89,7 +89,7 @@ func (c *SinkConfig) unknownHandler(d *yamlconf.Decoder, unknown []yamlconf.Fiel
 		}
 	}
 	d.Add(diag.Problem{Path: c.Path, Place: d.Source().Key(culprit.Node.Path), Code: diag.CodeSink,
-		Message: fmt.Sprintf("there is no sink %q", culprit.Name), Hint: hint, Fix: fix})
+		Message: fmt.Sprintf("there is no sink %q", culprit.Name), Hint: hint, Fix: fix, FixAt: d.KeyRegion(culprit)})
 }
 
 // misplaced reports a key beside the handler that is none of its siblings.

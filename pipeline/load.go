@@ -29,6 +29,9 @@ type LoadOptions struct {
 	SkipEnv bool
 	// Stdin is read for the file `-`.
 	Stdin io.Reader
+	// Texts stand for the texts of files, by the names that they are given by;
+	// a file that is not among them is read.
+	Texts map[string][]byte
 }
 
 // Config is what one or several files say, decoded but not yet understood.
@@ -41,6 +44,8 @@ type Config struct {
 
 	problems  diag.Problems
 	constants map[*File]expression.Constants
+	// fragment tells that there need not be anything to run.
+	fragment bool
 }
 
 // File is one file of a configuration.
@@ -57,8 +62,8 @@ type File struct {
 	// included are the texts of file(...) that expressions of records hold; they
 	// are complete once everything was compiled.
 	included *[]string
-	unknown map[diag.Path]bool
-	schemas map[diag.Path]*jsonschema.Schema
+	unknown  map[diag.Path]bool
+	schemas  map[diag.Path]*jsonschema.Schema
 }
 
 // Load reads, decodes and compiles a configuration. Each of files is a file, a
@@ -67,6 +72,11 @@ type File struct {
 // where any of them is an error. There is no network access.
 func Load(files []string, o LoadOptions, registry handlers.Registry) (*Plan, diag.Problems) {
 	config, problems := Read(files, o, registry)
+	return compileRead(config, problems, registry)
+}
+
+// compileRead compiles what Read returned.
+func compileRead(config *Config, problems diag.Problems, registry handlers.Registry) (*Plan, diag.Problems) {
 	if config == nil {
 		return nil, problems
 	}
@@ -83,24 +93,28 @@ func Load(files []string, o LoadOptions, registry handlers.Registry) (*Plan, dia
 // Read reads and decodes files. It returns a nil Config where a file could not
 // be read as YAML at all; otherwise Compile may find more.
 func Read(files []string, o LoadOptions, registry handlers.Registry) (*Config, diag.Problems) {
-	r := reader{options: o, registry: registry, levels: yamlconf.LevelsOf(Blocks{}),
-		config: &Config{constants: map[*File]expression.Constants{}}}
-	if r.options.Env == nil {
-		r.options.Env = os.LookupEnv
-	}
+	r := newReader(o, registry)
 	digest := sha256.New()
 	usable := true
 	for _, name := range r.expand(files) {
 		text, err := r.text(name)
+		if err == nil && isMarkdown(name) {
+			err = errMarkdown
+		}
 		if err != nil {
-			r.problems.Add(diag.Problem{Place: diag.Place{File: displayName(name)}, Code: diag.CodeUnreadable, Message: reason(err)})
+			r.problems.Add(unreadable(name, err))
 			usable = false
 			continue
 		}
 		digest.Write(text)
-		usable = r.file(name, text) && usable
+		usable = r.file(name, diag.NewSource(displayName(name), text)) && usable
 	}
 	r.config.Digest = hex.EncodeToString(digest.Sum(nil))
+	return r.finish(usable)
+}
+
+// finish checks what files say together, and tells what was read.
+func (r *reader) finish(usable bool) (*Config, diag.Problems) {
 	if usable && len(r.config.Files) > 0 {
 		r.together()
 	}
@@ -118,6 +132,18 @@ type reader struct {
 	levels   yamlconf.Levels
 	config   *Config
 	problems diag.Problems
+}
+
+func newReader(o LoadOptions, registry handlers.Registry) *reader {
+	if o.Env == nil {
+		o.Env = os.LookupEnv
+	}
+	return &reader{options: o, registry: registry, levels: yamlconf.LevelsOf(Blocks{}),
+		config: &Config{constants: map[*File]expression.Constants{}}}
+}
+
+func unreadable(name string, err error) diag.Problem {
+	return diag.Problem{Place: diag.Place{File: displayName(name)}, Code: diag.CodeUnreadable, Message: reason(err)}
 }
 
 // expand replaces folders by the configuration files in them.
@@ -149,6 +175,9 @@ func (r *reader) expand(names []string) []string {
 
 // text reads a file, and a little more than the limit of one that is too long.
 func (r *reader) text(name string) ([]byte, error) {
+	if text, ok := r.options.Texts[name]; ok {
+		return text, nil
+	}
 	if name == "-" {
 		if r.options.Stdin == nil {
 			return nil, errors.New("there is no standard input")
@@ -164,8 +193,8 @@ func (r *reader) text(name string) ([]byte, error) {
 }
 
 // file parses and decodes one file, and tells whether it is YAML.
-func (r *reader) file(name string, text []byte) bool {
-	document, problems := yamlconf.Parse(displayName(name), text)
+func (r *reader) file(name string, source *diag.Source) bool {
+	document, problems := yamlconf.ParseSource(source)
 	r.problems = append(r.problems, problems...)
 	if document == nil {
 		return false

@@ -22,7 +22,7 @@ and how to mend it. It exits 3 where there are errors, with --strict also where
 there are only warnings.`,
 		RunE: func(*cobra.Command, []string) error { return a.validate(diag.Format(format), strict, options) },
 	}
-	cmd.Flags().StringVar(&format, "format", "text", "text or json")
+	cmd.Flags().StringVar(&format, "format", "text", "text, json, github (workflow commands) or sarif")
 	cmd.Flags().BoolVar(&strict, "strict", false, "treat warnings as errors")
 	cmd.Flags().BoolVar(&options.SkipEnv, "skip-env", false, "take unset variables and missing secret files as unknown text")
 	return cmd

@@ -178,7 +178,13 @@ func TestWriteJSON(t *testing.T) {
       "column": 1,
       "message": "the key"
     },
-    "fix": "y"
+    "fix": "y",
+    "fix_at": {
+      "line": 1,
+      "column": 6,
+      "end_line": 1,
+      "end_column": 21
+    }
   },
   {
     "file": "b.yaml",

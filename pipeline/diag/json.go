@@ -15,6 +15,16 @@ type jsonProblem struct {
 	Hint     string       `json:"hint,omitempty"`
 	Related  *jsonRelated `json:"related,omitempty"`
 	Fix      string       `json:"fix,omitempty"`
+	FixAt    *jsonRegion  `json:"fix_at,omitempty"`
+}
+
+// jsonRegion is what a fix replaces; its end is the place behind its last
+// character.
+type jsonRegion struct {
+	Line      int `json:"line"`
+	Column    int `json:"column"`
+	EndLine   int `json:"end_line"`
+	EndColumn int `json:"end_column"`
 }
 
 type jsonRelated struct {
@@ -29,7 +39,11 @@ func writeJSON(w io.Writer, problems Problems) error {
 	for i, p := range problems {
 		list[i] = jsonProblem{
 			File: p.Place.File, Line: p.Place.Line, Column: p.Place.Column,
-			Severity: p.Severity, Code: p.Code, Message: p.Message, Hint: p.Hint, Fix: p.Fix,
+			Severity: p.Severity, Code: p.Code, Message: p.Message, Hint: p.Hint,
+		}
+		if e, ok := p.Edit(); ok {
+			from, to := e.Region.Start, e.Region.End
+			list[i].Fix, list[i].FixAt = e.Text, &jsonRegion{from.Line, from.Column, to.Line, to.Column}
 		}
 		if r := p.Related; r != nil {
 			list[i].Related = &jsonRelated{r.Place.File, r.Place.Line, r.Place.Column, r.Message}

@@ -26,9 +26,11 @@ type Problem struct {
 	// Message says what is wrong, in one line, Hint how to mend it where that
 	// is known.
 	Message, Hint string
-	// Fix is the text to put in the place of the value at Path, empty where
-	// unknown.
+	// Fix is the YAML to put in the place of FixAt, empty where no mend is
+	// known.
 	Fix string
+	// FixAt is what Fix replaces; zero for the whole scalar at Path.
+	FixAt Region
 	// Related is the other of two places that the problem is about, such as
 	// the first of a repeated key; nil where there is none.
 	Related *Related

@@ -12,12 +12,17 @@ import (
 // those of the nearest recorded parent.
 const maxPaths = 16 << 20
 
+// byteOrderMark may stand before all text, and counts as no character.
+const byteOrderMark = "\xef\xbb\xbf"
+
 // Source is the text of one configuration file, and where in it each value of
 // the configuration stands. It is not safe for concurrent use while values are
 // still being recorded.
 type Source struct {
 	name string
 	text []byte
+	// shown is the text for excerpts, where text is only a part of it.
+	shown []byte
 	// lines are the offsets where lines start, for people; yamlLines the same
 	// as YAML counts them, which knows more kinds of line breaks.
 	lines, yamlLines []int
@@ -36,6 +41,7 @@ type Place struct {
 	Line, Column int
 
 	source *Source
+	offset int
 }
 
 // String is file:line:column.
@@ -49,8 +55,8 @@ func (p Place) String() string {
 // NewSource makes a source of a file's text, which must not change afterwards.
 // A byte order mark counts as no character.
 func NewSource(name string, text []byte) *Source {
-	text = bytes.TrimPrefix(text, []byte("\xef\xbb\xbf"))
-	s := &Source{name: name, text: text, lines: []int{0}, yamlLines: []int{0}, values: map[Path]recorded{}}
+	text = bytes.TrimPrefix(text, []byte(byteOrderMark))
+	s := &Source{name: name, text: text, shown: text, lines: []int{0}, yamlLines: []int{0}, values: map[Path]recorded{}}
 	for i := 0; i < len(text); i++ {
 		switch {
 		case text[i] == '\n', text[i] == '\r' && (i+1 == len(text) || text[i+1] != '\n'):
@@ -62,6 +68,21 @@ func NewSource(name string, text []byte) *Source {
 			s.yamlLines = append(s.yamlLines, i+3)
 		}
 	}
+	return s
+}
+
+// NewPart makes a source of the bytes from start, where a line starts, to end of
+// a file's text without a byte order mark. Its places are those of the whole
+// file, and its Text has spaces in the place of what stands before the part.
+func NewPart(name string, text []byte, start, end int) *Source {
+	part := bytes.Clone(text[:end])
+	for i, c := range part[:start] {
+		if c != '\n' && c != '\r' {
+			part[i] = ' '
+		}
+	}
+	s := NewSource(name, part)
+	s.shown = text[:end]
 	return s
 }
 
@@ -161,7 +182,7 @@ func (s *Source) At(offset int) Place {
 		}
 	}
 	column := utf8.RuneCount(s.text[s.lines[low]:offset]) + 1
-	return Place{File: s.name, Line: low + 1, Column: column, source: s}
+	return Place{File: s.name, Line: low + 1, Column: column, source: s, offset: offset}
 }
 
 // Whole is the file as a whole, without a line.
@@ -186,7 +207,7 @@ func (s *Source) Line(number int) (string, bool) {
 	if number < len(s.lines) {
 		end = s.lines[number]
 	}
-	line := bytes.TrimRight(s.text[start:end], "\r\n")
+	line := bytes.TrimRight(s.shown[start:end], "\r\n")
 	masked := bytes.Clone(line)
 	for _, m := range s.masks {
 		for i := max(m.start, start); i < min(m.end, start+len(line)); i++ {

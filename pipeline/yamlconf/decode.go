@@ -128,7 +128,7 @@ func (d *Decoder) keepSource(n Node, v reflect.Value, f field) {
 	case !n.IsScalar() && n.flow():
 		d.Add(diag.Problem{Path: n.Path, Place: d.place(n.target()), Code: diag.CodeEaten,
 			Message: fmt.Sprintf("%s is expected here, but YAML reads text that starts with a bracket as %s", what, n.What()),
-			Hint:    quoteHint, Fix: d.quotedFix(n)})
+			Hint:    quoteHint, Fix: d.quotedFix(n), FixAt: d.source.RestOfLine(d.source.NodeOffset(n.target()))})
 	case !n.IsScalar():
 		d.WrongType(n, what)
 	case strings.TrimSpace(n.Text()) == "" && (f.required || v.Type() == expressionType):

@@ -36,9 +36,13 @@ type Document struct {
 // all; the problems then say why, with the line and column that a person would
 // point to.
 func Parse(name string, text []byte) (*Document, diag.Problems) {
+	return ParseSource(diag.NewSource(name, text))
+}
+
+// ParseSource is Parse for a file, or a part of one, that is a source already.
+func ParseSource(source *diag.Source) (*Document, diag.Problems) {
 	var problems diag.Problems
-	source := diag.NewSource(name, text)
-	if len(text) > MaxBytes {
+	if len(source.Text()) > MaxBytes {
 		problems.Add(diag.Problem{Place: source.Whole(), Code: diag.CodeTooLarge,
 			Message: fmt.Sprintf("the file is larger than %d MiB", MaxBytes>>20),
 			Hint:    "split it into several files and give them with repeated -f"})

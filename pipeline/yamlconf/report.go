@@ -57,6 +57,7 @@ func (d *Decoder) UnknownKey(n Node, entry Field, known []string) string {
 		p.Message = fmt.Sprintf("unknown key %q", clip(entry.Name))
 	}
 	p.Fix = diag.Nearest(entry.Name, known)
+	p.FixAt, _ = d.source.ScalarNode(entry.Node.key)
 	var hints []string
 	if p.Fix != "" {
 		hints = append(hints, fmt.Sprintf("did you mean %q?", p.Fix))
@@ -81,13 +82,20 @@ func (d *Decoder) badColon(n Node, entry Field, known []string) (word string, ok
 	}
 	word = entry.Name[:i]
 	p := diag.Problem{Path: n.Path.Field(word), Place: d.source.InsideNode(entry.Node.key, i), Code: diag.CodeSyntax,
-		Message: fmt.Sprintf("the colon after %q is missing", word), Hint: fmt.Sprintf("write %s: …", word)}
+		Message: fmt.Sprintf("the colon after %q is missing", word), Hint: fmt.Sprintf("write %s: …", word), Fix: ":"}
 	if entry.Name[i] == ':' {
 		p.Place = d.source.InsideNode(entry.Node.key, i+1)
-		p.Message = "a space is missing after the colon"
+		p.Message, p.Fix = "a space is missing after the colon", " "
 	}
+	p.FixAt = diag.Region{Start: p.Place, End: p.Place}
 	d.Add(p)
 	return word, true
+}
+
+// KeyRegion is where the key of an entry is written.
+func (d *Decoder) KeyRegion(entry Field) diag.Region {
+	at, _ := d.source.ScalarNode(entry.Node.key)
+	return at
 }
 
 func levelList(levels []string) string {
@@ -149,7 +157,7 @@ func (d *Decoder) tagProblem(n Node) {
 	tag, _, _ := strings.Cut(text, " ")
 	d.Add(diag.Problem{Path: n.Path, Place: d.place(n.target()), Code: diag.CodeEaten,
 		Message: fmt.Sprintf("YAML takes %q as a tag, not as part of the text", clip(strings.TrimRight(tag, ",]}"))),
-		Hint:    quoteHint, Fix: d.quotedFix(n)})
+		Hint:    quoteHint, Fix: d.quotedFix(n), FixAt: d.source.RestOfLine(d.source.NodeOffset(n.target()))})
 }
 
 var commentAfter = regexp.MustCompile(`^[ \t]*#`)

@@ -43,8 +43,9 @@ func (d *Decoder) static(n Node, v reflect.Value, f field) {
 		if _, secret := d.secrets[n.Path]; secret {
 			problem.message, problem.hint, problem.fix = " must be "+describe(v.Type(), f), "", ""
 		}
+		fix, at := d.source.Spell(n.Path, problem.fix)
 		d.Add(diag.Problem{Path: n.Path, Place: d.source.Value(n.Path), Code: problem.code,
-			Message: name(n.Path) + problem.message, Hint: problem.hint, Fix: problem.fix})
+			Message: name(n.Path) + problem.message, Hint: problem.hint, Fix: fix, FixAt: at})
 		return
 	}
 	if f.path && v.String() != "" && !filepath.IsAbs(v.String()) {
@@ -84,7 +85,8 @@ func (d *Decoder) AddFinding(path diag.Path, f expression.Finding) {
 // FindingProblem gives a finding inside the scalar at path its place.
 func FindingProblem(source *diag.Source, path diag.Path, f expression.Finding) diag.Problem {
 	p := diag.Problem{Path: path, Place: source.Inside(path, f.Offset), Severity: diag.Error,
-		Code: diag.Code(f.Code), Message: f.Message, Hint: f.Hint, Fix: f.Fix}
+		Code: diag.Code(f.Code), Message: f.Message, Hint: f.Hint}
+	p.Fix, p.FixAt = source.Spell(path, f.Fix)
 	if f.Warning {
 		p.Severity = diag.Warning
 	}

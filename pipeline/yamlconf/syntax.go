@@ -21,7 +21,11 @@ const quoteHint = "put the whole text in single quotes: '…'"
 func syntaxProblem(source *diag.Source, err error, read int) diag.Problem {
 	f := newFinder(source.Text(), err, read)
 	found := f.find()
-	return diag.Problem{Place: source.At(found.at), Code: found.code, Message: found.message, Hint: found.hint, Fix: f.fix(found)}
+	p := diag.Problem{Place: source.At(found.at), Code: found.code, Message: found.message, Hint: found.hint, Fix: found.fix, FixAt: source.Range(found.from, found.to)}
+	if p.Fix == "" {
+		p.Fix, p.FixAt = f.inQuotes(found), source.RestOfLine(found.at)
+	}
+	return p
 }
 
 // finding is what is wrong, and at which byte.
@@ -29,6 +33,9 @@ type finding struct {
 	at            int
 	code          diag.Code
 	message, hint string
+	// fix goes in the place of the bytes from..to.
+	fix      string
+	from, to int
 }
 
 type finder struct {
@@ -79,8 +86,9 @@ func (f *finder) find() finding {
 	return found
 }
 
-// fix quotes the value that starts where the finding is and ends with its line.
-func (f *finder) fix(found finding) string {
+// inQuotes quotes the value that starts where the finding is and ends with its
+// line.
+func (f *finder) inQuotes(found finding) string {
 	line := f.lineAt(found.at)
 	before, value := f.line(line)[:found.at-f.starts[line]], strings.TrimRight(f.line(line)[found.at-f.starts[line]:], " \t")
 	if found.hint != quoteHint || strings.ContainsAny(before, "[{") || strings.Contains(value, " #") || !keyOnly.MatchString(before) {
@@ -148,9 +156,9 @@ func (f *finder) unknownAnchor(name string) finding {
 		}
 	}
 	at := f.starts[line] + max(0, strings.LastIndex(f.line(line), "*"+name))
-	return finding{at, diag.CodeEaten,
-		"YAML takes text that starts with * as a reference to an anchor, and there is no &" + name + " before this",
-		quoteHint}
+	return finding{at: at, code: diag.CodeEaten,
+		message: "YAML takes text that starts with * as a reference to an anchor, and there is no &" + name + " before this",
+		hint:    quoteHint}
 }
 
 // indentation is the last guess: what stands on the line is fine, so where it
@@ -166,16 +174,16 @@ func (f *finder) indentation(line int) finding {
 		case len(open) > 0:
 			hint = "the lines above that it could belong to are indented by " + listSpaces(around(open, f.indent(line)))
 		}
-		return finding{at, diag.CodeSyntax, message, hint}
+		return finding{at: at, code: diag.CodeSyntax, message: message, hint: hint}
 	}
 	text := strings.TrimSpace(f.line(line))
 	if strings.HasPrefix(text, "- ") || text == "-" {
-		return finding{at, diag.CodeSyntax, "a list item stands where a key is expected", "indent it below the key that the list belongs to"}
+		return finding{at: at, code: diag.CodeSyntax, message: "a list item stands where a key is expected", hint: "indent it below the key that the list belongs to"}
 	}
 	if strings.Contains(f.reason, "did not find expected '-' indicator") {
-		return finding{at, diag.CodeSyntax, "a key stands where a list item is expected", "start the item with a dash, or indent the key below one"}
+		return finding{at: at, code: diag.CodeSyntax, message: "a key stands where a list item is expected", hint: "start the item with a dash, or indent the key below one"}
 	}
-	return finding{at, diag.CodeSyntax, "this is not valid YAML: " + f.reason, ""}
+	return finding{at: at, code: diag.CodeSyntax, message: "this is not valid YAML: " + f.reason}
 }
 
 // openIndents are the indentations of the blocks that a line could continue.

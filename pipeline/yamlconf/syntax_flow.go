@@ -59,14 +59,14 @@ func (r *flowReader) step() (finding, bool) {
 	case c == ']' || c == '}':
 		opening := r.text[r.open[len(r.open)-1]]
 		if opening == '[' != (c == ']') {
-			return finding{r.at, diag.CodeSyntax, fmt.Sprintf("%c is closed by %c", opening, c), ""}, true
+			return finding{at: r.at, code: diag.CodeSyntax, message: fmt.Sprintf("%c is closed by %c", opening, c)}, true
 		}
 		r.open = r.open[:len(r.open)-1]
 		r.afterValue, r.afterQuoted = true, true
 		r.at++
 	case c == ',':
 		if !r.afterValue && !r.afterColon() {
-			return finding{r.at, diag.CodeSyntax, "a value is missing before this comma", "remove the comma, or write the value"}, true
+			return finding{at: r.at, code: diag.CodeSyntax, message: "a value is missing before this comma", hint: "remove the comma, or write the value"}, true
 		}
 		r.afterValue, r.afterQuoted = false, false
 		r.at++
@@ -87,7 +87,7 @@ func (r *flowReader) quoted() (finding, bool) {
 	}
 	end := closingQuote(r.text, r.at)
 	if end < 0 {
-		return finding{r.at, diag.CodeSyntax, fmt.Sprintf("the quote %c that starts here is never closed", r.text[r.at]), ""}, true
+		return finding{at: r.at, code: diag.CodeSyntax, message: fmt.Sprintf("the quote %c that starts here is never closed", r.text[r.at])}, true
 	}
 	if r.longQuote = -1; strings.Contains(r.text[r.at:end], "\n") {
 		r.longQuote = r.at
@@ -103,7 +103,7 @@ func (r *flowReader) plain() (finding, bool) {
 	}
 	switch c := r.text[r.at]; c {
 	case '@', '`', '%', '|', '>', '!', '*', '&':
-		return finding{r.at, diag.CodeEaten, fmt.Sprintf("YAML does not take %c as the start of text", c), quoteHint}, true
+		return finding{at: r.at, code: diag.CodeEaten, message: fmt.Sprintf("YAML does not take %c as the start of text", c), hint: quoteHint}, true
 	}
 	start := r.at
 	for r.at < len(r.text) {
@@ -112,7 +112,7 @@ func (r *flowReader) plain() (finding, bool) {
 			return r.bracketInText(start)
 		case c == '?' && r.at > start && (r.at+1 == len(r.text) || space(r.text[r.at+1])):
 			message := fmt.Sprintf("inside of brackets YAML ends the text %q at this ?", clip(strings.TrimSpace(r.text[start:r.at])))
-			return finding{r.at, diag.CodeEaten, message, quoteHint}, true
+			return finding{at: r.at, code: diag.CodeEaten, message: message, hint: quoteHint}, true
 		case c == '\n', c == '\r', c == ']', c == '}', c == ',', c == ':' && r.colonEnds(),
 			c == '#' && r.at > start && space(r.text[r.at-1]):
 			r.afterValue = true
@@ -131,19 +131,42 @@ func (r *flowReader) bracketInText(start int) (finding, bool) {
 		at--
 		message = "inside of brackets YAML does not take ${…} as part of the text"
 	}
-	return finding{at, diag.CodeEaten, message, quoteHint}, true
+	found := finding{at: at, code: diag.CodeEaten, message: message, hint: quoteHint}
+	if end := flowTextEnd(r.text, start); end > at {
+		found.fix, found.from, found.to = "'"+strings.ReplaceAll(r.text[start:end], "'", "''")+"'", start, end
+	}
+	return found, true
+}
+
+// flowTextEnd is where a text with brackets of its own ends that was meant as one
+// value, -1 where that is not certain.
+func flowTextEnd(text string, start int) int {
+	depth := 0
+	for i := start; i < len(text); i++ {
+		switch c := text[i]; {
+		case c == '[' || c == '{' || c == '(':
+			depth++
+		case depth > 0 && (c == ']' || c == '}' || c == ')'):
+			depth--
+		case c == '\n', c == '#', depth == 0 && strings.IndexByte(`"'`, c) >= 0:
+			return -1
+		case depth == 0 && strings.IndexByte(",]}", c) >= 0:
+			return start + len(strings.TrimRight(text[start:i], " \t"))
+		}
+	}
+	return -1
 }
 
 func (r *flowReader) expected() (finding, bool) {
 	if r.longQuote >= 0 {
-		return finding{r.longQuote, diag.CodeSyntax, fmt.Sprintf("the quote %c that starts here is never closed", r.text[r.longQuote]), ""}, true
+		return finding{at: r.longQuote, code: diag.CodeSyntax, message: fmt.Sprintf("the quote %c that starts here is never closed", r.text[r.longQuote])}, true
 	}
 	closing := "]"
 	if r.text[r.open[len(r.open)-1]] == '{' {
 		closing = "}"
 	}
-	return finding{r.at, diag.CodeSyntax, "a comma or " + closing + " is expected before this",
-		"separate the values with commas; put text that starts with a quote or bracket in single quotes: '…'"}, true
+	return finding{at: r.at, code: diag.CodeSyntax, message: "a comma or " + closing + " is expected before this",
+		hint: "separate the values with commas; put text that starts with a quote or bracket in single quotes: '…'"}, true
 }
 
 func (r *flowReader) unclosed() (finding, bool) {
@@ -152,7 +175,7 @@ func (r *flowReader) unclosed() (finding, bool) {
 		at = r.open[len(r.open)-1]
 	}
 	closing := map[byte]string{'[': "]", '{': "}"}[r.text[at]]
-	return finding{at, diag.CodeSyntax, fmt.Sprintf("the %c that starts here is never closed", r.text[at]), "close it with " + closing}, true
+	return finding{at: at, code: diag.CodeSyntax, message: fmt.Sprintf("the %c that starts here is never closed", r.text[at]), hint: "close it with " + closing}, true
 }
 
 // behind looks at what follows the closing bracket on its line.
@@ -166,8 +189,8 @@ func (r *flowReader) behind() (finding, bool) {
 	if r.text[r.start] == '{' {
 		what = "a map"
 	}
-	return finding{r.start, diag.CodeEaten,
-		fmt.Sprintf("YAML reads text that starts with %c as %s, and can't read %q behind it", r.text[r.start], what, clip(trimmed)), quoteHint}, true
+	return finding{at: r.start, code: diag.CodeEaten,
+		message: fmt.Sprintf("YAML reads text that starts with %c as %s, and can't read %q behind it", r.text[r.start], what, clip(trimmed)), hint: quoteHint}, true
 }
 
 // leavesBlock tells whether the line that starts here is no longer indented

@@ -16,7 +16,7 @@ func (f *finder) onLine(line int, colonMissing bool) (finding, bool) {
 	text, start := f.line(line), f.starts[line]
 	at := f.indent(line)
 	if at < len(text) && text[at] == '\t' {
-		return finding{start + at, diag.CodeSyntax, "a tab can't indent in YAML", "use spaces"}, true
+		return finding{at: start + at, code: diag.CodeSyntax, message: "a tab can't indent in YAML", hint: "use spaces"}, true
 	}
 	item := false
 	for strings.HasPrefix(text[at:], "- ") {
@@ -52,7 +52,7 @@ func (f *finder) onLine(line int, colonMissing bool) (finding, bool) {
 // value looks at a value by what it starts with.
 func (f *finder) value(text string, at, start int) (finding, bool) {
 	eaten := func(at int, message, hint string) (finding, bool) {
-		return finding{start + at, diag.CodeEaten, message, hint}, true
+		return finding{at: start + at, code: diag.CodeEaten, message: message, hint: hint}, true
 	}
 	switch c := text[at]; c {
 	case '"', '\'':
@@ -72,10 +72,10 @@ func (f *finder) value(text string, at, start int) (finding, bool) {
 	case ']', '}', ',':
 		return eaten(at, fmt.Sprintf("a value can't start with %c", c), "remove it, or "+quoteHint)
 	case '\t':
-		return finding{start + at, diag.CodeSyntax, "a tab stands where a value is expected", "use spaces"}, true
+		return finding{at: start + at, code: diag.CodeSyntax, message: "a tab stands where a value is expected", hint: "use spaces"}, true
 	case '-':
 		if at+1 == len(text) || text[at+1] == ' ' {
-			return finding{start + at, diag.CodeSyntax, "a list can't start on the line of its key", "start it on the next line, or write it as [a, b]"}, true
+			return finding{at: start + at, code: diag.CodeSyntax, message: "a list can't start on the line of its key", hint: "start it on the next line, or write it as [a, b]"}, true
 		}
 	}
 	return finding{}, false
@@ -88,15 +88,15 @@ func (f *finder) quoted(text string, at, start int) (finding, bool) {
 	if end < 0 {
 		if quote == '"' {
 			if i := badEscape(text, at); i >= 0 && strings.Contains(f.reason, "escape") {
-				return finding{start + i, diag.CodeSyntax, "YAML does not know this escape in double quotes", "double the backslash, or " + quoteHint}, true
+				return finding{at: start + i, code: diag.CodeSyntax, message: "YAML does not know this escape in double quotes", hint: "double the backslash, or " + quoteHint}, true
 			}
 		}
-		return finding{start + at, diag.CodeSyntax, fmt.Sprintf("the quote %c that starts here is never closed", quote),
-			fmt.Sprintf("close it with another %c", quote)}, true
+		return finding{at: start + at, code: diag.CodeSyntax, message: fmt.Sprintf("the quote %c that starts here is never closed", quote),
+			hint: fmt.Sprintf("close it with another %c", quote)}, true
 	}
 	if quote == '"' {
 		if i := badEscape(text[:end], at); i >= 0 {
-			return finding{start + i, diag.CodeSyntax, "YAML does not know this escape in double quotes", "double the backslash, or " + quoteHint}, true
+			return finding{at: start + i, code: diag.CodeSyntax, message: "YAML does not know this escape in double quotes", hint: "double the backslash, or " + quoteHint}, true
 		}
 	}
 	rest := text[end+1:]
@@ -105,11 +105,11 @@ func (f *finder) quoted(text string, at, start int) (finding, bool) {
 		return finding{}, false
 	}
 	if quote == '\'' && trimmed == rest && strings.Contains(rest, "'") {
-		return finding{start + end, diag.CodeEaten, "YAML ends the text at this quote",
-			"double a quote inside of single quotes: ''"}, true
+		return finding{at: start + end, code: diag.CodeEaten, message: "YAML ends the text at this quote",
+			hint: "double a quote inside of single quotes: ''"}, true
 	}
-	return finding{start + at, diag.CodeEaten,
-		fmt.Sprintf("YAML takes the quotes as those of the whole text, and can't read %q behind them", clip(trimmed)), quoteHint}, true
+	return finding{at: start + at, code: diag.CodeEaten,
+		message: fmt.Sprintf("YAML takes the quotes as those of the whole text, and can't read %q behind them", clip(trimmed)), hint: quoteHint}, true
 }
 
 // doubleColon finds a second `: ` in a plain value.
@@ -119,7 +119,7 @@ func doubleColon(text string, at, start int) (finding, bool) {
 		case text[i] == '#' && text[i-1] == ' ':
 			return finding{}, false
 		case text[i] == ':' && (i+1 == len(text) || text[i+1] == ' ' || text[i+1] == '\t'):
-			return finding{start + i, diag.CodeEaten, "YAML takes this colon for the end of a key, and the text has one already", quoteHint}, true
+			return finding{at: start + i, code: diag.CodeEaten, message: "YAML takes this colon for the end of a key, and the text has one already", hint: quoteHint}, true
 		}
 	}
 	return finding{}, false
@@ -128,19 +128,27 @@ func doubleColon(text string, at, start int) (finding, bool) {
 // missingColon is a line that should have been a key.
 func missingColon(text string, at, start int) (finding, bool) {
 	rest := text[at:]
+	inserting := func(i int, what string, f finding) (finding, bool) {
+		f.code, f.fix, f.from, f.to = diag.CodeSyntax, what, start+at+i, start+at+i
+		return f, true
+	}
 	if i := strings.IndexByte(rest, ':'); i > 0 && i+1 < len(rest) && !strings.ContainsAny(rest[:i], " \t") && !strings.HasPrefix(rest[i:], "://") {
-		return finding{start + at + i + 1, diag.CodeSyntax, "a space is missing after the colon",
-			fmt.Sprintf("write %s: %s", clip(rest[:i]), clip(rest[i+1:]))}, true
+		return inserting(i+1, " ", finding{at: start + at + i + 1, message: "a space is missing after the colon",
+			hint: fmt.Sprintf("write %s: %s", clip(rest[:i]), clip(rest[i+1:]))})
 	}
 	if strings.HasPrefix(rest, "-") && len(rest) > 1 && rest[1] != '-' {
-		return finding{start + at + 1, diag.CodeSyntax, "a space is missing after the dash of a list item", "write - " + clip(rest[1:])}, true
+		return inserting(1, " ", finding{at: start + at + 1, message: "a space is missing after the dash of a list item", hint: "write - " + clip(rest[1:])})
 	}
 	word := strings.TrimRight(rest, " ")
+	colon := ":"
 	if i := strings.IndexAny(rest, " \t="); i > 0 {
 		word = rest[:i]
+		if rest[i] == '=' {
+			colon = ""
+		}
 	}
-	return finding{start + at, diag.CodeSyntax, fmt.Sprintf("a key and a colon are expected here: the colon after %q is missing", clip(word)),
-		fmt.Sprintf("write %s: …", clip(word))}, true
+	return inserting(len(word), colon, finding{at: start + at, message: fmt.Sprintf("a key and a colon are expected here: the colon after %q is missing", clip(word)),
+		hint: fmt.Sprintf("write %s: …", clip(word))})
 }
 
 // closingQuote finds the quote that ends the text which starts at at, -1 where
