@@ -116,7 +116,7 @@ func (c *consumer) open(ctx context.Context) error {
 func (c *consumer) options() []kgo.Opt {
 	s := c.source
 	heartbeat := min(3*time.Second, s.SessionTimeout/3)
-	opts := append(c.cluster.kgoOptions(c.logger),
+	opts := append(append(c.cluster.kgoOptions(c.logger), c.cluster.patientOptions()...),
 		kgo.ConsumerGroup(s.Group),
 		kgo.Balancers(kgo.CooperativeStickyBalancer()),
 		kgo.FetchIsolationLevel(kgo.ReadCommitted()),

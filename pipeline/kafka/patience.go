@@ -1,0 +1,79 @@
+package kafka
+
+import (
+	"context"
+	"errors"
+	"math/rand/v2"
+	"net"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
+)
+
+// A member outlives the death of its coordinator: the next one loads the group
+// as it was and gives every member a whole session from then on. All that the
+// member must do is to go on asking, which the client by itself does not always:
+// a session that ends on its side gives partitions up without a commit, gets
+// them back a moment later and delivers again what it had finished.
+const (
+	// answerTimeout is how long an answer may take. A broker that vanished
+	// without a word is found out while its successor's sessions still run.
+	answerTimeout = 10 * time.Second
+	// coordinatorTimeout is how long a member looks for its coordinator: brokers
+	// are given up after 9 s, or 18 s where there is ZooKeeper.
+	coordinatorTimeout = 45 * time.Second
+	// longestBackoff is how long it rests between two tries.
+	longestBackoff = time.Second
+)
+
+// patientOptions make the client of a group's member keep its session while
+// brokers come and go.
+func (c cluster) patientOptions() []kgo.Opt {
+	dial := (&net.Dialer{Timeout: dialTimeout}).DialContext
+	if c.tls != nil {
+		dial = c.tls.DialContext
+	}
+	return []kgo.Opt{
+		kgo.Dialer(patient(dial)),
+		kgo.RequestTimeoutOverhead(answerTimeout),
+		kgo.RequestRetries(int(coordinatorTimeout / longestBackoff * 2)),
+		kgo.RetryBackoffFn(backoff),
+		kgo.RetryTimeoutFn(func(key int16) time.Duration {
+			switch key {
+			case kmsg.Heartbeat.Int16(), kmsg.JoinGroup.Int16(), kmsg.SyncGroup.Int16():
+				return coordinatorTimeout
+			}
+			return retryTimeout(key)
+		}),
+	}
+}
+
+func backoff(tries int) time.Duration {
+	d := min(100*time.Millisecond<<min(max(tries-1, 0), 10), longestBackoff)
+	return d*3/4 + rand.N(d/2)
+}
+
+// patient makes a broker that can't be reached one that may be asked again. The
+// client gives a request up whose search for the coordinator twice in a row
+// meets a broker that refuses connections, as one of three does that has died.
+func patient(dial dialFunc) dialFunc {
+	return func(ctx context.Context, network, address string) (net.Conn, error) {
+		conn, err := dial(ctx, network, address)
+		if op, ok := errors.AsType[*net.OpError](err); ok && op.Op == "dial" && ctx.Err() == nil {
+			away := *op
+			away.Err = awayError{op.Err}
+			return nil, &away
+		}
+		return conn, err
+	}
+}
+
+type dialFunc = func(ctx context.Context, network, address string) (net.Conn, error)
+
+// awayError says of a failed dial what makes the client try again.
+type awayError struct{ error }
+
+func (e awayError) Unwrap() error { return e.error }
+func (awayError) Timeout() bool   { return true }
+func (awayError) Temporary() bool { return true }
