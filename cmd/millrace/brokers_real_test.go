@@ -14,7 +14,7 @@ import (
 func TestRealBrokerKilled(t *testing.T) {
 	cluster := testbed.NeedKafka(t, testbed.KafkaOptions{Nodes: 3})
 	b := bed{brokers: cluster.Brokers(), store: shared.Redis(t).URL() + "?prefix=" + prefix(), replication: 3}
-	r := startReplicas(t, b)
+	r := startReplicas(t, cluster, b)
 	r.bed.invoiced(r.second, 10_000)
 	r.busy(t)
 	node := cluster.Node(2)

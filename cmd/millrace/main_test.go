@@ -87,12 +87,34 @@ func launch(t *testing.T, dir string, args ...string) *process {
 		close(p.done)
 	}()
 	t.Cleanup(func() {
-		p.kill()
 		if t.Failed() {
-			t.Logf("millrace %v said:\n%s", args, tailOf(p.log()))
+			p.keep()
 		}
+		p.kill()
 	})
 	return p
+}
+
+// keep writes down all that the process of a failed test said, and what its
+// goroutines do now where it runs.
+func (p *process) keep() {
+	said := tailOf(p.log())
+	if p.cmd.Process.Signal(syscall.SIGQUIT) == nil {
+		select {
+		case <-p.done:
+		case <-time.After(5 * time.Second):
+		}
+	}
+	f, err := os.CreateTemp("", "millrace-failed-*.log")
+	if err != nil {
+		p.t.Log(err)
+		return
+	}
+	defer f.Close()
+	if _, err := f.WriteString(p.log()); err != nil {
+		p.t.Log(err)
+	}
+	p.t.Logf("millrace %v said, all of it in %s:\n%s", p.cmd.Args[1:], f.Name(), said)
 }
 
 func tailOf(s string) string { return s[max(0, len(s)-6000):] }

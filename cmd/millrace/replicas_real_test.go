@@ -3,8 +3,11 @@
 package main
 
 import (
+	"context"
 	"testing"
 	"time"
+
+	"github.com/millrace/millrace/pipeline/testbed"
 )
 
 // replicasOrders is how many records several replicas share.
@@ -18,16 +21,38 @@ type replicas struct {
 	began         time.Time
 }
 
-func startReplicas(t *testing.T, b bed) *replicas {
+func startReplicas(t *testing.T, cluster *testbed.Kafka, b bed) *replicas {
 	t.Helper()
 	b.create(t, 6, "orders", "invoices")
+	explainGroup(t, cluster, b.name("invoices"))
 	r := &replicas{flood: makeFlood(b, replicasOrders), sent: make(chan error, 1)}
 	r.first, r.second = r.join(t), r.join(t)
 	r.first.await("both have partitions", func() bool { return len(owned(r.first)) == 3 && len(owned(r.second)) == 3 })
 	r.began = time.Now()
 	ctx := t.Context()
-	go func() { r.sent <- b.produce(ctx, "", r.records) }()
+	go func() {
+		err := b.produce(ctx, "", r.records)
+		if err != nil {
+			t.Errorf("not all records could be sent: %v", err)
+		}
+		r.sent <- err
+	}()
 	return r
+}
+
+// explainGroup shows how the brokers see a group, when the test has failed.
+func explainGroup(t *testing.T, cluster *testbed.Kafka, group string) {
+	t.Cleanup(func() {
+		if !t.Failed() {
+			return
+		}
+		for _, more := range []string{"--offsets", "--state", "--members"} {
+			ctx, cancel := context.WithTimeout(context.WithoutCancel(t.Context()), time.Minute)
+			out, err := cluster.Run(ctx, testbed.ConsumerGroups, "--describe", "--group", group, more, "--verbose")
+			cancel()
+			t.Logf("the group, %s: %v\n%s", more, err, out)
+		}
+	})
 }
 
 // join starts another replica, in a folder of its own as on a machine of its own.
@@ -72,7 +97,7 @@ func owned(p *process) map[int32]bool {
 // One joins and one leaves by SIGTERM, under load: nothing lost, nothing twice,
 // and each customer's orders stay in order.
 func TestRealReplicasJoinAndLeave(t *testing.T) {
-	r := startReplicas(t, kafkaAndRedis(t))
+	r := startReplicas(t, shared.Kafka(t), kafkaAndRedis(t))
 	r.bed.invoiced(r.second, 10_000)
 	third := r.join(t)
 	third.await("the third has partitions", func() bool { return len(owned(third)) == 2 })
@@ -92,7 +117,7 @@ func TestRealReplicasJoinAndLeave(t *testing.T) {
 // record that the killed one had read and not committed.
 func TestRealReplicaKilled(t *testing.T) {
 	b := kafkaAndRedis(t)
-	r := startReplicas(t, b)
+	r := startReplicas(t, shared.Kafka(t), b)
 	r.bed.invoiced(r.second, 10_000)
 	third := r.join(t)
 	third.await("the third has partitions", func() bool { return len(owned(third)) == 2 })
