@@ -40,15 +40,13 @@ race: ## the tests under the race detector; needs a C compiler
 	CGO_ENABLED=1 $(GO) test -race ./...
 
 generate: ## rewrite what is generated
-	$(GO) run ./cmd/millrace schema > schemas/pipelines.schema.json.new
-	mv schemas/pipelines.schema.json.new schemas/pipelines.schema.json
+	$(GO) run ./cmd/docs
 
 check: ## what CI runs: format, vet, generated files, tests, race, real components
 	@test -z "$$(gofmt -l cmd handlers pipeline examples)" || { gofmt -l cmd handlers pipeline examples; exit 1; }
 	$(GO) vet ./...
 	$(GO) vet -tags real ./...
-	$(MAKE) generate
-	git diff --exit-code -- schemas
+	$(GO) run ./cmd/docs --check
 	$(MAKE) test race test-real
 
 bench: ## the road beside a raw sarama loop: records/s and CPU seconds per million

@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"maps"
 	"slices"
+	"strings"
 )
 
 // Size is a number of bytes, written with a unit (`16MiB`) or without.
@@ -75,7 +76,8 @@ type Checker interface {
 // fields carry these tags:
 //
 //	yaml:"name"        the field's name in the file
-//	doc:"…"            one sentence for the reference and for editors
+//	doc:"…"            one or two sentences for the reference and for editors;
+//	                   what is to be typed stands in 'single quotes'
 //	default:"5s"       its value where the file says nothing
 //	required:"true"    it must be written
 //	enum:"a,b"         the only values it takes
@@ -91,8 +93,12 @@ type Checker interface {
 type Spec struct {
 	// Kind is the key under which the sink stands in the file.
 	Kind string
-	// Doc is its reference in a few sentences of Markdown.
+	// Doc is its reference in a few sentences of Markdown. Its first sentence
+	// stands alone in lists of sinks.
 	Doc string
+	// Delivery says in Markdown what an acknowledgement is worth, how much goes
+	// in one call, and what comes of failures.
+	Delivery string
 	// Example is a complete sink entry to paste, as YAML.
 	Example string
 	// New returns a pointer to an empty config struct.
@@ -109,6 +115,15 @@ func Define[C any](kind, doc, example string, open func(config C, env Env) (Sink
 		New:  func() any { return new(C) },
 		Open: func(config any, env Env) (Sink, error) { return open(*config.(*C), env) },
 	}
+}
+
+// Summary is the first sentence of the sink's doc.
+func (s Spec) Summary() string {
+	if end := strings.Index(s.Doc, ". "); end >= 0 {
+		return s.Doc[:end+1]
+	}
+	first, _, _ := strings.Cut(s.Doc, "\n")
+	return first
 }
 
 // Registry is the set of sinks that a binary was built with, by kind.

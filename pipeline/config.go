@@ -10,83 +10,83 @@ import (
 // Blocks are the blocks of one configuration file, as they are written, with
 // defaults filled in.
 type Blocks struct {
-	Version     int                              `yaml:"version" default:"1" min:"1" max:"1" doc:"The version of this language: 1."`
-	Kafka       *KafkaConfig                     `yaml:"kafka" doc:"How to reach Kafka; without it the embedded broker runs."`
-	Idempotency *StoreConfig                     `yaml:"idempotency" doc:"Where idempotency keys live, and defaults for every pipeline that has one."`
-	Topics      yamlconf.Entries[TopicConfig]    `yaml:"topics" doc:"The topics that this file expects to exist, by name."`
-	Ingest      *IngestConfig                    `yaml:"ingest" doc:"Takes records over HTTP and answers 202 once they are durable in a topic."`
+	Version     int                              `yaml:"version" default:"1" min:"1" max:"1" doc:"The version of this language, which is 1."`
+	Kafka       *KafkaConfig                     `yaml:"kafka" doc:"How to reach Kafka. Without it, an embedded broker runs."`
+	Idempotency *StoreConfig                     `yaml:"idempotency" doc:"Where idempotency keys live, and what holds for every pipeline that uses them."`
+	Topics      yamlconf.Entries[TopicConfig]    `yaml:"topics" doc:"The topics that this file expects to exist, by name. 'millrace topics apply' makes them."`
+	Ingest      *IngestConfig                    `yaml:"ingest" doc:"Takes records over HTTP, and answers 202 once they are durable in a topic."`
 	Drain       time.Duration                    `yaml:"drain" default:"20s" doc:"How long a stop waits for work in flight."`
-	Server      *ServerConfig                    `yaml:"server" doc:"What a running process offers over HTTP; each part is off unless written."`
+	Server      *ServerConfig                    `yaml:"server" doc:"What a running process offers over HTTP. Each part is off unless it is written."`
 	Pipelines   yamlconf.Entries[PipelineConfig] `yaml:"pipelines" doc:"The pipelines, by name."`
 	Tests       []TestConfig                     `yaml:"tests" doc:"Examples with the outcomes that are expected of them, run by millrace test."`
 }
 
 // KafkaConfig is the `kafka:` block.
 type KafkaConfig struct {
-	Brokers     []string        `yaml:"brokers" doc:"Addresses of brokers; one item may hold several with commas."`
-	ClientID    string          `yaml:"client_id" default:"millrace" doc:"The name that brokers see."`
-	Rack        string          `yaml:"rack" doc:"Where this process runs, so that it reads from near replicas."`
-	Compression string          `yaml:"compression" default:"none" enum:"none,gzip,snappy,lz4,zstd" doc:"How written batches are compressed."`
-	TLS         *TLSConfig      `yaml:"tls" doc:"Encrypts the connection; {} trusts the system's roots."`
+	Brokers     []string        `yaml:"brokers" doc:"Addresses of brokers, such as 'kafka-1:9092'. One item may hold several with commas between them."`
+	ClientID    string          `yaml:"client_id" default:"millrace" doc:"The name under which brokers see this process."`
+	Rack        string          `yaml:"rack" doc:"Where this process runs, so that it reads from replicas nearby."`
+	Compression string          `yaml:"compression" default:"none" enum:"none,gzip,snappy,lz4,zstd" doc:"How batches that are written are compressed."`
+	TLS         *TLSConfig      `yaml:"tls" doc:"Encrypts the connection. '{}' trusts the authorities that the system trusts."`
 	SASL        *SASLConfig     `yaml:"sasl" doc:"How to authenticate."`
-	Embedded    *EmbeddedConfig `yaml:"embedded" doc:"The embedded broker, which is the default where there are no brokers."`
+	Embedded    *EmbeddedConfig `yaml:"embedded" doc:"The embedded broker, which runs where no brokers are written."`
 }
 
 // TLSConfig names certificate files.
 type TLSConfig struct {
-	CA   string `yaml:"ca" path:"true" doc:"A PEM file of the authorities to trust; default the system's."`
-	Cert string `yaml:"cert" path:"true" doc:"A PEM file of the client's certificate."`
-	Key  string `yaml:"key" path:"true" doc:"A PEM file of the client's key."`
+	CA   string `yaml:"ca" path:"true" doc:"A PEM file of the authorities to trust. Without it, those of the system."`
+	Cert string `yaml:"cert" path:"true" doc:"A PEM file with the client's certificate."`
+	Key  string `yaml:"key" path:"true" doc:"A PEM file with the key of that certificate."`
 }
 
 // SASLConfig is how to authenticate.
 type SASLConfig struct {
-	Mechanism string          `yaml:"mechanism" required:"true" fold:"true" enum:"plain,scram-sha-256,scram-sha-512,oauthbearer" doc:"The mechanism, in any case."`
-	Username  string          `yaml:"username" doc:"The user's name."`
-	Password  handlers.Secret `yaml:"password" doc:"The password; take it from a file or variable."`
-	Token     handlers.Secret `yaml:"token" doc:"The token of oauthbearer."`
+	Mechanism string          `yaml:"mechanism" required:"true" fold:"true" enum:"plain,scram-sha-256,scram-sha-512,oauthbearer" doc:"How to log in. Capital letters may be used as well."`
+	Username  string          `yaml:"username" doc:"The name of the user."`
+	Password  handlers.Secret `yaml:"password" doc:"The password. Take it from a file or a variable: '${file(\"/run/secrets/password\")}'."`
+	Token     handlers.Secret `yaml:"token" doc:"The token, for 'oauthbearer'."`
 }
 
 // EmbeddedConfig is the embedded broker.
 type EmbeddedConfig struct {
-	Listen string `yaml:"listen" default:"127.0.0.1:9092" doc:"Where it listens; port 0 picks a free one."`
+	Listen string `yaml:"listen" default:"127.0.0.1:9092" doc:"Where it listens. Port 0 picks a free one."`
 }
 
 // StoreConfig is the top-level `idempotency:` block.
 type StoreConfig struct {
-	Store         string        `yaml:"store" secret:"url" doc:"redis://, rediss:// or embedded, which is the default on the embedded broker."`
-	TTL           time.Duration `yaml:"ttl" default:"8d" min:"1s" doc:"How long a key is remembered; longer than the topics' retention, or a late replay repeats."`
-	Lease         time.Duration `yaml:"lease" default:"30s" min:"3s" max:"1h" doc:"How long a claim outlives a holder that went silent."`
-	AllowEviction bool          `yaml:"allow_eviction" default:"false" doc:"Starts although the store may evict keys."`
-	OnStoreReset  string        `yaml:"on_store_reset" default:"block" enum:"block,continue" doc:"What happens when the store lost its memory."`
+	Store         string        `yaml:"store" secret:"url" doc:"Where keys live: 'redis://host:6379/0', 'rediss://…' for TLS, or 'embedded', a folder of this process alone. The default is 'embedded' on the embedded broker; with 'kafka.brokers' it must be written."`
+	TTL           time.Duration `yaml:"ttl" default:"8d" min:"1s" doc:"How long a key is remembered. Make it longer than the topics' retention, or a late replay repeats effects."`
+	Lease         time.Duration `yaml:"lease" default:"30s" min:"3s" max:"1h" doc:"How long a claim outlives a process that went silent."`
+	AllowEviction bool          `yaml:"allow_eviction" default:"false" doc:"Starts also with a Redis that may evict keys, which would forget effects."`
+	OnStoreReset  string        `yaml:"on_store_reset" default:"block" enum:"block,continue" doc:"What to do when the store lost its memory: 'block' stands still until 'millrace keys accept-reset', 'continue' goes on with a warning."`
 }
 
 // TopicConfig is a topic that the configuration expects to exist.
 type TopicConfig struct {
-	Partitions  int32         `yaml:"partitions" min:"1" max:"100000" doc:"How many partitions it has; 6 on the embedded broker."`
-	Replication int16         `yaml:"replication" min:"1" max:"1000" doc:"How many replicas each partition has; 1 on the embedded broker."`
-	Retention   time.Duration `yaml:"retention" min:"1s" doc:"How long it keeps records; not enforced on the embedded broker."`
-	Cleanup     string        `yaml:"cleanup" enum:"delete,compact" doc:"What becomes of old records: delete those past the retention, or compact to the newest of each key; where it is not written a new topic takes the cluster's default and one that exists keeps its own. Nothing on the embedded broker, which keeps everything."`
+	Partitions  int32         `yaml:"partitions" min:"1" max:"100000" doc:"How many partitions it has. Without it, 6 on the embedded broker, and what the cluster gives elsewhere."`
+	Replication int16         `yaml:"replication" min:"1" max:"1000" doc:"How many replicas each partition has. It is 1 on the embedded broker, whatever is written."`
+	Retention   time.Duration `yaml:"retention" min:"1s" doc:"How long records are kept. The embedded broker keeps them for ever."`
+	Cleanup     string        `yaml:"cleanup" enum:"delete,compact" doc:"What becomes of old records: 'delete' removes those past the retention, 'compact' keeps the newest of each key. Without it, a new topic takes the cluster's default and an old one keeps its own. The embedded broker keeps everything."`
 	Schema      string        `yaml:"schema" path:"true" doc:"A JSON Schema file of its payloads."`
 }
 
 // IngestConfig is the `ingest:` block.
 type IngestConfig struct {
-	Listen string              `yaml:"listen" doc:"Where it listens."`
-	Routes []IngestRouteConfig `yaml:"routes" doc:"The paths that it serves."`
+	Listen string              `yaml:"listen" doc:"Where it listens, such as '127.0.0.1:8080'."`
+	Routes []IngestRouteConfig `yaml:"routes" doc:"Which path takes records for which topic."`
 }
 
 // IngestRouteConfig is one path that takes records for one topic.
 type IngestRouteConfig struct {
-	Path  string              `yaml:"path" required:"true" doc:"The path of the URL."`
-	Topic string              `yaml:"topic" required:"true" doc:"The topic that its records go to; payloads are checked against the topic's schema."`
-	Key   handlers.Expression `yaml:"key" doc:"The record's key, computed from the request; without it records have none."`
+	Path  string              `yaml:"path" required:"true" doc:"The path of the URL, such as '/orders'. Records are sent to it with POST."`
+	Topic string              `yaml:"topic" required:"true" doc:"The topic that the records go to. Payloads are checked against its schema."`
+	Key   handlers.Expression `yaml:"key" doc:"The key of the record, such as 'payload.order_id'. Without it, records have none."`
 }
 
 // ServerConfig is the `server:` block.
 type ServerConfig struct {
 	Listen string `yaml:"listen" doc:"Where the web console and the API listen."`
-	Health string `yaml:"health" doc:"Where /livez, /readyz and /metrics listen."`
+	Health string `yaml:"health" doc:"Where '/livez', '/readyz' and '/metrics' listen, such as '127.0.0.1:8091'."`
 }
 
 // TestConfig is one example with what is expected of it.

@@ -24,9 +24,9 @@ type SinkConfig struct {
 }
 
 type sinkSiblings struct {
-	Name  string              `yaml:"name" doc:"The sink's name, part of the identity of its keys; default its kind."`
-	When  handlers.Expression `yaml:"when" doc:"Which records of its route it takes."`
-	Retry *RetryConfig        `yaml:"retry" doc:"How its failed writes are tried again; default as the pipeline says."`
+	Name  string              `yaml:"name" doc:"The name of the sink, which is part of the identity of its keys. Without it, its kind."`
+	When  handlers.Expression `yaml:"when" doc:"Which records of its route it takes. Without it, all."`
+	Retry *RetryConfig        `yaml:"retry" doc:"How a write of this sink that failed is tried again. Without it, as the pipeline says."`
 }
 
 // HandlerPath is where the handler's own settings stand.

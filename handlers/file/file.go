@@ -13,49 +13,52 @@ import (
 
 // Config is the sink as it stands in the file.
 type Config struct {
-	Dir           string            `yaml:"dir" required:"true" path:"true" doc:"The folder that all files lie in, made where it is missing; no name leads out of it."`
-	Path          handlers.Template `yaml:"path" required:"true" place:"name" doc:"The file's name within dir; a / that is written out makes folders, one that comes from a record is refused."`
-	Format        string            `yaml:"format" default:"value" enum:"value,record,raw" doc:"What is appended: the record's value as one line, the whole record as one line of JSON, or the value's bytes as they are with nothing between them."`
-	Fsync         string            `yaml:"fsync" default:"batch" enum:"batch,interval,none" doc:"What an acknowledgement is worth: batch: on the disk; interval: with the operating system, and on the disk after fsync_interval at most; none: with the operating system."`
-	FsyncInterval time.Duration     `yaml:"fsync_interval" default:"1s" min:"10ms" max:"1h" doc:"For fsync: interval, how much a crash of the machine may lose."`
-	Batch         BatchConfig       `yaml:"batch" doc:"How long an fsync waits for more records to go with it; what comes while one runs shares the next in any case."`
-	Rotate        RotateConfig      `yaml:"rotate" doc:"When a file is set aside under a name with its time, and a new one begun."`
-	MaxNewFiles   int               `yaml:"max_new_files" default:"10000" min:"1" doc:"How many files a process makes in an hour; past it the pipeline pauses, so that a record's field with endless values does not fill the folder."`
-	OpenFiles     int               `yaml:"open_files" default:"512" min:"8" max:"100000" doc:"How many files are kept open; the one not used for longest is closed."`
+	Dir           string            `yaml:"dir" required:"true" path:"true" doc:"The folder that all files lie in. It is made where it is missing, and no name leads out of it."`
+	Path          handlers.Template `yaml:"path" required:"true" place:"name" doc:"The name of the file within 'dir', such as '${payload.region}/clicks.jsonl'. A '/' that is written out makes folders; one that comes from a record is an error for that record."`
+	Format        string            `yaml:"format" default:"value" enum:"value,record,raw" doc:"What is appended: 'value' is the record's value as one line, 'record' the whole record as one line of JSON, 'raw' the value's bytes as they are, with nothing between them."`
+	Fsync         string            `yaml:"fsync" default:"batch" enum:"batch,interval,none" doc:"When a record counts as written: with 'batch' once it is on the disk; with 'interval' once the operating system has it, which then brings it to the disk within 'fsync_interval'; with 'none' once the operating system has it."`
+	FsyncInterval time.Duration     `yaml:"fsync_interval" default:"1s" min:"10ms" max:"1h" doc:"With 'fsync: interval', how much time a crash of the machine may lose."`
+	Batch         BatchConfig       `yaml:"batch" doc:"How long an fsync waits for more records to go with it. Records that come while one runs share the next in any case."`
+	Rotate        RotateConfig      `yaml:"rotate" doc:"When a file is set aside under a name with the time in it, and a new one begun."`
+	MaxNewFiles   int               `yaml:"max_new_files" default:"10000" min:"1" doc:"How many files a process makes in an hour at most. Past it the pipeline pauses, so that a field with endless values in 'path' does not fill the folder."`
+	OpenFiles     int               `yaml:"open_files" default:"512" min:"8" max:"100000" doc:"How many files are kept open. Beyond it, the one that was not used for longest is closed."`
 }
 
 // BatchConfig is how long an fsync waits for more.
 type BatchConfig struct {
-	Count int           `yaml:"count" default:"10000" min:"1" doc:"So many records end the wait."`
-	Bytes handlers.Size `yaml:"bytes" default:"8MiB" min:"1B" doc:"So many bytes end the wait."`
-	Wait  time.Duration `yaml:"wait" default:"0s" max:"1m" doc:"How long to wait at most; 0 does not wait."`
+	Count int           `yaml:"count" default:"10000" min:"1" doc:"How many records end the wait."`
+	Bytes handlers.Size `yaml:"bytes" default:"8MiB" min:"1B" doc:"How many bytes end the wait."`
+	Wait  time.Duration `yaml:"wait" default:"0s" max:"1m" doc:"How long to wait at most. With 0 an fsync never waits."`
 }
 
 // RotateConfig is when a file is set aside.
 type RotateConfig struct {
-	Size  handlers.Size `yaml:"size" min:"1kB" doc:"Before it grows larger than this; a batch is not split, so a first one may be larger. Not written: never."`
-	Every time.Duration `yaml:"every" min:"1s" doc:"At the first write of a new period, such as 1h or 1d; periods begin at midnight UTC. Not written: never."`
+	Size  handlers.Size `yaml:"size" min:"1kB" doc:"Before it grows larger than this; without it, at no size. A batch is never split, so the first one of a file may be larger."`
+	Every time.Duration `yaml:"every" min:"1s" doc:"At the first write of a new period, such as '1h' or '1d'; without it, at no time. Periods begin at midnight UTC."`
 }
 
 // rotates tells whether files are ever set aside.
 func (r RotateConfig) rotates() bool { return r.Size > 0 || r.Every > 0 }
 
-const doc = "Appends records to files in a folder, one line each; nothing is ever overwritten. " +
-	"`path` may depend on the record, and stays within `dir` whatever the record says, also where links lie in it.\n\n" +
-	"With `fsync: batch` a record counts as written once it is on the disk. Records that are written at the same time, also by other lanes, share one fsync. " +
-	"With `interval` and `none` it counts as written once the operating system has it: a crash of Millrace loses nothing, a crash of the machine loses what was not on the disk yet.\n\n" +
-	"A line that a crash left without its end is cut off before the next one is written, unless it is a whole JSON object or list. It was not acknowledged, and its record comes again. " +
-	"With `format: raw` there is nothing to tell a cut record by. " +
-	"A full disk, or one that fails, pauses the pipeline; after a failed fsync the lines that it was for are written again, and may stand there twice. " +
-	"A file that was moved away by another program, such as logrotate, is begun anew; several processes may write to one file."
+const doc = "Appends each record as one line to a file in a folder. Nothing is ever overwritten. " +
+	"`path` may depend on the record, and stays within `dir` whatever the record says, also where links lie in the folder.\n\n" +
+	"A file that another program moved away, such as logrotate, is begun anew. Several processes may write to one file."
+
+const delivery = "With `fsync: batch`, the default, a record counts as written once it is on the disk. Records that are written at the same time, also by other lanes, share one fsync. " +
+	"With `interval` and `none` it counts as written once the operating system has it: a crash of Millrace loses nothing, a crash of the machine what was not on the disk yet.\n\n" +
+	"A disk that is full or fails pauses the pipeline, and nothing goes to the dead letters. After a failed fsync the lines that it was for are written again, and may stand in the file twice. " +
+	"A line that a crash left without its end is cut off before the next one is written, unless it is a whole JSON object or list: it was not acknowledged, and its record comes again. With `format: raw` there is nothing to tell a cut record by."
+
+const example = "file:\n  dir: clicks\n  path: ${payload.region}.jsonl\n  rotate: {size: 100MB, every: 1d}\n"
 
 // Spec describes the sink.
 func Spec() handlers.Spec {
-	return handlers.Define("file", doc,
-		"file:\n  dir: clicks\n  path: ${payload.region}.jsonl\n  rotate: {size: 100MB, every: 1d}\n",
+	spec := handlers.Define("file", doc, example,
 		func(config Config, env handlers.Env) (handlers.Sink, error) {
 			return open(config, env.Logger, realDisk())
 		})
+	spec.Delivery = delivery
+	return spec
 }
 
 // Check finds what the types alone do not tell.

@@ -9,32 +9,38 @@ import (
 
 // Config is the sink as it stands in the file.
 type Config struct {
-	URL          handlers.Template            `yaml:"url" required:"true" place:"url" doc:"Where to send each record. What depends on the record is escaped for its place."`
-	Method       string                       `yaml:"method" default:"POST" doc:"The request's method."`
-	Query        map[string]handlers.Template `yaml:"query" place:"name" doc:"Query parameters, added to those of the URL and escaped."`
-	Headers      map[string]handlers.Template `yaml:"headers" place:"header" doc:"Headers to send."`
-	Body         handlers.Template            `yaml:"body" doc:"The body to send; the record's value where this is missing."`
-	Timeout      time.Duration                `yaml:"timeout" default:"5s" doc:"How long one call may take, from the connection to the end of the answer."`
-	Tombstone    string                       `yaml:"tombstone" default:"send" enum:"send,delete,skip" doc:"What a record without a value does: send the body null, call the URL with DELETE, or nothing at all."`
-	AllowedHosts []string                     `yaml:"allowed_hosts" doc:"The hosts that a URL may name whose host depends on the record: names, *.domains, addresses, or networks such as 10.0.0.0/8."`
+	URL          handlers.Template            `yaml:"url" required:"true" place:"url" doc:"Where to send each record, such as 'https://shop.example/orders/${payload.id}'. Parts that come from the record are escaped for their place."`
+	Method       string                       `yaml:"method" default:"POST" doc:"The method of the request, in capital letters."`
+	Query        map[string]handlers.Template `yaml:"query" place:"name" doc:"Query parameters by name. They are escaped and added to those of the URL."`
+	Headers      map[string]handlers.Template `yaml:"headers" place:"header" doc:"Headers to send, by name. Take secrets from a file or a variable: 'Authorization: Bearer ${file(\"/run/secrets/token\")}'."`
+	Body         handlers.Template            `yaml:"body" doc:"The body to send. Without it, the record's value is sent as it is."`
+	Timeout      time.Duration                `yaml:"timeout" default:"5s" doc:"How long one call may take, from connecting to the end of the answer."`
+	Tombstone    string                       `yaml:"tombstone" default:"send" enum:"send,delete,skip" doc:"What a tombstone (a record without a value) does: 'send' sends the body 'null', 'delete' calls the URL with the method DELETE, 'skip' makes no call."`
+	AllowedHosts []string                     `yaml:"allowed_hosts" doc:"The hosts that may be called where the host of the URL comes from the record: names, '*.example.com', addresses, or networks such as '10.0.0.0/8'."`
 }
 
-const doc = "Makes one HTTP call per record. A status of 200 to 299 acknowledges it. " +
-	"The header `Idempotency-Key` is always sent and is the same for every attempt and every replay of one effect: a receiver that honours it sees each effect once. " +
-	"The body is the record's value, with `Content-Type: application/json` where that is JSON and `application/octet-stream` otherwise. " +
-	"Redirects are not followed and the environment's proxy is not used.\n\n" +
-	"A refusal of the record (400, 422, other 4xx, 3xx) dead-letters it at once. An answer that leaves open what happened (500, 408, 409, 425, a timeout, a lost connection) is tried again with the same bytes, as `retry` says. " +
-	"A receiver that is down or does not want calls now (connection refused, TLS or DNS errors, 429, 502, 503, 504, and 401, 403, 404, 405, 407, 410, 421 where the URL has no parts of the record) pauses the pipeline and dead-letters nothing. `Retry-After` is honoured.\n\n" +
-	"A host that depends on the record needs `allowed_hosts`; it may then not lead to a private, loopback or link-local address unless that is listed too."
+const doc = "Makes one HTTP call per record. " +
+	"The body is the record's value as it is after `transform`, with `Content-Type: application/json` where the value is JSON and `application/octet-stream` otherwise; `body` and `headers` change both. " +
+	"The header `Idempotency-Key` is always sent and is the same for every attempt and every replay of one effect, so that a receiver that honours it sees each effect once. " +
+	"Redirects are not followed, and a proxy that the environment names is not used.\n\n" +
+	"The parts of a URL that come from the record are escaped for their place. The host is written out, unless `allowed_hosts` lists the hosts that a record may name; even then it may not lead to a private, loopback or link-local address that is not listed as well."
+
+const delivery = "A status from 200 to 299 acknowledges the record. There is one call per record; calls of different lanes run at the same time, `concurrency.lanes` of them for each partition.\n\n" +
+	"- *Refused* (400, 422 and most other 4xx, any 3xx): the record goes to the dead letters at once.\n" +
+	"- *Unknown* (500, 408, 409, 425, a timeout, a lost connection): the same bytes are sent again, as `retry` says, and then the record goes to the dead letters.\n" +
+	"- *Down* (connection refused, DNS or TLS errors, 429, 502, 503, 504; 401, 403, 404, 405, 407, 410 and 421 where no part of the URL comes from the record; and any 5xx or timeout that five different records in a row met): the pipeline pauses and probes, and nothing goes to the dead letters.\n\n" +
+	"`Retry-After` is honoured."
 
 const example = `http:
   url: http://localhost:3001/notifications/${payload.order_id}
   headers:
-    Authorization: Bearer ${file("/run/secrets/token")}
+    X-Shop: ${payload.shop ?? "main"}
   timeout: 5s
 `
 
 // Spec describes the sink.
 func Spec() handlers.Spec {
-	return handlers.Define("http", doc, example, open)
+	spec := handlers.Define("http", doc, example, open)
+	spec.Delivery = delivery
+	return spec
 }

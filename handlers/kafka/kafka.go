@@ -14,9 +14,9 @@ import (
 
 // Config is the sink as it stands in the file.
 type Config struct {
-	Topic   handlers.Template            `yaml:"topic" required:"true" place:"topic" doc:"The topic to write to."`
-	Key     handlers.Template            `yaml:"key" doc:"The key of the record that is written; the record's own where this is missing."`
-	Headers map[string]handlers.Template `yaml:"headers" place:"header" doc:"Headers to set; one of the same name that the record has is replaced, the others stay."`
+	Topic   handlers.Template            `yaml:"topic" required:"true" place:"topic" doc:"The topic to write to, such as 'orders_${payload.region}'."`
+	Key     handlers.Template            `yaml:"key" doc:"The key of the record that is written. Without it, the record keeps its own, also where it has none."`
+	Headers map[string]handlers.Template `yaml:"headers" place:"header" doc:"Headers to set, by name. One that the record has already is replaced, the others stay."`
 }
 
 // Check finds what the types alone do not tell.
@@ -27,13 +27,20 @@ func (c *Config) Check() []handlers.Issue {
 	return nil
 }
 
+const doc = "Writes each record to a topic of the configured cluster. " +
+	"Value, headers and timestamp are the record's own as `transform` left them; headers keep their order and repeats, and a tombstone stays one. " +
+	"The key chooses the partition as in every other client (murmur2 hash); records without a key are spread."
+
+const delivery = "A record counts as written once all in-sync replicas have it (acks=all, with an idempotent producer). Records of one lane go out together, up to 1,024 at once, and records of one key keep their order.\n\n" +
+	"- *Refused* (the broker finds the record too large, or the record or the topic's name invalid): the record goes to the dead letters at once.\n" +
+	"- *Down* (no broker reachable, a connection lost, too few replicas in sync, no permission, a topic that does not exist): the pipeline pauses until that is over, and nothing goes to the dead letters.\n\n" +
+	"A record whose acknowledgement was lost is sent again, with those after it of the same key, and may then be in the topic twice."
+
+const example = "kafka:\n  topic: logs_${payload.severity}\n"
+
 // Spec describes the sink.
 func Spec() handlers.Spec {
-	return handlers.Define("kafka",
-		"Writes records to a topic of the configured cluster, with acknowledgement of all in-sync replicas. "+
-			"Value, headers and timestamp are the record's own, and the key decides on the partition as with every other client (murmur2). "+
-			"A templated topic that does not exist pauses the pipeline until it does.",
-		"kafka:\n  topic: logs_${payload.severity}\n",
+	spec := handlers.Define("kafka", doc, example,
 		func(config Config, env handlers.Env) (handlers.Sink, error) {
 			if env.Producer == nil {
 				return nil, errors.New("there is no Kafka cluster to write to")
@@ -44,6 +51,8 @@ func Spec() handlers.Spec {
 				producer:    env.Producer,
 			}, nil
 		})
+	spec.Delivery = delivery
+	return spec
 }
 
 type sink struct {

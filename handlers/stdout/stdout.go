@@ -15,23 +15,29 @@ import (
 
 // Config is the sink as it stands in the file.
 type Config struct {
-	Format   string            `yaml:"format" default:"value" enum:"value,record" doc:"What a line shows: the record's value, or the whole record as JSON."`
-	Template handlers.Template `yaml:"template" doc:"A line of its own making, in the place of format."`
+	Format   string            `yaml:"format" default:"value" enum:"value,record" doc:"What a line shows: 'value' is the record's value, 'record' the whole record as JSON, as 'millrace tail' prints it."`
+	Template handlers.Template `yaml:"template" doc:"A line of your own, in the place of 'format', such as '${payload.id} ${payload.total}'."`
 }
+
+const doc = "Prints each record as one line on the standard output of `millrace run`. " +
+	"It is for a first look, and for the next program of a pipe: logs go to standard error. " +
+	"A line break inside of a JSON value is dropped where JSON allows it; any other is written as `\\n` or `\\r`, so that a line stays a record. A tombstone prints as `null`."
+
+const delivery = "A line counts as written once the operating system took it; what a pipe's reader does with it is not known. Lines of one lane are written together, up to 1,024 at once. A reader that stops reading holds the pipeline up; one that is gone pauses it, and nothing goes to the dead letters."
+
+const example = "stdout:\n  format: record\n"
 
 // Spec describes the sink.
 func Spec() handlers.Spec {
-	return handlers.Define("stdout",
-		"Prints records to the standard output of `millrace run`, one line each: for a first look, and for the next program of a pipe. "+
-			"A line break inside of a JSON value is dropped where JSON allows it; any other is written as `\\n` or `\\r`, so that a line stays a record. "+
-			"A tombstone prints as `null`. A line counts as durable once the operating system took it.",
-		"stdout:\n  format: record\n",
+	spec := handlers.Define("stdout", doc, example,
 		func(config Config, env handlers.Env) (handlers.Sink, error) {
 			if env.Stdout == nil {
 				return nil, errors.New("this process has no standard output to print to")
 			}
 			return &sink{config: config, out: env.Stdout}, nil
 		})
+	spec.Delivery = delivery
+	return spec
 }
 
 type sink struct {

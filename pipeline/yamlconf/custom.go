@@ -54,3 +54,8 @@ func (e *Entries[T]) JSONSchema(s *Schema) map[string]any {
 
 // Inside leads to the values.
 func (e Entries[T]) Inside() (string, reflect.Type) { return "<name>", reflect.TypeFor[T]() }
+
+// Describe is a map of names to what the type of the values is.
+func (e Entries[T]) Describe() Description {
+	return collection("map of ", ".<name>", described(reflect.TypeFor[T](), field{}))
+}
