@@ -19,17 +19,32 @@ var errMarkdown = errors.New("the blocks of a Markdown file can be validated, an
 // checked on its own, as isConfiguration tells. Plans are those of what has no
 // errors: one of the YAML files together, and one of each block.
 func Validate(files []string, o LoadOptions, registry handlers.Registry) ([]*Plan, diag.Problems) {
-	var plans []*Plan
-	var problems diag.Problems
+	c := validate(files, o, registry)
+	return c.plans, c.problems
+}
+
+// checked is what a validation found, and the files as far as they are YAML.
+type checked struct {
+	plans    []*Plan
+	problems diag.Problems
+	files    []*File
+}
+
+func validate(files []string, o LoadOptions, registry handlers.Registry) checked {
+	var all checked
 	add := func(plan *Plan, more diag.Problems) {
 		if plan != nil {
-			plans = append(plans, plan)
+			all.plans = append(all.plans, plan)
 		}
-		problems = append(problems, more...)
+		all.problems = append(all.problems, more...)
 	}
 	together := slices.DeleteFunc(slices.Clone(files), isMarkdown)
 	if len(together) > 0 {
-		add(Load(together, o, registry))
+		config, found := Read(together, o, registry)
+		if config != nil {
+			all.files = append(all.files, config.Files...)
+		}
+		add(compileRead(config, found, registry))
 	}
 	for _, name := range files {
 		if !isMarkdown(name) {
@@ -46,6 +61,9 @@ func Validate(files []string, o LoadOptions, registry handlers.Registry) ([]*Pla
 			r := newReader(o, registry)
 			r.config.fragment = true
 			config, found := r.finish(r.file(name, diag.NewPart(displayName(name), text, b.start, b.end)))
+			if config != nil {
+				all.files = append(all.files, config.Files...)
+			}
 			add(compileRead(config, found, registry))
 		}
 		if len(blocks) == 0 {
@@ -54,8 +72,8 @@ func Validate(files []string, o LoadOptions, registry handlers.Registry) ([]*Pla
 				Hint:    "a block is checked where it has pipelines: at its outermost level, or its fence is ```yaml millrace"}})
 		}
 	}
-	problems.Sort()
-	return plans, problems
+	all.problems.Sort()
+	return all
 }
 
 func isMarkdown(name string) bool {

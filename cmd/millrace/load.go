@@ -1,10 +1,10 @@
 package main
 
 import (
-	"bufio"
 	"errors"
 	"fmt"
 	"os"
+	"regexp"
 	"strings"
 
 	"github.com/millrace/millrace/handlers/builtin"
@@ -46,25 +46,13 @@ func (a *app) environment() (func(string) (string, bool), error) {
 	if a.envFile == "" {
 		return os.LookupEnv, nil
 	}
-	file, err := os.Open(a.envFile)
+	text, err := os.ReadFile(a.envFile)
 	if err != nil {
-		return nil, fmt.Errorf("--env-file: %w", err)
+		return nil, usageError{fmt.Errorf("--env-file: %w", err)}
 	}
-	vars := map[string]string{}
-	lines := bufio.NewScanner(file)
-	for n := 1; lines.Scan(); n++ {
-		line := strings.TrimSpace(lines.Text())
-		if line == "" || strings.HasPrefix(line, "#") {
-			continue
-		}
-		name, value, ok := strings.Cut(strings.TrimPrefix(line, "export "), "=")
-		if !ok || strings.ContainsAny(name, " \t") {
-			return nil, errors.Join(fmt.Errorf("%s:%d: a line is NAME=value, not %q", a.envFile, n, line), file.Close())
-		}
-		vars[name] = unquote(value)
-	}
-	if err := errors.Join(lines.Err(), file.Close()); err != nil {
-		return nil, fmt.Errorf("--env-file: %w", err)
+	vars, err := envVars(a.envFile, string(text))
+	if err != nil {
+		return nil, usageError{err}
 	}
 	return func(name string) (string, bool) {
 		if v, ok := os.LookupEnv(name); ok {
@@ -74,6 +62,32 @@ func (a *app) environment() (func(string) (string, bool), error) {
 		return v, ok
 	}, nil
 }
+
+// envVars reads lines of NAME=value. All that is wrong is told at once.
+func envVars(file, text string) (map[string]string, error) {
+	vars := map[string]string{}
+	var wrong []error
+	n := 0
+	for line := range strings.Lines(strings.TrimPrefix(text, "\ufeff")) {
+		n++
+		line = strings.TrimSpace(line)
+		if line == "" || strings.HasPrefix(line, "#") {
+			continue
+		}
+		name, value, ok := strings.Cut(strings.TrimPrefix(line, "export "), "=")
+		switch name = strings.TrimSpace(name); {
+		case !ok:
+			wrong = append(wrong, fmt.Errorf("%s:%d: a line is NAME=value, and this one has no =", file, n))
+		case !variableName.MatchString(name):
+			wrong = append(wrong, fmt.Errorf("%s:%d: %q is no name of a variable", file, n, name))
+		default:
+			vars[name] = unquote(strings.TrimSpace(value))
+		}
+	}
+	return vars, errors.Join(wrong...)
+}
+
+var variableName = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_.-]*$`)
 
 // unquote takes one pair of quotes off, as shells and container tools do.
 func unquote(s string) string {

@@ -3,6 +3,7 @@ package diag
 import (
 	"bytes"
 	"fmt"
+	"strings"
 	"unicode/utf8"
 
 	"gopkg.in/yaml.v3"
@@ -195,6 +196,16 @@ func (s *Source) Mask(n *yaml.Node) {
 		return
 	}
 	s.masks = append(s.masks, span{s.scalarOffset(n, 0), s.scalarOffset(n, len(n.Value)-1) + 1})
+}
+
+// Redact replaces what is masked wherever it stands in text.
+func (s *Source) Redact(text string) string {
+	for _, m := range s.masks {
+		if secret := string(s.text[m.start:m.end]); len(secret) > 1 {
+			text = strings.ReplaceAll(text, secret, strings.Repeat("*", len(secret)))
+		}
+	}
+	return text
 }
 
 // Line returns the text of a line, from 1, without its break, with what is
