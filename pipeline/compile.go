@@ -16,7 +16,7 @@ const maxPipelines = 1000
 // one mistake is one problem. The plan can be used only if neither Read nor
 // Compile found an error. Compile has no effects and reads nothing.
 func Compile(config *Config, registry handlers.Registry) (*Plan, diag.Problems) {
-	c := &compiler{config: config, registry: registry, plan: &Plan{Digest: config.Digest}}
+	c := &compiler{config: config, registry: registry, plan: &Plan{Digest: config.Digest, config: config}}
 	for _, f := range config.Files {
 		c.plan.Files = append(c.plan.Files, f.Name)
 		for _, value := range f.secrets {
@@ -32,6 +32,7 @@ func Compile(config *Config, registry handlers.Registry) (*Plan, diag.Problems) 
 	c.pipelines()
 	c.ingest()
 	c.together()
+	c.plan.origins = c.origins
 	c.plan.redactor = newRedactor(c.plan.secrets, config.Files)
 	c.problems.Sort()
 	return c.plan, c.problems
@@ -145,7 +146,7 @@ func (c *compiler) pipelines() {
 			c.origins = append(c.origins, origin{f, p.Path, plan})
 		}
 	}
-	if count > 0 || c.with("ingest") != nil || c.config.problems.HasErrors() {
+	if count > 0 || c.config.fragment || c.with("ingest") != nil || c.config.problems.HasErrors() {
 		return
 	}
 	if f := c.config.Files[0]; c.with("pipelines") == nil {

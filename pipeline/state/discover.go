@@ -15,7 +15,12 @@ import (
 // ended without tidying up is removed, as far as this process may: whether one
 // still runs is told by the lock on its file, so a process id in use again
 // deceives nobody.
-func Discover(dir string) ([]Run, error) {
+func Discover(dir string) ([]Run, error) { return discover(dir, true) }
+
+// Find is Discover without tidying up: it changes nothing.
+func Find(dir string) ([]Run, error) { return discover(dir, false) }
+
+func discover(dir string, tidy bool) ([]Run, error) {
 	entries, err := os.ReadDir(runDir(dir))
 	if errors.Is(err, os.ErrNotExist) {
 		return nil, nil
@@ -29,7 +34,7 @@ func Discover(dir string) ([]Run, error) {
 		if !ok {
 			continue
 		}
-		run, alive := inspect(filepath.Join(runDir(dir), name))
+		run, alive := inspect(filepath.Join(runDir(dir), name), tidy)
 		if alive {
 			runs = append(runs, run)
 		}
@@ -39,7 +44,7 @@ func Discover(dir string) ([]Run, error) {
 }
 
 // inspect reads the run file path.json and tells whether its process runs.
-func inspect(path string) (Run, bool) {
+func inspect(path string, tidy bool) (Run, bool) {
 	var run Run
 	text, err := os.ReadFile(path + ".json")
 	if err != nil || json.Unmarshal(text, &run) != nil {
@@ -48,7 +53,9 @@ func inspect(path string) (Run, bool) {
 	}
 	lock, err := os.Open(path + ".lock")
 	if errors.Is(err, os.ErrNotExist) {
-		sweep(path, run)
+		if tidy {
+			sweep(path, run)
+		}
 		return Run{}, false
 	}
 	if err != nil {
@@ -60,7 +67,7 @@ func inspect(path string) (Run, bool) {
 	}
 	// The process is gone. Holding its lock keeps a new one of the same id from
 	// taking the files over while they are removed; it takes the next name.
-	if leadsTo(path+".lock", lock) {
+	if tidy && leadsTo(path+".lock", lock) {
 		sweep(path, run)
 		_ = os.Remove(path + ".lock")
 	}

@@ -10,6 +10,7 @@
 package state
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -57,6 +58,30 @@ func Open(dir string) (*Folder, error) {
 		return nil, &UnwritableError{Dir: abs, Err: err}
 	}
 	return f, nil
+}
+
+// Check tells whether Open could succeed, without making or writing anything. Its
+// error is an *UnwritableError.
+func Check(dir string) error {
+	abs, err := filepath.Abs(dir)
+	if err != nil {
+		return &UnwritableError{Dir: dir, Err: err}
+	}
+	for at := abs; ; at = filepath.Dir(at) {
+		info, err := os.Stat(at)
+		switch {
+		case err == nil && !info.IsDir():
+			return &UnwritableError{Dir: abs, Err: fmt.Errorf("%s is no folder", at)}
+		case err == nil:
+			err = mayWrite(at)
+		case errors.Is(err, os.ErrNotExist) && at != filepath.Dir(at):
+			continue
+		}
+		if err != nil {
+			return &UnwritableError{Dir: abs, Err: err}
+		}
+		return nil
+	}
 }
 
 func (f *Folder) prepare() error {

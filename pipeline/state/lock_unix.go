@@ -23,3 +23,6 @@ func tryLock(file *os.File) error {
 		}
 	}
 }
+
+// mayWrite tells whether files can be made in a folder, without making one.
+func mayWrite(dir string) error { return unix.Access(dir, unix.W_OK|unix.X_OK) }

@@ -19,3 +19,6 @@ func tryLock(file *os.File) error {
 	}
 	return err
 }
+
+// mayWrite tells nothing here: only making a file would.
+func mayWrite(string) error { return nil }

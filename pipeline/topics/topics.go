@@ -107,6 +107,24 @@ func Compare(ctx context.Context, admin *kafka.Admin, wants []Want, o Options) (
 	return compare(wants, there, o), nil
 }
 
+// CompareSeen is Compare with what was looked at already. Settings that could not
+// be read are not compared.
+func CompareSeen(wants []Want, seen map[string]kafka.TopicState, o Options) Plan {
+	there := map[string]state{}
+	wants = slices.Clone(wants)
+	for i, w := range wants {
+		s := seen[w.Name]
+		if !s.Exists {
+			continue
+		}
+		there[w.Name] = state{partitions: s.Partitions, replication: s.Replication, configs: s.Configs}
+		if s.Configs == nil {
+			wants[i].Retention, wants[i].Cleanup = 0, ""
+		}
+	}
+	return compare(wants, there, o)
+}
+
 // state is a topic as it is.
 type state struct {
 	partitions, replication int

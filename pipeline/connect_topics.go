@@ -1,0 +1,254 @@
+package pipeline
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/millrace/millrace/pipeline/diag"
+	"github.com/millrace/millrace/pipeline/kafka"
+	"github.com/millrace/millrace/pipeline/topics"
+	"github.com/millrace/millrace/pipeline/yamlconf"
+)
+
+// applyHint is how topics are made.
+const applyHint = "make it with `millrace topics apply`, or `run --create-topics`"
+
+// checkTopics compares the topics that are there with what the file needs.
+func (c *connector) checkTopics(brokers int) {
+	c.missing()
+	c.differences()
+	told := map[string]bool{}
+	for _, u := range c.uses {
+		state := c.topics[u.topic]
+		if !state.Exists || state.Err != nil {
+			continue
+		}
+		if u.role == asSource {
+			c.readable(u, state)
+		} else if code, message, hint := unwritable(state); message != "" && u.role != asSink {
+			c.report(u.file, diag.Problem{Path: u.path, Code: code, Message: message, Hint: hint})
+		}
+		if !told[u.topic] && c.plan.Embedded == "" {
+			told[u.topic] = true
+			c.durability(u, state, brokers)
+		}
+	}
+	for i := range c.plan.origins {
+		c.limits(&c.plan.origins[i])
+		c.lifetimes(&c.plan.origins[i])
+	}
+}
+
+// missing reports topics that are not there, or can't be seen, once each: at
+// their entry of topics: where they have one. The embedded broker makes them.
+func (c *connector) missing() {
+	told := map[string]bool{}
+	for _, u := range c.uses {
+		state, ok := c.topics[u.topic]
+		if !ok || told[u.topic] || state.Exists || u.role == asSink {
+			continue
+		}
+		told[u.topic] = true
+		p := diag.Problem{Path: u.path, Code: diag.CodeTopicMissing, Message: fmt.Sprintf("the %s topic %q does not exist on the cluster", u.role, u.topic), Hint: applyHint}
+		switch {
+		case state.Refused():
+			p.Code, p.Message, p.Hint = diag.CodePermission, fmt.Sprintf("the credentials may not see the %s topic %q", u.role, u.topic), grantHint("Describe", u.topic)
+		case state.Err != nil:
+			p.Message, p.Hint = fmt.Sprintf("the %s topic %q can't be looked at: %v", u.role, u.topic, state.Err), ""
+		case c.plan.Embedded != "":
+			continue
+		}
+		if near := diag.Nearest(u.topic, c.existing()); near != "" && p.Code == diag.CodeTopicMissing {
+			p.Hint += fmt.Sprintf("; or did you mean %q?", near)
+		}
+		c.report(u.file, p)
+	}
+	for _, f := range c.plan.config.Files {
+		for _, t := range f.Blocks.Topics {
+			if state := c.topics[t.Name]; told[t.Name] || state.Exists || state.Err != nil || c.plan.Embedded != "" || c.used(t.Name) {
+				continue
+			}
+			c.report(f, diag.Problem{Path: t.Path, Place: f.Source.Key(t.Path), Severity: diag.Warning, Code: diag.CodeTopicMissing,
+				Message: fmt.Sprintf("the topic %q does not exist on the cluster", t.Name), Hint: applyHint})
+		}
+	}
+}
+
+func (c *connector) used(topic string) bool {
+	return slices.ContainsFunc(c.uses, func(u topicUse) bool { return u.topic == topic })
+}
+
+func (c *connector) existing() (names []string) {
+	for name, t := range c.topics {
+		if t.Exists {
+			names = append(names, name)
+		}
+	}
+	slices.Sort(names)
+	return names
+}
+
+func grantHint(operation, topic string) string {
+	return fmt.Sprintf("grant it: kafka-acls --add --allow-principal User:… --operation %s --topic %s", operation, topic)
+}
+
+// differences reports topics that have fewer partitions or replicas, or other
+// settings, than topics: says. More do no harm.
+func (c *connector) differences() {
+	var wants []topics.Want
+	for _, w := range c.plan.TopicWants() {
+		if state := c.topics[w.Name]; state.Exists && state.Err == nil {
+			wants = append(wants, w)
+		}
+	}
+	for _, d := range topics.CompareSeen(wants, c.topics, c.plan.TopicOptions()).Changes {
+		from, errFrom := strconv.Atoi(d.From)
+		to, errTo := strconv.Atoi(d.To)
+		if errFrom == nil && errTo == nil && from > to {
+			continue
+		}
+		f := c.with(diag.Path("topics").Field(d.Topic))
+		hint := "make it so with `millrace topics apply`"
+		if d.Action == topics.Leave {
+			hint = d.Why
+		}
+		c.report(f, diag.Problem{Path: diag.Path("topics").Field(d.Topic).Field(d.Setting), Severity: diag.Warning, Code: diag.CodeTopicDiffers,
+			Message: fmt.Sprintf("the topic %q has %s %s on the cluster, and the file says %s", d.Topic, d.Setting, d.From, d.To), Hint: hint})
+	}
+}
+
+// readable tells what keeps a source from being read.
+func (c *connector) readable(u topicUse, state kafka.TopicState) {
+	switch {
+	case state.May.Known && !state.May.Read:
+		c.report(u.file, diag.Problem{Path: u.path, Code: diag.CodePermission,
+			Message: fmt.Sprintf("the credentials may not read the topic %q", u.topic), Hint: grantHint("Read", u.topic)})
+	case state.Leaderless > 0:
+		c.report(u.file, diag.Problem{Path: u.path, Code: diag.CodeDurability, Message: leaderless(state)})
+	}
+}
+
+func leaderless(state kafka.TopicState) string {
+	return fmt.Sprintf("%s of the topic %q have no leader: their brokers are away", count(state.Leaderless, "partition"), state.Name)
+}
+
+// unwritable says what keeps records from being written to a topic, and how to
+// mend it; all is empty where nothing does.
+func unwritable(state kafka.TopicState) (code diag.Code, message, hint string) {
+	least, _ := strconv.Atoi(state.Configs[leastInSync])
+	switch {
+	case state.Refused():
+		return diag.CodePermission, fmt.Sprintf("the credentials may not see the topic %q", state.Name), grantHint("Describe", state.Name)
+	case !state.Exists:
+		return diag.CodeTopicMissing, fmt.Sprintf("the topic %q does not exist on the cluster", state.Name), applyHint
+	case state.May.Known && !state.May.Write:
+		return diag.CodePermission, fmt.Sprintf("the credentials may not write to the topic %q", state.Name), grantHint("Write", state.Name)
+	case state.Leaderless > 0:
+		return diag.CodeDurability, leaderless(state), ""
+	case least > state.Replication:
+		return diag.CodeDurability, fmt.Sprintf("nothing can be written to the topic %q: its min.insync.replicas is %d, and it has %s", state.Name, least, count(state.Replication, "replica")),
+			"lower min.insync.replicas, or give the topic more replicas"
+	case least > state.InSync:
+		return diag.CodeDurability, fmt.Sprintf("writes to the topic %q wait: a partition has %s in sync, and its min.insync.replicas is %d", state.Name, count(state.InSync, "replica"), least),
+			"bring the brokers back that are away"
+	}
+	return "", "", ""
+}
+
+// The settings of topics that are looked at beside those of topics:.
+const (
+	leastInSync = "min.insync.replicas"
+	maxMessage  = "max.message.bytes"
+)
+
+// durability warns of what one broker that fails would do to a topic.
+func (c *connector) durability(u topicUse, state kafka.TopicState, brokers int) {
+	if state.ConfigErr != nil && kafka.NotAllowed(state.ConfigErr) {
+		c.report(u.file, diag.Problem{Path: u.path, Severity: diag.Warning, Code: diag.CodePermission,
+			Message: fmt.Sprintf("the credentials may not see the settings of the topic %q: they were not checked", u.topic), Hint: grantHint("DescribeConfigs", u.topic)})
+	}
+	declared := slices.ContainsFunc(c.plan.Topics, func(t TopicPlan) bool { return t.Name == u.topic && t.Replication > 1 })
+	least, _ := strconv.Atoi(state.Configs[leastInSync])
+	p := diag.Problem{Path: u.path, Severity: diag.Warning, Code: diag.CodeDurability}
+	switch {
+	case brokers > 1 && state.Replication == 1 && !declared:
+		p.Message = fmt.Sprintf("the topic %q has one replica: its records are lost with the broker that holds them", u.topic)
+		p.Hint = "give it three, with the cluster's own tools (kafka-reassign-partitions)"
+	case least > 1 && least == state.Replication && u.role != asSource:
+		p.Message = fmt.Sprintf("the topic %q takes writes only while all of its %d replicas are in sync: one broker that restarts stops them", u.topic, least)
+		p.Hint = fmt.Sprintf("set its min.insync.replicas to %d", least-1)
+	default:
+		return
+	}
+	c.report(u.file, p)
+}
+
+// limits warns of a dead-letter topic that takes smaller records than come.
+func (c *connector) limits(o *origin) {
+	dead, err := strconv.Atoi(c.topics[o.plan.DeadLetter].Configs[maxMessage])
+	if err != nil || o.plan.DeadLetter == "" {
+		return
+	}
+	for _, topic := range c.read(o.plan) {
+		if largest, err := strconv.Atoi(c.topics[topic].Configs[maxMessage]); err == nil && dead < largest {
+			c.report(o.file, diag.Problem{Path: o.path.Field("dead_letter").Field("topic"), Severity: diag.Warning, Code: diag.CodeTopicLimit,
+				Message: fmt.Sprintf("the dead-letter topic %q takes records of %d bytes, and its source %q has them of up to %d: larger ones are dead-lettered without their value",
+					o.plan.DeadLetter, dead, topic, largest),
+				Hint: fmt.Sprintf("set max.message.bytes of %q to %d or more", o.plan.DeadLetter, largest)})
+			return
+		}
+	}
+}
+
+// read are the topics that a pipeline reads and that are there.
+func (c *connector) read(p *PipelinePlan) (names []string) {
+	for _, name := range c.existing() {
+		if reads(p, name) {
+			names = append(names, name)
+		}
+	}
+	return names
+}
+
+// lifetimes warns of keys that are forgotten before their records. Where topics:
+// says how long the records live, that it is too long, or not so on the cluster,
+// is told already.
+func (c *connector) lifetimes(o *origin) {
+	guard := o.plan.Idempotency
+	told := func(t TopicPlan) bool { return reads(o.plan, t.Name) && t.Retention > 0 }
+	if guard == nil || c.plan.Embedded != "" || slices.ContainsFunc(c.plan.Topics, told) {
+		return
+	}
+	for _, topic := range c.read(o.plan) {
+		text, known := keeps(c.topics[topic].Configs, guard.TTL)
+		if !known {
+			continue
+		}
+		path := o.path.Field("idempotency").Field("ttl")
+		c.report(o.file, diag.Problem{Path: path, Severity: diag.Warning, Code: diag.CodeLifetime,
+			Message: fmt.Sprintf("keys live for %s, and records of %q %s on the cluster: a late replay repeats effects", yamlconf.FormatDuration(guard.TTL), topic, text),
+			Hint:    "make the ttl longer than the topic's retention"})
+		return
+	}
+}
+
+// keeps says how long a topic keeps records, where that is as long as ttl or
+// longer.
+func keeps(configs map[string]string, ttl time.Duration) (text string, longer bool) {
+	ms, err := strconv.ParseInt(configs["retention.ms"], 10, 64)
+	policy := cmp.Or(configs["cleanup.policy"], "delete")
+	switch {
+	case !strings.Contains(policy, "delete"):
+		return "for ever, the newest of each key", true
+	case err != nil:
+		return "", false
+	case ms < 0 || ms > int64(1<<63-1)/int64(time.Millisecond):
+		return "for ever", true
+	}
+	kept := time.Duration(ms) * time.Millisecond
+	return "for " + yamlconf.FormatDuration(kept), kept >= ttl
+}
