@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"slices"
@@ -18,12 +19,13 @@ type validateFlags struct {
 	explain          string
 	strict, fix, yes bool
 	options          pipeline.LoadOptions
+	connect          connectFlags
 }
 
 func (a *app) validateCommand() *cobra.Command {
 	var flags validateFlags
 	cmd := &cobra.Command{
-		Use: "validate", Short: "Check the configuration: all problems at once, without a network",
+		Use: "validate", Short: "Check the configuration: all problems at once, without a network unless told to",
 		Long: `Validate shows every problem of the configuration at its place, with what is wrong
 and how to mend it. It exits 3 where there are errors, with --strict also where
 there are only warnings.
@@ -35,13 +37,21 @@ fence of ` + "```yaml ignore" + ` keeps it out.
 
 --fix shows the certain mends as a diff, asks, and writes them; --yes does not ask.
 Where nobody can answer it only shows them, and the exit code is that of the files
-as they are. Of standard input it prints the mended text.`,
+as they are. Of standard input it prints the mended text.
+
+` + connectHelp,
 		Example: `  millrace validate
   millrace validate -f pipelines.yaml -f cluster.yaml --strict
   millrace validate --skip-env --format github
   millrace validate --fix
+  millrace validate --connect --replicas 3
   millrace validate --explain MR004`,
-		RunE: func(*cobra.Command, []string) error { return a.validate(flags) },
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if err := flags.connect.check(cmd, flags.options); err != nil {
+				return err
+			}
+			return a.validate(cmd.Context(), flags)
+		},
 	}
 	cmd.Flags().StringVar((*string)(&flags.format), "format", "text", "text, json, github (workflow commands) or sarif")
 	cmd.Flags().StringVar(&flags.explain, "explain", "", "print what a code such as MR004 means, and check nothing")
@@ -49,10 +59,11 @@ as they are. Of standard input it prints the mended text.`,
 	cmd.Flags().BoolVar(&flags.fix, "fix", false, "show the certain mends as a diff, and write them after a yes")
 	cmd.Flags().BoolVarP(&flags.yes, "yes", "y", false, "with --fix: do not ask")
 	cmd.Flags().BoolVar(&flags.options.SkipEnv, "skip-env", false, "take unset variables and missing secret files as unknown text")
+	flags.connect.add(cmd)
 	return cmd
 }
 
-func (a *app) validate(flags validateFlags) error {
+func (a *app) validate(ctx context.Context, flags validateFlags) error {
 	switch {
 	case flags.explain != "":
 		return a.explainCode(flags.explain)
@@ -70,8 +81,17 @@ func (a *app) validate(flags validateFlags) error {
 		return a.fix(flags)
 	}
 	plans, problems := pipeline.Validate(a.configFiles(), flags.options, builtin.Registry())
+	problems, seen, err := flags.connect.look(ctx, a, plans, problems)
+	if err != nil {
+		return err
+	}
 	if err := diag.Write(a.out, flags.format, problems, colour(a.out)); err != nil {
 		return err
+	}
+	if flags.format == diag.FormatText && !a.quiet {
+		for _, line := range seen {
+			fmt.Fprintln(a.out, line)
+		}
 	}
 	if invalid(problems, flags.strict) {
 		return errInvalid
