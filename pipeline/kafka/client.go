@@ -137,8 +137,10 @@ func (c cluster) saramaConfig() (*sarama.Config, error) {
 	conf.Producer.MaxMessageBytes = batchBytes
 	conf.Producer.Flush.Frequency = time.Millisecond
 	conf.Producer.Flush.Messages = 2000
-	// A leader takes up to 12 s to move: 150 × 250 ms outlasts it well.
-	conf.Producer.Retry.Max = 150
+	// A leader takes up to 12 s to move, a broker minutes to come back. Only the
+	// library's own retries can't repeat what too few replicas had appended, so
+	// it tries for 2 min before the caller does.
+	conf.Producer.Retry.Max = 480
 	conf.Producer.Retry.Backoff = 250 * time.Millisecond
 	conf.Producer.Return.Errors = true
 	conf.Producer.Return.Successes = true

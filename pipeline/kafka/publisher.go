@@ -31,13 +31,24 @@ type Publisher struct {
 	mu     sync.Mutex
 	closed bool
 	sends  sync.WaitGroup
-	// warned is when it was last told that writes wait.
+	// callers counts those who wait for a write.
+	callers int
+	// slow counts the writes that wait longer than slowWrite, warned is when that
+	// was last logged.
+	slow   int
 	warned time.Time
 }
 
-// slowWrite is how long a write may wait for the cluster before that is told,
-// once in repeatAfter.
-const slowWrite = 5 * time.Second
+const (
+	// slowWrite is how long a write may wait for the cluster before that is told,
+	// in the log once in repeatAfter.
+	slowWrite = 5 * time.Second
+	// leftBehind is how long Close waits for writes that nobody waits for any
+	// more.
+	leftBehind = 5 * time.Second
+)
+
+const waiting = "writes wait for the cluster and are tried on: a leader moves, in-sync replicas are fewer than min.insync.replicas, or brokers can't be reached"
 
 // NewPublisher checks the settings. It does not touch the network: the first
 // record to be written connects.
@@ -100,7 +111,9 @@ func (p *Publisher) detached(ctx context.Context, send func() []sarama.ProducerM
 		return nil, handlers.Unavailable(errors.New("write to kafka: the publisher is closed"))
 	}
 	p.sends.Add(1)
+	p.callers++
 	p.mu.Unlock()
+	defer p.leave()
 	done := make(chan []sarama.ProducerMessage, 1)
 	go func() {
 		defer p.sends.Done()
@@ -115,19 +128,43 @@ func (p *Publisher) detached(ctx context.Context, send func() []sarama.ProducerM
 		case <-ctx.Done():
 			return nil, fmt.Errorf("write to kafka: whether it was written is unknown: %w", ctx.Err())
 		case <-slow.C:
-			p.warn()
+			p.warn(1)
+			defer p.warn(-1)
 		}
 	}
 }
 
-func (p *Publisher) warn() {
+// warn counts a write that has begun to wait for long, or waits no longer.
+func (p *Publisher) warn(change int) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if time.Since(p.warned) < repeatAfter {
-		return
+	p.slow += change
+	if change > 0 && time.Since(p.warned) >= repeatAfter {
+		p.warned = time.Now()
+		p.logger.Warn(waiting, "waited", slowWrite)
 	}
-	p.warned = time.Now()
-	p.logger.Warn("writes wait for the cluster and are tried on: a leader moves, in-sync replicas are fewer than min.insync.replicas, or brokers can't be reached", "waited", slowWrite)
+}
+
+func (p *Publisher) leave() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.callers--
+}
+
+func (p *Publisher) waitedFor() int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.callers
+}
+
+// Waiting says why writes take long now, "" where they do not.
+func (p *Publisher) Waiting() string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.slow == 0 {
+		return ""
+	}
+	return waiting
 }
 
 func everyFailed(records []*handlers.Record, err error) error {
@@ -147,8 +184,10 @@ func (p *Publisher) Publish(topic string, messages ...*message.Message) error {
 		return errors.New("publish: the publisher is closed")
 	}
 	p.sends.Add(1)
+	p.callers++
 	p.mu.Unlock()
 	defer p.sends.Done()
+	defer p.leave()
 	publisher, _, err := p.shared.open()
 	if err != nil {
 		return fmt.Errorf("publish to %q: %w", topic, err)
@@ -156,13 +195,33 @@ func (p *Publisher) Publish(topic string, messages ...*message.Message) error {
 	return publisher.Publish(topic, messages...)
 }
 
-// Close waits for the writes under way and disconnects. It may be called again.
+// Close waits for the writes under way and disconnects. Writes whose callers have
+// given up are waited for a few seconds only: the library goes on with them, for
+// as long as the process lives, where the cluster does not answer. It may be
+// called again.
 func (p *Publisher) Close() error {
 	p.mu.Lock()
 	p.closed = true
 	p.mu.Unlock()
-	p.sends.Wait()
-	return errors.Join(p.shared.close(), p.solo.close())
+	done := make(chan error, 1)
+	go func() {
+		p.sends.Wait()
+		done <- errors.Join(p.shared.close(), p.solo.close())
+	}()
+	late := time.NewTimer(leftBehind)
+	defer late.Stop()
+	for {
+		select {
+		case err := <-done:
+			return err
+		case <-late.C:
+			if p.waitedFor() == 0 {
+				p.logger.Warn("writes that the cluster has not answered are left behind: whether they were written is unknown")
+				return nil
+			}
+			late.Reset(leftBehind / 10)
+		}
+	}
 }
 
 // WithoutClose is the publisher for handlers of a router: a router closes a

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -215,9 +216,14 @@ func TestProduceClassesOfBrokerAnswers(t *testing.T) {
 	}
 }
 
-// failProduce makes the cluster answer every produce request with code.
-func (b *bed) failProduce(code int16) {
+// failProduce makes the cluster answer every produce request with code, until
+// mend is called.
+func (b *bed) failProduce(code int16) (mend func()) {
+	var mended atomic.Bool
 	b.cluster.ControlKey(kmsg.Produce.Int16(), func(kreq kmsg.Request) (kmsg.Response, error, bool) {
+		if mended.Load() {
+			return nil, nil, false
+		}
 		b.cluster.KeepControl()
 		req := kreq.(*kmsg.ProduceRequest)
 		resp := req.ResponseKind().(*kmsg.ProduceResponse)
@@ -233,6 +239,7 @@ func (b *bed) failProduce(code int16) {
 		}
 		return resp, nil, true
 	})
+	return func() { mended.Store(true) }
 }
 
 func TestMissingTopicIsInfrastructure(t *testing.T) {
