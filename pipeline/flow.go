@@ -58,7 +58,11 @@ func (r *Runner) openFlow(ctx context.Context, p *PipelinePlan, deps flowDeps, o
 		Stop: func(err error) { f.stop(log, err, r.ended) },
 	})
 	open.add("pipeline "+p.Name, func(context.Context) error { f.delivery.Close(); return nil })
-	kafkaDeps := kafka.Deps{Logger: log, OnAlarm: func(a kafka.Alarm) { f.alarm(r.metrics.Pipeline(p.Name), a) }}
+	kafkaDeps := kafka.Deps{
+		Logger:  log,
+		OnAlarm: func(a kafka.Alarm) { f.alarm(r.metrics.Pipeline(p.Name), a) },
+		OnEnd:   func(err error) { f.stop(log, err, r.ended) },
+	}
 	if deps.store != nil && p.Idempotency != nil {
 		kafkaDeps.Epoch = deps.store.Known
 		kafkaDeps.OnEpoch = func(_ string, _ int32, committed, _ string) { deps.store.Remember(committed) }
@@ -181,14 +185,19 @@ func (r *Runner) Status() admin.Status {
 		PID: os.Getpid(), Version: r.deps.Version, Started: r.started, Files: absolute(r.plan.Files),
 		Embedded: r.embedded, Ingest: r.ingest, Health: r.health, Ready: true, Pipelines: []admin.PipelineStatus{},
 	}
-	full := r.brokerFull
+	full, waiting := r.brokerFull, ""
+	if r.publisher != nil {
+		waiting = r.publisher.Waiting()
+	}
 	r.mu.Unlock()
 	s.Broker = r.broker()
 	if trouble := r.storeTrouble(); trouble != "" {
 		s.Ready, s.Reasons = false, append(s.Reasons, trouble)
 	}
-	if full != "" {
-		s.Ready, s.Reasons = false, append(s.Reasons, full)
+	for _, reason := range []string{full, waiting} {
+		if reason != "" {
+			s.Ready, s.Reasons = false, append(s.Reasons, reason)
+		}
 	}
 	if len(flows) < len(r.plan.Pipelines) {
 		s.Ready, s.Reasons = false, append(s.Reasons, "starting")

@@ -41,6 +41,7 @@ type Runner struct {
 	// brokerFull is why the embedded broker takes no records, empty if it does.
 	brokerFull string
 	ended      chan *flow
+	publisher  *kafka.Publisher
 }
 
 // RunnerDeps is what a Runner uses of its process.
@@ -107,6 +108,9 @@ func (r *Runner) run(ctx, lasting context.Context, open *closers) error {
 		return fmt.Errorf("open the producer: %w", err)
 	}
 	open.add("the producer", func(context.Context) error { return publisher.Close() })
+	r.mu.Lock()
+	r.publisher = publisher
+	r.mu.Unlock()
 	var producer handlers.Producer = publisher
 	if r.embedded {
 		producer = newMaker(r.settings, r.deps.Logger, publisher, r.namedTopics())
@@ -184,6 +188,12 @@ func (r *Runner) wait(ctx context.Context, routed, reached <-chan error) error {
 		case err := <-reached:
 			return err
 		case err := <-routed:
+			// A router ends with its last source.
+			for _, f := range r.flows {
+				if f.stopped() != nil {
+					return fmt.Errorf("the last pipeline has stopped: %w", f.stopped())
+				}
+			}
 			if err == nil {
 				err = errors.New("the router ended")
 			}

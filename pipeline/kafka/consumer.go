@@ -3,6 +3,7 @@ package kafka
 import (
 	"context"
 	"errors"
+	"fmt"
 	"hash/maphash"
 	"log/slog"
 	"sync"
@@ -88,7 +89,7 @@ func (c *consumer) run(ctx context.Context) {
 	defer c.stop()
 	if err := c.open(ctx); err != nil {
 		if ctx.Err() == nil {
-			c.logger.Error("the source cannot be read", "err", err)
+			c.fail(fmt.Errorf("open the source: %w", err))
 		}
 		return
 	}

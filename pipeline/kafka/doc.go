@@ -6,8 +6,8 @@
 //
 // A record's way through the Subscriber: poll (consumer.go) → lane (lanes.go) →
 // handler, which calls [Batch.Done] → finished prefix (tracker.go) → commit
-// (commit.go). Partitions come and go in assign.go, not because a broker does:
-// patience.go; place.go decides where each
-// begins, start.go what `start` means, and trouble.go what is done where the log
-// no longer has what was to be read.
+// (commit.go). Partitions come and go in assign.go, but not because a broker
+// does: patience.go. place.go decides where each begins, start.go what `start`
+// means, and trouble.go what is done where the log no longer has what was to be
+// read.
 package kafka

@@ -83,7 +83,7 @@ func (a *Admin) Reach(ctx context.Context) ([]BrokerInfo, error) {
 	req.Topics = []kmsg.MetadataRequestTopic{}
 	resp, err := a.client.SeedBrokers()[0].Request(ctx, req)
 	if err != nil {
-		return nil, a.cluster.explain(err)
+		return nil, a.refusal(err)
 	}
 	var all []BrokerInfo
 	for _, b := range resp.(*kmsg.MetadataResponse).Brokers {
@@ -99,8 +99,34 @@ func (a *Admin) ReachBroker(ctx context.Context, id int32) error {
 	req := kmsg.NewPtrMetadataRequest()
 	req.Topics = []kmsg.MetadataRequestTopic{}
 	_, err := a.client.Broker(int(id)).Request(ctx, req)
-	return a.cluster.explain(err)
+	return a.refusal(err)
 }
+
+// refusal is why a connection failed, without what the library puts around it.
+func (a *Admin) refusal(err error) error {
+	err = a.cluster.explain(err)
+	if fault, ok := errors.AsType[*faultError](err); ok {
+		return fault
+	}
+	if failed, ok := errors.AsType[*net.OpError](err); ok {
+		return failed
+	}
+	return err
+}
+
+// HasGroups tells whether any group was ever used on the cluster. Before that a
+// question about one would make the topic that keeps them.
+func (a *Admin) HasGroups(ctx context.Context) (bool, error) {
+	found, err := a.InspectTopics(ctx, groupsTopic)
+	if err != nil {
+		return false, err
+	}
+	t := found[groupsTopic]
+	return t.Exists || t.Err != nil, nil
+}
+
+// groupsTopic is where Kafka keeps what groups commit.
+const groupsTopic = "__consumer_offsets"
 
 // InspectTopics looks at topics, whether they exist or not. It changes nothing.
 func (a *Admin) InspectTopics(ctx context.Context, names ...string) (map[string]TopicState, error) {

@@ -1,6 +1,7 @@
 package kafka
 
 import (
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -306,7 +307,13 @@ func testSameInstanceTwiceStopsTheOlder(t *testing.T, newBed func(*testing.T) *b
 	source := b.source("orders")
 	source.Instance = "pod-1"
 	source.SessionTimeout = 6 * time.Second
-	old := b.subscriber(source)
+	why := make(chan error, 1)
+	deps := b.deps()
+	deps.OnEnd = func(err error) { why <- err }
+	old, err := NewSubscriber(b.settings, source, deps)
+	if err != nil {
+		t.Fatal(err)
+	}
 	first := b.read(old, nil)
 	b.eventually("readiness", old.Ready)
 	heir := b.subscriber(source)
@@ -318,6 +325,9 @@ func testSameInstanceTwiceStopsTheOlder(t *testing.T, newBed func(*testing.T) *b
 	}
 	if old.Ready() {
 		t.Error("the older one is ready")
+	}
+	if err := <-why; !strings.Contains(err.Error(), "instance pod-1") {
+		t.Errorf("it ended with %v", err)
 	}
 	b.write(numbered("orders", 0, 0, 10)...)
 	b.eventually("10 records at the newer", func() bool { return second.count() == 10 })

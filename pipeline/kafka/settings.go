@@ -109,6 +109,9 @@ type Deps struct {
 	// OnAlarm, where set, is told what a person must see to, and once more with
 	// Cleared when it is over. It must not block.
 	OnAlarm func(Alarm)
+	// OnEnd, where set, is told why a subscription can't go on; its channel is
+	// closed after that. It must not block.
+	OnEnd func(error)
 	// Epoch, where set, names the idempotency store's memory. It is written
 	// beside every committed offset. It must not block.
 	Epoch func() string

@@ -22,8 +22,7 @@ func (c *consumer) fetchFailed(p *partition, topic string, err error) {
 		return
 	case topic == "" && errors.Is(err, kerr.FencedInstanceID):
 		// Joining again would take the partitions back, and so on for ever.
-		c.logger.Error("another process reads as the same instance: this one stops reading", "instance", c.source.Instance)
-		c.stop()
+		c.fail(fmt.Errorf("another process has joined the group %q as instance %s, and this one has stopped reading: give each process a source.instance of its own", c.source.Group, c.source.Instance))
 		return
 	case topic == "":
 		c.once(c.logger, "the group session failed and is tried again", c.cluster.explain(err))
@@ -47,6 +46,16 @@ func (c *consumer) fetchFailed(p *partition, topic string, err error) {
 	}
 	alarm.Topic, alarm.Partition = p.topic, p.number
 	c.halt(p, alarm)
+}
+
+// fail ends the subscription for a reason that trying again can't mend.
+func (c *consumer) fail(err error) {
+	if c.deps.OnEnd != nil {
+		c.deps.OnEnd(err)
+	} else {
+		c.logger.Error("the source is read no longer", "err", err)
+	}
+	c.stop()
 }
 
 // halt makes a partition stand still, at once, and finds out in the background
