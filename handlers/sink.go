@@ -96,6 +96,23 @@ type TopicProber interface {
 	ProbeTopic(ctx context.Context, topic string) error
 }
 
+// Trouble is what may come of a call in place of an acknowledgement.
+type Trouble struct {
+	// Status is what the system answered, 0 where it did not.
+	Status int
+	// Refused tells that no connection was made; Timeout that no answer came in
+	// time. Without either the connection was lost before the answer.
+	Refused, Timeout bool
+}
+
+// Rehearser is implemented by pointers to config structs of sinks that can tell
+// what they would make of trouble without having it, for `millrace test`.
+type Rehearser interface {
+	// Rehearse is how Write would judge a call that met trouble, nil where the
+	// call counts as durable. The config is compiled.
+	Rehearse(t Trouble) *Failure
+}
+
 // View evaluates a sink's templates and expressions on one record. It is valid
 // only until Render returns, and only in the goroutine that called Render.
 type View interface {

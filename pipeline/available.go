@@ -5,18 +5,16 @@ import "github.com/millrace/millrace/pipeline/diag"
 // unavailable is the one list of what the configuration language has and this
 // version can't run. A sink kind leaves it by being registered.
 type unavailable struct {
-	sinkKinds     []string
-	formats       []string
-	serverBlocks  []string
-	ignoredBlocks []string
+	sinkKinds    []string
+	formats      []string
+	serverBlocks []string
 }
 
 func notAvailable() unavailable {
 	return unavailable{
-		sinkKinds:     []string{"sql", "redis", "email", "exec"},
-		formats:       []string{"avro", "protobuf"},
-		serverBlocks:  []string{"listen"},
-		ignoredBlocks: []string{"tests"},
+		sinkKinds:    []string{"sql", "redis", "email", "exec"},
+		formats:      []string{"avro", "protobuf"},
+		serverBlocks: []string{"listen"},
 	}
 }
 

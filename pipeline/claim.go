@@ -112,8 +112,8 @@ func (l *lane) answer(ctx, effects context.Context, run, asked []*job, verdicts 
 	}
 	l.d.guard.settle(effects, l, behind, idempotency.Released)
 	l.conflicts(ctx, effects, conflicts)
-	l.bury(ctx, effects, uncertain, "uncertain", idempotency.ParkedAway)
-	l.bury(ctx, effects, parked, "parked", 0)
+	l.bury(ctx, effects, uncertain, reasonUncertain, idempotency.ParkedAway)
+	l.bury(ctx, effects, parked, reasonParked, 0)
 	return goes
 }
 
@@ -127,11 +127,11 @@ func (l *lane) conflicts(ctx, effects context.Context, jobs []*job) {
 	}
 	l.d.guard.warnConflict(l.d.log, jobs[0].rec)
 	if l.d.guard.plan.OnConflict == ActionDeadLetter {
-		l.bury(ctx, effects, jobs, "conflict", 0)
+		l.bury(ctx, effects, jobs, reasonConflict, 0)
 		return
 	}
 	for _, j := range jobs {
-		l.end(j, Duplicate, "conflict", nil)
+		l.end(j, Duplicate, reasonConflict, nil)
 	}
 }
 
@@ -154,7 +154,7 @@ func (l *lane) confirm(effects context.Context, done []*job) {
 		j.maybe = true
 		switch {
 		case j.unguarded:
-			l.end(j, Delivered, "unguarded", nil)
+			l.end(j, Delivered, reasonUnguarded, nil)
 		case j.lost.Load():
 			l.drop(j)
 			l.observe(j, Event{Kind: EventConfirm, Reason: "lost"})

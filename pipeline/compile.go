@@ -32,6 +32,7 @@ func Compile(config *Config, registry handlers.Registry) (*Plan, diag.Problems) 
 	c.pipelines()
 	c.ingest()
 	c.together()
+	c.tests()
 	c.plan.origins = c.origins
 	c.plan.redactor = newRedactor(c.plan.secrets, config.Files)
 	c.problems.Sort()
@@ -90,7 +91,7 @@ func (c *compiler) atValue(f *File, path diag.Path, code diag.Code, message, hin
 	c.add(diag.Problem{Path: path, Place: f.Source.Value(path), Code: code, Message: message, Hint: hint})
 }
 
-// server takes `drain:` and `server:`, and says what of the files is not run.
+// server takes `drain:` and `server:`.
 func (c *compiler) server() {
 	c.plan.Drain = 20 * time.Second
 	if f := c.with("drain"); f != nil {
@@ -102,14 +103,6 @@ func (c *compiler) server() {
 		for _, block := range notAvailable().serverBlocks {
 			if path := diag.Path("server").Field(block); f.Source.Has(path) {
 				c.add(notAvailableProblem(f.Source, path, true, string(path)+" is"))
-			}
-		}
-	}
-	for _, f := range c.config.Files {
-		for _, block := range notAvailable().ignoredBlocks {
-			if path := diag.Path(block); f.Source.Has(path) {
-				c.add(diag.Problem{Path: path, Place: f.Source.Key(path), Severity: diag.Warning, Code: diag.CodeNotRun,
-					Message: block + ": is read, but not run by this version"})
 			}
 		}
 	}

@@ -88,14 +88,3 @@ type ServerConfig struct {
 	Listen string `yaml:"listen" doc:"Where the web console and the API listen."`
 	Health string `yaml:"health" doc:"Where '/livez', '/readyz' and '/metrics' listen, such as '127.0.0.1:8091'."`
 }
-
-// TestConfig is one example with what is expected of it.
-type TestConfig struct {
-	Name     string               `yaml:"name" doc:"What the test shows."`
-	Pipeline string               `yaml:"pipeline" required:"true" doc:"The pipeline that the records go through."`
-	Env      map[string]string    `yaml:"env" doc:"Variables for this test."`
-	Records  []AnyConfig          `yaml:"records" required:"true" doc:"The records, in the form of a record as JSON."`
-	Expect   []AnyConfig          `yaml:"expect" doc:"What becomes of each record."`
-	Sinks    map[string]AnyConfig `yaml:"sinks" doc:"What the sinks answer, such as http: [fail 503, timeout, ok]."`
-	Crash    string               `yaml:"crash" enum:"after_claim,after_write,after_confirm" doc:"Where the process dies once."`
-}

@@ -203,11 +203,3 @@ func decodeLeaf(d *yamlconf.Decoder, n yamlconf.Node, into *handlers.Expression)
 	return into.Source != ""
 }
 
-// AnyConfig takes any value.
-type AnyConfig struct{ Node yamlconf.Node }
-
-// DecodeYAML keeps n.
-func (c *AnyConfig) DecodeYAML(_ *yamlconf.Decoder, n yamlconf.Node) { c.Node = n }
-
-// JSONSchema allows everything.
-func (c *AnyConfig) JSONSchema(*yamlconf.Schema) map[string]any { return map[string]any{} }

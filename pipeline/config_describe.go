@@ -32,3 +32,23 @@ func (c PayloadConfig) Describe() yamlconf.Description {
 func (c SinkConfig) Describe() yamlconf.Description {
 	return yamlconf.Description{Type: "sink", Inner: reflect.TypeFor[sinkSiblings]()}
 }
+
+// Describe is a record as JSON.
+func (c TestRecordConfig) Describe() yamlconf.Description {
+	return yamlconf.Description{Type: "record"}
+}
+
+// Describe is an outcome, or what is expected beside it.
+func (c ExpectConfig) Describe() yamlconf.Description {
+	return yamlconf.Description{Type: "expectation"}
+}
+
+// Describe is what a sink answers.
+func (c ScriptConfig) Describe() yamlconf.Description {
+	return yamlconf.Description{Type: "list of answers"}
+}
+
+// Describe is a point, or a map of one.
+func (c CrashConfig) Describe() yamlconf.Description {
+	return yamlconf.Description{Type: "`after_claim`, `after_write`, `after_confirm`, or `{after_write: 2}`"}
+}

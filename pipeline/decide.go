@@ -119,7 +119,7 @@ func (d *Decider) Decide(rec *handlers.Record) Decision {
 			return d.failed(StageFilter, err)
 		}
 		if !pass {
-			return Decision{Outcome: Filtered, Reason: "filter", Route: -1}
+			return Decision{Outcome: Filtered, Reason: reasonFilter, Route: -1}
 		}
 	}
 	dec := Decision{Route: -1}
@@ -224,7 +224,7 @@ func (d *Decider) render(rec *handlers.Record, dec Decision, r *RoutePlan) Decis
 	case dec.Outcome == Dropped:
 		return dec
 	case skipped:
-		dec.Outcome, dec.Reason = Filtered, "tombstone"
+		dec.Outcome, dec.Reason = Filtered, reasonTombstone
 		return dec
 	default:
 		return d.unmatched(dec)
@@ -261,7 +261,7 @@ func (d *Decider) request(s *SinkPlan, sink handlers.Sink) (any, Stage, error) {
 
 // unmatched does what the configuration wants of a record that no route takes.
 func (d *Decider) unmatched(dec Decision) Decision {
-	dec.Reason = "unmatched"
+	dec.Reason = reasonUnmatched
 	switch d.plan.Unmatched {
 	case ActionDeadLetter:
 		dec.Outcome, dec.Stage, dec.Err = DeadLettered, StageRoute, errors.New("no route took the record")
@@ -276,7 +276,7 @@ func (d *Decider) unmatched(dec Decision) Decision {
 // Unreadable says what is to be done about a record that could not be read.
 func (d *Decider) Unreadable(err error) Decision {
 	dec := d.failed(StageDecode, err)
-	dec.Reason = "unreadable"
+	dec.Reason = reasonUnreadable
 	return dec
 }
 

@@ -241,8 +241,8 @@ func (l *lane) settle(ctx, effects context.Context, run []*job) {
 		}
 	}
 	l.confirm(effects, done)
-	l.bury(ctx, effects, refused, "refused", idempotency.Released)
-	l.bury(ctx, effects, parked, "attempts", idempotency.ParkedAway)
+	l.bury(ctx, effects, refused, reasonRefused, idempotency.Released)
+	l.bury(ctx, effects, parked, reasonAttempts, idempotency.ParkedAway)
 }
 
 // judge tells whether a job has used up its attempts. A failure of the system

@@ -15,6 +15,21 @@ const (
 	Dropped      Outcome = "dropped"
 )
 
+// The words that say why a record has its outcome, where that alone does not say
+// it. A failure to decide is the word of its stage, such as key_failed.
+const (
+	reasonFilter     = "filter"
+	reasonTombstone  = "tombstone"
+	reasonUnmatched  = "unmatched"
+	reasonUnreadable = "unreadable"
+	reasonRefused    = "refused"
+	reasonAttempts   = "attempts"
+	reasonUncertain  = "uncertain"
+	reasonConflict   = "conflict"
+	reasonParked     = "parked"
+	reasonUnguarded  = "unguarded"
+)
+
 // EventKind says what an Event tells.
 type EventKind string
 

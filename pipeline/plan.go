@@ -36,6 +36,8 @@ type Plan struct {
 	Health string
 	// Pipelines are in the order of the files.
 	Pipelines []*PipelinePlan
+	// Tests are those of the `tests:` blocks, in the order of the files.
+	Tests []*TestPlan
 
 	// secrets are values that String does not show.
 	secrets []string

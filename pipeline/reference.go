@@ -62,8 +62,7 @@ func noteMissing(b yamlconf.Block) {
 	for i := range b.Keys {
 		k := &b.Keys[i]
 		switch {
-		case b.Path == "server" && slices.Contains(missing.serverBlocks, k.Name),
-			b.Path == "" && slices.Contains(missing.ignoredBlocks, k.Name):
+		case b.Path == "server" && slices.Contains(missing.serverBlocks, k.Name):
 			k.Doc += " Not available in this version."
 		case strings.HasSuffix(b.Path, ".source") && k.Name == "format" && len(missing.formats) > 0:
 			k.Doc += " Not available in this version: " + strings.Join(missing.formats, ", ") + "."

@@ -8,6 +8,7 @@ import (
 	"net"
 	nethttp "net/http"
 	"net/http/httptest"
+	"strconv"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -248,5 +249,40 @@ func TestConnectionsAreUsedAgain(t *testing.T) {
 	}
 	if got := connections.Load(); got != 1 {
 		t.Errorf("20 calls, one after the other, took %d connections", got)
+	}
+}
+
+// TestRehearse compares what the sink says of trouble with what it makes of it.
+func TestRehearse(t *testing.T) {
+	r := newReceiver(t, func(w nethttp.ResponseWriter, req *nethttp.Request) {
+		status, err := strconv.Atoi(strings.Trim(req.URL.Path, "/"))
+		if err != nil {
+			t.Error(err)
+		}
+		w.WriteHeader(status)
+	})
+	for _, status := range []int{200, 204, 301, 400, 401, 404, 408, 409, 422, 429, 500, 503} {
+		for kind, url := range map[string]handlers.Template{
+			"fixed":     handlertest.Constant(fmt.Sprintf("%s/%d", r.URL, status)),
+			"templated": handlertest.Key(r.URL + "/"),
+		} {
+			config := http.Config{URL: url}
+			_, met := send(t, open(t, config), order(fmt.Sprint(status)))
+			rehearsed := config.Rehearse(handlers.Trouble{Status: status})
+			if describe(rehearsed) != describe(met) {
+				t.Errorf("%d from a %s URL is rehearsed as %s, and is %s", status, kind, describe(rehearsed), describe(met))
+			}
+		}
+	}
+	config := http.Config{URL: handlertest.Constant(r.URL), Timeout: 5 * time.Second}
+	for want, trouble := range map[string]handlers.Trouble{
+		"infrastructure: connect to the receiver: connection refused": {Refused: true},
+		"unknown suspect: call the receiver: no answer within 5s":     {Timeout: true},
+		"unknown suspect: call the receiver: the connection was lost": {},
+	} {
+		f := config.Rehearse(trouble)
+		if got := describe(f) + ": " + f.Error(); got != want {
+			t.Errorf("got %q, want %q", got, want)
+		}
 	}
 }

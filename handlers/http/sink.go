@@ -50,26 +50,8 @@ func open(config Config, env handlers.Env) (handlers.Sink, error) {
 	if err != nil {
 		return nil, fmt.Errorf("allowed_hosts: %w", err)
 	}
-	s := &sink{
-		config:    config,
-		query:     slices.Sorted(maps.Keys(config.Query)),
-		fixedURL:  config.URL.Constant,
-		hosts:     allowed,
-		userAgent: strings.TrimSuffix("millrace/"+env.Version, "/"),
-	}
-	for _, name := range slices.Sorted(maps.Keys(config.Headers)) {
-		s.headers = append(s.headers, header{nethttp.CanonicalHeaderKey(name), config.Headers[name]})
-	}
-	s.secretURL = config.URL.Secret
-	for _, t := range config.Query {
-		s.fixedURL = s.fixedURL && t.Constant
-		s.secretURL = s.secretURL || t.Secret
-	}
-	if end := authorityEnd(config.URL.Prefix); end >= 0 {
-		s.authority = config.URL.Prefix[:end]
-	} else if config.URL.Constant {
-		s.authority = config.URL.Prefix
-	}
+	s := newSink(config)
+	s.hosts, s.userAgent = allowed, strings.TrimSuffix("millrace/"+env.Version, "/")
 	s.dialer = newDialer(config.Timeout, s.recordsChooseHost(), allowed)
 	s.transport = &nethttp.Transport{
 		DialContext:            s.dialer.dial,
@@ -81,6 +63,24 @@ func open(config Config, env handlers.Env) (handlers.Sink, error) {
 		MaxResponseHeaderBytes: 256 << 10,
 	}
 	return s, nil
+}
+
+// newSink is a sink as far as its configuration alone makes it.
+func newSink(config Config) *sink {
+	s := &sink{config: config, query: slices.Sorted(maps.Keys(config.Query)), fixedURL: config.URL.Constant, secretURL: config.URL.Secret}
+	for _, name := range slices.Sorted(maps.Keys(config.Headers)) {
+		s.headers = append(s.headers, header{nethttp.CanonicalHeaderKey(name), config.Headers[name]})
+	}
+	for _, t := range config.Query {
+		s.fixedURL = s.fixedURL && t.Constant
+		s.secretURL = s.secretURL || t.Secret
+	}
+	if end := authorityEnd(config.URL.Prefix); end >= 0 {
+		s.authority = config.URL.Prefix[:end]
+	} else if config.URL.Constant {
+		s.authority = config.URL.Prefix
+	}
+	return s
 }
 
 func (s *sink) recordsChooseHost() bool { return s.authority == "" && !s.config.URL.Constant }

@@ -38,9 +38,9 @@ func (s *sink) call(ctx context.Context, call *handlers.Call) error {
 	answer, err := s.transport.RoundTrip(r.build(traced, call.ID, s.userAgent))
 	if err != nil {
 		if errors.Is(err, context.DeadlineExceeded) && ctx.Err() == nil {
-			err = fmt.Errorf("no answer within %s", s.config.Timeout)
+			err = s.late()
 		}
-		return s.unanswered(ctx, err, connected.Load())
+		return s.unanswered(err, ctx.Err() != nil, connected.Load())
 	}
 	// The status is the answer. What follows is read only so that the
 	// connection can be used again; more than that closes it.
@@ -54,9 +54,9 @@ func (s *sink) call(ctx context.Context, call *handlers.Call) error {
 }
 
 // unanswered classifies a call that got no answer.
-func (s *sink) unanswered(ctx context.Context, err error, connected bool) *handlers.Failure {
+func (s *sink) unanswered(err error, givenUp, connected bool) *handlers.Failure {
 	switch {
-	case ctx.Err() != nil:
+	case givenUp:
 		return &handlers.Failure{Class: handlers.Unknown, Err: fmt.Errorf("the call was given up: %w", err)}
 	case connected:
 		return &handlers.Failure{Class: handlers.Unknown, Suspect: true, Err: fmt.Errorf("call the receiver: %w", err)}
@@ -66,6 +66,24 @@ func (s *sink) unanswered(ctx context.Context, err error, connected bool) *handl
 		return handlers.Unavailable(fmt.Errorf("connect to the receiver: %w", err))
 	}
 }
+
+// Rehearse judges trouble as a call does.
+func (c *Config) Rehearse(t handlers.Trouble) *handlers.Failure {
+	s := newSink(*c)
+	switch {
+	case t.Status != 0:
+		return s.judge(&nethttp.Response{StatusCode: t.Status})
+	case t.Timeout:
+		return s.unanswered(s.late(), false, true)
+	case t.Refused:
+		return s.unanswered(errors.New("connection refused"), false, false)
+	default:
+		return s.unanswered(errors.New("the connection was lost"), false, true)
+	}
+}
+
+// late says that no answer came in time.
+func (s *sink) late() error { return fmt.Errorf("no answer within %s", s.config.Timeout) }
 
 // judge classifies an answer; nil is success.
 func (s *sink) judge(answer *nethttp.Response) *handlers.Failure {

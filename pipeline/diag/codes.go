@@ -89,4 +89,7 @@ const (
 	CodeCertificate Code = "MR079"
 	// CodeCleartext is a secret that travels unencrypted.
 	CodeCleartext Code = "MR080"
+	// CodeTest is a test that asks for what its pipeline does not have, or whose
+	// expectations are not one a record.
+	CodeTest Code = "MR090"
 )

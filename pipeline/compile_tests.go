@@ -1,0 +1,202 @@
+package pipeline
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strconv"
+
+	"github.com/millrace/millrace/handlers"
+	"github.com/millrace/millrace/pipeline/diag"
+)
+
+// tests takes the `tests:` blocks.
+func (c *compiler) tests() {
+	for _, f := range c.config.Files {
+		for i := range f.Blocks.Tests {
+			if t := c.test(f, diag.Path("tests").Item(i), &f.Blocks.Tests[i]); t != nil {
+				c.plan.Tests = append(c.plan.Tests, t)
+			}
+		}
+	}
+	count := map[string]int{}
+	for _, t := range c.plan.Tests {
+		if t.Name == "" {
+			count[t.Pipeline.Name]++
+			t.Name = fmt.Sprintf("%s, unnamed %d", t.Pipeline.Name, count[t.Pipeline.Name])
+		}
+	}
+}
+
+// test compiles one test; nil where its pipeline is not known.
+func (c *compiler) test(f *File, path diag.Path, t *TestConfig) *TestPlan {
+	o, ok := c.testPipeline(f, path.Field("pipeline"), t.Pipeline)
+	if !ok {
+		return nil
+	}
+	plan := &TestPlan{
+		Name: t.Name, Path: path, Pipeline: o.plan, Env: t.Env, Crash: t.Crash, Together: t.Together,
+		Scripts: map[string][]ScriptStep{}, source: f.Source,
+	}
+	c.testRecords(f, path.Field("records"), o, plan, t)
+	if n, m := len(t.Expect), len(t.Records); n != m && n > 0 && m > 0 {
+		at := path.Field("expect")
+		c.add(diag.Problem{Path: at, Place: f.Source.Key(at), Code: diag.CodeTest,
+			Message: fmt.Sprintf("%s for %s: each record has one", amount(n, "expectation"), amount(m, "record")),
+			Hint:    "write an empty one, {}, for a record of which nothing is expected",
+			Related: &diag.Related{Place: f.Source.Key(path.Field("records")), Message: "the records are here"}})
+	}
+	whole := c.sound(o.file, o.path.Field("sinks")) && c.sound(o.file, o.path.Field("routes"))
+	for _, e := range t.Expect {
+		plan.Expect = append(plan.Expect, e.Expectation)
+		if whole {
+			c.testSinkNames(f, o.plan, e.Expectation)
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(t.Sinks)) {
+		plan.Scripts[name] = t.Sinks[name].Steps
+		if at := path.Field("sinks").Field(name); whole && c.testSink(f, at, f.Source.Key(at), o.plan, name) {
+			c.testScript(f, o, name, t.Sinks[name].Steps)
+		}
+	}
+	if p := t.Crash.Point; p != "" && p != CrashAfterWrite && o.plan.Idempotency == nil && c.sound(o.file, o.path.Field("idempotency")) {
+		c.atValue(f, path.Field("crash"), diag.CodeTest, fmt.Sprintf("the pipeline %q has no idempotency: nothing is claimed or confirmed, so it can't die %s", o.plan.Name, p),
+			"use after_write, or give the pipeline a key")
+	}
+	return plan
+}
+
+// testPipeline finds the pipeline of a test.
+func (c *compiler) testPipeline(f *File, path diag.Path, name string) (origin, bool) {
+	var names []string
+	for _, o := range c.origins {
+		if o.plan.Name == name {
+			return o, true
+		}
+		names = append(names, o.plan.Name)
+	}
+	if name != "" && c.sound(f, path) && !c.config.problems.Broken(f.Name, "pipelines") {
+		c.add(nearestProblem(diag.Problem{Path: path, Place: f.Source.Value(path), Code: diag.CodeTest,
+			Message: fmt.Sprintf("there is no pipeline %q", name)}, name, names, "the pipelines are "))
+	}
+	return origin{}, false
+}
+
+// testRecords gives records their coordinates, and checks where they come from.
+func (c *compiler) testRecords(f *File, path diag.Path, o origin, plan *TestPlan, t *TestConfig) {
+	type partition struct {
+		topic string
+		id    int32
+	}
+	next := map[partition]int64{}
+	first := ""
+	if topics := o.plan.Source.Topics; len(topics) > 0 {
+		first = topics[0]
+	}
+	for i := range t.Records {
+		config := &t.Records[i]
+		if !c.sound(f, path.Item(i)) {
+			continue
+		}
+		record, err := handlers.DecodeJSON(config.Line, handlers.Record{Topic: first, Offset: -1})
+		if err != nil {
+			c.atValue(f, config.Path, diag.CodeMalformed, fmt.Sprintf("%s: %v", config.Path, err), "")
+			continue
+		}
+		c.testTopic(f, config.Path, o, record.Topic)
+		at := partition{record.Topic, record.Partition}
+		switch {
+		case record.Offset < 0:
+			record.Offset = next[at]
+		case record.Offset < next[at]:
+			c.atValue(f, config.Path.Field("offset"), diag.CodeTest, fmt.Sprintf("the offset %d does not come after that of the record before, %d", record.Offset, next[at]-1), "leave the offset out, and they count up")
+		}
+		next[at] = record.Offset + 1
+		plan.Records = append(plan.Records, TestRecord{Path: config.Path, Record: record, After: config.After})
+	}
+}
+
+// testTopic checks that the pipeline reads a record's topic.
+func (c *compiler) testTopic(f *File, path diag.Path, o origin, topic string) {
+	source := o.path.Field("source")
+	if !c.sound(o.file, source) || c.unknownBelow(o.file, source) || reads(o.plan, topic) {
+		return
+	}
+	if !f.Source.Has(path.Field("topic")) {
+		if topic == "" {
+			c.atKey(f, path, diag.CodeTest, fmt.Sprintf("the pipeline %q reads the topics of a pattern: which one does the record come from?", o.plan.Name), "add topic: …")
+		}
+		return
+	}
+	c.add(nearestProblem(diag.Problem{Path: path.Field("topic"), Place: f.Source.Value(path.Field("topic")), Code: diag.CodeTest,
+		Message: fmt.Sprintf("the pipeline %q does not read the topic %q", o.plan.Name, topic)}, topic, o.plan.Source.Topics, "it reads "))
+}
+
+// testSinkNames checks the sinks that an expectation names.
+func (c *compiler) testSinkNames(f *File, p *PipelinePlan, e Expectation) {
+	for _, named := range e.Named {
+		if name, err := strconv.Unquote(string(named.JSON)); named.Name == "sink" && err == nil {
+			c.testSink(f, named.Path, f.Source.Value(named.Path), p, name)
+		}
+	}
+	for _, inner := range slices.Concat(e.Writes, e.DeadLetters) {
+		c.testSinkNames(f, p, inner)
+	}
+}
+
+// testSink tells whether a pipeline has a sink of a name, or reports that it has
+// not.
+func (c *compiler) testSink(f *File, path diag.Path, place diag.Place, p *PipelinePlan, name string) bool {
+	var names []string
+	problem := diag.Problem{Path: path, Place: place, Code: diag.CodeTest, Message: fmt.Sprintf("the pipeline %q has no sink %q", p.Name, name)}
+	for _, s := range p.Sinks() {
+		if s.Name == name {
+			return true
+		}
+		names = append(names, s.Name)
+		if s.Kind == name {
+			problem.Hint, problem.Fix = fmt.Sprintf("its %s sink is named %q", name, s.Name), s.Name
+		}
+	}
+	if problem.Hint == "" {
+		problem = nearestProblem(problem, name, names, "its sinks are ")
+	}
+	c.add(problem)
+	return false
+}
+
+// nearestProblem adds the nearest of several names to a problem, or all of them.
+func nearestProblem(p diag.Problem, name string, names []string, all string) diag.Problem {
+	if p.Fix = diag.Nearest(name, names); p.Fix != "" {
+		p.Hint = "did you mean " + strconv.Quote(p.Fix) + "?"
+	} else if len(names) > 0 && len(names) <= 16 {
+		p.Hint = all + alternatives(names)
+	}
+	return p
+}
+
+// testScript checks that a sink's system answers with the statuses of a script.
+func (c *compiler) testScript(f *File, o origin, name string, steps []ScriptStep) {
+	if !c.sound(o.file, o.path) || !slices.ContainsFunc(steps, func(s ScriptStep) bool { return s.Status != 0 }) {
+		return
+	}
+	at := slices.IndexFunc(o.plan.Sinks(), func(s *SinkPlan) bool { return s.Name == name })
+	plan := o.plan.Sinks()[at]
+	rehearser, ok := plan.Config.(handlers.Rehearser)
+	for _, s := range steps {
+		switch {
+		case s.Status == 0:
+		case !ok:
+			c.atValue(f, s.Path, diag.CodeTest, fmt.Sprintf("the %s sink is not answered with a status", plan.Kind), "write fail for a record that it refuses, or timeout, refused or reset")
+		case rehearser.Rehearse(handlers.Trouble{Status: s.Status}) == nil:
+			c.atValue(f, s.Path, diag.CodeTest, fmt.Sprintf("the %s sink takes the status %d for an acknowledgement", plan.Kind, s.Status), "write ok")
+		}
+	}
+}
+
+func amount(n int, noun string) string {
+	if n == 1 {
+		return "1 " + noun
+	}
+	return fmt.Sprintf("%d %ss", n, noun)
+}
