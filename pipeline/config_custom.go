@@ -202,4 +202,3 @@ func decodeLeaf(d *yamlconf.Decoder, n yamlconf.Node, into *handlers.Expression)
 	d.Decode(n, into)
 	return into.Source != ""
 }
-
