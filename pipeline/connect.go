@@ -56,6 +56,10 @@ func (p *Plan) Connect(ctx context.Context, options ConnectOptions) Connection {
 	all.Wait()
 	c.memory()
 	redactProblems(c.problems, p.secrets)
+	// Those of one place come in any order.
+	slices.SortFunc(c.problems, func(a, b diag.Problem) int {
+		return cmp.Or(cmp.Compare(a.Code, b.Code), cmp.Compare(a.Message, b.Message))
+	})
 	c.problems.Sort()
 	var seen []string
 	for _, what := range []string{"kafka", "idempotency.store", "sinks"} {

@@ -7,6 +7,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"sync"
 
 	"github.com/millrace/millrace/pipeline/diag"
 	"github.com/millrace/millrace/pipeline/kafka"
@@ -63,6 +64,29 @@ func (c *connector) sourcePath(o *origin) diag.Path {
 		}
 	}
 	return source
+}
+
+// checkGroups looks at the pipelines' groups. On a cluster that has none yet it
+// leaves them alone.
+func (c *connector) checkGroups(ctx context.Context, admin *kafka.Admin, reachable bool) {
+	if c.plan.Embedded == "" {
+		there, err := admin.HasGroups(ctx)
+		if err != nil && reachable {
+			c.atBrokers(diag.CodeBroker, diag.Error, "the groups can't be looked at: "+c.reason(err), "")
+		}
+		if !there {
+			for i := range c.plan.origins {
+				c.checkStart(&c.plan.origins[i], kafka.GroupState{})
+			}
+			return
+		}
+	}
+	var groups sync.WaitGroup
+	for i := range c.plan.origins {
+		o := &c.plan.origins[i]
+		groups.Go(func() { c.checkGroup(ctx, admin, o, reachable) })
+	}
+	groups.Wait()
 }
 
 // checkGroup looks at a pipeline's group.

@@ -46,12 +46,7 @@ func (c *connector) kafka(ctx context.Context) {
 	c.checkTopics(len(brokers))
 	c.checkPatterns(patterns)
 	c.checkReplicas(patterns)
-	var groups sync.WaitGroup
-	for i := range c.plan.origins {
-		o := &c.plan.origins[i]
-		groups.Go(func() { c.checkGroup(ctx, admin, o, reachable) })
-	}
-	groups.Wait()
+	c.checkGroups(ctx, admin, reachable)
 	what := count(len(brokers), "broker")
 	if c.plan.Embedded != "" {
 		what = c.seen["kafka"]

@@ -174,7 +174,10 @@ func (c *connector) durability(u topicUse, state kafka.TopicState, brokers int) 
 	declared := slices.ContainsFunc(c.plan.Topics, func(t TopicPlan) bool { return t.Name == u.topic && t.Replication > 1 })
 	least, _ := strconv.Atoi(state.Configs[leastInSync])
 	p := diag.Problem{Path: u.path, Severity: diag.Warning, Code: diag.CodeDurability}
+	_, worse, _ := unwritable(state)
 	switch {
+	case worse != "" && u.role != asSource:
+		return
 	case brokers > 1 && state.Replication == 1 && !declared:
 		p.Message = fmt.Sprintf("the topic %q has one replica: its records are lost with the broker that holds them", u.topic)
 		p.Hint = "give it three, with the cluster's own tools (kafka-reassign-partitions)"

@@ -208,26 +208,40 @@ func rightsOf(operations int32) Rights {
 
 // settings fills in the topics' settings.
 func (a *Admin) settings(ctx context.Context, all map[string]TopicState, names []string) {
-	described, err := a.admin.DescribeTopicConfigs(ctx, names...)
+	req := kmsg.NewPtrDescribeConfigsRequest()
+	for _, name := range names {
+		resource := kmsg.NewDescribeConfigsRequestResource()
+		resource.ResourceType, resource.ResourceName = kmsg.ConfigResourceTypeTopic, name
+		req.Resources = append(req.Resources, resource)
+	}
+	resp, err := req.RequestWith(ctx, a.client)
 	for _, name := range names {
 		state := all[name]
 		state.ConfigErr = err
-		for _, d := range described {
-			if d.Name != name {
-				continue
-			}
-			if state.ConfigErr = d.Err; d.Err != nil {
-				break
-			}
-			state.Configs = map[string]string{}
-			for _, c := range d.Configs {
-				if !c.Sensitive && c.Value != nil {
-					state.Configs[c.Key] = *c.Value
-				}
-			}
+		if err == nil {
+			state.Configs, state.ConfigErr = configsOf(resp, name)
 		}
 		all[name] = state
 	}
+}
+
+func configsOf(resp *kmsg.DescribeConfigsResponse, topic string) (map[string]string, error) {
+	for _, r := range resp.Resources {
+		if r.ResourceName != topic {
+			continue
+		}
+		if err := kerr.ErrorForCode(r.ErrorCode); err != nil {
+			return nil, err
+		}
+		configs := map[string]string{}
+		for _, c := range r.Configs {
+			if !c.IsSensitive && c.Value != nil {
+				configs[c.Name] = *c.Value
+			}
+		}
+		return configs, nil
+	}
+	return nil, errors.New("the brokers did not tell its settings")
 }
 
 // InspectGroup looks at a group, which may not exist yet, and at what it has
