@@ -104,7 +104,10 @@ type Spec struct {
 	// New returns a pointer to an empty config struct.
 	New func() any
 	// Open builds the sink from what New returned, decoded and compiled. It
-	// must not touch the network.
+	// touches neither the network nor the file system, starts nothing and has no
+	// other effect: what it needs is opened by the first Write. So a dry run opens
+	// sinks too, with a Producer that refuses and a Stdout that leads nowhere, and
+	// calls nothing but Render and Close.
 	Open func(config any, env Env) (Sink, error)
 }
 

@@ -77,6 +77,9 @@ func (c *compiler) loop(o origin, path diag.Path, topic, how string) {
 	c.add(p)
 }
 
+// Reads tells whether the pipeline's source has a topic.
+func (p *PipelinePlan) Reads(topic string) bool { return reads(p, topic) }
+
 // reads tells whether a pipeline's source has a topic.
 func reads(p *PipelinePlan, topic string) bool {
 	return slices.Contains(p.Source.Topics, topic) || p.Source.Pattern != nil && p.Source.Pattern.MatchString(topic)

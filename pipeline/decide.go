@@ -69,6 +69,8 @@ type Decider struct {
 	in    *expression.Input
 	out   *expression.Input // the same as in where nothing is transformed
 	view  view
+	// made tells that the last record was transformed.
+	made  bool
 	trace *trace // nil but in Trace
 }
 
@@ -103,6 +105,7 @@ func (p *PipelinePlan) Sinks() []*SinkPlan {
 // Decide says what is to be done about rec, which it does not change. The
 // decision's writes may refer to rec.
 func (d *Decider) Decide(rec *handlers.Record) Decision {
+	d.made = false
 	err := d.load(rec)
 	if d.trace != nil {
 		d.trace.decoded(d.plan.Format, err)
@@ -134,6 +137,7 @@ func (d *Decider) Decide(rec *handlers.Record) Decision {
 		if err != nil {
 			return d.failed(StageTransform, err)
 		}
+		d.made = true
 		rec = made
 	}
 	return d.route(rec, dec)

@@ -41,6 +41,26 @@ func (d *Decider) Trace(rec *handlers.Record) (Decision, []Step) {
 	return dec, d.trace.steps
 }
 
+// FilterReads are the parts of the record that was decided last which the filter
+// uses; none where there is no filter.
+func (d *Decider) FilterReads() []expression.Read {
+	if d.plan.Filter == nil {
+		return nil
+	}
+	return d.plan.Filter.Reads(d.in)
+}
+
+// Absent lists the parts of the payload that the configuration uses and that the
+// record decided last has no value at: of the source's payload, and of the
+// transformed one where it came to be.
+func (d *Decider) Absent() (source, transformed []string) {
+	source = d.in.Absent()
+	if d.out != d.in && d.made {
+		transformed = d.out.Absent()
+	}
+	return source, transformed
+}
+
 // trace collects the steps of one decision.
 type trace struct{ steps []Step }
 

@@ -7,6 +7,8 @@ import (
 	"io/fs"
 	"log/slog"
 	"os"
+	"path/filepath"
+	"slices"
 	"time"
 
 	"github.com/millrace/millrace/pipeline"
@@ -33,20 +35,26 @@ type cluster struct {
 // embedded broker of a process that runs on the state folder, else the folder
 // itself, on which it opens the broker for as long as the command takes.
 func (a *app) connect(ctx context.Context, pid int) (*cluster, error) {
+	if !a.hasConfig() {
+		return a.connectTo(ctx, nil, pid)
+	}
+	plan, err := a.load()
+	if err != nil {
+		return nil, err
+	}
+	return a.connectTo(ctx, plan, pid)
+}
+
+// connectTo is connect for a configuration that was loaded, or none.
+func (a *app) connectTo(ctx context.Context, plan *pipeline.Plan, pid int) (*cluster, error) {
 	log, err := a.clientLogger()
 	if err != nil {
 		return nil, err
 	}
-	c := &cluster{close: func() error { return nil }}
+	c := &cluster{close: func() error { return nil }, embedded: true}
 	listen := "127.0.0.1:0"
-	if a.hasConfig() {
-		plan, err := a.load()
-		if err != nil {
-			return nil, err
-		}
+	if plan != nil {
 		c.plan, c.settings, c.embedded = plan, plan.Kafka, plan.Embedded != ""
-	} else {
-		c.embedded = true
 	}
 	if c.embedded {
 		if err := a.findBroker(ctx, c, pid, listen, log); err != nil {
@@ -161,4 +169,21 @@ func (c *cluster) ensureTopic(ctx context.Context, name string, create bool) err
 		return fmt.Errorf("topic %q does not exist (did you mean %q?)", name, near)
 	}
 	return fmt.Errorf("topic %q does not exist", name)
+}
+
+// look is connectTo for a command that only reads: where nothing runs and no
+// broker ever ran on the state folder, there is nothing to read, and the folder
+// is not made.
+func (a *app) look(ctx context.Context, plan *pipeline.Plan, pid int) (*cluster, error) {
+	if plan.Embedded != "" {
+		runs, err := a.processes(pid)
+		if err != nil {
+			return nil, err
+		}
+		_, err = os.Stat(filepath.Join(a.state(), string(state.Broker)))
+		if errors.Is(err, fs.ErrNotExist) && !slices.ContainsFunc(runs, func(r state.Run) bool { return r.Broker != "" }) {
+			return nil, fmt.Errorf("there are no records: no broker runs, or ever ran, on %s; start one with `millrace run`, or give records with --input", a.state())
+		}
+	}
+	return a.connectTo(ctx, plan, pid)
 }

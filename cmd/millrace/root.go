@@ -97,6 +97,7 @@ once per key, and you can see why before and after it runs.`,
 	flags.BoolVarP(&a.quiet, "quiet", "q", false, "only warnings, errors and results")
 	root.AddCommand(a.runCommand(), a.validateCommand(), a.publishCommand(), a.tailCommand(), a.topicsCommand(),
 		a.statusCommand(), a.keysCommand(), a.brokerCommand(), a.initCommand(), a.schemaCommand(), a.handlersCommand(), a.versionCommand())
+	root.AddCommand(a.dryRunCommand())
 	for _, cmd := range root.Commands() {
 		usageArgs(cmd)
 	}

@@ -1,0 +1,246 @@
+package preview
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/millrace/millrace/handlers"
+	"github.com/millrace/millrace/pipeline"
+	"github.com/millrace/millrace/pipeline/idempotency"
+)
+
+// Halt says why a record would not end, so that its offset would not move.
+type Halt string
+
+// The reasons for a record to have no outcome.
+const (
+	// HaltStop: the configuration wants the pipeline stopped at it.
+	HaltStop Halt = "stop"
+	// HaltBlock: it belongs into the dead letters, and `dead_letter` is off.
+	HaltBlock Halt = "block"
+	// HaltWait: another holder has its key now.
+	HaltWait Halt = "wait"
+)
+
+// Item is a record and the pipelines that are to decide it.
+type Item struct {
+	Record *handlers.Record
+	// Pipelines are indexes of those that the preview was made with.
+	Pipelines []int
+}
+
+// Result is what one pipeline would make of one record.
+type Result struct {
+	Pipeline string
+	Record   *handlers.Record
+	// Outcome is how the record would end, empty where Halt says why it would
+	// not. Delivered is said on the assumption that the sinks take their writes.
+	Outcome pipeline.Outcome
+	Halt    Halt
+	Reason  string
+	// Stage and Err say what failed, where something did.
+	Stage pipeline.Stage
+	Err   error
+	// Key is the idempotency key, empty where there is none; KeySecret tells that
+	// it is not to be shown.
+	Key       string
+	KeySecret bool
+	// Route is the index of the route taken, -1 for none; Routes is how many the
+	// pipeline has.
+	Route, Routes int
+	Writes        []Write
+	// DeadLetter is the topic that it would be dead-lettered to, empty where it
+	// would not be.
+	DeadLetter string
+}
+
+// Write is what would become of one sink's share of a record.
+type Write struct {
+	Sink, Kind string
+	// Request is what the sink would send; nil where it could not be rendered.
+	Request any
+	// ID is the effect's identity as the receiver sees it, empty where unknown.
+	ID string
+	// Outcome is delivered, duplicate or dead_lettered, empty with Halt.
+	Outcome pipeline.Outcome
+	Halt    Halt
+	Reason  string
+	Stage   pipeline.Stage
+	Err     error
+	// Uncertain tells that an earlier holder of the key went silent: the effect
+	// may have happened.
+	Uncertain bool
+	// Row is what stands in the way: the key's row, in the store or, with Here,
+	// as an earlier record of the sample would leave it. It is nil where nothing
+	// does.
+	Row  *idempotency.Row
+	Here bool
+}
+
+// DryRun decides records in the order given, as if every write succeeded, and
+// returns a result for each record and pipeline. Later calls go on from where
+// earlier ones left the keys. An error means that the key store could not be
+// looked at.
+func (p *Preview) DryRun(ctx context.Context, items []Item) ([]Result, error) {
+	type decided struct {
+		flow *flow
+		rec  *handlers.Record
+		dec  pipeline.Decision
+	}
+	var all []decided
+	var ids []idempotency.ID
+	for _, item := range items {
+		for _, i := range item.Pipelines {
+			f := p.flows[i]
+			dec := f.decider.Decide(item.Record)
+			f.summary.read(f.decider, item.Record, &dec)
+			all = append(all, decided{f, item.Record, dec})
+			ids = append(ids, f.ids(&dec)...)
+		}
+	}
+	if err := p.keys.look(ctx, ids); err != nil {
+		return nil, err
+	}
+	results := make([]Result, len(all))
+	for i := range all {
+		results[i] = p.judge(all[i].flow, all[i].rec, &all[i].dec)
+		all[i].flow.summary.count(&results[i])
+	}
+	return results, nil
+}
+
+// ids are the keys that a decision would claim.
+func (f *flow) ids(dec *pipeline.Decision) []idempotency.ID {
+	if f.plan.Idempotency == nil {
+		return nil
+	}
+	var ids []idempotency.ID
+	for _, w := range dec.Writes {
+		if w.Err == nil {
+			ids = append(ids, idempotency.Identity(f.plan.Name, f.sinks[w.Sink].Name, f.plan.Idempotency.Generation, dec.Key))
+		}
+	}
+	return ids
+}
+
+// judge says how a decided record would end.
+func (p *Preview) judge(f *flow, rec *handlers.Record, dec *pipeline.Decision) Result {
+	r := Result{
+		Pipeline: f.plan.Name, Record: rec, Reason: dec.Reason, Stage: dec.Stage, Err: dec.Err, Outcome: dec.Outcome,
+		Key: dec.Key, KeySecret: f.plan.Idempotency != nil && f.plan.Idempotency.Key.Secret(),
+		Route: dec.Route, Routes: len(f.plan.Routes),
+	}
+	switch {
+	case dec.Stop:
+		r.Halt, r.Outcome = HaltStop, ""
+		return r
+	case dec.Outcome == pipeline.DeadLettered:
+		r.bury(f)
+		return r
+	case dec.Outcome != "":
+		return r
+	}
+	r.Reason, r.Stage, r.Err = "", "", nil
+	for i := range dec.Writes {
+		r.Writes = append(r.Writes, p.write(f, rec, dec, &dec.Writes[i]))
+	}
+	r.sum(f)
+	return r
+}
+
+// bury makes the result one of the dead letters, or of a pipeline that stands
+// still for the want of them.
+func (r *Result) bury(f *flow) {
+	r.Outcome, r.DeadLetter = pipeline.DeadLettered, f.plan.DeadLetter
+	if f.plan.DeadLetter == "" {
+		r.Outcome, r.Halt = "", HaltBlock
+	}
+}
+
+// sum makes the record's outcome of those of its writes: the first that holds of
+// dead_lettered, delivered, duplicate. One write without an end leaves the record
+// without one.
+func (r *Result) sum(f *flow) {
+	for _, o := range []pipeline.Outcome{pipeline.Duplicate, pipeline.Delivered, pipeline.DeadLettered} {
+		first := true
+		for _, w := range r.Writes {
+			if w.Outcome == o && first {
+				r.Outcome, r.Reason, r.Stage, r.Err, first = o, w.Reason, w.Stage, w.Err, false
+			}
+		}
+	}
+	if r.Outcome == pipeline.DeadLettered {
+		r.DeadLetter = f.plan.DeadLetter
+	}
+	for _, w := range r.Writes {
+		if w.Halt != "" {
+			r.Outcome, r.Halt, r.Reason, r.Stage, r.Err = "", w.Halt, w.Reason, w.Stage, w.Err
+			return
+		}
+	}
+}
+
+var (
+	errUncertain = errors.New("an earlier holder of the key went silent: its effect may have happened")
+	errConflict  = errors.New("the key is done, with other content")
+	errParked    = errors.New("the key is parked: its record lies in the dead letters")
+)
+
+// write says how one write would end.
+func (p *Preview) write(f *flow, rec *handlers.Record, dec *pipeline.Decision, w *pipeline.Write) Write {
+	s := f.sinks[w.Sink]
+	out := Write{Sink: s.Name, Kind: s.Kind, Request: w.Request, ID: p.externalID(f, s.Name, dec, rec)}
+	guard := f.plan.Idempotency
+	switch {
+	case w.Err != nil:
+		out.refused(f, w.Stage, string(w.Stage)+"_failed", w.Err)
+		return out
+	case guard == nil:
+		out.Outcome = pipeline.Delivered
+		return out
+	}
+	claim := idempotency.Claim{
+		ID:    idempotency.Identity(f.plan.Name, s.Name, guard.Generation, dec.Key),
+		Token: p.keys.run.Next(), Digest: dec.Digest, TTL: guard.TTL, Lease: guard.Lease,
+		Origin: idempotency.Origin{Topic: rec.Topic, Partition: rec.Partition, Offset: rec.Offset},
+	}
+	if guard.OnConflict == pipeline.ActionProcess {
+		claim.Override |= idempotency.OverConflict
+	}
+	answer, met := p.keys.claim(&claim, guard.OnUncertain == pipeline.ActionPark)
+	out.Row, out.Here = met.row, met.here
+	switch answer {
+	case idempotency.Duplicate:
+		out.Outcome = pipeline.Duplicate
+	case idempotency.Conflict:
+		if guard.OnConflict == pipeline.ActionDeadLetter {
+			out.refused(f, pipeline.StageClaim, "conflict", errConflict)
+		} else {
+			out.Outcome, out.Reason = pipeline.Duplicate, "conflict"
+		}
+	case idempotency.Parked:
+		out.refused(f, pipeline.StageClaim, "parked", errParked)
+	case idempotency.GoUncertain:
+		out.Uncertain = true
+		if guard.OnUncertain == pipeline.ActionPark {
+			out.refused(f, pipeline.StageClaim, "uncertain", errUncertain)
+		} else {
+			out.Outcome = pipeline.Delivered
+		}
+	case idempotency.Busy:
+		out.Halt, out.Reason, out.Stage = HaltWait, "busy", pipeline.StageClaim
+		out.Err = fmt.Errorf("another process works on the key: it was claimed for %s by %s (pid %d)", met.row.Origin, met.row.Holder.Host, met.row.Holder.PID)
+	default:
+		out.Outcome = pipeline.Delivered
+	}
+	return out
+}
+
+// refused makes the write one of the dead letters.
+func (w *Write) refused(f *flow, stage pipeline.Stage, reason string, err error) {
+	w.Outcome, w.Stage, w.Reason, w.Err = pipeline.DeadLettered, stage, reason, err
+	if f.plan.DeadLetter == "" {
+		w.Outcome, w.Halt = "", HaltBlock
+	}
+}

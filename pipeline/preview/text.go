@@ -1,0 +1,230 @@
+package preview
+
+import (
+	"cmp"
+	"encoding/json"
+	"fmt"
+	"io"
+	"strings"
+	"unicode"
+
+	"github.com/millrace/millrace/pipeline"
+)
+
+// Style is how text is laid out.
+type Style struct {
+	// Width is how many columns a line may have; 0 cuts nothing.
+	Width int
+	// Colour paints outcomes.
+	Colour bool
+}
+
+// Table writes results as text: a line a record and pipeline, and below it one
+// for each write. Columns keep their widths over calls. The zero Table with its
+// Out set is ready to use.
+type Table struct {
+	Out   io.Writer
+	Style Style
+
+	preview *Preview
+	widths  [3]int
+	head    bool
+}
+
+// NewTable makes a table of what p decides.
+func (p *Preview) NewTable(out io.Writer, style Style) *Table {
+	return &Table{Out: out, Style: style, preview: p, widths: [3]int{len("RECORD"), 0, len("OUTCOME")}}
+}
+
+// Write writes results.
+func (t *Table) Write(results []Result) error {
+	several := len(t.preview.flows) > 1
+	for i := range results {
+		r := &results[i]
+		t.widths[0] = max(t.widths[0], len(coordinates(r.Record)))
+		if several {
+			t.widths[1] = max(t.widths[1], len("PIPELINE"), len(r.Pipeline))
+		}
+		t.widths[2] = max(t.widths[2], len(outcomeText(r.Outcome, r.Halt)))
+	}
+	var out strings.Builder
+	if !t.head {
+		t.head = true
+		out.WriteString(t.cut(t.columns("RECORD", "PIPELINE")+fmt.Sprintf("%-*s  ", t.widths[2], "OUTCOME")+"KEY, OR WHY") + "\n")
+	}
+	for i := range results {
+		t.result(&out, &results[i])
+	}
+	_, err := io.WriteString(t.Out, out.String())
+	return err
+}
+
+func (t *Table) result(out *strings.Builder, r *Result) {
+	outcome := outcomeText(r.Outcome, r.Halt)
+	line := t.columns(coordinates(r.Record), r.Pipeline)
+	from, padding := len([]rune(line)), strings.Repeat(" ", t.widths[2]-len(outcome)+2)
+	line = strings.TrimRight(t.cut(line+outcome+padding+t.safe(r.detail())), " ")
+	if runes := []rune(line); t.Style.Colour && len(runes) >= from+len(outcome) {
+		line = string(runes[:from]) + paint(colourOf(r.Outcome), outcome) + string(runes[from+len(outcome):])
+	}
+	out.WriteString(line + "\n")
+	for i := range r.Writes {
+		w := &r.Writes[i]
+		text := "    " + w.Sink
+		switch said := w.why(); {
+		case w.Outcome == pipeline.Delivered && said == "":
+			text += " → " + requestText(w.Request)
+		case w.Outcome == pipeline.Delivered:
+			text += " → " + requestText(w.Request) + "  (" + said + ")"
+		case len(r.Writes) == 1 && r.Reason == w.Reason:
+			continue // the record's own line says it
+		default:
+			text += ": " + outcomeText(w.Outcome, w.Halt) + " " + said
+		}
+		out.WriteString(strings.TrimRight(t.cut(t.safe(text)), " ") + "\n")
+	}
+}
+
+// columns are those before the outcome.
+func (t *Table) columns(record, name string) string {
+	line := fmt.Sprintf("%-*s  ", t.widths[0], record)
+	if t.widths[1] > 0 {
+		line += fmt.Sprintf("%-*s  ", t.widths[1], name)
+	}
+	return line
+}
+
+// safe is text on one line that moves no cursor, without what is secret.
+func (t *Table) safe(text string) string { return printable(t.preview.plan.Redact(text)) }
+
+func (t *Table) cut(line string) string {
+	if t.Style.Width == 0 {
+		return line
+	}
+	return short(line, t.Style.Width)
+}
+
+// detail is a record's key or why it ended as it did.
+func (r *Result) detail() string {
+	var parts []string
+	if r.Routes > 1 && r.Route >= 0 {
+		parts = append(parts, fmt.Sprintf("routes[%d]", r.Route))
+	}
+	if key := r.shownKey(); key != "" {
+		parts = append(parts, key)
+	}
+	switch {
+	case r.Outcome == pipeline.Filtered && r.Reason == "filter", r.Outcome == pipeline.Unmatched:
+	case r.Outcome == pipeline.Duplicate && len(r.Writes) == 1:
+		parts = append(parts, r.Writes[0].why())
+	case r.Err != nil:
+		parts = append(parts, r.Reason+": "+r.Err.Error())
+	case r.Reason != "":
+		parts = append(parts, r.Reason)
+	}
+	if r.DeadLetter != "" {
+		parts = append(parts, "→ "+r.DeadLetter)
+	}
+	return strings.Join(parts, "  ")
+}
+
+// why says what stands behind a write's outcome.
+func (w *Write) why() string {
+	switch {
+	case w.Uncertain && w.Outcome == pipeline.Delivered:
+		return "uncertain: an earlier holder of the key went silent, its effect may have happened"
+	case w.Err != nil:
+		return w.Reason + ": " + w.Err.Error()
+	case w.Outcome == pipeline.Duplicate && w.Row != nil:
+		text := "of " + w.Row.Origin.String()
+		if !w.Here {
+			text += ", done " + timeText(w.Row.ConfirmedAt)
+		}
+		if w.Reason == "conflict" {
+			text += ", with other content"
+		}
+		return text
+	default:
+		return ""
+	}
+}
+
+func outcomeText(o pipeline.Outcome, h Halt) string {
+	switch h {
+	case HaltStop:
+		return "STOP"
+	case HaltBlock:
+		return "BLOCK"
+	case HaltWait:
+		return "wait"
+	default:
+		return string(o)
+	}
+}
+
+// requestText is a sink's request on one line. Known shapes are shown as people
+// write them, all others as JSON.
+func requestText(request any) string {
+	text := requestJSON(request)
+	var all map[string]json.RawMessage
+	if json.Unmarshal(text, &all) != nil {
+		return string(text)
+	}
+	field := func(name string) string {
+		var s string
+		if json.Unmarshal(all[name], &s) != nil {
+			return string(all[name])
+		}
+		return s
+	}
+	switch {
+	case all["method"] != nil && all["url"] != nil:
+		return strings.TrimRight(field("method")+" "+field("url")+"  "+field("body"), " ")
+	case all["topic"] != nil && all["headers"] != nil:
+		value := cmp.Or(string(all["payload"]), string(all["value"]), string(all["value_base64"]))
+		return fmt.Sprintf("%s  key %s  %s", field("topic"), cmp.Or(string(all["key"]), string(all["key_base64"])), value)
+	case all["path"] != nil && all["line"] != nil:
+		return field("path") + ": " + field("line")
+	case all["line"] != nil && len(all) == 1:
+		return field("line")
+	default:
+		return string(text)
+	}
+}
+
+// printable replaces, one for one, what would break the line or move a terminal's
+// cursor.
+func printable(text string) string {
+	return strings.Map(func(r rune) rune {
+		if unicode.IsPrint(r) {
+			return r
+		}
+		if r == '\t' || r == '\n' || r == '\r' {
+			return ' '
+		}
+		return '\uFFFD'
+	}, text)
+}
+
+const (
+	red    = "31"
+	green  = "32"
+	yellow = "33"
+	faint  = "2"
+	bold   = "1"
+)
+
+func paint(colour, text string) string { return "\x1b[" + colour + "m" + text + "\x1b[0m" }
+
+func colourOf(o pipeline.Outcome) string {
+	switch o {
+	case pipeline.Delivered:
+		return green
+	case pipeline.Duplicate:
+		return yellow
+	case pipeline.Filtered, pipeline.Unmatched:
+		return faint
+	default:
+		return red
+	}
+}
