@@ -153,9 +153,9 @@ func (g *goal) look(ctx context.Context) (done bool, err error) {
 		if err != nil {
 			return false, err
 		}
-		alarms := map[partitionName]string{}
+		ours := map[partitionName]kafka.PartitionStatus{}
 		for _, s := range f.subscriber.Status() {
-			alarms[partitionName{s.Topic, s.Partition}] = s.Alarm
+			ours[partitionName{s.Topic, s.Partition}] = s
 		}
 		for name, t := range targets {
 			at, ok := committed[name.topic][name.number]
@@ -173,12 +173,40 @@ func (g *goal) look(ctx context.Context) (done bool, err error) {
 			}
 			// An alarm counts where it has stood for a while: some pass by
 			// themselves.
-			if t.stuck = alarms[name]; t.stuck == "" || time.Since(t.since) < stillFor {
-				done = false
+			t.stuck = ""
+			if time.Since(t.since) >= stillFor {
+				if s, ok := ours[name]; ok {
+					t.stuck = s.Alarm
+				} else if t.stuck, err = g.elsewhere(ctx, f.plan, name, t); err != nil {
+					return false, err
+				}
 			}
+			done = done && t.stuck != ""
 		}
 	}
 	return done, nil
+}
+
+// elsewhere tells why a partition stands still that this process does not read:
+// another replica has an alarm where the log has not what comes after the commit.
+func (g *goal) elsewhere(ctx context.Context, p *PipelinePlan, name partitionName, t *target) (string, error) {
+	if t.at < 0 || p.Source.ResetOutOfRange {
+		return "", nil
+	}
+	starts, err := g.admin.StartOffsets(ctx, name.topic)
+	if err != nil {
+		return "", err
+	}
+	ends, err := g.admin.EndOffsets(ctx, name.topic)
+	if err != nil {
+		return "", err
+	}
+	first, begun := starts[name.topic][name.number]
+	end, ended := ends[name.topic][name.number]
+	if begun && ended && (t.at < first || t.at > end) {
+		return fmt.Sprintf("it belongs to another member of the group %q, and the log holds offsets %d to %d only", p.Source.Group, first, end), nil
+	}
+	return "", nil
 }
 
 // finished tells whether nothing is left to do of a partition.

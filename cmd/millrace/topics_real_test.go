@@ -19,6 +19,9 @@ func TestRealRunUntilEndOfTransactions(t *testing.T) {
 func TestRealRunUntilEndOfWhatStandsStill(t *testing.T) {
 	testRunUntilEndOfWhatStandsStill(t, kafkaAlone(t))
 }
+func TestRealRunUntilEndOfWhatOthersHold(t *testing.T) {
+	testRunUntilEndOfWhatOthersHold(t, kafkaAlone(t))
+}
 func TestRealRunLeave(t *testing.T) { testRunLeave(t, kafkaAlone(t)) }
 
 // Everything that a plan makes is so on Apache Kafka afterwards, by the word of

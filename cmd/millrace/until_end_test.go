@@ -171,6 +171,29 @@ func testRunUntilEndOfWhatStandsStill(t *testing.T, b bed) {
 	expect(t, dir, 1, fmt.Sprintf("pipeline %q stopped before the end", b.name("print")), "run", "--until-end")
 }
 
+func TestRunUntilEndOfWhatOthersHold(t *testing.T) {
+	t.Parallel()
+	testRunUntilEndOfWhatOthersHold(t, standIn(t))
+}
+
+// A partition that stands still at another replica is an error too.
+func testRunUntilEndOfWhatOthersHold(t *testing.T, b bed) {
+	b.topics(t, 4)
+	for part := range int32(4) {
+		produce(t, b.client(t), b.name("orders"), part, "1", "2")
+	}
+	file := clusterFile(b, "{topic: BEDorders, start: {offsets: {0: 100, 1: 100, 2: 100, 3: 100}}}", "")
+	dir, other := t.TempDir(), t.TempDir()
+	write(t, dir, "pipelines.yaml", file)
+	write(t, other, "pipelines.yaml", file)
+	p := launch(t, other, "run")
+	p.await("it has its alarms", func() bool { return strings.Count(p.log(), "a partition needs attention") == 4 })
+	code, out, errs := millrace(t, dir, "run", "--until-end")
+	if code != 1 || out != "" || strings.Count(errs, "stands still before the end") < 4 || !strings.Contains(errs, "another member of the group") {
+		t.Errorf("code %d\n%s%s", code, out, errs)
+	}
+}
+
 func TestRunLeave(t *testing.T) { t.Parallel(); testRunLeave(t, standIn(t)) }
 
 // A static member stays in its group after SIGTERM, and leaves it with --leave.
