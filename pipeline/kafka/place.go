@@ -43,6 +43,7 @@ func (c *consumer) onPlace(ctx context.Context, offsets map[string]map[int32]kgo
 				c.tellEpoch(key, n.epoch)
 			}
 			d := decidePlace(key, committed, n, noted, views[topic], c.starts[key], c.source.ResetOutOfRange)
+			d.alarm.Message += c.mend(d.alarm)
 			partitions[number] = c.place(p, d, views[topic])
 		}
 	}
@@ -102,13 +103,23 @@ func decidePlace(key topicPartition, committed kgo.EpochOffset, n note, noted bo
 	return resumed
 }
 
+// mend says what a person must do about an alarm that does not pass by itself.
+// Kafka lets nobody move the offsets of a group that has members.
+func (c *consumer) mend(a Alarm) string {
+	if a.Kind != "out_of_range" && a.Kind != "data_loss" || c.source.ResetOutOfRange {
+		return ""
+	}
+	return fmt.Sprintf("; to go on at its earliest record, start with on_out_of_range: earliest, or stop every process of the group, run kafka-consumer-groups --reset-offsets --to-earliest --group %s --topic %s:%d --execute, and start again",
+		c.source.Group, a.Topic, a.Partition)
+}
+
 func lostMessage(from, first int64) string {
-	return fmt.Sprintf("offsets %d to %d are no longer in the log, which begins at %d: reset the group's offset, or set on_out_of_range: earliest to go on at the earliest record",
+	return fmt.Sprintf("offsets %d to %d are no longer in the log, which begins at %d",
 		from, first-1, first)
 }
 
 func truncatedMessage(committed, end int64) string {
-	return fmt.Sprintf("the log ends at %d, before the committed offset %d: offsets %d to %d were lost and may be written anew; reset the group's offset, or set on_out_of_range: earliest to go on at the earliest record",
+	return fmt.Sprintf("the log ends at %d, before the committed offset %d: offsets %d to %d were lost and may be written anew",
 		end, committed, end, committed-1)
 }
 

@@ -89,6 +89,7 @@ func (c *consumer) judge(p *partition, alarm Alarm) {
 			alarm.Kind, alarm.Message = "data_loss", truncatedMessage(last, end)
 		}
 	}
+	alarm.Message += c.mend(alarm)
 	p.mu.Lock()
 	stopping := p.stopping
 	p.alarm = alarm
