@@ -71,14 +71,11 @@ func (c *compiler) ingestRoute(f *File, path diag.Path, r *IngestRouteConfig, se
 	c.topicName(f, path.Field("topic"), r.Topic, false)
 	c.topicRead(f, path.Field("topic"), r.Topic)
 	route.Scope = expression.NewScope(expression.Options{Format: expression.FormatJSON, Constants: c.config.constants[f], Request: true})
-	route.Key = c.expression(f, route.Scope, path.Field("key"), r.Key.Source)
-	for _, file := range c.config.Files {
-		for _, t := range file.Blocks.Topics {
-			if t.Name == r.Topic {
-				route.Schema = file.schemas[t.Path.Field("schema")]
-			}
-		}
+	if t := c.topicType(r.Topic); t != nil {
+		route.Scope.Payload(*t)
 	}
+	route.Key = c.expression(f, route.Scope, path.Field("key"), r.Key.Source)
+	route.Schema = c.topicSchema(r.Topic)
 	return route
 }
 

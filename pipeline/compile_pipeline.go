@@ -25,25 +25,48 @@ func (c *compiler) pipeline(f *File, path diag.Path, name string, p *PipelineCon
 	known := c.format(f, path.Field("source").Field("format"), plan)
 	plan.Scope = expression.NewScope(expression.Options{Format: plan.Format, Constants: c.config.constants[f]})
 	plan.Result = plan.Scope
-	if p.Transform != nil {
-		result := plan.Format
-		if p.Transform.Payload != nil {
-			result = expression.FormatJSON
-		}
-		plan.Result = plan.Scope.Result(result)
-	}
 	if !known {
 		return plan
 	}
-	plan.Filter = c.condition(f, plan.Scope, path.Field("filter"), p.Filter.Source)
+	if t := c.payloadType(plan); t != nil {
+		plan.Scope.Payload(*t)
+	}
+	c.filter(f, path.Field("filter"), plan, p.Filter.Source)
 	if p.Idempotency != nil {
 		plan.Idempotency = c.guard(f, path.Field("idempotency"), plan.Scope, p.Idempotency)
 	}
 	if p.Transform != nil {
 		plan.Transform = c.transform(f, path.Field("transform"), plan.Scope, p.Transform)
+		plan.Result = plan.Scope.Result(expression.FormatJSON)
+		switch at := path.Field("transform").Field("payload"); {
+		case p.Transform.Payload == nil:
+			plan.Result = plan.Scope.Result(plan.Format)
+		case c.config.problems.Broken(f.Name, at):
+			plan.Result.Payload(expression.JSONType())
+		default:
+			plan.Result.Payload(resultType(plan.Transform.Payload))
+		}
 	}
 	plan.Routes = c.routes(f, path, plan, p)
 	return plan
+}
+
+// filter compiles a pipeline's filter: what comes after it sees only records for
+// which it was true.
+func (c *compiler) filter(f *File, path diag.Path, plan *PipelinePlan, source string) {
+	plan.Filter = c.condition(f, plan.Scope, path, source)
+	if plan.Filter == nil {
+		return
+	}
+	plan.Scope.Assume(plan.Filter)
+	if all, always := plan.Filter.Always(); always {
+		p := diag.Problem{Path: path, Place: f.Source.Value(path), Severity: diag.Warning, Code: expression.CodeConstantCondition,
+			Message: "this filter lets every record pass", Hint: "leave it out"}
+		if !all {
+			p.Message, p.Hint = "this filter lets no record pass", ""
+		}
+		c.add(p)
+	}
 }
 
 // format tells whether the records' format is known and can be read.

@@ -35,6 +35,15 @@ const (
 	CodeConstantFails = "MR034"
 	// CodeNotOffered: a name that exists, but not here or not in this format.
 	CodeNotOffered = "MR035"
+	// CodeUnknownField: a field that the topic's schema, or transform, does not
+	// know.
+	CodeUnknownField = "MR036"
+	// CodeNeverEqual: two sides that can never be equal.
+	CodeNeverEqual = "MR037"
+	// CodeNeverTrue: a comparison that no value can fulfil.
+	CodeNeverTrue = "MR038"
+	// CodeConstantCondition: a filter that does not depend on the record.
+	CodeConstantCondition = "MR039"
 	// CodeTemplate: a ${ that is never closed.
 	CodeTemplate = "MR040"
 	// CodeShellVariable: ${NAME} as a shell would write it.
@@ -51,7 +60,9 @@ const (
 	// CodeNullPart: a part of a template that is always null, or a part of a
 	// key that is always empty.
 	CodeNullPart = "MR046"
-	// CodePlace: a constant object or list where the template takes none.
+	// CodeMayBeMissing: a part of a key that may be missing by the schema.
+	CodeMayBeMissing = "MR048"
+	// CodePlace: an object or list where the template takes none.
 	CodePlace = "MR047"
 )
 

@@ -2,6 +2,7 @@ package expression
 
 import (
 	"errors"
+	"strings"
 
 	"github.com/expr-lang/expr/ast"
 	"github.com/expr-lang/expr/compiler"
@@ -15,15 +16,12 @@ import (
 // that is not a boolean is an error for the record.
 func (s *Scope) Condition(source string) (*Expression, []Finding) {
 	c := newCompilation(s, source)
-	t := c.compile()
-	if !c.failed() && !t.isUnknown() {
-		switch t.kind {
-		case kindAny, kindBool, kindNull:
-		default:
-			c.findAt(0, len(source), CodeCondition, "a condition must be true or false, and this is "+t.kind.String(), "")
-		}
+	t, known := c.compile()
+	if solid := known.is.solid(); !c.failed() && !t.isUnknown() && solid != 0 && solid&isBool == 0 {
+		c.findings = nil
+		c.findAt(0, len(source), CodeCondition, "a condition must be true or false, and this is "+known.is.String(), truthHint(shorten(strings.TrimSpace(source)), known.is))
 	}
-	return c.finish(t)
+	return c.finish(t, known)
 }
 
 // Expression compiles an expression of any type.
@@ -41,6 +39,7 @@ type expression struct {
 	program *vm.Program // nil where the term is constant or a path
 	secret  bool
 	reads   []read
+	typed
 }
 
 // Source is the text that was compiled.
@@ -52,6 +51,15 @@ func (e *Expression) Secret() bool { return e.secret }
 
 // Constant tells that the value does not depend on the record.
 func (e *Expression) Constant() bool { return e.term.constant }
+
+// Always tells whether a condition has the same answer for every record, and
+// which, whatever the environment says.
+func (e *Expression) Always() (answer, always bool) {
+	return e.is.kinds == isTrue, e.term.constant && (e.is.kinds == isTrue || e.is.kinds == isFalse)
+}
+
+// Type is what is known of the value before there is a record.
+func (e *Expression) Type() Type { return e.is }
 
 // compilation turns one source into what the VM runs.
 type compilation struct {
@@ -75,6 +83,8 @@ type compilation struct {
 	// visited counts rewritten nodes: a < (b < c) < d shares some of them.
 	visited int
 	spans   map[ast.Node]span
+	// constants are the values of the nodes that have one.
+	constants map[ast.Node]any
 	// reads are the parts of the record that the expression uses.
 	reads []read
 }
@@ -92,24 +102,35 @@ func (c *compilation) failed() bool {
 	return false
 }
 
-// compile parses and rewrites the source. A check of types against a topic's
-// schema belongs between the two, where the tree is as the user wrote it: it only
-// adds findings, and the program that runs is the same with it or without.
-func (c *compilation) compile() term {
+// compile parses and rewrites the source, then checks the types of the tree as
+// the user wrote it, which the rewriting leaves as it is. The check only adds
+// findings: the program that runs is the same with it or without.
+func (c *compilation) compile() (term, typed) {
 	root := c.parse()
 	if c.failed() {
-		return term{}
+		return term{}, typed{}
 	}
-	return c.expr(root)
+	t := c.expr(root)
+	if c.failed() {
+		return t, typed{}
+	}
+	return t, c.check(root)
+}
+
+// typed is what is known of an expression's value, and what follows for the
+// record where it is true.
+type typed struct {
+	is      Type
+	implies []fact
 }
 
 // finish makes the program.
-func (c *compilation) finish(t term) (*Expression, []Finding) {
+func (c *compilation) finish(t term, known typed) (*Expression, []Finding) {
 	if c.failed() {
 		// One problem an expression: the rest may only follow from it.
 		return nil, c.findings[:1]
 	}
-	e := &Expression{expression{source: c.source, term: t, secret: c.secret, reads: c.reads}}
+	e := &Expression{expression{source: c.source, term: t, secret: c.secret, reads: c.reads, typed: known}}
 	if !t.constant && t.ref == nil {
 		program, err := link(t.toNode(), c.source)
 		if err != nil {

@@ -23,7 +23,7 @@ func TestEquality(t *testing.T) {
 		{source: `payload.a == {b: nil}`, value: `{"a":{"c":null}}`, want: false},
 		{source: `payload.a == [1]`, value: `{"a":"x"}`, want: false},
 		{source: `timestamp == date("2026-02-03T03:05:06.007Z")`, value: `{}`, want: true},
-		{source: `timestamp == "2026-02-03T03:05:06.007Z"`, value: `{}`, want: false},
+		{source: `[timestamp, payload.a][payload.i] == "2026-02-03T03:05:06.007Z"`, value: `{"i":0}`, want: false},
 
 		{source: `payload.a in ["x", 5, nil]`, value: `{"a":5.0}`, want: true},
 		{source: `payload.a in ["x", 5, nil]`, value: `{}`, want: true},
@@ -61,7 +61,7 @@ func TestOrdering(t *testing.T) {
 		{source: `payload.a > "5"`, value: `{"a":6}`, err: `payload.a is a number and "5" is text: cannot compare with >`},
 		{source: `payload.a > 5`, value: `{"a":true}`, err: "payload.a is a boolean: cannot compare with >"},
 		{source: `payload.a > payload.b`, value: `{"a":[],"b":[]}`, err: "payload.a is a list: cannot compare with >"},
-		{source: `timestamp > payload.a`, value: `{"a":5}`, err: "timestamp is a time and payload.a is a number: cannot compare with >"},
+		{source: `[timestamp, ""][payload.i] > payload.a`, value: `{"i":0,"a":5}`, err: "[timestamp, \"\"][payload.i] is a time and payload.a is a number: cannot compare with >"},
 	})
 }
 

@@ -102,7 +102,7 @@ func TestFindings(t *testing.T) {
 		{source: `1 / 0`, code: CodeConstantFails, at: "1 / 0", message: "1 / 0: division by zero"},
 		{source: `payload.a > int("x")`, code: CodeConstantFails, at: `int("x")`, message: `"x" is text that is no whole number of 64 bits: int cannot read it`},
 		{source: `"x"`, code: CodeCondition, at: `"x"`, message: "a condition must be true or false, and this is text"},
-		{source: `len(payload.a)`, code: CodeCondition, at: "len(payload.a)", message: "a condition must be true or false, and this is a number"},
+		{source: `len(payload.a)`, code: CodeCondition, at: "len(payload.a)", message: "a condition must be true or false, and this is a number", hint: "compare it: len(payload.a) > 0"},
 
 		{source: `now() > timestamp`, code: CodeImpure, at: "now", message: "now() cannot be used: what happens to a record must depend on the record and the configuration alone", hint: "timestamp is the record's own time"},
 		{source: `timestamp.In(timezone(payload.tz)).Hour() > 1`, code: CodeImpure, at: "payload.tz", message: "the name of a time zone must be constant"},

@@ -114,7 +114,7 @@ func TestTimes(t *testing.T) {
 		{source: `date(payload.at, "02.01.2006")`, value: `{"at":"02.01.2026"}`, want: time.Date(2026, 1, 2, 0, 0, 0, 0, time.UTC)},
 		{source: `date(payload.at, "2006-01-02", "Europe/Berlin").UTC().Hour()`, value: `{"at":"2026-01-02"}`, want: int64(23)},
 		{source: `date(payload.at)`, value: `{"at":"soon"}`, err: "payload.at is text that is no time"},
-		{source: `payload.at.Year()`, value: `{"at":5}`, err: "payload.at is a number: Year needs a time"},
+		{source: `[timestamp, payload.at][payload.i].Year()`, value: `{"i":1,"at":5}`, err: "[timestamp, payload.at][payload.i] is a number: Year needs a time"},
 		{source: `string(timestamp)`, want: "2026-02-03T03:05:06.007Z"},
 	})
 }

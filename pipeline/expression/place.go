@@ -167,6 +167,28 @@ func (t *Template) check(written int) []Finding {
 	return nil
 }
 
+// doubt finds a part that the place can never take, or not from every record,
+// by what is known of its value.
+func (p Place) doubt(e *Expression) *Finding {
+	text := shorten(strings.TrimSpace(e.source))
+	switch {
+	case e.term.constant:
+	case !p.takesJSON() && e.is.solid() != 0 && e.is.solid()&^(isObject|isList) == 0:
+		f := &Finding{Code: CodePlace, Message: text + " is " + e.is.String() + ": " + p.noun() + " takes none"}
+		if names := e.is.fieldNames(); len(names) > 0 {
+			f.Hint = "name a field of it: " + text + "." + strings.Join(names[:min(len(names), 3)], ", "+text+".")
+		} else if e.is.solid() == isList {
+			f.Hint = "name an item of it, such as " + text + "[0], or join(" + text + `, ",")`
+		}
+		return f
+	case p == PlaceKey && e.is.nullable:
+		return &Finding{Code: CodeMayBeMissing, Warning: true,
+			Message: text + " may be missing by the topic's schema: such a record has no key and goes the way of on_error",
+			Hint:    "let the filter ask for it: " + text + " != nil; or have the schema require it"}
+	}
+	return nil
+}
+
 // warn finds what is legal and hardly meant.
 func (t *Template) warn() []Finding {
 	if _, constant := t.Constant(); constant && t.place == PlaceKey {

@@ -12,6 +12,17 @@ import (
 // become reads of it. Nodes of the parser are never changed, since it shares
 // them between the halves of a < b < c.
 func (c *compilation) expr(n ast.Node) term {
+	t := c.rewritten(n)
+	if t.constant {
+		if c.constants == nil {
+			c.constants = map[ast.Node]any{}
+		}
+		c.constants[n] = t.value
+	}
+	return t
+}
+
+func (c *compilation) rewritten(n ast.Node) term {
 	if c.visited++; c.visited > 10*maxNodes || len(c.findings) > 0 && c.failed() {
 		if !c.failed() {
 			c.findAt(0, len(c.source), CodeTooLarge, "the expression is too large", "")

@@ -34,6 +34,10 @@ type scope struct {
 	// parent is what `source` reaches; nil where that is the record itself.
 	parent *Scope
 	paths  *trie
+	// payload is what is known of the payload, nil for nothing; facts are what
+	// the filter has made sure of.
+	payload *Type
+	facts   []fact
 	// static tells that only env and file(...) may be used.
 	static bool
 }
@@ -55,7 +59,20 @@ func (s *Scope) Result(format Format) *Scope {
 		r.options.Format = format
 	}
 	r.parent = s
+	kept := map[string]bool{"topic": true, "partition": true, "offset": true, "timestamp": true}
+	if r.options.Format == s.options.Format {
+		// What transform does not name stays the original's; Payload says otherwise.
+		r.payload, kept["payload"] = s.payload, true
+	}
+	r.facts = s.inherited(func(name string) bool { return kept[name] })
 	return r
+}
+
+// Payload tells what the payload is known to be. It finds mistakes early, and
+// changes nothing of what the expressions do.
+func (s *Scope) Payload(t Type) {
+	s.payload = &t
+	s.facts = slices.DeleteFunc(slices.Clone(s.facts), func(f fact) bool { return f.root() == "payload" })
 }
 
 // PayloadPaths lists the parts of the payload that the expressions compiled so

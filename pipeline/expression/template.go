@@ -151,8 +151,17 @@ func (s *Scope) Template(source string, place Place) (*Template, []Finding) {
 		}
 		if e != nil {
 			t.secret = t.secret || e.secret
-			if f := t.add(e); f != nil {
-				f.Offset, f.End = p.from, p.to
+			f := t.add(e)
+			if f == nil {
+				f = t.place.doubt(e)
+			}
+			switch {
+			case f == nil:
+			case f.Warning:
+				f.Offset, f.End = p.inside()
+				warnings = append(warnings, *f)
+			default:
+				f.Offset, f.End = p.inside()
 				errs = append(errs, *f)
 			}
 		}
@@ -209,6 +218,12 @@ type templatePart struct {
 	text     string
 	expr     bool
 	from, to int // of the inside
+}
+
+// inside is where the expression stands without the space around it.
+func (p templatePart) inside() (from, to int) {
+	left := len(p.text) - len(strings.TrimLeft(p.text, " \t\r\n"))
+	return p.from + left, p.from + max(left, len(strings.TrimRight(p.text, " \t\r\n")))
 }
 
 // split takes a template's source apart.

@@ -39,7 +39,7 @@ func TestTemplates(t *testing.T) {
 		{source: "a:${payload.e}", place: PlaceKey, err: "${payload.e}: it is empty: a part of a key must not be"},
 		{source: "a:${payload.gone}", place: PlaceKey, err: "${payload.gone}: it is null"},
 		{source: "a:${payload.o}", place: PlaceKey, err: "${payload.o}: it is an object: a key takes none"},
-		{source: "a:${[payload.n]}", place: PlaceKey, err: "${[payload.n]}: it is a list: a key takes none"},
+		{source: "a:${payload.gone ?? [payload.n]}", place: PlaceKey, err: "${payload.gone ?? [payload.n]}: it is a list: a key takes none"},
 
 		{source: "http://h/a/${payload.s}?q=${payload.s}&r=${payload.n}", place: PlaceURL, want: "http://h/a/x%2F%20y%3F%C3%BC?q=x%2F+y%3F%C3%BC&r=1.50"},
 		{source: "http://h:${env.PORT}/${payload.id}", place: PlaceURL, want: "http://h:8080/o-1"},
