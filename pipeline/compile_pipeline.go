@@ -226,6 +226,15 @@ func (c *compiler) payload(f *File, scope *expression.Scope, p *PayloadConfig) *
 
 // retry fills in what a sink, or its pipeline, leaves out.
 func (c *compiler) retry(f *File, path diag.Path, layers ...*RetryConfig) RetryPlan {
+	plan := retryPlan(layers...)
+	if plan.Initial > plan.Max && f.Source.Has(path) && c.sound(f, path) {
+		c.atKey(f, path, diag.CodeRange, "the first wait of retry must not be longer than the longest", "raise max or lower initial")
+	}
+	return plan
+}
+
+// retryPlan is what the last layer that writes something says of it.
+func retryPlan(layers ...*RetryConfig) RetryPlan {
 	plan := RetryPlan{Attempts: 5, Initial: 200 * time.Millisecond, Max: 30 * time.Second}
 	for _, r := range layers {
 		if r == nil {
@@ -240,9 +249,6 @@ func (c *compiler) retry(f *File, path diag.Path, layers ...*RetryConfig) RetryP
 		if r.Max > 0 {
 			plan.Max = r.Max
 		}
-	}
-	if plan.Initial > plan.Max && f.Source.Has(path) && c.sound(f, path) {
-		c.atKey(f, path, diag.CodeRange, "the first wait of retry must not be longer than the longest", "raise max or lower initial")
 	}
 	return plan
 }

@@ -296,7 +296,7 @@ func (w *planWriter) settings(config any) {
 func settingText(v reflect.Value) string {
 	switch value := v.Interface().(type) {
 	case handlers.Template:
-		return oneLineText(value.Source)
+		return shownTemplate(yamlconf.ShownURL(value.Source))
 	case handlers.Expression:
 		return oneLineText(value.Source)
 	case time.Duration:
@@ -308,7 +308,12 @@ func settingText(v reflect.Value) string {
 	case reflect.Map:
 		var parts []string
 		for _, key := range v.MapKeys() {
-			parts = append(parts, fmt.Sprint(key)+": "+settingText(v.MapIndex(key)))
+			item := v.MapIndex(key)
+			if t, ok := item.Interface().(handlers.Template); ok {
+				parts = append(parts, fmt.Sprint(key)+": "+shownTemplate(yamlconf.ShownHeader(fmt.Sprint(key), t.Source)))
+				continue
+			}
+			parts = append(parts, fmt.Sprint(key)+": "+settingText(item))
 		}
 		slices.Sort(parts)
 		return "{" + strings.Join(parts, ", ") + "}"
@@ -326,6 +331,11 @@ func settingText(v reflect.Value) string {
 		return string(text)
 	}
 	return oneLineText(fmt.Sprint(v.Interface()))
+}
+
+// shownTemplate is a template's source in one line.
+func shownTemplate(source string) string {
+	return oneLineText(strings.ReplaceAll(source, yamlconf.Redacted, redacted))
 }
 
 func oneLineText(text string) string { return strings.Join(strings.Fields(text), " ") }

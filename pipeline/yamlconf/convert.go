@@ -108,16 +108,32 @@ func FormatDuration(d time.Duration) string {
 	return text
 }
 
-// FormatSize writes a size as ParseSize reads it, in the largest unit that
-// leaves a whole number.
+// FormatSize writes a size as ParseSize reads it, in the unit that makes the
+// smallest whole number.
 func FormatSize(size int64) string {
+	best, unit := size, "B"
 	for _, u := range []struct {
 		name  string
 		bytes int64
 	}{{"GiB", 1 << 30}, {"MiB", 1 << 20}, {"KiB", 1 << 10}, {"GB", 1e9}, {"MB", 1e6}, {"kB", 1e3}} {
-		if size >= u.bytes && size%u.bytes == 0 {
-			return strconv.FormatInt(size/u.bytes, 10) + u.name
+		if n := size / u.bytes; size%u.bytes == 0 && n > 0 && n < best {
+			best, unit = n, u.name
 		}
 	}
-	return strconv.FormatInt(size, 10) + "B"
+	return strconv.FormatInt(best, 10) + unit
+}
+
+// FormatRate writes a rate as ParseRate reads it, per second, minute or hour,
+// whichever leaves a whole number.
+func FormatRate(rate handlers.Rate) string {
+	for _, u := range []struct {
+		name    string
+		seconds float64
+	}{{"/s", 1}, {"/m", 60}, {"/h", 3600}} {
+		whole := math.Round(float64(rate) * u.seconds)
+		if whole > 0 && whole < 1<<53 && whole/u.seconds == float64(rate) {
+			return strconv.FormatFloat(whole, 'f', -1, 64) + u.name
+		}
+	}
+	return strconv.FormatFloat(float64(rate), 'f', -1, 64) + "/s"
 }
