@@ -209,18 +209,18 @@ func newWork(d *Delivery, b *kafka.Batch) *work {
 
 // end says how one write of record i ended. With the last one the record is
 // finished, with the first outcome that holds of dead_lettered, delivered,
-// duplicate.
+// duplicate, and the reason of that one.
 func (w *work) end(i int, o Outcome, reason string, err error) {
 	w.mu.Lock()
 	if rank(o) > rank(w.outcomes[i]) {
 		w.outcomes[i] = o
-		if reason != "" {
+		if reason != "" || w.reasons != nil {
 			w.note(i, reason, err)
 		}
 	}
 	w.left[i]--
 	last := w.left[i] == 0
-	o = w.outcomes[i]
+	o, reason, err = w.outcomes[i], "", nil
 	if w.reasons != nil {
 		reason, err = w.reasons[i], w.errs[i]
 	}
