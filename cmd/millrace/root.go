@@ -98,7 +98,7 @@ once per key, and you can see why before and after it runs.`,
 	root.AddCommand(a.runCommand(), a.validateCommand(), a.publishCommand(), a.tailCommand(), a.topicsCommand(),
 		a.statusCommand(), a.keysCommand(), a.brokerCommand(), a.initCommand(), a.schemaCommand(), a.handlersCommand(), a.versionCommand())
 	root.AddCommand(a.dryRunCommand())
-	root.AddCommand(a.configCommand())
+	root.AddCommand(a.configCommand(), a.graphCommand())
 	for _, cmd := range root.Commands() {
 		usageArgs(cmd)
 	}
