@@ -4,9 +4,11 @@ package main
 
 import (
 	"context"
+	"runtime"
 	"testing"
 	"time"
 
+	"github.com/millrace/millrace/handlers"
 	"github.com/millrace/millrace/pipeline/testbed"
 )
 
@@ -21,23 +23,28 @@ type replicas struct {
 	began         time.Time
 }
 
-func startReplicas(t *testing.T, cluster *testbed.Kafka, b bed) *replicas {
+func startReplicas(t *testing.T, cluster *testbed.Kafka, b bed, n int) *replicas {
 	t.Helper()
 	b.create(t, 6, "orders", "invoices")
 	explainGroup(t, cluster, b.name("invoices"))
-	r := &replicas{flood: makeFlood(b, replicasOrders), sent: make(chan error, 1)}
+	r := &replicas{flood: makeFlood(b, n), sent: make(chan error, 1)}
 	r.first, r.second = r.join(t), r.join(t)
 	r.first.await("both have partitions", func() bool { return len(owned(r.first)) == 3 && len(owned(r.second)) == 3 })
 	r.began = time.Now()
+	r.send(t, r.records)
+	return r
+}
+
+// send sends records in the background; end waits for it.
+func (r *replicas) send(t *testing.T, records []*handlers.Record) {
 	ctx := t.Context()
 	go func() {
-		err := b.produce(ctx, "", r.records)
+		err := r.bed.produce(ctx, "", records)
 		if err != nil {
 			t.Errorf("not all records could be sent: %v", err)
 		}
 		r.sent <- err
 	}()
-	return r
 }
 
 // explainGroup shows how the brokers see a group, when the test has failed.
@@ -52,6 +59,8 @@ func explainGroup(t *testing.T, cluster *testbed.Kafka, group string) {
 			cancel()
 			t.Logf("the group, %s: %v\n%s", more, err, out)
 		}
+		stacks := make([]byte, 1<<20)
+		t.Logf("the test itself:\n%s", stacks[:runtime.Stack(stacks, true)])
 	})
 }
 
@@ -70,7 +79,7 @@ func (r *replicas) end(t *testing.T) (repeated []order) {
 		t.Fatal(err)
 	}
 	r.bed.ended(t, r.second)
-	t.Logf("%d records sent and done in %s", replicasOrders, time.Since(r.began))
+	t.Logf("%d records sent and done in %s", len(r.records), time.Since(r.began))
 	return r.check(t, readAll(t, r.bed.brokers[0], r.bed.name("invoices")))
 }
 
@@ -97,7 +106,7 @@ func owned(p *process) map[int32]bool {
 // One joins and one leaves by SIGTERM, under load: nothing lost, nothing twice,
 // and each customer's orders stay in order.
 func TestRealReplicasJoinAndLeave(t *testing.T) {
-	r := startReplicas(t, shared.Kafka(t), kafkaAndRedis(t))
+	r := startReplicas(t, shared.Kafka(t), kafkaAndRedis(t), replicasOrders)
 	r.bed.invoiced(r.second, 10_000)
 	third := r.join(t)
 	third.await("the third has partitions", func() bool { return len(owned(third)) == 2 })
@@ -117,7 +126,7 @@ func TestRealReplicasJoinAndLeave(t *testing.T) {
 // record that the killed one had read and not committed.
 func TestRealReplicaKilled(t *testing.T) {
 	b := kafkaAndRedis(t)
-	r := startReplicas(t, shared.Kafka(t), b)
+	r := startReplicas(t, shared.Kafka(t), b, replicasOrders)
 	r.bed.invoiced(r.second, 10_000)
 	third := r.join(t)
 	third.await("the third has partitions", func() bool { return len(owned(third)) == 2 })

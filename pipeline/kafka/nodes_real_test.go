@@ -32,6 +32,8 @@ func TestRealNodesComeAndGo(t *testing.T) {
 	c := startCopy(b)
 	b.eventually("flow", func() bool { return c.copied() > 2000 })
 
+	c.leadersMove(t)
+
 	var logged log
 	p, err := NewPublisher(b.settings, logged.deps())
 	if err != nil {
@@ -83,6 +85,41 @@ func TestRealNodesComeAndGo(t *testing.T) {
 		t.Errorf("%d records in the strict topic, want 6", n)
 	}
 	c.finish(t)
+}
+
+// leadersMove hands every leadership to the next replica, while all brokers live.
+func (c *copying) leadersMove(t *testing.T) {
+	t.Helper()
+	topics, err := c.admin.ListTopics(t.Context(), "in", "out")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var moves kadm.AlterPartitionAssignmentsReq
+	preferred := map[string]map[int32]int32{"in": {}, "out": {}}
+	topics.EachPartition(func(p kadm.PartitionDetail) {
+		next := append(append([]int32(nil), p.Replicas[1:]...), p.Replicas[0])
+		moves.Assign(p.Topic, p.Partition, next)
+		preferred[p.Topic][p.Partition] = next[0]
+	})
+	moved := time.Now()
+	if _, err := c.admin.AlterPartitionAssignments(t.Context(), moves); err != nil {
+		t.Fatal(err)
+	}
+	c.eventually("new leaders", func() bool {
+		if _, err := c.admin.ElectLeaders(t.Context(), kadm.ElectPreferredReplica, nil); err != nil {
+			t.Fatal(err)
+		}
+		topics, err := c.admin.ListTopics(t.Context(), "in", "out")
+		if err != nil {
+			return false
+		}
+		all := true
+		topics.EachPartition(func(p kadm.PartitionDetail) { all = all && p.Leader == preferred[p.Topic][p.Partition] })
+		return all
+	})
+	before := c.copied()
+	c.eventually("flow with new leaders", func() bool { return c.copied() > before+2000 })
+	t.Logf("every leader moved: the longest pause of the flow was %v", c.pause(moved))
 }
 
 // insist writes as a pipeline does, which tries again what is the cluster's
