@@ -26,9 +26,9 @@ test-real: build ## the tests on real components: Kafka (Java 17, Maven), redis-
 # The long ones: several replicas, or several brokers, of which some are killed.
 SEVERAL := RealReplica|RealBrokerKilled|RealThreeNodes|RealClaimsOf|RealRedisAway|RealNodesComeAndGo
 
-test-several: build ## several replicas and brokers on real components; not part of check
+test-several: build ## several replicas and brokers on real components
 	$(GO) run ./cmd/testbed fetch
-	$(GO) test -count=1 -tags real -run '$(SEVERAL)' -p 1 -timeout 15m ./...
+	$(GO) test -count=1 -tags real -run '$(SEVERAL)' -p 1 -timeout 15m ./cmd/millrace ./pipeline/kafka ./pipeline/testbed
 
 up: ## start Kafka and Redis on 127.0.0.1:19092 and :16379
 	@$(GO) run ./cmd/testbed up

@@ -30,7 +30,7 @@ func TestRealNodesComeAndGo(t *testing.T) {
 	b.topic("out", 6)
 	b.topicWith("strict", 1, configs("min.insync.replicas", "3"))
 	c := startCopy(b)
-	b.eventually("flow", func() bool { return c.copied() > 2000 })
+	c.flows("at first", 2000)
 
 	c.leadersMove(t)
 
@@ -51,8 +51,7 @@ func TestRealNodesComeAndGo(t *testing.T) {
 	killed := time.Now()
 	strict := make(chan error, 1)
 	go func() { strict <- insist(t, p, numberedRecords("strict", 3)) }()
-	before := c.copied()
-	b.eventuallyWithin(time.Minute, "flow without the node", func() bool { return c.copied() > before+5000 })
+	c.flows("without the node", 5000)
 	b.eventually("commits without the node", func() bool { return c.lag() < 5000 })
 	t.Logf("a node was killed: the longest pause of the flow was %v", c.pause(killed))
 
@@ -75,8 +74,7 @@ func TestRealNodesComeAndGo(t *testing.T) {
 	if _, err := b.admin.ElectLeaders(t.Context(), kadm.ElectPreferredReplica, nil); err != nil {
 		t.Fatal(err)
 	}
-	before = c.copied()
-	b.eventuallyWithin(time.Minute, "flow with the node", func() bool { return c.copied() > before+5000 })
+	c.flows("with the node", 5000)
 	t.Logf("the node came back and leads again: the longest pause of the flow was %v", c.pause(back))
 	if err := <-strict; err != nil {
 		t.Errorf("with enough replicas again: %v", err)
@@ -117,8 +115,7 @@ func (c *copying) leadersMove(t *testing.T) {
 		topics.EachPartition(func(p kadm.PartitionDetail) { all = all && p.Leader == preferred[p.Topic][p.Partition] })
 		return all
 	})
-	before := c.copied()
-	c.eventually("flow with new leaders", func() bool { return c.copied() > before+2000 })
+	c.flows("with new leaders", 2000)
 	t.Logf("every leader moved: the longest pause of the flow was %v", c.pause(moved))
 }
 
@@ -235,6 +232,18 @@ func (c *copying) copied() int {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.n
+}
+
+// flows waits until that many more are copied.
+func (c *copying) flows(when string, n int) {
+	c.Helper()
+	before, deadline := c.copied(), time.Now().Add(2*time.Minute)
+	for c.copied() < before+n {
+		if time.Now().After(deadline) {
+			c.Fatalf("%s: %d of %d records were copied in 2 minutes; status %+v", when, c.copied()-before, n, c.source.Status())
+		}
+		time.Sleep(20 * time.Millisecond)
+	}
 }
 
 func (c *copying) lag() int64 {
