@@ -20,8 +20,9 @@ import (
 	"github.com/millrace/millrace/handlers"
 )
 
-// patience is how long a test waits for what must come.
-const patience = time.Minute
+// patience is how long a test waits for what must come, soon how long that may
+// take which waits for nothing.
+const patience, soon = time.Minute, 10 * time.Second
 
 // bed is a cluster in this process and a client beside the product.
 type bed struct {
