@@ -33,6 +33,11 @@ func (c SinkConfig) Describe() yamlconf.Description {
 	return yamlconf.Description{Type: "sink", Inner: reflect.TypeFor[sinkSiblings]()}
 }
 
+// Describe is a map of texts.
+func (c EnvConfig) Describe() yamlconf.Description {
+	return yamlconf.Description{Type: "map of text", Kind: "static"}
+}
+
 // Describe is a record as JSON.
 func (c TestRecordConfig) Describe() yamlconf.Description {
 	return yamlconf.Description{Type: "record"}

@@ -16,12 +16,43 @@ import (
 type TestConfig struct {
 	Name     string                  `yaml:"name" doc:"What the test shows."`
 	Pipeline string                  `yaml:"pipeline" required:"true" doc:"The pipeline that the records go through."`
-	Env      map[string]string       `yaml:"env" doc:"Variables of this test; they go before those of the environment."`
+	Env      EnvConfig               `yaml:"env" doc:"Variables of this test; they go before those of the environment, and null unsets one."`
 	Records  []TestRecordConfig      `yaml:"records" required:"true" doc:"The records, in the form of a record as JSON. Their content is taken as it stands: nothing in it is a template."`
 	Expect   []ExpectConfig          `yaml:"expect" required:"true" doc:"What becomes of each record, one entry a record."`
 	Sinks    map[string]ScriptConfig `yaml:"sinks" doc:"What sinks answer, call by call, such as http: [fail 503, timeout, ok]; afterwards, and where nothing is written, they take everything."`
 	Crash    CrashConfig             `yaml:"crash" doc:"Where the process dies once: after_claim, after_write or after_confirm; {after_write: 2} for the second time that it comes there. What was not finished is read again."`
 	Together bool                    `yaml:"together" default:"false" doc:"The records come at once, as they do where they have queued up, and not each after the one before is finished."`
+}
+
+// EnvConfig are variables; nil is one that is not set.
+type EnvConfig map[string]*string
+
+// DecodeYAML takes a map of names to texts or null.
+func (c *EnvConfig) DecodeYAML(d *yamlconf.Decoder, n yamlconf.Node) {
+	if !n.IsMap() {
+		d.WrongType(n, "a map of names to texts")
+		return
+	}
+	*c = EnvConfig{}
+	for _, f := range d.Fields(n) {
+		switch {
+		case f.Node.IsNull() && !f.Node.IsEmpty():
+			(*c)[f.Name] = nil
+		case f.Node.IsNull():
+			d.AtKey(f.Node, diag.CodeEmpty, string(f.Node.Path)+" is empty", "write '' for an empty variable, or null for one that is not set")
+		case !f.Node.IsScalar():
+			d.WrongType(f.Node, "text")
+		default:
+			if text, _, ok := d.Static(f.Node); ok {
+				(*c)[f.Name] = &text
+			}
+		}
+	}
+}
+
+// JSONSchema is a map of texts.
+func (c *EnvConfig) JSONSchema(*yamlconf.Schema) map[string]any {
+	return map[string]any{"type": "object", "additionalProperties": scalarSchema("null")}
 }
 
 // testKey is one key of a map of the tests' block that is data, not settings.

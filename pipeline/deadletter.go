@@ -64,7 +64,7 @@ const (
 // tries once, within effects.
 func (d *deadLetters) write(ctx, effects context.Context, letters []letter) bool {
 	if d.topic == "" {
-		d.pauses.set("dead_letter: off", letterError(letters[0]))
+		d.pauses.set(PauseOff, letterError(letters[0]))
 		d.timing.Wait(ctx, nil, -1)
 		return false
 	}

@@ -290,7 +290,7 @@ func (l *lane) bury(ctx, effects context.Context, jobs []*job, reason string, as
 				l.drop(j) // not settled: found uncertain again when asked for anew
 			}
 		}
-		l.d.pauses.set("dead_letter: off", fmt.Errorf("%s: %w", coordinates(jobs[0].rec), jobs[0].last))
+		l.d.pauses.set(PauseOff, fmt.Errorf("%s: %w", coordinates(jobs[0].rec), jobs[0].last))
 		return
 	}
 	letters := make([]letter, len(jobs))

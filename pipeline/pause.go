@@ -64,6 +64,10 @@ func (p *pauses) event(kind EventKind, what string, err error) Event {
 // pauseSink begins the name of a pause that is a sink's.
 const pauseSink = "sink "
 
+// PauseOff is what a pipeline waits for, without end, that has no dead letters and
+// a record that belongs there.
+const PauseOff = "dead_letter: off"
+
 // reasons lists what is paused, sorted.
 func (p *pauses) reasons() []string {
 	p.mu.Lock()

@@ -17,7 +17,7 @@ type TestPlan struct {
 	Pipeline *PipelinePlan
 	// Env are the variables that the configuration is compiled with for this
 	// test, beside those of the environment.
-	Env      map[string]string
+	Env      EnvConfig
 	Records  []TestRecord
 	Expect   []Expectation // one a record
 	Scripts  map[string][]ScriptStep

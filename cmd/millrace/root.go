@@ -95,7 +95,7 @@ once per key, and you can see why before and after it runs.`,
 	flags.StringVar(&a.logLevel, "log-level", "info", "debug, info, warn or error")
 	flags.StringVar(&a.logFormat, "log-format", "text", "text or json")
 	flags.BoolVarP(&a.quiet, "quiet", "q", false, "only warnings, errors and results")
-	root.AddCommand(a.runCommand(), a.validateCommand(), a.publishCommand(), a.tailCommand(), a.topicsCommand(),
+	root.AddCommand(a.runCommand(), a.validateCommand(), a.testCommand(), a.publishCommand(), a.tailCommand(), a.topicsCommand(),
 		a.statusCommand(), a.keysCommand(), a.brokerCommand(), a.initCommand(), a.schemaCommand(), a.handlersCommand(), a.versionCommand())
 	root.AddCommand(a.dryRunCommand())
 	root.AddCommand(a.configCommand(), a.graphCommand())

@@ -1,0 +1,129 @@
+package scenario
+
+import (
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/millrace/millrace/handlers"
+	"github.com/millrace/millrace/pipeline"
+)
+
+// got is what became of one record.
+type got struct {
+	number  int // from 1, in the order of the test
+	record  *handlers.Record
+	outcome pipeline.Outcome
+	reason  string
+	err     error
+	// key is its idempotency key, steps are what was evaluated to decide it.
+	key     string
+	steps   []pipeline.Step
+	writes  []*write
+	letters []*handlers.Record
+	busy    map[string]int // answers in a row, by sink
+}
+
+// write is what one sink was asked to write of a record.
+type write struct {
+	of      *got
+	by      *scripted
+	sink    string
+	record  *handlers.Record
+	request any
+	calls   int
+}
+
+// claimed counts answers in a row that the key's holder is still at it.
+func (g *got) claimed(sink, answer string) {
+	if g.busy == nil {
+		g.busy = map[string]int{}
+	}
+	if g.busy[sink]++; answer != "busy" {
+		g.busy[sink] = 0
+	}
+}
+
+// write is that of a sink, nil where it was not called.
+func (g *got) write(sink string) *write {
+	if i := slices.IndexFunc(g.writes, func(w *write) bool { return w.sink == sink }); i >= 0 {
+		return g.writes[i]
+	}
+	return nil
+}
+
+// calls counts the calls of all sinks.
+func (g *got) calls() int {
+	n := 0
+	for _, w := range g.writes {
+		n += w.calls
+	}
+	return n
+}
+
+// sinks names those that were called.
+func (g *got) sinks() string {
+	var names []string
+	for _, w := range g.writes {
+		names = append(names, w.sink)
+	}
+	return strings.Join(names, ", ")
+}
+
+// called notes a call of a sink.
+func (in *rehearsal) called(by *scripted, call *handlers.Call) *write {
+	g := in.at(call.Record.Topic, call.Record.Partition, call.Record.Offset)
+	i := slices.IndexFunc(g.writes, func(w *write) bool { return w.by == by })
+	if i < 0 {
+		i = len(g.writes)
+		g.writes = append(g.writes, &write{of: g, by: by, sink: by.plan.Name})
+	}
+	w := g.writes[i]
+	w.record, w.request = call.Record, call.Request
+	if r, ok := call.Request.(*handlers.Record); ok {
+		w.record = r
+	}
+	return w
+}
+
+// letter notes a dead letter with the record that it is of.
+func (in *rehearsal) letter(r *handlers.Record) {
+	text := func(name string) string { v, _ := r.Header(name); return string(v) }
+	partition, _ := strconv.ParseInt(text(pipeline.HeaderPartition), 10, 32)
+	offset, _ := strconv.ParseInt(text(pipeline.HeaderOffset), 10, 64)
+	g := in.at(text(pipeline.HeaderTopic), int32(partition), offset)
+	g.letters = append(g.letters, r)
+}
+
+// at is what became of the record at a place; a stranger where there is none.
+func (in *rehearsal) at(topic string, partition int32, offset int64) *got {
+	for _, g := range in.got {
+		if g.record.Topic == topic && g.record.Partition == partition && g.record.Offset == offset {
+			return g
+		}
+	}
+	return &got{record: &handlers.Record{Topic: topic, Partition: partition, Offset: offset}}
+}
+
+// Told is one thing that happened in a test.
+type Told struct {
+	// After is how long the test had then run, by its own clock.
+	After time.Duration
+	// Record is topic/partition/offset, and Sink a sink's name; empty where the
+	// event is of none.
+	Record, Sink string
+	Text         string
+}
+
+// tell notes that something happened, to a record and a sink or to neither.
+func (in *rehearsal) tell(g *got, sink, text string) {
+	t := Told{After: in.clock.Now().Sub(begin()), Sink: sink, Text: text}
+	if g != nil {
+		t.Record = fmt.Sprintf("%s/%d/%d", g.record.Topic, g.record.Partition, g.record.Offset)
+	}
+	in.told = append(in.told, t)
+}
+
+func trimmed(text string) string { return strings.TrimSuffix(text, ": ") }

@@ -1,0 +1,111 @@
+package scenario
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/millrace/millrace/handlers"
+	"github.com/millrace/millrace/pipeline"
+)
+
+// scripted is a sink that renders as it does in a run, and answers its calls as
+// the test says.
+type scripted struct {
+	handlers.Sink
+	plan   *pipeline.SinkPlan
+	limit  int
+	script []pipeline.ScriptStep
+	used   int // answers of the first step of script
+	in     *rehearsal
+}
+
+func newScripted(sink handlers.Sink, plan *pipeline.SinkPlan, in *rehearsal) *scripted {
+	s := &scripted{Sink: sink, plan: plan, limit: maxBatch, script: in.test.Scripts[plan.Name], in: in}
+	if l, ok := sink.(handlers.Limiter); ok {
+		s.limit = l.MaxBatch()
+	}
+	return s
+}
+
+// maxBatch is what a sink without a limit of its own is handed at once.
+const maxBatch = 1024
+
+// MaxBatch is that of the sink itself.
+func (s *scripted) MaxBatch() int { return s.limit }
+
+// Write takes the calls one after the other, each as the script says.
+func (s *scripted) Write(ctx context.Context, batch []handlers.Call) error {
+	return handlers.Each(s.call)(ctx, batch)
+}
+
+func (s *scripted) call(_ context.Context, call *handlers.Call) error {
+	if s.in.life.dead {
+		return errDead
+	}
+	text, failure := s.answer()
+	w := s.in.called(s, call)
+	w.calls++
+	if failure != nil {
+		s.in.tell(w.of, s.plan.Name, fmt.Sprintf("call %d: %s (%s: %s)", w.calls, text, failure.Class, failure))
+		return failure
+	}
+	s.in.tell(w.of, s.plan.Name, fmt.Sprintf("call %d: %s", w.calls, text))
+	if s.in.life.reach(pipeline.CrashAfterWrite, w.of) {
+		return errDead
+	}
+	return nil
+}
+
+// answer takes the next answer of the script; behind its end all calls are
+// taken.
+func (s *scripted) answer() (string, *handlers.Failure) {
+	for len(s.script) > 0 && s.used >= s.script[0].Times {
+		s.script, s.used = s.script[1:], 0
+	}
+	if len(s.script) == 0 {
+		return string(pipeline.AnswerOK), nil
+	}
+	s.used++
+	step := s.script[0]
+	if step.Status != 0 {
+		return fmt.Sprintf("%s %d", step.Answer, step.Status), s.failure(step)
+	}
+	return string(step.Answer), s.failure(step)
+}
+
+// failure is what the sink itself makes of an answer, where it can tell, and else
+// what most sinks do.
+func (s *scripted) failure(step pipeline.ScriptStep) *handlers.Failure {
+	rehearser, ok := s.plan.Config.(handlers.Rehearser)
+	switch {
+	case step.Answer == pipeline.AnswerOK:
+		return nil
+	case step.Answer == pipeline.AnswerFail && !(ok && step.Status != 0):
+		return handlers.Permanent(errors.New("the sink refused the record"))
+	case ok:
+		return rehearser.Rehearse(handlers.Trouble{
+			Status: step.Status, Timeout: step.Answer == pipeline.AnswerTimeout, Refused: step.Answer == pipeline.AnswerRefused,
+		})
+	case step.Answer == pipeline.AnswerRefused:
+		return &handlers.Failure{Class: handlers.Infrastructure, NotSent: true, Err: errors.New("connection refused")}
+	case step.Answer == pipeline.AnswerTimeout:
+		return &handlers.Failure{Class: handlers.Unknown, Suspect: true, Err: errors.New("no answer in time")}
+	default:
+		return &handlers.Failure{Class: handlers.Unknown, Suspect: true, Err: errors.New("the connection was lost")}
+	}
+}
+
+// letterbox takes the dead letters of one life.
+type letterbox struct{ life *life }
+
+// Produce keeps dead letters.
+func (b *letterbox) Produce(_ context.Context, records []*handlers.Record) error {
+	if b.life.dead {
+		return errDead
+	}
+	for _, r := range records {
+		b.life.in.letter(r)
+	}
+	return nil
+}
