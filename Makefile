@@ -5,7 +5,7 @@ BIN := bin/millrace
 VERSION := $(shell git describe --tags --match 'v*' 2>/dev/null)
 LDFLAGS := -s -w $(if $(VERSION),-X main.release=$(VERSION))
 
-.PHONY: help build run test test-real test-several race check generate bench fmt up down
+.PHONY: help build run test test-real test-several fuzz race check generate bench fmt up down
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -35,6 +35,14 @@ up: ## start Kafka and Redis on 127.0.0.1:19092 and :16379
 
 down: ## end what `make up` started
 	@$(GO) run ./cmd/testbed down
+
+FUZZTIME ?= 30s
+fuzz: ## every fuzz target for 30 s (FUZZTIME=…); stops at the first that fails
+	@grep -rE '^func Fuzz[A-Za-z0-9]+\(' --include='*_test.go' cmd handlers pipeline \
+		| sed -E 's|^(.*)/[^/]*:func (Fuzz[A-Za-z0-9]+).*|\1 \2|' | sort \
+		| while read -r dir name; do \
+			$(GO) test "./$$dir" -run '^$$' -fuzz "^$$name\$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 5s </dev/null || exit 1; \
+		done
 
 race: ## the tests under the race detector; needs a C compiler
 	CGO_ENABLED=1 $(GO) test -race ./...
