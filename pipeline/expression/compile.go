@@ -80,6 +80,9 @@ type compilation struct {
 	defaulted int
 	// reducing is above 0 in a predicate of reduce, which has #acc.
 	reducing int
+	// backwards tells that the predicate at hand runs over pairs of element and
+	// index.
+	backwards bool
 	// visited counts rewritten nodes: a < (b < c) < d shares some of them.
 	visited int
 	spans   map[ast.Node]span

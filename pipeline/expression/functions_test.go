@@ -57,6 +57,10 @@ func TestListFunctions(t *testing.T) {
 		{source: `findIndex(payload.items, .n == 1)`, value: items, want: int64(1)},
 		{source: `findIndex(payload.items, .n == 9)`, value: items, want: nil},
 		{source: `findLastIndex(payload.items, .n == 2)`, value: items, want: int64(2)},
+		// A value of the VM's own loop stood in the place of the 7 here.
+		{source: `[7, findLast(payload.items, .n == 2).s, findLastIndex(payload.items, .n == 9), 8]`, value: items, want: []any{int64(7), "a", nil, int64(8)}},
+		{source: `findLast(payload.items, #index < 2).n`, value: items, want: int64(1)},
+		{source: `findLastIndex(payload.items, any(payload.items, .n == 2 && #index == 0) && .n == 2)`, value: items, want: int64(2)},
 		{source: `count(payload.items, .n == 2) + 1`, value: items, want: int64(3)},
 		{source: `count([true, payload.x, true])`, value: items, want: int64(2)},
 		{source: `map(payload.items, #index * 2)`, value: items, want: []any{int64(0), int64(2), int64(4)}},

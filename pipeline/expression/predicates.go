@@ -2,6 +2,7 @@ package expression
 
 import (
 	"fmt"
+	"strings"
 
 	"github.com/expr-lang/expr/ast"
 )
@@ -24,8 +25,9 @@ var predicateNames = map[string]predicate{
 }
 
 // over is a predicate function. The VM's own loops run all, none, any, one,
-// filter, map, find…, count and reduce; sum, groupBy and sortBy are a loop that
-// makes a list, and a function of ours on that list.
+// filter, map, find, findIndex, count and reduce; sum, groupBy and sortBy are a
+// loop that makes a list, and a function of ours on that list; findLast and
+// findLastIndex are find on the list from its end.
 func (c *compilation) over(n *ast.BuiltinNode) term {
 	list := c.listOf(n)
 	if len(n.Arguments) == 1 {
@@ -48,7 +50,9 @@ func (c *compilation) over(n *ast.BuiltinNode) term {
 		return c.keyed(n, list, body)
 	case "reduce":
 		return c.reduce(n, list, body)
-	case "count", "findIndex", "findLastIndex":
+	case "findLast", "findLastIndex":
+		return c.last(n, list, body)
+	case "count", "findIndex":
 		return c.counted(n, c.loop(n, n.Name, list, body))
 	case "filter", "map":
 		return c.metered(c.loop(n, n.Name, list, body))
@@ -88,18 +92,42 @@ func (c *compilation) body(n *ast.BuiltinNode, p *ast.PredicateNode) term {
 	if c.predicates++; c.predicates > maxPredicates {
 		c.find(n, CodeRefused, fmt.Sprintf("predicates are nested deeper than %d", maxPredicates), "")
 	}
-	outer := c.reducing
-	c.reducing = 0
+	outer, outerBackwards := c.reducing, c.backwards
+	c.reducing, c.backwards = 0, strings.HasPrefix(n.Name, "findLast")
 	if n.Name == "reduce" {
 		c.reducing = 1
 	}
 	t := c.expr(p.Node)
-	c.reducing = outer
+	c.reducing, c.backwards = outer, outerBackwards
 	c.predicates--
 	if predicateNames[n.Name] == predicateTruth && !c.failed() {
 		t = c.truth(t, n.Name)
 	}
 	return t
+}
+
+// last is findLast or findLastIndex. The VM's own loops from the end leave a value
+// too many on its stack, which then stands in the place of another: these run
+// over pairs of element and index.
+func (c *compilation) last(n *ast.BuiltinNode, list, body term) term {
+	pairs := c.call(n, kindList, func(v any) any {
+		list := v.([]any)
+		pairs := make([]any, len(list))
+		for i, e := range list {
+			pairs[len(list)-1-i] = []any{e, int64(i)}
+		}
+		return pairs
+	}, list)
+	part := 0
+	if n.Name == "findLastIndex" {
+		part = 1
+	}
+	return c.call(n, kindAny, func(v any) any {
+		if v == nil {
+			return nil
+		}
+		return v.([]any)[part]
+	}, c.loop(n, "find", pairs, body))
 }
 
 // loop is a loop of the VM.

@@ -204,6 +204,9 @@ func (c *compilation) pointer(n *ast.PointerNode) term {
 	case c.predicates == 0:
 		c.find(n, CodeUnknownName, "# stands for an element only inside a predicate such as any(list, # > 3)", "")
 		return c.wrong(n)
+	case c.backwards && (n.Name == "" || n.Name == "index"):
+		part := len(n.Name) / len("index")
+		return c.call(n, kindAny, func(v any) any { return v.([]any)[part] }, term{node: quiet(&ast.PointerNode{})})
 	case n.Name == "index":
 		t := term{node: quiet(&ast.PointerNode{Name: "index"})}
 		return c.call(n, kindNumber, func(v any) any { return int64(v.(int)) }, t)

@@ -5,9 +5,9 @@ import (
 	"time"
 )
 
-// holds tells whether v is a value of the type: the other side of what the
-// tests prove.
-func (t Type) holds(v any) bool {
+// Holds tells whether a value, as Expression.Value returns it, is one of the
+// type. Nothing that runs asks; the tests do, of every type that is inferred.
+func (t Type) Holds(v any) bool {
 	switch v := v.(type) {
 	case bool:
 		return t.kinds&truthType(v).kinds != 0
@@ -35,7 +35,7 @@ func (t Type) holds(v any) bool {
 
 func (l *list) holds(items []any) bool {
 	for i, v := range items {
-		if !l.item(i).holds(v) || !l.item(-1).holds(v) {
+		if !l.item(i).Holds(v) || !l.item(-1).Holds(v) {
 			return false
 		}
 	}
@@ -44,7 +44,7 @@ func (l *list) holds(items []any) bool {
 
 func (o *object) holds(fields map[string]any) bool {
 	for name, v := range fields {
-		if f, p := o.field(name); p == PresenceNever || !f.holds(v) || !o.any().holds(v) {
+		if f, p := o.field(name); p == PresenceNever || !f.Holds(v) || !o.any().Holds(v) {
 			return false
 		}
 	}
