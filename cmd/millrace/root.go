@@ -97,7 +97,7 @@ once per key, and you can see why before and after it runs.`,
 	flags.BoolVarP(&a.quiet, "quiet", "q", false, "only warnings, errors and results")
 	root.AddCommand(a.runCommand(), a.validateCommand(), a.testCommand(), a.publishCommand(), a.tailCommand(), a.topicsCommand(),
 		a.statusCommand(), a.keysCommand(), a.brokerCommand(), a.initCommand(), a.schemaCommand(), a.handlersCommand(), a.versionCommand())
-	root.AddCommand(a.dryRunCommand())
+	root.AddCommand(a.dryRunCommand(), a.explainCommand(), a.evalCommand())
 	root.AddCommand(a.configCommand(), a.graphCommand())
 	for _, cmd := range root.Commands() {
 		usageArgs(cmd)
@@ -183,9 +183,9 @@ func (a *app) logger() (*slog.Logger, error) {
 	}
 }
 
-// terminal tells whether w is one, and so takes colours and moving lines.
-func terminal(w io.Writer) bool {
-	f, ok := w.(*os.File)
+// terminal tells whether a stream is one, and so takes colours and moving lines.
+func terminal(stream any) bool {
+	f, ok := stream.(*os.File)
 	return ok && term.IsTerminal(int(f.Fd()))
 }
 

@@ -160,7 +160,7 @@ func (a *app) printRecords(ctx context.Context, reader *kafka.Reader, keep func(
 }
 
 // where compiles the condition of --where. A record for which it fails, such as
-// one that is no JSON, is not kept.
+// one that is no JSON where the condition uses the payload, is not kept.
 func (a *app) where(source string) (func(*handlers.Record) bool, error) {
 	if source == "" {
 		return func(*handlers.Record) bool { return true }, nil
@@ -182,9 +182,8 @@ func (a *app) where(source string) (func(*handlers.Record) bool, error) {
 	}
 	in := scope.NewInput()
 	return func(r *handlers.Record) bool {
-		if in.Load(r) != nil {
-			return false
-		}
+		// Of a value that is no JSON all but the payload can be asked for.
+		_ = in.Load(r)
 		ok, err := condition.Bool(in)
 		return ok && err == nil
 	}, nil

@@ -273,3 +273,53 @@ func mergeByTime(sets ...[]*handlers.Record) []*handlers.Record {
 	}
 	return merged
 }
+
+// Search reads the windows of the pipelines' topics and returns the newest
+// records, w.Last of them, that keep wants, and how many it read.
+func (t *Topics) Search(ctx context.Context, pipelines []*pipeline.PipelinePlan, w Window, keep func(*handlers.Record) bool) (items []Item, read int, err error) {
+	there, err := t.Admin.Topics(ctx)
+	if err != nil {
+		return nil, 0, err
+	}
+	n := w.Last
+	w.Last = -1
+	reading := map[string][]int{}
+	for i, p := range pipelines {
+		names, err := topicsOf(p, there)
+		if err != nil {
+			return nil, 0, err
+		}
+		for _, name := range names {
+			reading[name] = append(reading[name], i)
+		}
+	}
+	newest := map[place][]*handlers.Record{}
+	for name := range reading {
+		err := t.Each(ctx, name, w, func(r *handlers.Record) error {
+			read++
+			if !keep(r) {
+				return nil
+			}
+			k := place{topic: r.Topic, partition: r.Partition}
+			if newest[k] = append(newest[k], r); n > 0 && len(newest[k]) > n {
+				newest[k] = newest[k][1:]
+			}
+			return nil
+		})
+		if err != nil {
+			return nil, read, err
+		}
+	}
+	var sets [][]*handlers.Record
+	for _, records := range newest {
+		sets = append(sets, records)
+	}
+	merged := mergeByTime(sets...)
+	if n > 0 {
+		merged = merged[max(0, len(merged)-n):]
+	}
+	for _, r := range merged {
+		items = append(items, Item{Record: r, Pipelines: reading[r.Topic]})
+	}
+	return items, read, nil
+}

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"unicode"
 
+	"github.com/millrace/millrace/handlers"
 	"github.com/millrace/millrace/pipeline"
 )
 
@@ -71,7 +72,7 @@ func (t *Table) result(out *strings.Builder, r *Result) {
 	for i := range r.Writes {
 		w := &r.Writes[i]
 		text := "    " + w.Sink
-		switch said := w.why(); {
+		switch said := w.why(r.Record); {
 		case w.Outcome == pipeline.Delivered && said == "":
 			text += " → " + requestText(w.Request)
 		case w.Outcome == pipeline.Delivered:
@@ -116,7 +117,7 @@ func (r *Result) detail() string {
 	switch {
 	case r.Outcome == pipeline.Filtered && r.Reason == "filter", r.Outcome == pipeline.Unmatched:
 	case r.Outcome == pipeline.Duplicate && len(r.Writes) == 1:
-		parts = append(parts, r.Writes[0].why())
+		parts = append(parts, r.Writes[0].why(r.Record))
 	case r.Err != nil:
 		parts = append(parts, r.Reason+": "+r.Err.Error())
 	case r.Reason != "":
@@ -128,8 +129,8 @@ func (r *Result) detail() string {
 	return strings.Join(parts, "  ")
 }
 
-// why says what stands behind a write's outcome.
-func (w *Write) why() string {
+// why says what stands behind the outcome of a write of rec.
+func (w *Write) why(rec *handlers.Record) string {
 	switch {
 	case w.Uncertain && w.Outcome == pipeline.Delivered:
 		return "uncertain: an earlier holder of the key went silent, its effect may have happened"
@@ -137,7 +138,10 @@ func (w *Write) why() string {
 		return w.Reason + ": " + w.Err.Error()
 	case w.Outcome == pipeline.Duplicate && w.Row != nil:
 		text := "of " + w.Row.Origin.String()
-		if !w.Here {
+		switch {
+		case !w.Here && w.Row.Origin.String() == coordinates(rec):
+			text = "done already " + timeText(w.Row.ConfirmedAt)
+		case !w.Here:
 			text += ", done " + timeText(w.Row.ConfirmedAt)
 		}
 		if w.Reason == "conflict" {

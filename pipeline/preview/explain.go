@@ -1,0 +1,284 @@
+package preview
+
+import (
+	"context"
+	"slices"
+	"strconv"
+	"time"
+
+	"github.com/millrace/millrace/handlers"
+	"github.com/millrace/millrace/pipeline"
+	"github.com/millrace/millrace/pipeline/admin"
+	"github.com/millrace/millrace/pipeline/idempotency"
+)
+
+// Explanation is why one record ended in one pipeline as it did, as far as that
+// can be told afterwards: the steps of the decision, as the configuration is
+// now, and what the store, the group and the dead letters say.
+type Explanation struct {
+	Pipeline string
+	Record   *handlers.Record
+	Steps    []pipeline.Step
+	// Now is what a run would make of the record now.
+	Now Result
+	// Keys are the states of the record's keys, one a sink that it has a write
+	// for; nil where no keys were looked at.
+	Keys []KeyState
+	// Group is how far the pipeline's group is, Process the running process that
+	// reads the record's partition, nil for none.
+	Group   Group
+	Process *Process
+	Letters Letters
+
+	flow *flow
+}
+
+// KeyState is what the store says of one key.
+type KeyState struct {
+	Sink       string
+	Generation int
+	// Row is nil where the store has none.
+	Row *idempotency.Row
+	// Own tells that the row was made for this very record.
+	Own bool
+}
+
+// Group is what a consumer group has committed of a partition.
+type Group struct {
+	Name string
+	// Known tells that the cluster was asked. Committed is -1 where the group has
+	// no commit of the partition.
+	Known     bool
+	Committed int64
+}
+
+// Process is a running process that has the record's partition.
+type Process struct {
+	PID     int
+	State   string
+	Reasons []string
+	// Pending is how many records of the partition are read and not finished.
+	Pending int
+}
+
+// Letters are the record's dead letters.
+type Letters struct {
+	// Topic is the dead-letter topic, empty where the pipeline has none; Missing
+	// tells that it does not exist.
+	Topic   string
+	Missing bool
+	Found   []Letter
+	// Read is how many dead letters were looked at, Whole that these were all
+	// that can be the record's.
+	Read  int
+	Whole bool
+}
+
+// Letter is one dead letter.
+type Letter struct {
+	At                          idempotency.Origin
+	Time                        time.Time
+	Sink, Stage, Reason, Error  string
+	Attempts, Key, ConfigDigest string
+}
+
+// Explain decides a record in each pipeline of item, step by step, and looks at
+// its keys.
+func (p *Preview) Explain(ctx context.Context, item Item) ([]Explanation, error) {
+	var all []Explanation
+	for _, i := range item.Pipelines {
+		f := p.flows[i]
+		dec, steps := f.decider.Trace(item.Record)
+		// Each record is explained by itself, whatever was explained before.
+		p.keys = newLedger(p.deps.Keys)
+		ids := f.ids(&dec)
+		if err := p.keys.look(ctx, ids); err != nil {
+			return nil, err
+		}
+		x := Explanation{Pipeline: f.plan.Name, Record: item.Record, Steps: steps, flow: f}
+		x.Group = Group{Name: f.plan.Source.Group, Committed: -1}
+		if p.deps.Keys != nil && f.plan.Idempotency != nil {
+			x.Keys = p.keyStates(f, &dec, item.Record)
+		}
+		x.Now = p.judge(f, item.Record, &dec)
+		all = append(all, x)
+	}
+	return all, nil
+}
+
+func (p *Preview) keyStates(f *flow, dec *pipeline.Decision, rec *handlers.Record) []KeyState {
+	states := []KeyState{}
+	origin := idempotency.Origin{Topic: rec.Topic, Partition: rec.Partition, Offset: rec.Offset}
+	for _, w := range dec.Writes {
+		if w.Err != nil {
+			continue
+		}
+		s := KeyState{Sink: f.sinks[w.Sink].Name, Generation: f.plan.Idempotency.Generation}
+		if e := p.keys.rows[idempotency.Identity(f.plan.Name, s.Sink, s.Generation, dec.Key)]; e != nil && e.row != nil {
+			s.Row, s.Own = e.row, e.row.Origin == origin
+		}
+		states = append(states, s)
+	}
+	return states
+}
+
+// maxLetters is how many dead letters are looked at for one record.
+const maxLetters = 1_000_000
+
+// Complete adds what the cluster tells: the group's commit and dead letters.
+func (t *Topics) Complete(ctx context.Context, x *Explanation) error {
+	committed, err := t.Admin.Committed(ctx, x.Group.Name)
+	if err != nil {
+		return err
+	}
+	x.Group.Known = true
+	if at, ok := committed[x.Record.Topic][x.Record.Partition]; ok {
+		x.Group.Committed = at
+	}
+	x.Letters.Topic = x.flow.plan.DeadLetter
+	if x.Letters.Topic == "" {
+		return nil
+	}
+	there, err := t.Admin.Topics(ctx, x.Letters.Topic)
+	if err != nil {
+		return err
+	}
+	if len(there) == 0 {
+		x.Letters.Missing, x.Letters.Whole = true, true
+		return nil
+	}
+	return t.letters(ctx, x)
+}
+
+// letters looks for dead letters of the record. They are younger than it, unless
+// a clock was wrong by more than an hour.
+func (t *Topics) letters(ctx context.Context, x *Explanation) error {
+	w := Window{Last: -1}
+	if now := time.Now(); x.Record.Time.Before(now) {
+		w.Since = x.Record.Time.Add(-time.Hour)
+	}
+	x.Letters.Whole = true
+	return t.Each(ctx, x.Letters.Topic, w, func(r *handlers.Record) error {
+		x.Letters.Read++
+		if letter, ok := letterOf(r, x); ok {
+			x.Letters.Found = append(x.Letters.Found, letter)
+		}
+		if x.Letters.Read >= maxLetters {
+			x.Letters.Whole = false
+			return ErrEnough
+		}
+		return nil
+	})
+}
+
+func letterOf(r *handlers.Record, x *Explanation) (Letter, bool) {
+	text := func(name string) string { v, _ := r.Header(name); return string(v) }
+	from, ok := letterOrigin(r)
+	if !ok || from != (idempotency.Origin{Topic: x.Record.Topic, Partition: x.Record.Partition, Offset: x.Record.Offset}) || text(pipeline.HeaderPipeline) != x.Pipeline {
+		return Letter{}, false
+	}
+	return Letter{
+		At: idempotency.Origin{Topic: r.Topic, Partition: r.Partition, Offset: r.Offset}, Time: r.Time,
+		Sink: text(pipeline.HeaderSink), Stage: text(pipeline.HeaderStage), Reason: text(pipeline.HeaderReason),
+		Error: text(pipeline.HeaderLastError), Attempts: text(pipeline.HeaderAttempts), Key: text(pipeline.HeaderKey),
+		ConfigDigest: text(pipeline.HeaderConfigDigest),
+	}, true
+}
+
+// letterOrigin is the record that a dead letter stands for.
+func letterOrigin(r *handlers.Record) (idempotency.Origin, bool) {
+	topic, ok := r.Header(pipeline.HeaderTopic)
+	number, _ := r.Header(pipeline.HeaderPartition)
+	at, _ := r.Header(pipeline.HeaderOffset)
+	partition, err1 := strconv.ParseInt(string(number), 10, 32)
+	offset, err2 := strconv.ParseInt(string(at), 10, 64)
+	return idempotency.Origin{Topic: string(topic), Partition: int32(partition), Offset: offset}, ok && err1 == nil && err2 == nil
+}
+
+// LetterOrigin is the record that a dead letter stands for, and whether rec is
+// one.
+func LetterOrigin(rec *handlers.Record) (idempotency.Origin, bool) { return letterOrigin(rec) }
+
+// Running adds what running processes tell of the record's partition.
+func (x *Explanation) Running(statuses []admin.Status) {
+	for _, s := range statuses {
+		for _, p := range s.Pipelines {
+			if p.Name != x.Pipeline {
+				continue
+			}
+			for _, part := range p.Partitions {
+				if part.Topic != x.Record.Topic || part.Partition != x.Record.Partition {
+					continue
+				}
+				x.Process = &Process{PID: s.PID, State: p.State, Reasons: slices.Clone(p.Reasons), Pending: part.Pending}
+				if part.Alarm != "" && !slices.Contains(x.Process.Reasons, part.Alarm) {
+					x.Process.Reasons = append(x.Process.Reasons, part.Alarm)
+				}
+			}
+		}
+	}
+}
+
+// Done tells whether the group has committed past the record.
+func (x *Explanation) Done() bool { return x.Group.Known && x.Group.Committed > x.Record.Offset }
+
+// Ended is how the record ended, as far as what is left of it tells, and why it
+// is believed: `not_yet` where its offset was not passed.
+func (x *Explanation) Ended() (outcome, because string) {
+	own, others := 0, 0
+	for _, k := range x.Keys {
+		if k.Row == nil || k.Row.State != idempotency.Confirmed {
+			continue
+		}
+		if k.Own {
+			own++
+		} else {
+			others++
+		}
+	}
+	decided := x.Now.Outcome
+	switch {
+	case len(x.Letters.Found) > 0:
+		l := x.Letters.Found[len(x.Letters.Found)-1]
+		return string(pipeline.DeadLettered), "its dead letter is " + l.At.String() + " (" + l.Reason + ")"
+	case own > 0:
+		return string(pipeline.Delivered), "the key store remembers its write"
+	case x.Group.Known && !x.Done():
+		return "not_yet", x.notYet()
+	case others > 0 && others == len(x.Keys):
+		return string(pipeline.Duplicate), "the key was confirmed by " + x.firstRow().Origin.String()
+	case !x.Group.Known:
+		return "", ""
+	case decided == pipeline.Filtered, decided == pipeline.Unmatched, decided == pipeline.Dropped:
+		return string(decided), "so the configuration decides it, and its offset was passed"
+	case decided == pipeline.Delivered && len(x.Keys) == 0 && x.flow.plan.Idempotency == nil:
+		return string(pipeline.Delivered), "its offset was passed, and the configuration writes it; without a key nothing remembers the write"
+	default:
+		return "unknown", "its offset was passed, and nothing remembers it: the configuration may have been another, or the key expired"
+	}
+}
+
+func (x *Explanation) firstRow() *idempotency.Row {
+	for _, k := range x.Keys {
+		if k.Row != nil {
+			return k.Row
+		}
+	}
+	return &idempotency.Row{}
+}
+
+// notYet says what is known of a record whose offset was not passed.
+func (x *Explanation) notYet() string {
+	text := "group " + x.Group.Name + " has no commit of its partition"
+	if x.Group.Committed >= 0 {
+		text = "group " + x.Group.Name + " has committed up to offset " + strconv.FormatInt(x.Group.Committed, 10)
+	}
+	switch {
+	case x.Process == nil:
+		return text + ", and no process here reads it"
+	case x.Process.Pending > 0:
+		return text + "; a process (pid " + strconv.Itoa(x.Process.PID) + ") has " + plural(x.Process.Pending, "record") + " of it in flight"
+	default:
+		return text + "; a process (pid " + strconv.Itoa(x.Process.PID) + ") reads it"
+	}
+}

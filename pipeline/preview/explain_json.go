@@ -1,0 +1,133 @@
+package preview
+
+import (
+	"encoding/json"
+	"fmt"
+
+	"github.com/millrace/millrace/handlers"
+	"github.com/millrace/millrace/pipeline"
+)
+
+// AppendExplanation appends an explanation as one line of JSON without a newline,
+// with what is secret taken out.
+func (p *Preview) AppendExplanation(dst []byte, x *Explanation) []byte {
+	o := newObject(nil)
+	o.text("pipeline", x.Pipeline)
+	o.raw("record", handlers.AppendJSON(nil, x.Record))
+	outcome, because := x.Ended()
+	o.orNull("ended", outcome)
+	o.orNull("because", because)
+	var steps []json.RawMessage
+	for i := range x.Steps {
+		steps = append(steps, stepJSON(&x.Steps[i]))
+	}
+	o.raw("steps", joinRaw(steps))
+	o.raw("now", p.AppendJSON(nil, &x.Now))
+	if x.Keys != nil {
+		var keys []json.RawMessage
+		for _, k := range x.Keys {
+			keys = append(keys, k.json())
+		}
+		o.raw("keys", joinRaw(keys))
+	}
+	if x.Group.Known {
+		g := newObject(nil)
+		g.text("name", x.Group.Name)
+		if x.Group.Committed < 0 {
+			g.value("committed", nil)
+		} else {
+			g.value("committed", x.Group.Committed)
+		}
+		g.value("done", x.Done())
+		o.raw("group", g.done())
+	}
+	if x.Process != nil {
+		each := newObject(nil)
+		each.value("pid", x.Process.PID)
+		each.text("state", x.Process.State)
+		each.value("pending", x.Process.Pending)
+		if len(x.Process.Reasons) > 0 {
+			each.value("reasons", x.Process.Reasons)
+		}
+		o.raw("process", each.done())
+	}
+	if x.Letters.Topic != "" {
+		o.raw("dead_letters", x.Letters.json())
+	}
+	return append(dst, redactJSON(p.plan, o.done())...)
+}
+
+func stepJSON(s *pipeline.Step) json.RawMessage {
+	o := newObject(nil)
+	o.text("stage", string(s.Stage))
+	o.optional("sink", s.Sink)
+	o.text("where", s.Where)
+	o.optional("source", s.Source)
+	var reads []json.RawMessage
+	for _, r := range s.Reads {
+		each := newObject(nil)
+		each.text("name", r.Name)
+		if r.Err != nil {
+			each.text("error", r.Err.Error())
+		} else {
+			each.raw("value", valueJSON(r.Value))
+		}
+		reads = append(reads, each.done())
+	}
+	if s.Source != "" {
+		o.raw("reads", joinRaw(reads))
+	}
+	switch {
+	case s.Err != nil:
+		o.text("error", s.Err.Error())
+	case s.Secret:
+		o.text("value", redacted)
+	case s.Stage == pipeline.StageRender && s.Source == "":
+		o.raw("value", requestJSON(s.Value))
+	default:
+		o.raw("value", valueJSON(s.Value))
+	}
+	return o.done()
+}
+
+// valueJSON is a value of an expression as JSON.
+func valueJSON(v any) json.RawMessage {
+	text, err := compactJSON(v)
+	if err != nil {
+		text, _ = compactJSON(fmt.Sprint(v))
+	}
+	return text
+}
+
+func (k *KeyState) json() json.RawMessage {
+	o := newObject(nil)
+	o.text("sink", k.Sink)
+	o.value("generation", k.Generation)
+	o.value("own", k.Own)
+	o.value("row", k.Row)
+	return o.done()
+}
+
+func (l *Letters) json() json.RawMessage {
+	o := newObject(nil)
+	o.text("topic", l.Topic)
+	o.value("searched", l.Read)
+	o.value("complete", l.Whole)
+	var found []json.RawMessage
+	for _, each := range l.Found {
+		f := newObject(nil)
+		f.value("partition", each.At.Partition)
+		f.value("offset", each.At.Offset)
+		f.text("timestamp", timeText(each.Time))
+		f.optional("sink", each.Sink)
+		f.text("stage", each.Stage)
+		f.text("reason", each.Reason)
+		f.optional("error", each.Error)
+		f.optional("attempts", each.Attempts)
+		f.optional("idempotency_key", each.Key)
+		f.optional("config_digest", each.ConfigDigest)
+		found = append(found, f.done())
+	}
+	o.raw("found", joinRaw(found))
+	return o.done()
+}

@@ -1,0 +1,224 @@
+package preview
+
+import (
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/millrace/millrace/handlers"
+	"github.com/millrace/millrace/pipeline"
+	"github.com/millrace/millrace/pipeline/idempotency"
+)
+
+// WriteExplanation writes an explanation for people, with what is secret taken
+// out.
+func (p *Preview) WriteExplanation(out io.Writer, style Style, x *Explanation) error {
+	e := explainer{preview: p, style: style}
+	e.title(coordinates(x.Record) + " in " + x.Pipeline)
+	if outcome, because := x.Ended(); outcome != "" {
+		e.row("ended", e.outcome(outcome)+": "+because)
+	}
+	e.record(x.Record)
+	stage := pipeline.Stage("")
+	for i := range x.Steps {
+		e.step(&x.Steps[i], x.Steps[i].Stage != stage)
+		stage = x.Steps[i].Stage
+	}
+	e.now(x)
+	for _, k := range x.Keys {
+		e.key(&k)
+	}
+	e.group(x)
+	e.letters(x)
+	_, err := io.WriteString(out, p.plan.Redact(e.out.String()))
+	return err
+}
+
+type explainer struct {
+	preview *Preview
+	style   Style
+	out     strings.Builder
+}
+
+const labelWidth = 12
+
+func (e *explainer) title(text string) {
+	if e.style.Colour {
+		text = paint(bold, text)
+	}
+	e.out.WriteString(text + "\n")
+}
+
+// row writes a line behind a label, which may be empty.
+func (e *explainer) row(label, text string) {
+	line := fmt.Sprintf("%-*s%s", labelWidth, label, text)
+	// Colours are only in lines that are short anyway.
+	if e.style.Width > 0 && !strings.Contains(line, "\x1b") {
+		line = short(line, e.style.Width)
+	}
+	e.out.WriteString(strings.TrimRight(line, " ") + "\n")
+}
+
+func (e *explainer) outcome(text string) string {
+	if !e.style.Colour {
+		return text
+	}
+	return paint(colourOf(pipeline.Outcome(text)), text)
+}
+
+func (e *explainer) record(r *handlers.Record) {
+	text := "time " + timeText(r.Time)
+	if r.Key != nil {
+		text += "  key " + valueText(string(r.Key))
+	} else {
+		text += "  no key"
+	}
+	e.row("record", text)
+	for _, h := range r.Headers {
+		value := "null"
+		if h.Value != nil {
+			value = valueText(string(h.Value))
+		}
+		e.row("", "header "+printable(h.Key)+": "+value)
+	}
+	if r.Value == nil {
+		e.row("", "a tombstone: no value")
+		return
+	}
+	e.row("", printable(string(r.Value)))
+}
+
+func (e *explainer) step(s *pipeline.Step, first bool) {
+	label := ""
+	if first {
+		label = string(s.Stage)
+	}
+	where := s.Where
+	if s.Sink != "" {
+		where = s.Sink + ": " + where
+	}
+	said := e.value(s)
+	if s.Source == "" {
+		e.row(label, where+" → "+said)
+		return
+	}
+	e.row(label, where+": "+printable(strings.Join(strings.Fields(s.Source), " ")))
+	for _, r := range s.Reads {
+		text := ""
+		if r.Err != nil {
+			text = "error: " + r.Err.Error()
+		} else {
+			text = printable(valueText(r.Value))
+		}
+		e.row("", "    "+r.Name+" = "+text)
+	}
+	e.row("", "  → "+said)
+}
+
+func (e *explainer) value(s *pipeline.Step) string {
+	switch {
+	case s.Err != nil && e.style.Colour:
+		return paint(red, "error: "+printable(s.Err.Error()))
+	case s.Err != nil:
+		return "error: " + printable(s.Err.Error())
+	case s.Secret:
+		return redacted
+	case s.Stage == pipeline.StageRender && s.Source == "":
+		return printable(requestText(s.Value))
+	}
+	if text, ok := s.Value.(string); ok {
+		return printable(text)
+	}
+	return printable(string(valueJSON(s.Value)))
+}
+
+// now is what a run would make of the record from here on.
+func (e *explainer) now(x *Explanation) {
+	r := &x.Now
+	text := e.outcome(outcomeText(r.Outcome, r.Halt))
+	if detail := r.detail(); detail != "" {
+		text += "  " + printable(detail)
+	}
+	e.row("a run now", text)
+	for i := range r.Writes {
+		if w := &r.Writes[i]; len(r.Writes) > 1 {
+			e.row("", strings.TrimRight("  "+w.Sink+": "+outcomeText(w.Outcome, w.Halt)+" "+printable(w.why(r.Record)), " "))
+		}
+	}
+}
+
+func (e *explainer) key(k *KeyState) {
+	name := fmt.Sprintf("%s, generation %d: ", k.Sink, k.Generation)
+	if k.Row == nil {
+		e.row("key store", name+"nothing of this key")
+		return
+	}
+	state := k.Row.State.String()
+	if k.Row.Uncertain {
+		state += ", uncertain: an earlier holder went silent"
+	}
+	whose := "for " + k.Row.Origin.String()
+	if k.Own {
+		whose = "for this record"
+	}
+	e.row("key store", name+state+", "+whose)
+	e.row("", fmt.Sprintf("  claimed %s by %s (pid %d, run %s)", timeText(k.Row.ClaimedAt), k.Row.Holder.Host, k.Row.Holder.PID, k.Row.Holder.Run))
+	switch k.Row.State {
+	case idempotency.Claimed:
+		if !k.Row.Deadline.IsZero() {
+			e.row("", "  lease until "+timeText(k.Row.Deadline))
+		}
+	case idempotency.Confirmed:
+		text := "  confirmed " + timeText(k.Row.ConfirmedAt)
+		if k.Row.Answer != "" {
+			text += ", the sink answered " + valueText(k.Row.Answer)
+		}
+		e.row("", text)
+	}
+	e.row("", "  forgotten "+timeText(k.Row.Expires))
+}
+
+func (e *explainer) group(x *Explanation) {
+	switch {
+	case !x.Group.Known:
+		return
+	case x.Group.Committed < 0:
+		e.row("group", x.Group.Name+" has no commit of this partition: not done")
+	case x.Done():
+		e.row("group", fmt.Sprintf("%s has committed %d: done", x.Group.Name, x.Group.Committed))
+	default:
+		e.row("group", fmt.Sprintf("%s has committed %d: not done", x.Group.Name, x.Group.Committed))
+	}
+	if x.Process == nil {
+		return
+	}
+	e.row("process", fmt.Sprintf("pid %d is %s, with %s of this partition in flight", x.Process.PID, x.Process.State, plural(x.Process.Pending, "record")))
+	for _, reason := range x.Process.Reasons {
+		e.row("", "  ! "+printable(reason))
+	}
+}
+
+func (e *explainer) letters(x *Explanation) {
+	l := &x.Letters
+	if !x.Group.Known {
+		return
+	}
+	switch {
+	case l.Topic == "":
+		e.row("dead letter", "none: dead_letter is off")
+	case l.Missing:
+		e.row("dead letter", "none: "+l.Topic+" does not exist")
+	case len(l.Found) == 0 && l.Whole:
+		e.row("dead letter", fmt.Sprintf("none in %s (%s looked at)", l.Topic, plural(l.Read, "record")))
+	case len(l.Found) == 0:
+		e.row("dead letter", fmt.Sprintf("none among the first %d of %s since the record's time; there are more", l.Read, l.Topic))
+	}
+	for _, f := range l.Found {
+		text := fmt.Sprintf("%s at %s: %s failed", f.At, timeText(f.Time), f.Stage)
+		if f.Sink != "" {
+			text += " for sink " + f.Sink
+		}
+		e.row("dead letter", text+", "+f.Reason)
+		e.row("", "  "+printable(f.Error))
+	}
+}
