@@ -127,8 +127,8 @@ func (c *compiler) sourceTopics(f *File, path diag.Path, s *SourceConfig, source
 			Message: "only one of topic, topics and pattern may be written",
 			Related: &diag.Related{Place: f.Source.Key(written[0]), Message: "the first is here"}})
 	}
-	for _, key := range []diag.Path{path.Field("topic"), path.Field("pattern")} {
-		if f.Source.Has(key) && s.Topic+s.Pattern == "" && c.sound(f, key) {
+	for _, key := range []diag.Path{path.Field("topic"), path.Field("topics"), path.Field("pattern")} {
+		if f.Source.Has(key) && s.Topic+s.Pattern == "" && len(s.Topics) == 0 && c.sound(f, key) {
 			c.atValue(f, key, diag.CodeEmpty, string(key)+" is empty", "")
 		}
 	}

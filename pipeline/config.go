@@ -49,12 +49,12 @@ type SASLConfig struct {
 
 // EmbeddedConfig is the embedded broker.
 type EmbeddedConfig struct {
-	Listen string `yaml:"listen" default:"127.0.0.1:9092" doc:"Where it listens. Port 0 picks a free one."`
+	Listen string `yaml:"listen" default:"127.0.0.1:9092" text:"address" doc:"Where it listens. Port 0 picks a free one."`
 }
 
 // StoreConfig is the top-level `idempotency:` block.
 type StoreConfig struct {
-	Store         string        `yaml:"store" secret:"url" doc:"Where keys live: 'redis://host:6379/0', 'rediss://…' for TLS, or 'embedded', a folder of this process alone. The default is 'embedded' on the embedded broker; with 'kafka.brokers' it must be written."`
+	Store         string        `yaml:"store" secret:"url" text:"store" doc:"Where keys live: 'redis://host:6379/0', 'rediss://…' for TLS, or 'embedded', a folder of this process alone. The default is 'embedded' on the embedded broker; with 'kafka.brokers' it must be written."`
 	TTL           time.Duration `yaml:"ttl" default:"8d" min:"1s" doc:"How long a key is remembered. Make it longer than the topics' retention, or a late replay repeats effects."`
 	Lease         time.Duration `yaml:"lease" default:"30s" min:"3s" max:"1h" doc:"How long a claim outlives a process that went silent."`
 	AllowEviction bool          `yaml:"allow_eviction" default:"false" doc:"Starts also with a Redis that may evict keys, which would forget effects."`
@@ -72,19 +72,19 @@ type TopicConfig struct {
 
 // IngestConfig is the `ingest:` block.
 type IngestConfig struct {
-	Listen string              `yaml:"listen" doc:"Where it listens, such as '127.0.0.1:8080'."`
+	Listen string              `yaml:"listen" text:"address" doc:"Where it listens, such as '127.0.0.1:8080'."`
 	Routes []IngestRouteConfig `yaml:"routes" doc:"Which path takes records for which topic."`
 }
 
 // IngestRouteConfig is one path that takes records for one topic.
 type IngestRouteConfig struct {
-	Path  string              `yaml:"path" required:"true" doc:"The path of the URL, such as '/orders'. Records are sent to it with POST."`
-	Topic string              `yaml:"topic" required:"true" doc:"The topic that the records go to. Payloads are checked against its schema."`
+	Path  string              `yaml:"path" required:"true" text:"urlpath" doc:"The path of the URL, such as '/orders'. Records are sent to it with POST."`
+	Topic string              `yaml:"topic" required:"true" text:"topic" doc:"The topic that the records go to. Payloads are checked against its schema."`
 	Key   handlers.Expression `yaml:"key" doc:"The key of the record, such as 'payload.order_id'. Without it, records have none."`
 }
 
 // ServerConfig is the `server:` block.
 type ServerConfig struct {
-	Listen string `yaml:"listen" doc:"Where the web console and the API listen."`
-	Health string `yaml:"health" doc:"Where '/livez', '/readyz' and '/metrics' listen, such as '127.0.0.1:8091'."`
+	Listen string `yaml:"listen" text:"address" doc:"Where the web console and the API listen."`
+	Health string `yaml:"health" text:"address" doc:"Where '/livez', '/readyz' and '/metrics' listen, such as '127.0.0.1:8091'."`
 }

@@ -1,6 +1,7 @@
 package pipeline
 
 import (
+	"reflect"
 	"strconv"
 	"time"
 
@@ -48,20 +49,21 @@ func (c *StartConfig) DecodeYAML(d *yamlconf.Decoder, n yamlconf.Node) {
 }
 
 func (c *StartConfig) offsets(d *yamlconf.Decoder, n yamlconf.Node) {
-	var written struct {
-		Offsets map[int32]int64 `yaml:"offsets" required:"true" min:"0" doc:"Offsets by partition."`
-	}
+	var written startOffsets
 	d.Decode(n, &written)
 	c.Kind, c.Offsets = kafka.StartOffsets, written.Offsets
 }
 
+type startOffsets struct {
+	Offsets map[int32]int64 `yaml:"offsets" required:"true" min:"0" doc:"The offset to begin with, by partition."`
+}
+
 // JSONSchema is text or a map of offsets.
-func (c *StartConfig) JSONSchema(*yamlconf.Schema) map[string]any {
-	offsets := map[string]any{"type": "object", "additionalProperties": map[string]any{"type": "integer", "minimum": 0}}
+func (c *StartConfig) JSONSchema(s *yamlconf.Schema) map[string]any {
 	return map[string]any{"anyOf": []any{
 		map[string]any{"enum": []any{"earliest", "latest"}},
 		map[string]any{"type": "string", "pattern": `^[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt]|\$\{`},
-		map[string]any{"type": "object", "properties": map[string]any{"offsets": offsets}, "required": []any{"offsets"}, "additionalProperties": false},
+		s.Of(reflect.TypeFor[startOffsets]()),
 	}}
 }
 
@@ -77,9 +79,7 @@ type DeadLetterConfig struct {
 func (c *DeadLetterConfig) DecodeYAML(d *yamlconf.Decoder, n yamlconf.Node) {
 	switch {
 	case n.IsMap():
-		var written struct {
-			Topic string `yaml:"topic" required:"true" doc:"The dead-letter topic."`
-		}
+		var written deadLetterTopic
 		d.Decode(n, &written)
 		c.Topic = written.Topic
 	case n.IsScalar() && n.Text() == "off":
@@ -91,12 +91,15 @@ func (c *DeadLetterConfig) DecodeYAML(d *yamlconf.Decoder, n yamlconf.Node) {
 	}
 }
 
+type deadLetterTopic struct {
+	Topic string `yaml:"topic" required:"true" text:"topic" doc:"The topic for records that can't be delivered."`
+}
+
 // JSONSchema is `off` or a map with a topic.
-func (c *DeadLetterConfig) JSONSchema(*yamlconf.Schema) map[string]any {
+func (c *DeadLetterConfig) JSONSchema(s *yamlconf.Schema) map[string]any {
 	return map[string]any{"anyOf": []any{
 		map[string]any{"enum": []any{"off"}},
-		map[string]any{"type": "object", "properties": map[string]any{"topic": yamlconf.TextSchema("The dead-letter topic. Kind: static.")},
-			"required": []any{"topic"}, "additionalProperties": false},
+		s.Of(reflect.TypeFor[deadLetterTopic]()),
 	}}
 }
 
@@ -126,7 +129,7 @@ func (c *HeadersConfig) DecodeYAML(d *yamlconf.Decoder, n yamlconf.Node) {
 
 // JSONSchema is a map of expressions.
 func (c *HeadersConfig) JSONSchema(*yamlconf.Schema) map[string]any {
-	leaf := map[string]any{"type": []any{"string", "number", "boolean", "null"}, "description": "Kind: expression."}
+	leaf := map[string]any{"type": []any{"string", "number", "boolean", "null"}, "description": "A value, computed by an expression."}
 	return map[string]any{"type": "object", "additionalProperties": leaf}
 }
 
@@ -181,7 +184,7 @@ func (c *PayloadConfig) JSONSchema(s *yamlconf.Schema) map[string]any {
 	return s.Define("payload", func() map[string]any {
 		self := map[string]any{"$ref": "#/definitions/payload"}
 		return map[string]any{"anyOf": []any{
-			map[string]any{"type": []any{"string", "number", "boolean", "null"}, "description": "Kind: expression."},
+			map[string]any{"type": []any{"string", "number", "boolean", "null"}, "description": "A value, computed by an expression."},
 			map[string]any{"type": "object", "additionalProperties": self},
 			map[string]any{"type": "array", "items": self},
 		}}

@@ -25,10 +25,10 @@ type PipelineConfig struct {
 
 // SourceConfig is what a pipeline reads.
 type SourceConfig struct {
-	Topic          string        `yaml:"topic" doc:"The topic to read. Write one of 'topic', 'topics' and 'pattern'."`
-	Topics         []string      `yaml:"topics" doc:"Several topics to read."`
+	Topic          string        `yaml:"topic" text:"topic" doc:"The topic to read. Write one of 'topic', 'topics' and 'pattern'."`
+	Topics         []string      `yaml:"topics" text:"topic" doc:"Several topics to read."`
 	Pattern        string        `yaml:"pattern" doc:"A regular expression: every topic whose name it matches is read, such as '^orders_.*'."`
-	Group          string        `yaml:"group" doc:"The consumer group. Without it, the pipeline's name. A group belongs to one pipeline."`
+	Group          string        `yaml:"group" text:"name" doc:"The consumer group. Without it, the pipeline's name. A group belongs to one pipeline."`
 	Instance       string        `yaml:"instance" doc:"A name of this replica, for static membership: it keeps its partitions over a restart."`
 	Start          StartConfig   `yaml:"start" doc:"Where to begin with a topic of which the group has no commit: 'earliest' (the default), 'latest', an RFC 3339 time, or offsets by partition."`
 	Format         string        `yaml:"format" default:"json" enum:"json,text,bytes,avro,protobuf" doc:"How values are read: 'json' decodes them, with 'text' the payload is a string, with 'bytes' there is no payload, only 'value'."`

@@ -24,7 +24,7 @@ type SinkConfig struct {
 }
 
 type sinkSiblings struct {
-	Name  string              `yaml:"name" doc:"The name of the sink, which is part of the identity of its keys. Without it, its kind."`
+	Name  string              `yaml:"name" text:"name" doc:"The name of the sink, which is part of the identity of its keys. Without it, its kind."`
 	When  handlers.Expression `yaml:"when" doc:"Which records of its route it takes. Without it, all."`
 	Retry *RetryConfig        `yaml:"retry" doc:"How a write of this sink that failed is tried again. Without it, as the pipeline says."`
 }
@@ -130,7 +130,7 @@ func handlerSchema(s *yamlconf.Schema, kind string) map[string]any {
 	spec := s.Registry[kind]
 	return s.Define("sink_"+kind, func() map[string]any {
 		schema := s.Of(reflect.TypeOf(spec.New()).Elem())
-		schema["description"] = spec.Doc
+		yamlconf.Describe(schema, spec.Doc, "")
 		if required, _ := schema["required"].([]any); len(required) == 0 {
 			schema["type"] = []any{"object", "null"}
 		}

@@ -33,7 +33,7 @@ func ParseDuration(text string) (time.Duration, error) {
 			exact += time.Duration(whole) * unit
 			total += float64(whole) * float64(unit)
 		} else if part, err := strconv.ParseFloat(m[1], 64); err == nil {
-			exact += time.Duration(part * float64(unit))
+			exact += time.Duration(math.Round(part * float64(unit)))
 			total += part * float64(unit)
 		} else {
 			return 0, fmt.Errorf("%q is too long", text)

@@ -249,7 +249,7 @@ func (d *Decoder) listItems(n Node, v reflect.Value, f field) {
 
 // element is what the tags of a list or map say of what it holds.
 func (f field) element() field {
-	return field{enum: f.enum, secret: f.secret, fold: f.fold, path: f.path, min: f.min, max: f.max, required: true, place: f.place}
+	return field{enum: f.enum, secret: f.secret, fold: f.fold, path: f.path, min: f.min, max: f.max, required: true, place: f.place, text: f.text}
 }
 
 // Registry has the sinks that the document may name.

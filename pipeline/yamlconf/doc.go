@@ -10,6 +10,9 @@
 //	fold:"true"        an enum's value may be written in any case
 //	path:"true"        the text is a file's path, relative to the configuration's
 //	                   folder
+//	text:"topic"       what the text is, of which the JSON Schema knows how it
+//	                   looks, and which is checked where it is compiled: name,
+//	                   topic, address, urlpath, store
 //	noschema:"true"    the field is left out of the JSON Schema
 //
 // A field whose pointer implements Custom decodes itself. All static fields may

@@ -10,7 +10,7 @@ import (
 type field struct {
 	index                    int
 	name, doc, def, place    string
-	min, max                 string
+	min, max, text           string
 	enum                     []string
 	required, secret, url    bool
 	fold, path, hiddenSchema bool
@@ -29,7 +29,7 @@ func fieldsOf(t reflect.Type) []field {
 		info := field{
 			index: i, name: name,
 			doc: f.Tag.Get("doc"), def: f.Tag.Get("default"), place: f.Tag.Get("place"),
-			min: f.Tag.Get("min"), max: f.Tag.Get("max"),
+			min: f.Tag.Get("min"), max: f.Tag.Get("max"), text: f.Tag.Get("text"),
 			required: f.Tag.Get("required") == "true", secret: f.Tag.Get("secret") == "true" || f.Type == secretType,
 			url:  f.Tag.Get("secret") == "url",
 			fold: f.Tag.Get("fold") == "true", path: f.Tag.Get("path") == "true",

@@ -2,19 +2,58 @@ package yamlconf
 
 import (
 	"reflect"
+	"regexp"
 	"strconv"
 	"strings"
 
 	"github.com/millrace/millrace/handlers"
 )
 
-// Patterns of what static fields take, for editors; the decoder is stricter.
+// Patterns of what fields take, for editors; the decoder and compiling are
+// stricter. What has a ${} in it is taken for a template.
 const (
-	templatePattern = `\$\{`
-	durationPattern = `^([0-9]+(\.[0-9]*)?(ns|us|µs|ms|s|m|h|d|w))+$|^0$|\$\{`
-	sizePattern     = `^[0-9]+(\.[0-9]+)? ?(B|kB|MB|GB|KiB|MiB|GiB)?$|\$\{`
-	ratePattern     = `^[0-9]+(\.[0-9]+)? ?/ ?(s|m|h)$|\$\{`
+	templatePattern   = `\$\{`
+	expressionPattern = `\S`
+	durationPattern   = `^(([0-9]+(\.[0-9]*)?|\.[0-9]+)(ns|us|µs|μs|ms|s|m|h|d|w))+$|^0$|\$\{`
+	sizePattern       = `^[0-9]+(\.[0-9]+)? ?(B|kB|MB|GB|KiB|MiB|GiB)?$|\$\{`
+	ratePattern       = `^[0-9]+(\.[0-9]+)? ?/ ?(s|m|h)$|\$\{`
 )
+
+// notation is how the text of a field looks, and what an editor says of one that
+// does not look so.
+type notation struct{ pattern, message string }
+
+// notationOf tells by the tags `text` and `place`; the zero notation is any text.
+func notationOf(f field) notation {
+	n := notationOfRequired(f)
+	if f.text != "" && !f.required {
+		n.pattern += "|^$" // as if it were not written
+	}
+	return n
+}
+
+func notationOfRequired(f field) notation {
+	switch {
+	case f.text == "name":
+		return notation{`^[A-Za-z0-9][A-Za-z0-9._-]{0,199}$|\$\{`, "a name has letters, digits, dots, dashes and underscores, and starts with a letter or digit"}
+	case f.text == "topic" || f.place == "topic":
+		return notation{`^[A-Za-z0-9._-]{1,249}$|\$\{`, "a topic's name has letters, digits, dots, dashes and underscores"}
+	case f.text == "address":
+		return notation{`^[^/@ ]*:[0-9]{1,5}$|\$\{`, "write host:port, such as 127.0.0.1:8080"}
+	case f.text == "store":
+		return notation{`^rediss?://|^embedded$|\$\{`, "write redis://host:6379/0, rediss://… for TLS, or embedded"}
+	case f.text == "urlpath":
+		return notation{`^/[^?# {}]*$|\$\{`, "a path starts with /"}
+	case f.place == "key":
+		return notation{templatePattern, "a key must depend on the record: use ${…}, such as order:${payload.order_id}"}
+	case f.place == "url":
+		return notation{`^[A-Za-z][A-Za-z0-9+.-]*://|\$\{`, "write a URL with its scheme, such as https://example.com/"}
+	case f.required:
+		return notation{expressionPattern, "it must not be empty"}
+	default:
+		return notation{}
+	}
+}
 
 // Schema makes JSON Schemas (draft 7, which editors know best) from config
 // structs.
@@ -53,9 +92,10 @@ func (s *Schema) Or(schema map[string]any, jsonType string) map[string]any {
 	return map[string]any{"anyOf": []any{schema, map[string]any{"type": jsonType}}}
 }
 
-// TextSchema is the schema of text, for which YAML may also read a number or boolean.
-func TextSchema(description string) map[string]any {
-	return map[string]any{"type": []any{"string", "number", "boolean"}, "description": description}
+// Refined is implemented by config structs, not pointers to them, whose schema
+// says more than the tags of their fields.
+type Refined interface {
+	RefineSchema(schema map[string]any)
 }
 
 func (s *Schema) of(t reflect.Type, f field) map[string]any {
@@ -63,16 +103,20 @@ func (s *Schema) of(t reflect.Type, f field) map[string]any {
 		return custom.JSONSchema(s)
 	}
 	switch {
-	case t == templateType, t == expressionType:
-		return map[string]any{"type": []any{"string", "number", "boolean"}}
+	case t == expressionType:
+		return text(notation{expressionPattern, "an expression must not be empty"})
+	case t == templateType:
+		return text(notationOf(f))
 	case len(f.enum) > 0 && t.Kind() == reflect.String:
 		return enumeration(f)
 	case t == durationType:
-		return map[string]any{"type": []any{"string", "integer"}, "pattern": durationPattern}
+		schema := looksLike(notation{durationPattern, "write a number with a unit: 250ms, 10s, 5m, 2h, 8d, 1w"}, "string", "integer")
+		schema["minimum"], schema["maximum"] = 0, 0 // of numbers, only 0 needs no unit
+		return schema
 	case t == sizeType:
-		return map[string]any{"type": []any{"string", "integer"}, "pattern": sizePattern}
+		return looksLike(notation{sizePattern, "write bytes with a unit: 512B, 64kB, 1MB, 64KiB, 16MiB, 1GiB"}, "string", "number")
 	case t == rateType:
-		return map[string]any{"type": "string", "pattern": ratePattern}
+		return looksLike(notation{ratePattern, "write a number a second, minute or hour: 500/s, 30/m, 10/h"}, "string")
 	}
 	switch t.Kind() {
 	case reflect.Pointer:
@@ -92,10 +136,25 @@ func (s *Schema) of(t reflect.Type, f field) map[string]any {
 	case reflect.Float32, reflect.Float64:
 		return orTemplate(limited(map[string]any{"type": "number"}, f))
 	case reflect.String:
-		return map[string]any{"type": []any{"string", "number", "boolean"}}
+		return text(notationOf(f))
 	default:
 		return orTemplate(limited(map[string]any{"type": "integer"}, f))
 	}
+}
+
+// text is the schema of text, for which YAML may also read a number or boolean.
+// A pattern says nothing of those.
+func text(n notation) map[string]any {
+	return looksLike(n, "string", "number", "boolean")
+}
+
+// looksLike is one of JSON types whose text follows a notation.
+func looksLike(n notation, types ...any) map[string]any {
+	schema := map[string]any{"type": types}
+	if n.pattern != "" {
+		schema["pattern"], schema["patternErrorMessage"] = n.pattern, n.message
+	}
+	return schema
 }
 
 // object is the schema of a config struct.
@@ -117,6 +176,9 @@ func (s *Schema) object(t reflect.Type) map[string]any {
 	if len(required) > 0 {
 		object["required"] = required
 	}
+	if refined, ok := reflect.Zero(t).Interface().(Refined); ok {
+		refined.RefineSchema(object)
+	}
 	return object
 }
 
@@ -125,17 +187,32 @@ func describeProperty(schema map[string]any, t reflect.Type, f field) map[string
 	if _, ref := schema["$ref"]; ref {
 		schema = map[string]any{"allOf": []any{schema}}
 	}
-	text := f.doc
-	if kind := Kind(t); kind != "" {
-		text = strings.TrimSpace(text + " Kind: " + kind + ".")
-	}
-	if text != "" {
-		schema["description"] = text
+	Describe(schema, f.doc, kindOf(t))
+	if found := example.FindStringSubmatch(f.doc); found != nil && t.Kind() != reflect.Slice && t.Kind() != reflect.Map {
+		schema["examples"] = []any{found[1]}
 	}
 	if f.def != "" {
 		schema["default"] = defaultValue(t, f.def)
 	}
 	return schema
+}
+
+var example = regexp.MustCompile(`such as '([^']+)'`)
+
+// Describe sets what an editor shows of a schema: a doc tag's text, and how the
+// text is read.
+func Describe(schema map[string]any, doc, kind string) {
+	markdown := Markdown(doc)
+	if kind != "" {
+		doc += " Kind: " + kind + "."
+		markdown += "\n\nKind: *" + kind + "*."
+	}
+	schema["description"], schema["markdownDescription"] = doc, markdown
+}
+
+// kindOf is the kind of a field, or of what its list or map holds.
+func kindOf(t reflect.Type) string {
+	return described(t, field{}).Kind
 }
 
 // Kind is how the text of a field is read: expression, template or static;

@@ -1,0 +1,83 @@
+package pipeline
+
+import (
+	"maps"
+	"slices"
+)
+
+// What the JSON Schema knows beyond the tags of fields. It only refuses what
+// compiling refuses as well.
+
+// RefineSchema tells how topics and pipelines are named.
+func (Blocks) RefineSchema(schema map[string]any) {
+	names := map[string]string{
+		"topics":    "^[A-Za-z0-9._-]{1,249}$",
+		"pipelines": "^[A-Za-z0-9][A-Za-z0-9._-]{0,199}$",
+	}
+	for key, pattern := range names {
+		property(schema, key)["propertyNames"] = map[string]any{"pattern": pattern}
+	}
+}
+
+// RefineSchema tells that there are brokers or the embedded broker, and that the
+// embedded one takes no login.
+func (KafkaConfig) RefineSchema(schema map[string]any) {
+	schema["not"] = map[string]any{"required": []any{"brokers", "embedded"}}
+	schema["dependencies"] = map[string]any{"tls": []any{"brokers"}, "sasl": []any{"brokers"}}
+	property(schema, "brokers")["minItems"] = 1
+}
+
+// RefineSchema tells that a certificate and its key are given together.
+func (TLSConfig) RefineSchema(schema map[string]any) {
+	schema["dependencies"] = map[string]any{"cert": []any{"key"}, "key": []any{"cert"}}
+}
+
+// RefineSchema tells what each mechanism needs.
+func (SASLConfig) RefineSchema(schema map[string]any) {
+	const token, login = "^[oO][aA][uU][tT][hH]", "^[pPsS]"
+	schema["allOf"] = []any{mechanismNeeds(token, "token"), mechanismNeeds(login, "username", "password")}
+}
+
+func mechanismNeeds(pattern string, keys ...any) map[string]any {
+	mechanism := map[string]any{"type": "string", "pattern": pattern}
+	return map[string]any{
+		"if":   map[string]any{"properties": map[string]any{"mechanism": mechanism}, "required": []any{"mechanism"}},
+		"then": map[string]any{"required": keys},
+	}
+}
+
+// RefineSchema leaves out what this version has not.
+func (ServerConfig) RefineSchema(schema map[string]any) {
+	for _, key := range notAvailable().serverBlocks {
+		delete(schema["properties"].(map[string]any), key)
+	}
+}
+
+// RefineSchema tells that there is one way to name what is read.
+func (SourceConfig) RefineSchema(schema map[string]any) {
+	maps.Copy(schema, exactlyOne("topic", "topics", "pattern"))
+	property(schema, "topics")["minItems"] = 1
+	formats := property(schema, "format")["anyOf"].([]any)[0].(map[string]any)
+	formats["enum"] = slices.DeleteFunc(formats["enum"].([]any), func(f any) bool {
+		return slices.Contains(notAvailable().formats, f.(string))
+	})
+}
+
+// RefineSchema tells that there are sinks or routes.
+func (PipelineConfig) RefineSchema(schema map[string]any) {
+	maps.Copy(schema, exactlyOne("sinks", "routes"))
+	property(schema, "sinks")["minItems"] = 1
+	property(schema, "routes")["minItems"] = 1
+}
+
+func property(schema map[string]any, name string) map[string]any {
+	return schema["properties"].(map[string]any)[name].(map[string]any)
+}
+
+func exactlyOne(keys ...string) map[string]any {
+	var ways []any
+	for _, key := range keys {
+		ways = append(ways, map[string]any{"required": []any{key}})
+	}
+	return map[string]any{"oneOf": ways}
+}
