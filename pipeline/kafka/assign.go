@@ -66,6 +66,13 @@ func (c *consumer) onLost(_ context.Context, _ *kgo.Client, lost map[string][]in
 	}
 	c.logger.Warn("partitions lost", "partitions", lost)
 	c.giveUp(parts, false)
+	again := 0
+	for _, p := range parts {
+		again += p.uncommitted()
+	}
+	if again > 0 {
+		c.logger.Warn("records were finished and could not be committed: they come again", "records", again)
+	}
 }
 
 // onFetched keeps the group's commits with their notes for onPlace, which the

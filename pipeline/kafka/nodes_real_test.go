@@ -5,7 +5,6 @@ package kafka
 import (
 	"context"
 	"fmt"
-	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -55,11 +54,9 @@ func TestRealNodesComeAndGo(t *testing.T) {
 	b.eventually("commits without the node", func() bool { return c.lag() < 5000 })
 	t.Logf("a node was killed: the longest pause of the flow was %v", c.pause(killed))
 
-	logged.mu.Lock()
-	if !strings.Contains(logged.out.String(), "min.insync.replicas") {
+	if !logged.says("min.insync.replicas") {
 		t.Error("nothing was said of writes that wait for replicas")
 	}
-	logged.mu.Unlock()
 	select {
 	case err := <-strict:
 		t.Errorf("a write with too few replicas ended with %v", err)
@@ -278,6 +275,11 @@ func (c *copying) finish(t *testing.T) {
 	if len(copies) != c.written {
 		t.Errorf("%d records were copied, %d written", len(copies), c.written)
 	}
+	c.bed.mu.Lock()
+	if len(c.alarms) > 0 {
+		t.Errorf("alarms: %+v", c.alarms)
+	}
+	c.bed.mu.Unlock()
 	next := map[string]int{}
 	for _, r := range copies {
 		key := string(r.Key)

@@ -53,6 +53,8 @@ type partition struct {
 	paused     bool
 	committed  int64
 	end        int64
+	// began is where the assignment began to read.
+	began int64
 	// unpinned tells that the position is not yet in the group's commits.
 	unpinned bool
 }
@@ -208,6 +210,18 @@ func (p *partition) progress() (at kgo.EpochOffset, ok bool) {
 	p.tracker.advance()
 	at = kgo.EpochOffset{Epoch: p.tracker.epoch, Offset: p.tracker.next}
 	return at, p.unpinned || at.Offset != p.committed
+}
+
+// uncommitted is how many offsets were finished and are not committed.
+func (p *partition) uncommitted() int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if !p.placed || p.tracker.next < 0 {
+		return 0
+	}
+	p.tracker.advance()
+	behind := p.tracker.pending - p.tracker.unfinished()
+	return behind + int(p.tracker.next-max(p.committed, p.began))
 }
 
 // status is how far the partition is.

@@ -9,8 +9,10 @@ import (
 	"testing"
 	"time"
 
+	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
 // door is a listener that can be shut for a while, with all that came through.
@@ -130,6 +132,38 @@ func TestSessionOutlivesRefusedConnections(t *testing.T) {
 	}
 	if got := b.committed("g-orders", "orders", 0); got != 20 {
 		t.Errorf("committed %d, want 20", got)
+	}
+}
+
+// A session that the group has ended is lost all the same: what was finished and
+// not committed comes again, and how much that is, is said.
+func TestLostSessionTellsWhatComesAgain(t *testing.T) {
+	t.Parallel()
+	b := newBed(t)
+	b.topic("orders", 1)
+	b.write(numbered("orders", 0, 0, 10)...)
+	source := b.source("orders")
+	source.CommitInterval = time.Hour
+	source.SessionTimeout = 6 * time.Second
+	var logged log
+	s, err := NewSubscriber(b.settings, source, logged.deps())
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := b.read(s, nil)
+	b.eventually("10 records", func() bool { return r.count() == 10 })
+	b.cluster.ControlKey(kmsg.Heartbeat.Int16(), func(req kmsg.Request) (kmsg.Response, error, bool) {
+		resp := req.ResponseKind().(*kmsg.HeartbeatResponse)
+		resp.ErrorCode = kerr.IllegalGeneration.Code
+		return resp, nil, true
+	})
+	b.eventually("the same records again", func() bool { return r.count() == 20 })
+	r.close(t)
+	if !logged.says("could not be committed: they come again\" group=g-orders records=10") {
+		t.Error("nothing tells that 10 records come again")
+	}
+	if got := b.committed("g-orders", "orders", 0); got != 10 {
+		t.Errorf("committed %d, want 10", got)
 	}
 }
 

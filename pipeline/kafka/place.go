@@ -127,7 +127,7 @@ func truncatedMessage(committed, end int64) string {
 func (c *consumer) place(p *partition, d placement, v logView) kgo.Offset {
 	p.mu.Lock()
 	p.topicID = v.id
-	p.tracker = newTracker(d.at.Offset, d.at.Epoch)
+	p.tracker, p.began = newTracker(d.at.Offset, d.at.Epoch), d.at.Offset
 	p.unpinned = d.known && !d.pinned
 	if d.pinned {
 		p.committed = d.at.Offset

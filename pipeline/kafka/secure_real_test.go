@@ -3,12 +3,9 @@
 package kafka
 
 import (
-	"bytes"
 	"context"
-	"log/slog"
 	"os"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -23,22 +20,6 @@ func credentials(mechanism string) *SASL {
 		return &SASL{Mechanism: mechanism, Token: handlers.Secret(testbed.BearerToken(user, time.Now(), time.Now().Add(time.Hour)))}
 	}
 	return &SASL{Mechanism: mechanism, Username: user, Password: password}
-}
-
-// log keeps all that is logged, from debug on.
-type log struct {
-	mu  sync.Mutex
-	out bytes.Buffer
-}
-
-func (l *log) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.out.Write(p)
-}
-
-func (l *log) deps() Deps {
-	return Deps{Logger: slog.New(slog.NewTextHandler(l, &slog.HandlerOptions{Level: slog.LevelDebug - 8}))}
 }
 
 func (l *log) check(t *testing.T, secrets ...string) {
