@@ -37,11 +37,12 @@ func onBeds(t *testing.T, test func(*testing.T, bed)) {
 	t.Run("Kafka and embedded store", func(t *testing.T) { test(t, kafkaAlone(t)) })
 }
 
-func TestRealFlood(t *testing.T)           { onBeds(t, testFlood) }
-func TestRealFloodDrained(t *testing.T)    { onBeds(t, testFloodDrained) }
-func TestRealFloodKilled(t *testing.T)     { onBeds(t, testFloodKilled) }
-func TestRealOneNotification(t *testing.T) { onBeds(t, testOneNotificationPerOrder) }
-func TestRealIngestAnswers(t *testing.T)   { onBeds(t, testIngestAnswers) }
-func TestRealKeys(t *testing.T)            { onBeds(t, testKeys) }
-func TestRealKeysFolderLost(t *testing.T)  { testKeysFolderLost(t, kafkaAlone(t)) }
-func TestRealSecondTerminal(t *testing.T)  { onBeds(t, testSecondTerminal) }
+func TestRealFlood(t *testing.T)                { onBeds(t, testFlood) }
+func TestRealFloodDrained(t *testing.T)         { onBeds(t, testFloodDrained) }
+func TestRealFloodKilled(t *testing.T)          { onBeds(t, testFloodKilled) }
+func TestRealOneNotification(t *testing.T)      { onBeds(t, testOneNotificationPerOrder) }
+func TestRealIngestAnswers(t *testing.T)        { onBeds(t, testIngestAnswers) }
+func TestRealKeys(t *testing.T)                 { onBeds(t, testKeys) }
+func TestRealKeysFolderLost(t *testing.T)       { testKeysFolderLost(t, kafkaAlone(t)) }
+func TestRealPreviewWritesNothing(t *testing.T) { onBeds(t, testPreviewWritesNothing) }
+func TestRealSecondTerminal(t *testing.T)       { onBeds(t, testSecondTerminal) }
