@@ -6,6 +6,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -271,4 +272,37 @@ func TestTestWatches(t *testing.T) {
 	if code := p.stop(); code != exitDone {
 		t.Errorf("exit code %d", code)
 	}
+}
+
+// What the documents show of tests passes, and is what millrace test prints.
+func TestDocumentedTestsPass(t *testing.T) {
+	for file, want := range map[string]int{"../../README.md": 1, "../../docs/testing.md": 3} {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		tests := 0
+		for _, block := range blocks(string(text), "yaml") {
+			if !strings.Contains(block, "\ntests:") {
+				continue
+			}
+			dir := t.TempDir()
+			write(t, dir, "pipelines.yaml", block)
+			code, out, errs := millrace(t, dir, "test")
+			if code != exitDone || errs != "" {
+				t.Errorf("%s: exit code %d\n%s%s", file, code, out, errs)
+			}
+			tests += strings.Count(out, "\nok") + 1
+			if shown := blocks(string(text), "text"); filepath.Base(file) == "testing.md" && withoutTimes(shown[0]) != withoutTimes(out) {
+				t.Errorf("%s shows\n%s, and it prints\n%s", file, shown[0], out)
+			}
+		}
+		if tests != want {
+			t.Errorf("%s has %d tests, not %d", file, tests, want)
+		}
+	}
+}
+
+func withoutTimes(out string) string {
+	return regexp.MustCompile(`\([0-9.]+m?s\)`).ReplaceAllString(out, "")
 }
