@@ -10,9 +10,6 @@ import (
 	"github.com/millrace/millrace/pipeline/ingest"
 )
 
-// maxBody is the largest body that an ingest route takes.
-const maxBody = 1 << 20
-
 // ingest compiles the `ingest:` blocks.
 func (c *compiler) ingest() {
 	plan := &ingest.Plan{}
@@ -51,7 +48,7 @@ func (c *compiler) ingest() {
 }
 
 func (c *compiler) ingestRoute(f *File, path diag.Path, r *IngestRouteConfig, seen map[string]diag.Place) ingest.Route {
-	route := ingest.Route{Path: r.Path, Topic: r.Topic, MaxBytes: maxBody}
+	route := ingest.Route{Path: r.Path, Topic: r.Topic, MaxBytes: c.largestBody()}
 	at := path.Field("path")
 	if r.Path != "" && c.sound(f, at) {
 		first, ok := seen[r.Path]
@@ -77,6 +74,17 @@ func (c *compiler) ingestRoute(f *File, path diag.Path, r *IngestRouteConfig, se
 	route.Key = c.expression(f, route.Scope, path.Field("key"), r.Key.Source)
 	route.Schema = c.topicSchema(r.Topic)
 	return route
+}
+
+// largestBody is how large a body the routes of all files take, 0 for the
+// default.
+func (c *compiler) largestBody() int64 {
+	for _, path := range []diag.Path{"ingest.max_record_bytes", "ingest"} {
+		if f := c.with(path); f != nil && f.Blocks.Ingest != nil {
+			return int64(f.Blocks.Ingest.MaxRecordBytes)
+		}
+	}
+	return 0
 }
 
 // topicRead warns of a topic that only an ingest route names.

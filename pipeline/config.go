@@ -72,8 +72,9 @@ type TopicConfig struct {
 
 // IngestConfig is the `ingest:` block.
 type IngestConfig struct {
-	Listen string              `yaml:"listen" text:"address" doc:"Where it listens, such as '127.0.0.1:8080'."`
-	Routes []IngestRouteConfig `yaml:"routes" doc:"Which path takes records for which topic."`
+	Listen         string              `yaml:"listen" text:"address" doc:"Where it listens, such as '127.0.0.1:8080'."`
+	MaxRecordBytes handlers.Size       `yaml:"max_record_bytes" default:"1MiB" min:"1B" max:"1GiB" doc:"The largest body that is taken. A larger one is answered with 413. The topic's max.message.bytes, 1 MiB unless the cluster says otherwise, must allow it too."`
+	Routes         []IngestRouteConfig `yaml:"routes" doc:"Which path takes records for which topic."`
 }
 
 // IngestRouteConfig is one path that takes records for one topic.

@@ -5,6 +5,7 @@ import (
 
 	"gopkg.in/yaml.v3"
 
+	"github.com/millrace/millrace/handlers"
 	"github.com/millrace/millrace/pipeline/diag"
 	"github.com/millrace/millrace/pipeline/yamlconf"
 )
@@ -127,7 +128,7 @@ func (m *merger) ingest() {
 		return
 	}
 	listen := m.with("ingest.listen")
-	block := m.encoder(listen).Encode(&IngestConfig{Listen: m.plan.Ingest.Listen}, "ingest")
+	block := m.encoder(listen).Encode(&IngestConfig{Listen: m.plan.Ingest.Listen, MaxRecordBytes: handlers.Size(m.plan.Ingest.Routes[0].MaxBytes)}, "ingest")
 	routes := &yaml.Node{Kind: yaml.SequenceNode, Tag: "!!seq"}
 	for _, f := range m.config.Files {
 		if f.Blocks.Ingest == nil {
@@ -139,6 +140,7 @@ func (m *merger) ingest() {
 	}
 	all := yamlconf.MapNode()
 	yamlconf.Put(all, "listen", yamlconf.Get(block, "listen"))
+	yamlconf.Put(all, "max_record_bytes", yamlconf.Get(block, "max_record_bytes"))
 	yamlconf.Put(all, "routes", routes)
 	m.put("ingest", all)
 }

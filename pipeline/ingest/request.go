@@ -123,7 +123,7 @@ func legalKey(key string) bool {
 // be a tombstone.
 func readBody(w http.ResponseWriter, req *http.Request, limit int64) ([]byte, *answer) {
 	tooLarge := func() *answer {
-		a := refuse(http.StatusRequestEntityTooLarge, fmt.Sprintf("the record is larger than %d bytes", limit))
+		a := refuse(http.StatusRequestEntityTooLarge, fmt.Sprintf("the record is larger than %d bytes, which is ingest.max_record_bytes", limit))
 		a.close = true
 		return a
 	}
@@ -200,7 +200,7 @@ func (s *Server) produce(ctx context.Context, record *handlers.Record) *answer {
 		}
 		return accepted(record)
 	case errors.Is(failure, handlers.ErrTooLarge):
-		return refuse(http.StatusRequestEntityTooLarge, "the broker refuses the record as too large")
+		return refuse(http.StatusRequestEntityTooLarge, "the broker refuses the record as too large: its topic's max.message.bytes is smaller")
 	case failure.Class == handlers.NotApplied:
 		s.deps.Logger.Error("ingest: the broker refuses a record", "topic", record.Topic, "err", failure)
 		return refuse(http.StatusInternalServerError, "the broker refuses the record: the server's log says why")
