@@ -18,6 +18,7 @@ import (
 
 	"github.com/millrace/millrace/handlers/builtin"
 	"github.com/millrace/millrace/pipeline"
+	"github.com/millrace/millrace/pipeline/diag"
 )
 
 func main() {
@@ -77,6 +78,7 @@ func pages() (map[string]string, error) {
 	all := map[string]string{
 		"schemas/pipelines.schema.json": string(schema),
 		"docs/config.md":                pipeline.ConfigReference(registry),
+		"docs/problems.md":              string(diag.Page()),
 	}
 	for kind, spec := range registry {
 		all["docs/handlers/"+kind+".md"] = pipeline.DescribeHandler(spec).Markdown()
