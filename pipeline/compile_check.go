@@ -15,6 +15,7 @@ func (c *compiler) together() {
 	c.longLoops()
 	c.addresses()
 	c.retention()
+	c.scale()
 }
 
 // groups reports consumer groups of two pipelines.
@@ -28,34 +29,27 @@ func (c *compiler) groups() {
 			continue
 		}
 		path := o.path.Field("source").Field("group")
-		if !o.file.Source.Has(path) {
-			path = o.path
-		}
-		if group == "" || !c.sound(o.file, path) && path != o.path || other.plan.Name == o.plan.Name {
+		if group == "" || o.file.Source.Has(path) && !c.sound(o.file, path) || other.plan.Name == o.plan.Name {
 			continue
 		}
-		c.add(diag.Problem{Path: path, Place: o.file.Source.Value(path), Code: diag.CodeGroup,
+		p := diag.Problem{Path: path, Code: diag.CodeGroup,
 			Message: fmt.Sprintf("the group %q belongs to the pipeline %q already: each would get only a part of the records", group, other.plan.Name),
 			Hint:    "leave group out: its default is the pipeline's name",
-			Related: &diag.Related{Place: other.file.Source.Key(other.path), Message: "the other pipeline is here"}})
+			Related: &diag.Related{Place: c.groupPlace(other), Message: "it is the group of this pipeline"}}
+		if p.Place = c.groupPlace(o); !o.file.Source.Has(path) {
+			p.Path, p.Hint = o.path, "a pipeline's name is its group: give one of the two another"
+		}
+		c.add(p)
 	}
 }
 
-// loops reports pipelines that read what they write.
-func (c *compiler) loops() {
-	for _, o := range c.origins {
-		if o.plan.DeadLetter != "" && reads(o.plan, o.plan.DeadLetter) {
-			c.loop(o, o.path.Field("dead_letter").Field("topic"), o.plan.DeadLetter, "its dead letters go to")
-		}
-		for _, s := range c.sinkConfigs(o) {
-			topic := s.Config.HandlerPath().Field("topic")
-			for _, t := range s.Topics {
-				if reads(o.plan, t) {
-					c.loop(o, topic, t, "it writes to")
-				}
-			}
-		}
+// groupPlace is where a pipeline's group is written: as its group, or as its
+// name.
+func (c *compiler) groupPlace(o origin) diag.Place {
+	if path := o.path.Field("source").Field("group"); o.file.Source.Has(path) {
+		return o.file.Source.Value(path)
 	}
+	return o.file.Source.Key(o.path)
 }
 
 func (c *compiler) loop(o origin, path diag.Path, topic, how string) {
@@ -122,12 +116,11 @@ func (c *compiler) longLoops() {
 	for _, o := range c.origins {
 		for _, s := range c.sinkConfigs(o) {
 			for _, t := range s.Topics {
-				for _, other := range c.origins {
-					if other.plan != o.plan && reads(other.plan, t) {
-						next[o.plan] = append(next[o.plan], edge{other.plan, s.Config.HandlerPath().Field("topic")})
-					}
-				}
+				c.feeds(next, o, t, s.Config.HandlerPath().Field("topic"))
 			}
+		}
+		if o.plan.DeadLetter != "" {
+			c.feeds(next, o, o.plan.DeadLetter, o.path.Field("dead_letter").Field("topic"))
 		}
 	}
 	told := map[*PipelinePlan]bool{}
@@ -147,7 +140,16 @@ func (c *compiler) longLoops() {
 	}
 }
 
-// edge leads to a pipeline that reads what a sink writes.
+// feeds notes which other pipelines read a topic that one writes.
+func (c *compiler) feeds(next map[*PipelinePlan][]edge, o origin, topic string, path diag.Path) {
+	for _, other := range c.origins {
+		if other.plan != o.plan && reads(other.plan, topic) {
+			next[o.plan] = append(next[o.plan], edge{other.plan, path})
+		}
+	}
+}
+
+// edge leads to a pipeline that reads what another writes.
 type edge struct {
 	to   *PipelinePlan
 	path diag.Path

@@ -36,14 +36,15 @@ func (c *compiler) ingest() {
 	}
 	c.plan.Ingest = plan
 	written := c.with("ingest.listen")
+	if len(plan.Routes) == 0 && !c.config.problems.Broken(holder.Name, "ingest") {
+		c.atKey(holder, "ingest", diag.CodeRequired, "ingest has no routes", "add routes: [{path: /orders, topic: orders}]")
+	}
 	switch {
 	case c.config.problems.Broken(holder.Name, "ingest"):
 	case written == nil:
 		c.atKey(holder, "ingest", diag.CodeRequired, "ingest.listen is missing: it must be written", "add listen: 127.0.0.1:8080")
 	case plan.Listen == "" && c.sound(written, "ingest.listen"):
 		c.atValue(written, "ingest.listen", diag.CodeEmpty, "ingest.listen is empty", "")
-	case len(plan.Routes) == 0:
-		c.atKey(holder, "ingest", diag.CodeRequired, "ingest has no routes", "add routes: [{path: /orders, topic: orders}]")
 	}
 }
 

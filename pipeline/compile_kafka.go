@@ -75,7 +75,7 @@ func (c *compiler) brokers(f *File, items []string) {
 				host, port, err = address, kafkaPort, nil
 			}
 			if err != nil || host == "" || !validPort(port) || strings.ContainsAny(host, "/@ ") {
-				c.atValue(f, path, diag.CodeMalformed, c.shown(f, path, address)+" is not the address of a broker", "write host:port, such as kafka-1:9092")
+				c.add(c.badBroker(f, path, item, address))
 				continue
 			}
 			c.plan.Kafka.Brokers = append(c.plan.Kafka.Brokers, net.JoinHostPort(host, port))
@@ -84,6 +84,27 @@ func (c *compiler) brokers(f *File, items []string) {
 	if len(c.plan.Kafka.Brokers) == 0 && c.sound(f, "kafka.brokers") && !c.unknownBelow(f, "kafka.brokers") {
 		c.atKey(f, "kafka.brokers", diag.CodeEmpty, "kafka.brokers has no address", "leave kafka out for the embedded broker")
 	}
+}
+
+// badBroker says what is wrong with the address of a broker.
+func (c *compiler) badBroker(f *File, path diag.Path, item, address string) diag.Problem {
+	p := diag.Problem{Path: path, Place: f.Source.Inside(path, max(0, strings.Index(item, address))), Code: diag.CodeMalformed,
+		Message: c.shown(f, path, address) + " is not the address of a broker", Hint: "write host:port, such as kafka-1:9092"}
+	u, err := url.Parse(address)
+	if err != nil || u.Host == "" {
+		return p
+	}
+	host := u.Host
+	if u.Port() == "" {
+		host += ":" + kafkaPort
+	}
+	if _, secret := f.secrets[path]; !secret {
+		p.Hint = "write " + host
+		if item == address {
+			p.Fix, p.FixAt = f.Source.Spell(path, host)
+		}
+	}
+	return p
 }
 
 // unknownBelow tells whether anything below path is not known.
@@ -175,6 +196,8 @@ func (c *compiler) address(f *File, path diag.Path, address string) {
 	case err != nil && validPort(address):
 		c.add(diag.Problem{Path: path, Place: f.Source.Value(path), Code: diag.CodeMalformed, Message: string(path) + " must be host:port",
 			Hint: "write 127.0.0.1:" + address, Fix: "127.0.0.1:" + address})
+	case err == nil && !validPort(port) && port != "":
+		c.atValue(f, path, diag.CodeMalformed, fmt.Sprintf("%s has the port %s, which is none", path, strconv.Quote(port)), "a port is a number up to 65535")
 	case err != nil || !validPort(port) || strings.ContainsAny(host, "/@ "):
 		hint := "write host:port, such as 127.0.0.1:8080"
 		if u, err := url.Parse(address); err == nil && u.Host != "" {
@@ -193,6 +216,9 @@ func validPort(port string) bool {
 func (c *compiler) shown(f *File, path diag.Path, value string) string {
 	if _, secret := f.secrets[path]; secret {
 		return "this text"
+	}
+	if runes := []rune(value); len(runes) > 60 {
+		value = string(runes[:59]) + "…"
 	}
 	return strconv.Quote(value)
 }

@@ -76,7 +76,9 @@ func (c *compiler) format(f *File, path diag.Path, plan *PipelinePlan) bool {
 	}
 	for _, format := range notAvailable().formats {
 		if string(plan.Format) == format {
-			c.add(notAvailableProblem(f.Source, path, false, "the format "+format+" is"))
+			p := notAvailableProblem(f.Source, path, false, "the format "+format+" is")
+			p.Hint = "format: bytes takes such records on unread, with value, key and headers for expressions"
+			c.add(p)
 			return false
 		}
 	}

@@ -23,7 +23,7 @@ func (c *compiler) routes(f *File, path diag.Path, plan *PipelinePlan, p *Pipeli
 			Hint:    "move the sinks into a route",
 			Related: &diag.Related{Place: f.Source.Key(first), Message: "the sinks are here"}})
 	case !hasSinks && !hasRoutes:
-		if !c.unclear(f, path) {
+		if !c.unclear(f, path) && !c.misplaced(f, path, "sinks", "routes") {
 			c.atKey(f, path, diag.CodeRequired, fmt.Sprintf("%s has neither sinks nor routes", path), "add sinks: [{stdout: {}}] to begin with")
 		}
 		return nil
@@ -38,21 +38,12 @@ func (c *compiler) routes(f *File, path diag.Path, plan *PipelinePlan, p *Pipeli
 	if hasRoutes && len(p.Routes) == 0 && c.sound(f, path.Field("routes")) {
 		c.atKey(f, path.Field("routes"), diag.CodeEmpty, string(path.Field("routes"))+" is empty", "")
 	}
-	open := -1
+	reach := newReach(c, f, path)
 	for i, r := range p.Routes {
 		at := path.Field("routes").Item(i)
-		routes = append(routes, RoutePlan{
-			When:  c.condition(f, plan.Result, at.Field("when"), r.When.Source),
-			Sinks: c.sinks(f, path, plan, p, r.Sinks, names),
-		})
-		switch {
-		case open >= 0:
-			c.add(diag.Problem{Path: at, Place: f.Source.Key(at), Severity: diag.Warning, Code: diag.CodeUnreachable,
-				Message: "no record reaches this route: one above takes them all",
-				Related: &diag.Related{Place: f.Source.Key(path.Field("routes").Item(open)), Message: "this route has no when"}})
-		case !f.Source.Has(at.Field("when")):
-			open = i
-		}
+		when := c.condition(f, plan.Result, at.Field("when"), r.When.Source)
+		reach.route(i, when)
+		routes = append(routes, RoutePlan{When: when, Sinks: c.sinks(f, path, plan, p, r.Sinks, names)})
 	}
 	return routes
 }
@@ -73,6 +64,7 @@ func (c *compiler) sinks(f *File, path diag.Path, plan *PipelinePlan, p *Pipelin
 		}
 		sink := SinkPlan{Name: config.Name, Kind: config.Kind, Spec: c.registry[config.Kind], Config: config.Handler,
 			When: c.condition(f, plan.Result, config.Path.Field("when"), config.When.Source)}
+		c.constantCondition(f, config.Path.Field("when"), sink.When, "no record reaches this sink: its condition is always false")
 		if c.retry(f, path.Field("retry"), &p.Retry); config.Retry == nil {
 			sink.Retry = c.retry(f, path.Field("retry"), &p.Retry)
 		} else {
@@ -145,7 +137,7 @@ func (c *compiler) handler(f *File, scope *expression.Scope, config *SinkConfig)
 		}
 	})
 	checker, ok := config.Handler.(handlers.Checker)
-	if !ok || !c.sound(f, path) || open || c.unknownBelow(f, path) {
+	if !ok || !c.sound(f, path) || open || c.unknownBelow(f, path) || c.unclear(f, config.Path) {
 		return topics
 	}
 	for _, issue := range checker.Check() {
@@ -170,6 +162,9 @@ func (c *compiler) issue(f *File, path diag.Path, issue handlers.Issue) {
 // record where the sink lists the hosts that it may be.
 func (c *compiler) sinkTemplate(f *File, scope *expression.Scope, handler diag.Path, t yamlconf.Text, place expression.Place) *expression.Template {
 	if !c.sound(f, t.Path) {
+		return nil
+	}
+	if place == expression.PlaceURL && c.schemeMissing(f, t.Path, t.Template.Source) {
 		return nil
 	}
 	compiled, findings := scope.Template(t.Template.Source, place)

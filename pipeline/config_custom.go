@@ -3,6 +3,7 @@ package pipeline
 import (
 	"reflect"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/millrace/millrace/handlers"
@@ -39,13 +40,29 @@ func (c *StartConfig) DecodeYAML(d *yamlconf.Decoder, n yamlconf.Node) {
 		c.Kind, c.Time = kafka.StartTime, at
 		return
 	}
-	hint := ""
-	near := diag.Nearest(text, []string{"earliest", "latest"})
-	if near != "" {
-		hint = "did you mean " + strconv.Quote(near) + "?"
+	p := diag.Problem{Path: n.Path, Place: d.Source().Value(n.Path), Code: diag.CodeMalformed,
+		Message: string(n.Path) + " must be " + takes + ", not " + strconv.Quote(text)}
+	if p.Fix = startMeant(text); p.Fix != "" {
+		p.Hint = "did you mean " + p.Fix + "?"
 	}
-	d.Add(diag.Problem{Path: n.Path, Place: d.Source().Value(n.Path), Code: diag.CodeMalformed,
-		Message: string(n.Path) + " must be " + takes, Hint: hint, Fix: near})
+	d.Add(p)
+}
+
+// startMeant is what a text most likely means as a start, "" where that is not
+// known.
+func startMeant(text string) string {
+	switch strings.ToLower(text) {
+	case "begin", "beginning", "first", "oldest", "start", "smallest", "0", "all":
+		return "earliest"
+	case "end", "last", "newest", "now", "largest":
+		return "latest"
+	}
+	for _, layout := range []string{"2006-01-02", "2006-01-02 15:04", "2006-01-02 15:04:05", "2006-01-02T15:04", "2006-01-02T15:04:05"} {
+		if at, err := time.Parse(layout, text); err == nil {
+			return at.Format(time.RFC3339)
+		}
+	}
+	return diag.Nearest(text, []string{"earliest", "latest"})
 }
 
 func (c *StartConfig) offsets(d *yamlconf.Decoder, n yamlconf.Node) {
@@ -84,11 +101,29 @@ func (c *DeadLetterConfig) DecodeYAML(d *yamlconf.Decoder, n yamlconf.Node) {
 		c.Topic = written.Topic
 	case n.IsScalar() && n.Text() == "off":
 		c.Off = true
-	case n.IsScalar():
-		d.AtValue(n, diag.CodeType, string(n.Path)+" must be {topic: …} or off, not "+strconv.Quote(n.Text()), "write {topic: "+n.Text()+"} to name the topic")
+	case n.IsScalar(), n.IsNull():
+		c.notOff(d, n)
 	default:
 		d.WrongType(n, "{topic: …} or off")
 	}
+}
+
+// notOff reports a text that is not `off`, by what it may mean.
+func (c *DeadLetterConfig) notOff(d *yamlconf.Decoder, n yamlconf.Node) {
+	p := diag.Problem{Path: n.Path, Place: d.Source().Value(n.Path), Code: diag.CodeType,
+		Message: string(n.Path) + " must be {topic: …} or off, not " + strconv.Quote(n.Text())}
+	switch strings.ToLower(n.Text()) {
+	case "no", "false", "none", "never", "null", "~", "disabled", "disable", "off", "0":
+		p.Hint, p.Fix = "write off to block instead of writing dead letters", "off"
+	case "yes", "true", "on", "default", "enabled":
+		p.Hint = "remove the key: dead letters are written unless it is off"
+	default:
+		p.Hint, p.Fix = "write {topic: "+n.Text()+"} to name the topic", "{topic: "+n.Text()+"}"
+		if !legalTopic.MatchString(n.Text()) {
+			p.Hint, p.Fix = "write {topic: …} to name the topic", ""
+		}
+	}
+	d.Add(p)
 }
 
 type deadLetterTopic struct {

@@ -32,6 +32,9 @@ type sinkSiblings struct {
 // HandlerPath is where the handler's own settings stand.
 func (c *SinkConfig) HandlerPath() diag.Path { return c.Path.Field(c.Kind) }
 
+// Inside tells of the keys that stand beside the handler.
+func (c SinkConfig) Inside() (string, reflect.Type) { return "", reflect.TypeFor[sinkSiblings]() }
+
 // DecodeYAML takes a map with the key of one handler.
 func (c *SinkConfig) DecodeYAML(d *yamlconf.Decoder, n yamlconf.Node) {
 	c.Path = n.Path
@@ -72,7 +75,7 @@ func (c *SinkConfig) DecodeYAML(d *yamlconf.Decoder, n yamlconf.Node) {
 	for _, f := range unknown {
 		c.misplaced(d, n, handler[0], f)
 	}
-	c.decodeHandler(d, handler[0])
+	c.decodeHandler(d, handler[0], unknown)
 }
 
 func (c *SinkConfig) isKind(kinds []string, name string) bool {
@@ -102,14 +105,14 @@ func (c *SinkConfig) misplaced(d *yamlconf.Decoder, n yamlconf.Node, handler, f 
 	d.UnknownKey(n, f, []string{"name", "when", "retry"})
 }
 
-func (c *SinkConfig) decodeHandler(d *yamlconf.Decoder, f yamlconf.Field) {
+func (c *SinkConfig) decodeHandler(d *yamlconf.Decoder, f yamlconf.Field, beside []yamlconf.Field) {
 	spec, ok := d.Registry()[f.Name]
 	if !ok {
 		d.Add(notAvailableProblem(d.Source(), f.Node.Path, true, "the "+f.Name+" sink is"))
 		return
 	}
 	c.Kind, c.Handler = f.Name, spec.New()
-	d.DecodeOrEmpty(f.Node, c.Handler)
+	d.DecodeBeside(f.Node, c.Handler, beside)
 }
 
 // JSONSchema is a map with one of the registered handlers.

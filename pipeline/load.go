@@ -24,6 +24,9 @@ import (
 type LoadOptions struct {
 	// Env returns a variable and whether it is set; nil is os.LookupEnv.
 	Env func(name string) (string, bool)
+	// EnvNames are the variables that are set, so that the nearest one of what
+	// is not can be named; with a nil Env they are those of the process.
+	EnvNames []string
 	// SkipEnv takes unset variables and missing files of file(...) as unknown
 	// text: what depends on them is not checked, and the plan can't be run.
 	SkipEnv bool
@@ -44,6 +47,7 @@ type Config struct {
 
 	problems  diag.Problems
 	constants map[*File]expression.Constants
+	envNames  []string
 	// fragment tells that there need not be anything to run.
 	fragment bool
 }
@@ -83,6 +87,7 @@ func compileRead(config *Config, problems diag.Problems, registry handlers.Regis
 	plan, more := Compile(config, registry)
 	problems = append(problems, more...)
 	redactProblems(problems, plan.secrets)
+	nearestVariables(problems, config.envNames)
 	problems.Sort()
 	if problems.HasErrors() {
 		return nil, problems
@@ -137,9 +142,17 @@ type reader struct {
 func newReader(o LoadOptions, registry handlers.Registry) *reader {
 	if o.Env == nil {
 		o.Env = os.LookupEnv
+		for _, pair := range os.Environ() {
+			name, _, _ := strings.Cut(pair, "=")
+			o.EnvNames = append(o.EnvNames, name)
+		}
 	}
-	return &reader{options: o, registry: registry, levels: yamlconf.LevelsOf(Blocks{}),
-		config: &Config{constants: map[*File]expression.Constants{}}}
+	levels := yamlconf.LevelsOf(Blocks{})
+	for _, kind := range registry.Kinds() {
+		levels[kind] = append(levels[kind], "pipelines.<name>.sinks", "pipelines.<name>.routes.sinks")
+	}
+	return &reader{options: o, registry: registry, levels: levels,
+		config: &Config{constants: map[*File]expression.Constants{}, envNames: o.EnvNames}}
 }
 
 func unreadable(name string, err error) diag.Problem {
@@ -206,7 +219,7 @@ func (r *reader) file(name string, source *diag.Source) bool {
 	}
 	f.included = new([]string)
 	constants := expression.Constants{Env: r.options.Env, File: noting(readerOf(f.Dir), f.included), Skip: r.options.SkipEnv}
-	decoder := yamlconf.NewDecoder(document, yamlconf.Options{Constants: constants, Dir: f.Dir, Levels: r.levels, Registry: r.registry})
+	decoder := yamlconf.NewDecoder(document, yamlconf.Options{Constants: constants, Dir: f.Dir, Levels: r.levels, Spellings: spellings(), Registry: r.registry})
 	if root := document.Root(); root.IsNull() {
 		decoder.Defaults(&f.Blocks)
 	} else {

@@ -75,6 +75,7 @@ func newLoadCase(t *testing.T, archive *txtar.Archive) *loadCase {
 		case "!env":
 			name, value, _ := strings.Cut(rest, "=")
 			env[name] = value
+			c.options.EnvNames = append(c.options.EnvNames, name)
 		case "!skip-env":
 			c.options.SkipEnv = true
 		case "!crlf":

@@ -1,15 +1,7 @@
 package pipeline
 
 import (
-	"bytes"
-	"errors"
 	"fmt"
-	"net/url"
-	"os"
-	"path/filepath"
-	"strings"
-
-	"github.com/santhosh-tekuri/jsonschema/v6"
 
 	"github.com/millrace/millrace/pipeline/diag"
 )
@@ -59,69 +51,4 @@ func (r *reader) unique(seen map[string]diag.Place, f *File, path diag.Path, wha
 	r.problems.Add(diag.Problem{Path: path, Place: place, Code: diag.CodeRepeated,
 		Message: fmt.Sprintf("there are two %ss named %q", what, name),
 		Related: &diag.Related{Place: first, Message: "the first is here"}})
-}
-
-// schemas reads and compiles the JSON Schemas that a file's topics name.
-func (r *reader) schemas(f *File) {
-	for _, t := range f.Blocks.Topics {
-		path := t.Path.Field("schema")
-		if t.Value.Schema == "" || f.unknown[path] {
-			continue
-		}
-		schema, err := compileSchema(t.Value.Schema)
-		if err != nil {
-			r.problems.Add(diag.Problem{Path: path, Place: f.Source.Value(path), Code: diag.CodeSchemaFile,
-				Message: fmt.Sprintf("the schema %s can't be used: %v", t.Value.Schema, err)})
-			continue
-		}
-		f.schemas[path] = schema
-	}
-}
-
-// compileSchema compiles a JSON Schema file. What it refers to may be other
-// files, never the network.
-func compileSchema(name string) (*jsonschema.Schema, error) {
-	text, err := os.ReadFile(name)
-	if err != nil {
-		return nil, fmt.Errorf("%s", reason(err))
-	}
-	document, err := jsonschema.UnmarshalJSON(bytes.NewReader(text))
-	if err != nil {
-		return nil, fmt.Errorf("it is not JSON: %s", oneLine(err))
-	}
-	absolute, err := filepath.Abs(name)
-	if err != nil {
-		return nil, err
-	}
-	location := (&url.URL{Scheme: "file", Path: filepath.ToSlash(absolute)}).String()
-	compiler := jsonschema.NewCompiler()
-	if err := compiler.AddResource(location, document); err != nil {
-		return nil, fmt.Errorf("%s", oneLine(err))
-	}
-	schema, err := compiler.Compile(location)
-	if invalid, ok := errors.AsType[*jsonschema.SchemaValidationError](err); ok {
-		return nil, fmt.Errorf("it is no JSON Schema: %s", firstCause(invalid.Err))
-	}
-	if err != nil {
-		return nil, fmt.Errorf("%s", strings.ReplaceAll(oneLine(err), location, filepath.Base(name)))
-	}
-	return schema, nil
-}
-
-// firstCause is the innermost of what a JSON Schema check found first.
-func firstCause(err error) string {
-	invalid, ok := errors.AsType[*jsonschema.ValidationError](err)
-	if !ok {
-		return oneLine(err)
-	}
-	for len(invalid.Causes) > 0 {
-		invalid = invalid.Causes[0]
-	}
-	text := invalid.Error()
-	return oneLine(errors.New(text[strings.LastIndex(text, "\n- ")+len("\n- "):]))
-}
-
-// oneLine is an error whose text may have several lines.
-func oneLine(err error) string {
-	return strings.Join(strings.Fields(err.Error()), " ")
 }

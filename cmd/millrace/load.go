@@ -3,8 +3,10 @@ package main
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"regexp"
+	"slices"
 	"strings"
 
 	"github.com/millrace/millrace/handlers/builtin"
@@ -35,7 +37,7 @@ func (a *app) compile(options pipeline.LoadOptions) (*pipeline.Plan, diag.Proble
 	if err != nil {
 		return nil, nil, err
 	}
-	options.Env, options.Stdin = env, a.in
+	options.Env, options.EnvNames, options.Stdin = env, a.envNames, a.in
 	plan, problems := pipeline.Load(a.configFiles(), options, builtin.Registry())
 	return plan, problems, nil
 }
@@ -43,6 +45,11 @@ func (a *app) compile(options pipeline.LoadOptions) (*pipeline.Plan, diag.Proble
 // environment is how `env.NAME` is read: the process's own variables, then those
 // of --env-file.
 func (a *app) environment() (func(string) (string, bool), error) {
+	a.envNames = nil
+	for _, pair := range os.Environ() {
+		name, _, _ := strings.Cut(pair, "=")
+		a.envNames = append(a.envNames, name)
+	}
 	if a.envFile == "" {
 		return os.LookupEnv, nil
 	}
@@ -54,6 +61,7 @@ func (a *app) environment() (func(string) (string, bool), error) {
 	if err != nil {
 		return nil, usageError{err}
 	}
+	a.envNames = slices.AppendSeq(a.envNames, maps.Keys(vars))
 	return func(name string) (string, bool) {
 		if v, ok := os.LookupEnv(name); ok {
 			return v, true

@@ -40,6 +40,7 @@ type app struct {
 	files     []string
 	stateDir  string
 	envFile   string
+	envNames  []string
 	logLevel  string
 	logFormat string
 	quiet     bool

@@ -76,7 +76,7 @@ func (a *app) validate(ctx context.Context, flags validateFlags) error {
 	if err != nil {
 		return err
 	}
-	flags.options.Env, flags.options.Stdin = env, a.in
+	flags.options.Env, flags.options.EnvNames, flags.options.Stdin = env, a.envNames, a.in
 	if flags.fix {
 		return a.fix(flags)
 	}

@@ -6,6 +6,7 @@ import (
 	nethttp "net/http"
 	"net/url"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/millrace/millrace/handlers"
@@ -43,7 +44,7 @@ func (c *Config) Check() []handlers.Issue {
 		add("method", "write "+strings.ToUpper(c.Method), "methods are written in capital letters")
 	}
 	if c.Timeout <= 0 {
-		add("timeout", "write 5s", "must be more than nothing")
+		add("timeout", "write 5s", "the timeout must be more than nothing")
 	}
 	seen := map[string]string{}
 	for _, name := range slices.Sorted(maps.Keys(c.Headers)) {
@@ -56,7 +57,7 @@ func (c *Config) Check() []handlers.Issue {
 		case isFixedHeader(canonical) && !c.Headers[name].Constant:
 			add(field, `use a fixed value, ${env.NAME} or ${file("path")}`, "%s must not depend on the record", canonical)
 		case seen[canonical] != "":
-			add(field, "remove one of the two", "is the same header as %q", seen[canonical])
+			add(field, "remove one of the two", "%q is the same header as %q", name, seen[canonical])
 		}
 		seen[canonical] = name
 	}
@@ -89,19 +90,44 @@ func (c *Config) checkURL() []handlers.Issue {
 	u, err := url.Parse(prefix)
 	switch {
 	case err != nil:
-		return issue(hint, "is not a URL")
+		return issue(hint, "this is not a URL")
 	case u.Scheme == "":
-		return issue(hint, "has no http:// or https://")
+		return issue(hint, "the URL has no http:// or https://")
 	case !isWeb(u.Scheme):
 		return issue(hint, "the scheme %q is neither http nor https", u.Scheme)
 	case u.Hostname() == "":
-		return issue(hint, "names no host")
+		return issue(hint, "the URL names no host")
+	case !isPort(u.Port()):
+		return issue("a port is a number up to 65535", "the URL's port %s is none", u.Port())
 	case isMetadataHost(u.Hostname()):
 		return issue("", "%s is an address of machine metadata, which is always denied", u.Hostname())
 	case hasDots(u.Path):
 		return issue("write the path without . and ..", "the path has a part that is . or ..")
+	case hasFragment(c.URL.Source):
+		return []handlers.Issue{{Field: "url", Warning: true, Message: "what follows # in a URL is never sent", Hint: "remove it, or write %23 for the character itself"}}
 	}
 	return nil
+}
+
+// hasFragment tells whether a template has a # outside of its parts.
+func hasFragment(source string) bool {
+	depth := 0
+	for i := range len(source) {
+		switch c := source[i]; {
+		case c == '{' && i > 0 && source[i-1] == '$' && depth == 0, c == '{' && depth > 0:
+			depth++
+		case c == '}' && depth > 0:
+			depth--
+		case c == '#' && depth == 0:
+			return true
+		}
+	}
+	return false
+}
+
+func isPort(port string) bool {
+	n, err := strconv.ParseUint(port, 10, 16)
+	return port == "" || err == nil && n > 0
 }
 
 func isWeb(scheme string) bool {

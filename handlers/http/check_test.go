@@ -25,12 +25,14 @@ func TestCheck(t *testing.T) {
 	}{
 		"right":                   {http.Config{URL: ok}, nil},
 		"right with parts":        {free("http://user:pass@h:80/a%"), nil},
-		"empty":                   {url(""), []handlers.Issue{{Field: "url", Message: "has no http:// or https://", Hint: hint}}},
+		"empty":                   {url(""), []handlers.Issue{{Field: "url", Message: "the URL has no http:// or https://", Hint: hint}}},
 		"free":                    {free("http://", "h"), nil},
 		"free and whole":          {free("", "h"), nil},
 		"no scheme":               {url("localhost:3001/a"), []handlers.Issue{{Field: "url", Message: `the scheme "localhost" is neither http nor https`, Hint: hint}}},
-		"no URL":                  {url("http://h:x/"), []handlers.Issue{{Field: "url", Message: "is not a URL", Hint: hint}}},
-		"no host":                 {url("http:///a"), []handlers.Issue{{Field: "url", Message: "names no host", Hint: hint}}},
+		"no URL":                  {url("http://h:x/"), []handlers.Issue{{Field: "url", Message: "this is not a URL", Hint: hint}}},
+		"no host":                 {url("http:///a"), []handlers.Issue{{Field: "url", Message: "the URL names no host", Hint: hint}}},
+		"fragment":                {url("http://h/a#b"), []handlers.Issue{{Field: "url", Warning: true, Message: "what follows # in a URL is never sent", Hint: "remove it, or write %23 for the character itself"}}},
+		"port":                    {url("http://h:99999/a"), []handlers.Issue{{Field: "url", Message: "the URL's port 99999 is none", Hint: "a port is a number up to 65535"}}},
 		"another scheme":          {free("ftp://h/"), []handlers.Issue{{Field: "url", Message: `the scheme "ftp" is neither http nor https`, Hint: hint}}},
 		"another scheme and host": {free("ftp://", "h"), []handlers.Issue{{Field: "url", Message: `the scheme "ftp" is neither http nor https`, Hint: hint}}},
 		"metadata":                {url("http://169.254.169.254/latest"), []handlers.Issue{{Field: "url", Message: "169.254.169.254 is an address of machine metadata, which is always denied"}}},
@@ -43,7 +45,7 @@ func TestCheck(t *testing.T) {
 			{Field: "method", Message: `"GET /" is not a method`, Hint: "write POST, PUT, PATCH, DELETE or GET"},
 		}},
 		"timeout": {http.Config{URL: ok, Timeout: -1}, []handlers.Issue{
-			{Field: "timeout", Message: "must be more than nothing", Hint: "write 5s"},
+			{Field: "timeout", Message: "the timeout must be more than nothing", Hint: "write 5s"},
 		}},
 		"hosts": {http.Config{URL: ok, AllowedHosts: []string{"http://h"}}, []handlers.Issue{
 			{Field: "allowed_hosts", Message: `"http://h" is not a host`, Hint: "write names, *.domains, addresses, or networks such as 10.0.0.0/8"},
@@ -60,7 +62,7 @@ func TestCheck(t *testing.T) {
 			{Field: "headers.a b", Message: `"a b" is not a header's name`, Hint: "use letters, digits and -"},
 		}},
 		"header twice": {headers(templates{"X-A": handlertest.Constant("1"), "x-a": handlertest.Constant("2")}), []handlers.Issue{
-			{Field: "headers.x-a", Message: `is the same header as "X-A"`, Hint: "remove one of the two"},
+			{Field: "headers.x-a", Message: `"x-a" is the same header as "X-A"`, Hint: "remove one of the two"},
 		}},
 	} {
 		t.Run(name, func(t *testing.T) {

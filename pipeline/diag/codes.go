@@ -89,6 +89,8 @@ const (
 	CodeCertificate Code = "MR079"
 	// CodeCleartext is a secret that travels unencrypted.
 	CodeCleartext Code = "MR080"
+	// CodeCostly is a number that costs more than it is likely to bring.
+	CodeCostly Code = "MR081"
 	// CodeTest is a test that asks for what its pipeline does not have, or whose
 	// expectations are not one a record.
 	CodeTest Code = "MR090"

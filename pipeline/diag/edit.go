@@ -80,6 +80,22 @@ func (s *Source) RestOfLine(start int) Region {
 	return s.Range(start, start+len(bytes.TrimRight(rest, " \t")))
 }
 
+// Written is the text of a region.
+func (s *Source) Written(r Region) string { return string(s.text[r.Start.offset:r.End.offset]) }
+
+// Around is the region of a list in brackets that holds only what stands at
+// item; zero where something else stands there too.
+func (s *Source) Around(list *yaml.Node, item Region) Region {
+	start, end := s.NodeOffset(list), item.End.offset
+	for end < len(s.text) && space(s.text[end]) {
+		end++
+	}
+	if end == len(s.text) || s.text[end] != ']' {
+		return Region{}
+	}
+	return s.Range(start, end+1)
+}
+
 // FromValue is the region from the value at path to the end of its line.
 func (s *Source) FromValue(path Path) Region {
 	r := s.values[path]

@@ -2,6 +2,7 @@ package yamlconf
 
 import (
 	"fmt"
+	"maps"
 	"reflect"
 	"slices"
 	"strings"
@@ -33,6 +34,8 @@ type Options struct {
 	Dir string
 	// Levels tells for unknown keys where they would be legal.
 	Levels Levels
+	// Spellings are what other tools call the keys.
+	Spellings Spellings
 	// Registry has the sinks that the document may name.
 	Registry handlers.Registry
 }
@@ -72,10 +75,23 @@ func (d *Decoder) Decode(n Node, into any) {
 
 // DecodeOrEmpty is Decode, but takes a value that is not written for an empty
 // map.
-func (d *Decoder) DecodeOrEmpty(n Node, into any) {
+func (d *Decoder) DecodeOrEmpty(n Node, into any) { d.decodeOrEmpty(n, into, nil) }
+
+// DecodeBeside is DecodeOrEmpty where some keys of the value were written beside
+// it by mistake, which has been reported: they are not missing.
+func (d *Decoder) DecodeBeside(n Node, into any, beside []Field) {
+	names := map[string]bool{}
+	for _, f := range beside {
+		names[f.Name] = true
+	}
+	d.decodeOrEmpty(n, into, names)
+}
+
+func (d *Decoder) decodeOrEmpty(n Node, into any, beside map[string]bool) {
 	v := reflect.ValueOf(into).Elem()
-	if n.IsNull() && v.Kind() == reflect.Struct && !reflect.PointerTo(v.Type()).Implements(reflect.TypeFor[Custom]()) {
-		d.structFields(n, v)
+	isStruct := v.Kind() == reflect.Struct && !reflect.PointerTo(v.Type()).Implements(reflect.TypeFor[Custom]())
+	if isStruct && (n.IsNull() || n.IsMap() && !d.hasTag(n)) {
+		d.structFields(n, v, beside)
 		return
 	}
 	d.value(n, v, field{})
@@ -108,7 +124,7 @@ func (d *Decoder) value(n Node, v reflect.Value, f field) {
 			d.WrongType(n, "a map")
 			return
 		}
-		d.structFields(n, v)
+		d.structFields(n, v, nil)
 	case t.Kind() == reflect.Map:
 		d.mapEntries(n, v, f)
 	case t.Kind() == reflect.Slice:
@@ -141,15 +157,22 @@ func (d *Decoder) keepSource(n Node, v reflect.Value, f field) {
 	}
 }
 
-// structFields decodes a map into a config struct.
-func (d *Decoder) structFields(n Node, v reflect.Value) {
+// structFields decodes a map into a config struct. Keys that stand beside it are
+// not missing.
+func (d *Decoder) structFields(n Node, v reflect.Value, beside map[string]bool) {
 	fields := fieldsOf(v.Type())
-	written, meant := map[string]bool{}, map[string]bool{}
+	written, meant := map[string]bool{}, maps.Clone(beside)
+	if meant == nil {
+		meant = map[string]bool{}
+	}
 	var previous *Field
 	for _, entry := range d.Fields(n) {
 		i := slices.IndexFunc(fields, func(f field) bool { return f.name == entry.Name })
 		if i < 0 {
 			meant[d.unknownKey(n, entry, previous, fields)] = true
+			for _, f := range fields {
+				meant[f.name] = meant[f.name] || f.required && d.legalBelow(n.Path, entry.Name, f.name)
+			}
 			continue
 		}
 		written[entry.Name] = true
@@ -230,11 +253,7 @@ func (d *Decoder) mapEntries(n Node, v reflect.Value, f field) {
 
 func (d *Decoder) listItems(n Node, v reflect.Value, f field) {
 	if !n.IsList() {
-		hint := ""
-		if n.IsScalar() && v.Type().Elem().Kind() == reflect.String {
-			hint = fmt.Sprintf("write it as a list: [%s]", clip(n.Text()))
-		}
-		d.AtValue(n, diag.CodeType, fmt.Sprintf("%s must be a list, not %s", name(n.Path), n.What()), hint)
+		d.notAList(n, v.Type().Elem())
 		return
 	}
 	items := d.Items(n)
@@ -256,6 +275,17 @@ func (f field) element() field {
 func (d *Decoder) Registry() handlers.Registry { return d.options.Registry }
 
 func (d *Decoder) place(n *yaml.Node) diag.Place { return d.source.At(d.source.NodeOffset(n)) }
+
+// maskAll hides what was written in the place of a secret.
+func (d *Decoder) maskAll(n *yaml.Node) {
+	if n == nil {
+		return
+	}
+	d.source.Mask(n)
+	for _, child := range n.Content {
+		d.maskAll(child)
+	}
+}
 
 func (d *Decoder) hide(n Node, text string) {
 	d.secrets[n.Path] = text

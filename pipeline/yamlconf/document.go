@@ -53,7 +53,7 @@ func ParseSource(source *diag.Source) (*Document, diag.Problems) {
 			Hint: "save the file as UTF-8 text"})
 		return nil, problems
 	}
-	reader := &countingReader{text: source.Text()}
+	reader := &countingReader{text: withoutVersion(source.Text())}
 	decoder := yaml.NewDecoder(reader)
 	var first yaml.Node
 	if err := decode(decoder, &first); errors.Is(err, io.EOF) {
@@ -71,6 +71,18 @@ func ParseSource(source *diag.Source) (*Document, diag.Problems) {
 		return nil, problems
 	}
 	return &Document{Source: source, root: first.Content[0]}, nil
+}
+
+// withoutVersion makes a comment of a directive such as %YAML 1.2 on the first
+// line, which the parser takes only for 1.1.
+func withoutVersion(text []byte) []byte {
+	at := bytes.Index(text, []byte("%YAML 1."))
+	if at < 0 || len(bytes.TrimLeft(text[:at], " \r\n")) > 0 || at > 0 && text[at-1] != '\n' {
+		return text
+	}
+	text = bytes.Clone(text)
+	text[at] = '#'
+	return text
 }
 
 // Root is the whole document; its IsNull is true for an empty file.
@@ -97,7 +109,7 @@ func secondDocument(source *diag.Source, decoder *yaml.Decoder, reader *counting
 // documentMark finds the second `---`, or the first that has something before
 // it, at the start of a line.
 func documentMark(source *diag.Source) (int, bool) {
-	content := false
+	content, ended := false, false
 	at := 0
 	for line := range strings.SplitAfterSeq(string(source.Text()), "\n") {
 		switch trimmed := strings.TrimRight(line, "\r\n \t"); {
@@ -106,7 +118,12 @@ func documentMark(source *diag.Source) (int, bool) {
 				return at, true
 			}
 			content = true
+		case trimmed == "..." && content:
+			ended = true
 		case trimmed != "" && trimmed != "..." && !strings.HasPrefix(strings.TrimLeft(trimmed, " \t"), "#") && !strings.HasPrefix(trimmed, "%"):
+			if ended {
+				return at, true
+			}
 			content = true
 		}
 		at += len(line)

@@ -3,6 +3,7 @@ package yamlconf
 import (
 	"bytes"
 	"fmt"
+	"maps"
 	"reflect"
 	"regexp"
 	"slices"
@@ -42,7 +43,40 @@ func (d *Decoder) WrongType(n Node, wanted string) {
 		d.eatenBraces(n)
 		return
 	}
-	d.AtValue(n, diag.CodeType, fmt.Sprintf("%s must be %s, not %s", name(n.Path), wanted, n.What()), "")
+	p := diag.Problem{Path: n.Path, Place: d.source.Value(n.Path), Code: diag.CodeType,
+		Message: fmt.Sprintf("%s must be %s, not %s", name(n.Path), wanted, n.What())}
+	items := d.Items(n)
+	switch {
+	case len(items) == 1 && items[0].IsScalar() && n.flow() && !strings.HasPrefix(wanted, "a "):
+		if only, ok := d.source.ScalarNode(items[0].target()); ok {
+			p.Fix, p.FixAt = d.source.Written(only), d.source.Around(n.target(), only)
+			p.Hint = "write " + clip(p.Fix)
+		}
+	case n.IsList() && strings.HasPrefix(wanted, "a map"):
+		p.Hint = "write the keys of a map: {key: value}, or each on a line of its own"
+		if len(items) > 0 && items[0].IsMap() && slices.ContainsFunc(d.Fields(items[0]), func(f Field) bool { return f.Name == "name" || f.Name == "id" }) {
+			p.Hint = "write each name as a key: {name: {…}}, and no list"
+		}
+	}
+	d.Add(p)
+}
+
+// notAList reports something that must be a list.
+func (d *Decoder) notAList(n Node, element reflect.Type) {
+	p := diag.Problem{Path: n.Path, Place: d.source.Value(n.Path), Code: diag.CodeType,
+		Message: fmt.Sprintf("%s must be a list, not %s", name(n.Path), n.What())}
+	switch at, ok := d.source.ScalarNode(n.target()); {
+	case n.IsScalar() && element.Kind() == reflect.String && ok && at.Start.Line == at.End.Line:
+		p.Fix, p.FixAt = "["+d.source.Written(at)+"]", at
+		p.Hint = "write it as a list: " + clip(p.Fix)
+	case n.IsMap() && len(n.target().Content) > 0 && strings.HasPrefix(n.target().Content[0].Value, "-"):
+		dash := d.source.NodeOffset(n.target().Content[0]) + 1
+		p.Code, p.Place, p.Message = diag.CodeSyntax, d.source.At(dash), "a space is missing after the dash of a list item"
+		p.Fix, p.FixAt = " ", d.source.Range(dash, dash)
+	case n.IsMap():
+		p.Hint = "begin each item with a dash: - …"
+	}
+	d.Add(p)
 }
 
 // UnknownKey reports a key that is none of those known at n, and returns the
@@ -56,14 +90,37 @@ func (d *Decoder) UnknownKey(n Node, entry Field, known []string) string {
 	if n.Path == "" {
 		p.Message = fmt.Sprintf("unknown key %q", clip(entry.Name))
 	}
-	p.Fix = diag.Nearest(entry.Name, known)
+	if len(d.problems) >= maxProblems {
+		return ""
+	}
+	p.Fix = nearestKey(entry.Name, known)
+	meant := entry.Name
+	if other := d.options.Spellings[strings.ToLower(entry.Name)]; other != "" && len(d.options.Levels[entry.Name]) == 0 {
+		meant = other
+		if slices.Contains(known, other) {
+			p.Fix = other
+		} else {
+			p.Fix = ""
+		}
+	}
 	p.FixAt, _ = d.source.ScalarNode(entry.Node.key)
 	var hints []string
-	if p.Fix != "" {
+	where := d.whereLegal(n.Path, meant)
+	switch {
+	case slices.ContainsFunc(known, func(k string) bool { return k == p.Fix && k != "" }):
 		hints = append(hints, fmt.Sprintf("did you mean %q?", p.Fix))
+		if len(d.options.Levels[entry.Name]) > 0 {
+			hints = append(hints, d.whereLegal(n.Path, entry.Name))
+		}
+	case where != "" && meant != entry.Name:
+		hints = append(hints, fmt.Sprintf("it is called %q here: %s", meant, where))
+	case where != "":
+		hints = append(hints, where)
 	}
-	if levels := d.options.Levels[entry.Name]; len(levels) > 0 {
-		hints = append(hints, fmt.Sprintf("%q stands %s", entry.Name, levelList(levels)))
+	if len(hints) == 0 {
+		if near := nearestKey(entry.Name, slices.Sorted(maps.Keys(d.options.Levels))); near != "" {
+			hints = append(hints, fmt.Sprintf("did you mean %q? %s", near, d.whereLegal(n.Path, near)))
+		}
 	}
 	if len(hints) == 0 && len(known) > 0 && len(known) <= 16 {
 		hints = append(hints, "the keys here are "+strings.Join(known, ", "))
@@ -71,6 +128,17 @@ func (d *Decoder) UnknownKey(n Node, entry Field, known []string) string {
 	p.Hint = strings.Join(hints, " ")
 	d.Add(p)
 	return p.Fix
+}
+
+// nearestKey is the nearest of the keys, whatever separates their words.
+func nearestKey(name string, keys []string) string {
+	plain := strings.NewReplacer("-", "", "_", "", ".", "", " ", "")
+	for _, k := range keys {
+		if k != name && strings.EqualFold(plain.Replace(k), plain.Replace(name)) {
+			return k
+		}
+	}
+	return diag.Nearest(name, keys)
 }
 
 // badColon reports a known key whose colon is missing, or has no space after it,
@@ -98,23 +166,6 @@ func (d *Decoder) KeyRegion(entry Field) diag.Region {
 	return at
 }
 
-func levelList(levels []string) string {
-	var words []string
-	for _, l := range levels {
-		word := "under " + l
-		if l == "" {
-			word = "at the top of the file"
-		}
-		if !slices.Contains(words, word) {
-			words = append(words, word)
-		}
-	}
-	if len(words) > 3 {
-		words = words[:3]
-	}
-	return strings.Join(words, " or ")
-}
-
 // unknownKey tells a key that has no meaning from the rest of a text that YAML
 // ended at a comma. It returns the key that was probably meant.
 func (d *Decoder) unknownKey(n Node, entry Field, previous *Field, fields []field) string {
@@ -128,6 +179,8 @@ func (d *Decoder) unknownKey(n Node, entry Field, previous *Field, fields []fiel
 	if n.flow() && entry.Node.IsEmpty() && previous != nil && previous.Node.IsScalar() && !previous.Node.IsQuoted() {
 		key := d.source.NodeOffset(entry.Node.key)
 		if comma := bytes.LastIndexByte(d.source.Text()[:key], ','); comma > 0 {
+			// What is left of the text was not what was meant.
+			d.problems = slices.DeleteFunc(d.problems, func(p diag.Problem) bool { return p.Path == previous.Node.Path })
 			d.Add(diag.Problem{Path: previous.Node.Path, Place: d.source.At(comma), Code: diag.CodeEaten,
 				Message: fmt.Sprintf("inside of brackets YAML ends the text %q at this comma", clip(previous.Node.Text())),
 				Hint:    quoteHint})

@@ -1,7 +1,9 @@
 package yamlconf
 
 import (
+	"errors"
 	"fmt"
+	"math"
 	"path/filepath"
 	"reflect"
 	"slices"
@@ -15,6 +17,11 @@ import (
 // static decodes a scalar that is fixed when the configuration is loaded.
 func (d *Decoder) static(n Node, v reflect.Value, f field) {
 	if !n.IsScalar() {
+		if f.secret {
+			d.maskAll(n.target())
+			d.AtValue(n, diag.CodeType, fmt.Sprintf("%s must be text, not %s", name(n.Path), n.What()), "")
+			return
+		}
 		if n.flow() && strings.HasPrefix(d.rest(n), "{{") {
 			d.eatenBraces(n)
 			return
@@ -35,7 +42,7 @@ func (d *Decoder) static(n Node, v reflect.Value, f field) {
 		}
 		return
 	}
-	if text == "" && f.required {
+	if text == "" && (f.required || v.Kind() != reflect.String) {
 		d.emptyProblem(n, v.Type())
 		return
 	}
@@ -113,14 +120,15 @@ func convert(v reflect.Value, text string, f field) *malformed {
 	case t == sizeType:
 		size, err := ParseSize(text)
 		if err != nil {
-			return &malformed{diag.CodeMalformed, ": " + err.Error(), "write bytes with a unit: 512B, 64kB, 1MB, 64KiB, 16MiB, 1GiB", ""}
+			fix, hint := mendSize(text)
+			return &malformed{diag.CodeMalformed, ": " + err.Error(), hint, fix}
 		}
 		v.SetInt(int64(size))
 		return bounds(f, text, float64(size), func(s string) float64 { n, _ := ParseSize(s); return float64(n) })
 	case t == rateType:
 		rate, err := ParseRate(text)
 		if err != nil {
-			return &malformed{diag.CodeMalformed, ": " + err.Error(), "write a number a second, minute or hour: 500/s, 30/m, 10/h", ""}
+			return unreadableRate(text, err)
 		}
 		v.SetFloat(float64(rate))
 		return bounds(f, text, float64(rate), func(s string) float64 { n, _ := ParseRate(s); return float64(n) })
@@ -131,15 +139,14 @@ func convert(v reflect.Value, text string, f field) *malformed {
 		case "true", "false":
 			v.SetBool(strings.ToLower(text) == "true")
 		default:
-			return &malformed{diag.CodeType, fmt.Sprintf(" must be true or false, not %q", clip(text)), "", ""}
+			problem := &malformed{diag.CodeType, fmt.Sprintf(" must be true or false, not %q", clip(text)), "", mendBool(text)}
+			if problem.fix != "" {
+				problem.hint = "write " + problem.fix
+			}
+			return problem
 		}
 	case v.CanInt():
-		n, err := strconv.ParseInt(text, 10, t.Bits())
-		if err != nil {
-			return &malformed{diag.CodeType, fmt.Sprintf(" must be a whole number, not %q", clip(text)), "", ""}
-		}
-		v.SetInt(n)
-		return bounds(f, text, float64(n), parseFloat)
+		return convertInt(v, text, f)
 	case v.CanFloat():
 		n, err := strconv.ParseFloat(text, 64)
 		if err != nil {
@@ -156,7 +163,10 @@ func convert(v reflect.Value, text string, f field) *malformed {
 func convertDuration(v reflect.Value, text string, f field) *malformed {
 	duration, err := ParseDuration(text)
 	if err != nil {
-		problem := &malformed{diag.CodeMalformed, ": " + err.Error(), "write a number with a unit: 250ms, 10s, 5m, 2h, 8d, 1w", ""}
+		problem := &malformed{diag.CodeMalformed, ": " + err.Error(), durationHint(text), mendDuration(text)}
+		if problem.fix != "" {
+			problem.hint = "write " + problem.fix
+		}
 		if _, isNumber := strconv.ParseFloat(text, 64); isNumber == nil && !strings.HasPrefix(text, "-") {
 			problem.message = fmt.Sprintf(" is a duration and needs a unit, not just %s", clip(text))
 			problem.hint, problem.fix = fmt.Sprintf("write %ss for seconds", clip(text)), text+"s"
@@ -167,8 +177,55 @@ func convertDuration(v reflect.Value, text string, f field) *malformed {
 	return bounds(f, text, float64(duration), func(s string) float64 { n, _ := ParseDuration(s); return float64(n) })
 }
 
+func unreadableRate(text string, err error) *malformed {
+	problem := &malformed{diag.CodeMalformed, ": " + err.Error(), "write a number a second, minute or hour: 500/s, 30/m, 10/h", mendRate(text)}
+	switch zero := strings.Contains(err.Error(), "nothing through"); {
+	case zero:
+		problem.hint, problem.fix = "", ""
+	case problem.fix != "" && bareNumber.MatchString(text):
+		problem.message = fmt.Sprintf(" is a rate and needs a unit, not just %s", clip(text))
+		problem.hint = fmt.Sprintf("write %s for %s a second", problem.fix, text)
+	case problem.fix != "":
+		problem.hint = "write " + problem.fix
+	}
+	return problem
+}
+
+// convertInt takes whole numbers as YAML writes them: also 0x10, 0o17, 1_000.
+func convertInt(v reflect.Value, text string, f field) *malformed {
+	digits, base := strings.ReplaceAll(text, "_", ""), 10
+	for prefix, b := range map[string]int{"0x": 16, "0o": 8, "0b": 2} {
+		if rest, ok := strings.CutPrefix(digits, prefix); ok {
+			digits, base = rest, b
+		}
+	}
+	n, err := strconv.ParseInt(digits, base, v.Type().Bits())
+	if err == nil {
+		v.SetInt(n)
+		return bounds(f, text, float64(n), parseFloat)
+	}
+	if errors.Is(err, strconv.ErrRange) {
+		if problem := bounds(f, text, parseFloat(digits), parseFloat); problem != nil {
+			return problem
+		}
+	}
+	problem := &malformed{diag.CodeType, fmt.Sprintf(" must be a whole number, not %q", clip(text)), "", ""}
+	if whole, err := strconv.ParseFloat(strings.TrimSpace(text), 64); err == nil && whole == math.Trunc(whole) && math.Abs(whole) < 1<<53 {
+		problem.fix = strconv.FormatInt(int64(whole), 10)
+	}
+	if f.min != "" && f.min == f.max {
+		problem.message, problem.fix = fmt.Sprintf(" must be %s, not %q", f.min, clip(text)), f.min
+	}
+	if problem.fix != "" {
+		problem.hint = "write " + problem.fix
+	}
+	return problem
+}
+
 func bounds(f field, text string, n float64, parse func(string) float64) *malformed {
 	switch {
+	case f.min != "" && f.min == f.max && n != parse(f.min):
+		return &malformed{diag.CodeRange, fmt.Sprintf(" must be %s, not %s", f.min, clip(text)), "", ""}
 	case f.min != "" && n < parse(f.min):
 		return &malformed{diag.CodeRange, fmt.Sprintf(" must be at least %s, not %s", f.min, clip(text)), "", ""}
 	case f.max != "" && n > parse(f.max):

@@ -68,6 +68,9 @@ func newFinder(text []byte, err error, read int) *finder {
 }
 
 func (f *finder) find() finding {
+	if found, ok := f.conflict(); ok {
+		return found
+	}
 	if name, ok := strings.CutPrefix(f.reason, "unknown anchor '"); ok {
 		return f.unknownAnchor(strings.TrimSuffix(name, "' referenced"))
 	}
@@ -155,7 +158,12 @@ func (f *finder) unknownAnchor(name string) finding {
 			break
 		}
 	}
-	at := f.starts[line] + max(0, strings.LastIndex(f.line(line), "*"+name))
+	column := max(0, strings.LastIndex(f.line(line), "*"+name))
+	at := f.starts[line] + column
+	if strings.HasSuffix(strings.TrimRight(f.line(line)[:column], " \t["), "<<:") {
+		return finding{at: at, code: diag.CodeSyntax, message: "there is no anchor &" + name + " above this line",
+			hint: "put &" + name + " in front of the map that it stands for"}
+	}
 	return finding{at: at, code: diag.CodeEaten,
 		message: "YAML takes text that starts with * as a reference to an anchor, and there is no &" + name + " before this",
 		hint:    quoteHint}
@@ -177,6 +185,9 @@ func (f *finder) indentation(line int) finding {
 		return finding{at: at, code: diag.CodeSyntax, message: message, hint: hint}
 	}
 	text := strings.TrimSpace(f.line(line))
+	if found, ok := f.dashAbove(line); ok {
+		return found
+	}
 	if strings.HasPrefix(text, "- ") || text == "-" {
 		return finding{at: at, code: diag.CodeSyntax, message: "a list item stands where a key is expected", hint: "indent it below the key that the list belongs to"}
 	}
@@ -184,6 +195,36 @@ func (f *finder) indentation(line int) finding {
 		return finding{at: at, code: diag.CodeSyntax, message: "a key stands where a list item is expected", hint: "start the item with a dash, or indent the key below one"}
 	}
 	return finding{at: at, code: diag.CodeSyntax, message: "this is not valid YAML: " + f.reason}
+}
+
+// conflict finds what a version control system leaves where it can't merge.
+func (f *finder) conflict() (finding, bool) {
+	for line := range f.starts {
+		if text := f.line(line); strings.HasPrefix(text, "<<<<<<< ") || strings.HasPrefix(text, ">>>>>>> ") || text == "=======" {
+			return finding{at: f.starts[line], code: diag.CodeSyntax, message: "the mark of a merge conflict stands here",
+				hint: "keep one of the two versions, and remove the lines with <<<<<<<, ======= and >>>>>>>"}, true
+		}
+	}
+	return finding{}, false
+}
+
+// dashAbove finds an item of the same list above whose dash has no space behind
+// it.
+func (f *finder) dashAbove(line int) (finding, bool) {
+	if !strings.HasPrefix(f.line(line)[f.indent(line):], "-") {
+		return finding{}, false
+	}
+	for above := line - 1; above >= 0 && (f.blank(above) || f.indent(above) >= f.indent(line)); above-- {
+		at := f.indent(above)
+		text := f.line(above)[at:]
+		if f.blank(above) || at > f.indent(line) || len(text) < 2 || text[0] != '-' || text[1] == ' ' || text[1] == '-' {
+			continue
+		}
+		from := f.starts[above] + at + 1
+		return finding{at: from, code: diag.CodeSyntax, message: "a space is missing after the dash of a list item",
+			hint: "write - " + clip(text[1:]), fix: " ", from: from, to: from}, true
+	}
+	return finding{}, false
 }
 
 // openIndents are the indentations of the blocks that a line could continue.

@@ -89,6 +89,9 @@ func (r *flowReader) quoted() (finding, bool) {
 	if end < 0 {
 		return finding{at: r.at, code: diag.CodeSyntax, message: fmt.Sprintf("the quote %c that starts here is never closed", r.text[r.at])}, true
 	}
+	if i := badEscape(r.text[:end], r.at); r.text[r.at] == '"' && i >= 0 {
+		return finding{at: i, code: diag.CodeSyntax, message: "YAML does not know this escape in double quotes", hint: "double the backslash, or " + quoteHint}, true
+	}
 	if r.longQuote = -1; strings.Contains(r.text[r.at:end], "\n") {
 		r.longQuote = r.at
 	}
@@ -175,7 +178,16 @@ func (r *flowReader) unclosed() (finding, bool) {
 		at = r.open[len(r.open)-1]
 	}
 	closing := map[byte]string{'[': "]", '{': "}"}[r.text[at]]
-	return finding{at: at, code: diag.CodeSyntax, message: fmt.Sprintf("the %c that starts here is never closed", r.text[at]), hint: "close it with " + closing}, true
+	found := finding{at: at, code: diag.CodeSyntax, message: fmt.Sprintf("the %c that starts here is never closed", r.text[at]), hint: "close it with " + closing}
+	line, _, _ := strings.Cut(r.text[r.start:], "\n")
+	line = strings.TrimRight(line, " \t\r")
+	if inLine := r.start + len(line); len(r.open) > 0 && len(r.open) <= 8 && r.open[len(r.open)-1] < inLine && !strings.ContainsAny(line, "#\"'") {
+		for i := len(r.open) - 1; i >= 0; i-- {
+			found.fix += map[byte]string{'[': "]", '{': "}"}[r.text[r.open[i]]]
+		}
+		found.from, found.to = inLine, inLine
+	}
+	return found, true
 }
 
 // behind looks at what follows the closing bracket on its line.

@@ -44,9 +44,23 @@ func (f *finder) onLine(line int, colonMissing bool) (finding, bool) {
 		return doubleColon(text, at, start)
 	case item && !colonMissing:
 		return finding{}, false
+	case f.amongItems(line) && !item:
+		return finding{at: start + at, code: diag.CodeSyntax, message: "a key stands where a list item is expected",
+			hint: "start the item with a dash, or indent the key below one", fix: "- ", from: start + at, to: start + at}, true
 	default:
 		return missingColon(text, at, start)
 	}
+}
+
+// amongItems tells whether the line above, as far as it is indented alike, is a
+// list item.
+func (f *finder) amongItems(line int) bool {
+	for above := line - 1; above >= 0; above-- {
+		if !f.blank(above) && f.indent(above) <= f.indent(line) {
+			return f.indent(above) == f.indent(line) && strings.HasPrefix(f.line(above)[f.indent(above):], "- ")
+		}
+	}
+	return false
 }
 
 // value looks at a value by what it starts with.
@@ -58,6 +72,10 @@ func (f *finder) value(text string, at, start int) (finding, bool) {
 	case '"', '\'':
 		return f.quoted(text, at, start)
 	case '[', '{':
+		if strings.HasPrefix(text[at:], "{{") {
+			return eaten(at, "YAML reads text that starts with { as a map",
+				"put it in single quotes: '…'; where another tool fills {{ … }} in, check what it makes")
+		}
 		return f.flow(start + at)
 	case '!':
 		return eaten(at, "YAML takes text that starts with ! as a tag", quoteHint)
@@ -91,8 +109,12 @@ func (f *finder) quoted(text string, at, start int) (finding, bool) {
 				return finding{at: start + i, code: diag.CodeSyntax, message: "YAML does not know this escape in double quotes", hint: "double the backslash, or " + quoteHint}, true
 			}
 		}
-		return finding{at: start + at, code: diag.CodeSyntax, message: fmt.Sprintf("the quote %c that starts here is never closed", quote),
-			hint: fmt.Sprintf("close it with another %c", quote)}, true
+		found := finding{at: start + at, code: diag.CodeSyntax, message: fmt.Sprintf("the quote %c that starts here is never closed", quote),
+			hint: fmt.Sprintf("close it with another %c", quote)}
+		if rest := strings.TrimRight(text, " \t"); !strings.ContainsAny(rest[at+1:], "#\"'[]{}\\") {
+			found.fix, found.from, found.to = string(quote), start+len(rest), start+len(rest)
+		}
+		return found, true
 	}
 	if quote == '"' {
 		if i := badEscape(text[:end], at); i >= 0 {
@@ -143,9 +165,13 @@ func missingColon(text string, at, start int) (finding, bool) {
 	colon := ":"
 	if i := strings.IndexAny(rest, " \t="); i > 0 {
 		word = rest[:i]
-		if rest[i] == '=' {
-			colon = ""
-		}
+	}
+	if gap := strings.TrimLeft(rest[len(word):], " \t"); strings.HasPrefix(gap, "=") && !strings.HasPrefix(gap, "==") {
+		equals := at + len(rest) - len(gap)
+		found := finding{at: start + equals, code: diag.CodeSyntax, message: fmt.Sprintf("a key and its value are separated by a colon, not by %c", '='),
+			hint: fmt.Sprintf("write %s: %s", clip(word), clip(strings.TrimSpace(gap[1:])))}
+		found.fix, found.from, found.to = ": ", start+at+len(word), start+equals+1+len(gap[1:])-len(strings.TrimLeft(gap[1:], " \t"))
+		return found, true
 	}
 	return inserting(len(word), colon, finding{at: start + at, message: fmt.Sprintf("a key and a colon are expected here: the colon after %q is missing", clip(word)),
 		hint: fmt.Sprintf("write %s: …", clip(word))})

@@ -1,0 +1,138 @@
+package pipeline
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+
+	"github.com/santhosh-tekuri/jsonschema/v6"
+	"gopkg.in/yaml.v3"
+
+	"github.com/millrace/millrace/pipeline/diag"
+)
+
+// schemas reads and compiles the JSON Schemas that a file's topics name. What is
+// wrong inside of one is told at its own place.
+func (r *reader) schemas(f *File) {
+	for _, t := range f.Blocks.Topics {
+		path := t.Path.Field("schema")
+		if t.Value.Schema == "" || f.unknown[path] {
+			continue
+		}
+		schema, fault := compileSchema(t.Value.Schema)
+		if fault == nil {
+			f.schemas[path] = schema
+			continue
+		}
+		p := diag.Problem{Path: path, Place: f.Source.Value(path), Code: diag.CodeSchemaFile,
+			Message: fmt.Sprintf("the schema %s can't be used: %s", t.Value.Schema, fault.message)}
+		if fault.source != nil {
+			p.Related = &diag.Related{Place: p.Place, Message: "the topic names the schema here"}
+			p.Place, p.Message = fault.source.At(fault.at), fault.message
+		}
+		r.problems.Add(p)
+	}
+}
+
+// schemaFault is why a schema can't be used; source and at are its own place
+// where that is known.
+type schemaFault struct {
+	message string
+	source  *diag.Source
+	at      int
+}
+
+// compileSchema compiles a JSON Schema file. What it refers to may be other
+// files, never the network.
+func compileSchema(name string) (*jsonschema.Schema, *schemaFault) {
+	text, err := os.ReadFile(name)
+	if err != nil {
+		return nil, &schemaFault{message: reason(err)}
+	}
+	source := diag.NewSource(name, text)
+	document, err := jsonschema.UnmarshalJSON(bytes.NewReader(source.Text()))
+	if err != nil {
+		at := len(source.Text())
+		if syntax, ok := errors.AsType[*json.SyntaxError](err); ok {
+			at = max(0, int(syntax.Offset)-1)
+		}
+		return nil, &schemaFault{"the schema is not JSON: " + oneLine(err), source, at}
+	}
+	absolute, err := filepath.Abs(name)
+	if err != nil {
+		return nil, &schemaFault{message: oneLine(err)}
+	}
+	location := (&url.URL{Scheme: "file", Path: filepath.ToSlash(absolute)}).String()
+	compiler := jsonschema.NewCompiler()
+	if err := compiler.AddResource(location, document); err != nil {
+		return nil, &schemaFault{message: oneLine(err)}
+	}
+	schema, err := compiler.Compile(location)
+	if err != nil {
+		return nil, schemaError(err, source, location, name)
+	}
+	return schema, nil
+}
+
+// schemaError says what the compiler found, without its address of the file.
+func schemaError(err error, source *diag.Source, location, name string) *schemaFault {
+	if invalid, ok := errors.AsType[*jsonschema.SchemaValidationError](err); ok && strings.TrimSuffix(invalid.URL, "#") == location {
+		message, pointer := firstCause(invalid.Err)
+		return &schemaFault{"this is no JSON Schema: " + message, source, pointerOffset(source, pointer)}
+	}
+	if missing, ok := errors.AsType[*jsonschema.LoadURLError](err); ok {
+		other := strings.TrimPrefix(missing.URL, location[:strings.LastIndex(location, "/")+1])
+		return &schemaFault{message: fmt.Sprintf("it refers to %s: %s", other, reason(missing.Err))}
+	}
+	return &schemaFault{message: strings.ReplaceAll(oneLine(err), location, filepath.Base(name))}
+}
+
+// firstCause is the innermost of what a JSON Schema check found first, and where
+// in the document.
+func firstCause(err error) (message string, pointer []string) {
+	invalid, ok := errors.AsType[*jsonschema.ValidationError](err)
+	if !ok {
+		return oneLine(err), nil
+	}
+	for len(invalid.Causes) > 0 {
+		invalid = invalid.Causes[0]
+	}
+	text := invalid.Error()
+	text = oneLine(errors.New(text[strings.LastIndex(text, "\n- ")+len("\n- "):]))
+	return strings.TrimPrefix(text, "at "), invalid.InstanceLocation
+}
+
+// pointerOffset is the byte at which a value of a JSON document stands.
+func pointerOffset(source *diag.Source, pointer []string) int {
+	var root yaml.Node
+	if yaml.Unmarshal(source.Text(), &root) != nil || len(root.Content) == 0 {
+		return 0
+	}
+	n := root.Content[0]
+	for _, token := range pointer {
+		i, err := strconv.Atoi(token)
+		switch {
+		case n.Kind == yaml.SequenceNode && err == nil && i < len(n.Content):
+			n = n.Content[i]
+		case n.Kind == yaml.MappingNode:
+			for k := 0; k+1 < len(n.Content); k += 2 {
+				if n.Content[k].Value == token {
+					n = n.Content[k+1]
+					break
+				}
+			}
+		}
+	}
+	return source.NodeOffset(n)
+}
+
+// oneLine is an error whose text may have several lines.
+func oneLine(err error) string {
+	return strings.Join(strings.Fields(err.Error()), " ")
+}
