@@ -264,7 +264,7 @@ func TestTestWatches(t *testing.T) {
 	write(t, dir, "config/pipelines.yaml", config("duplicate"))
 	says("passed: 2 tests")
 	write(t, dir, "schema.json", `{"type": 5}`)
-	says("schema.json can't be used")
+	says("[MR074]")
 	write(t, dir, "schema.json", schema)
 	says("passed: 2 tests")
 	write(t, dir, "config/more.yaml", "tests:\n  - {name: more, pipeline: orders, records: [{value: x}], expect: [dead_lettered]}\n")
