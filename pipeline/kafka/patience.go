@@ -8,22 +8,20 @@ import (
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kgo"
-	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
-// A member outlives the death of its coordinator: the next one loads the group
-// as it was and gives every member a whole session from then on. All that the
-// member must do is to go on asking, which the client by itself does not always:
-// a session that ends on its side gives partitions up without a commit, gets
-// them back a moment later and delivers again what it had finished.
+// A member outlives the death of its coordinator: the next one, some 10 s later,
+// loads the group as it was and gives every member a whole session from then on.
+// All that the member must do is to go on asking, for up to requestTimeout, which
+// the client by itself does not always: a session that ends on its side gives
+// partitions up without a commit, gets them back a moment later and delivers
+// again what it had finished.
 const (
-	// answerTimeout is how long an answer may take. A broker that vanished
-	// without a word is found out while its successor's sessions still run.
+	// answerTimeout is how long an answer may take. A broker that went silent
+	// without its connections being closed is found out by it alone, and the next
+	// coordinator's session may be over by then where session_timeout is short.
 	answerTimeout = 10 * time.Second
-	// coordinatorTimeout is how long a member looks for its coordinator: brokers
-	// are given up after 9 s, or 18 s where there is ZooKeeper.
-	coordinatorTimeout = 45 * time.Second
-	// longestBackoff is how long it rests between two tries.
+	// longestBackoff is how long the member rests between two tries.
 	longestBackoff = time.Second
 )
 
@@ -37,15 +35,8 @@ func (c cluster) patientOptions() []kgo.Opt {
 	return []kgo.Opt{
 		kgo.Dialer(patient(dial)),
 		kgo.RequestTimeoutOverhead(answerTimeout),
-		kgo.RequestRetries(int(coordinatorTimeout / longestBackoff * 2)),
+		kgo.RequestRetries(int(requestTimeout / longestBackoff * 2)),
 		kgo.RetryBackoffFn(backoff),
-		kgo.RetryTimeoutFn(func(key int16) time.Duration {
-			switch key {
-			case kmsg.Heartbeat.Int16(), kmsg.JoinGroup.Int16(), kmsg.SyncGroup.Int16():
-				return coordinatorTimeout
-			}
-			return retryTimeout(key)
-		}),
 	}
 }
 
