@@ -1,6 +1,7 @@
 package pipeline
 
 import (
+	"regexp"
 	"slices"
 	"strings"
 
@@ -37,17 +38,24 @@ func (c *compiler) compileExpression(f *File, path diag.Path, source string,
 	return compiled
 }
 
+// bareText is what reads as text: words.
+var bareText = regexp.MustCompile(`^[\pL_][\pL\pN_ -]*[!.?]?$`)
+
 // leaf compiles an expression of a transform, where text is easily written
 // without the quotes that it needs within YAML's.
 func (c *compiler) leaf(f *File, scope *expression.Scope, path diag.Path, source string) *expression.Expression {
 	count := len(c.problems)
 	compiled := c.expression(f, scope, path, source)
-	if len(c.problems) == count+1 {
-		p := &c.problems[count]
-		if p.Code == expression.CodeUnknownName && p.Hint == "" && !strings.ContainsAny(source, `"'.()[]`) {
-			p.Hint = "text needs quotes within the quotes: '" + `"` + source + `"'`
-			p.Fix = `'"` + source + `"'`
+	if len(c.problems) != count+1 || compiled != nil {
+		return compiled
+	}
+	if p := &c.problems[count]; (p.Code == expression.CodeUnknownName || p.Code == expression.CodeSyntax) && p.Fix == "" && bareText.MatchString(source) {
+		p.Place = f.Source.Inside(path, 0)
+		p.Hint = "text needs quotes within the quotes: " + `'"` + source + `"'`
+		if p.Code == expression.CodeSyntax {
+			p.Message = "this is no expression"
 		}
+		p.Fix, p.FixAt = f.Source.Spell(path, `"`+source+`"`)
 	}
 	return compiled
 }

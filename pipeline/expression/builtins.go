@@ -3,12 +3,8 @@ package expression
 import (
 	"fmt"
 	"maps"
-	"slices"
-	"strconv"
 
 	"github.com/expr-lang/expr/ast"
-
-	"github.com/millrace/millrace/pipeline/diag"
 )
 
 // builtin is a function of expr, with the semantics of Millrace.
@@ -40,7 +36,7 @@ func (c *compilation) builtin(n *ast.BuiltinNode) term {
 func (c *compilation) function(n ast.Node, name string, arguments []ast.Node) term {
 	switch name {
 	case "now":
-		c.find(n, CodeImpure, "now() cannot be used: what happens to a record must depend on the record and the configuration alone", "timestamp is the record's own time")
+		c.refuseImpure(c.span(n).from, name)
 		return c.wrong(n)
 	case "repeat":
 		c.find(n, CodeRefused, "repeat cannot be used: what it makes has no bound", "")
@@ -144,27 +140,4 @@ func (c *compilation) callOf(n *ast.CallNode) term {
 	}
 	c.find(n, CodeUnknownFunction, "this cannot be called", "")
 	return c.wrong(n)
-}
-
-// elsewhere are functions of other languages and what they are here.
-var elsewhere = map[string]string{
-	"length": "len(…)", "size": "len(…)", "toLowerCase": "lower(…)", "toUpperCase": "upper(…)", "toLower": "lower(…)",
-	"toUpper": "upper(…)", "lowercase": "lower(…)", "uppercase": "upper(…)", "includes": "contains, or in for lists",
-	"has": "in", "exists": "!= nil", "exist": "!= nil", "isNull": "== nil", "isEmpty": `== ""`, "str": "string(…)",
-	"parseInt": "int(…)", "number": "float(…)", "startswith": "startsWith", "endswith": "endsWith", "substr": "[from:to]",
-	"substring": "[from:to]", "match": "matches", "Local": "UTC() or In(timezone(…))", "random": "", "toString": "string(…)",
-}
-
-func (c *compilation) unknownFunction(n ast.Node, name string) {
-	names := append(slices.Sorted(maps.Keys(builtins)), slices.Sorted(maps.Keys(predicateNames))...)
-	message, hint := "unknown function "+strconv.Quote(name), ""
-	if here := elsewhere[name]; here != "" {
-		hint = "here it is " + here
-	} else if near := diag.Nearest(name, append(names, "file")); near != "" {
-		hint = fmt.Sprintf("did you mean %q?", near)
-	} else if slices.Contains(recordNames, name) {
-		hint = name + " is no function: write it without ( )"
-	}
-	s := c.span(n)
-	c.findAt(s.from, min(s.to, s.from+len(name)), CodeUnknownFunction, message, hint)
 }

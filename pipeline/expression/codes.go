@@ -60,6 +60,8 @@ const (
 	// CodeNullPart: a part of a template that is always null, or a part of a
 	// key that is always empty.
 	CodeNullPart = "MR046"
+	// CodeTemplateText: text in a template that looks like a part of the record.
+	CodeTemplateText = "MR049"
 	// CodeMayBeMissing: a part of a key that may be missing by the schema.
 	CodeMayBeMissing = "MR048"
 	// CodePlace: an object or list where the template takes none.

@@ -213,15 +213,7 @@ func (o *operation) small(i int, v any) int {
 func (c *compilation) method(n *ast.CallNode, on ast.Node, name string) term {
 	m, ok := methods[name]
 	if !ok {
-		s := c.span(n)
-		message, hint := "unknown method "+name, ""
-		if here := elsewhere[name]; here != "" {
-			hint = "here it is " + here
-		} else if _, ok := builtins[name]; ok {
-			hint = fmt.Sprintf("%s is a function: %s(…)", name, name)
-		}
-		at := c.byteAt(n.Location().From)
-		c.findAt(at, min(s.to, at+len(name)), CodeUnknownFunction, message, hint)
+		c.unknownMethod(n, on, name)
 		return c.wrong(n)
 	}
 	if len(n.Arguments) != m.args {

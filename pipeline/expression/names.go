@@ -3,12 +3,8 @@ package expression
 import (
 	"fmt"
 	"slices"
-	"strconv"
-	"strings"
 
 	"github.com/expr-lang/expr/ast"
-
-	"github.com/millrace/millrace/pipeline/diag"
 )
 
 // recordNames are all names that some record offers.
@@ -48,34 +44,6 @@ func (c *compilation) offered(n ast.Node, name string) bool {
 		c.find(n, CodeNotOffered, name+" does not exist for a request: there is no record yet", "use payload, headers, topic or value")
 	}
 	return false
-}
-
-func (c *compilation) unknownName(n ast.Node, name string) {
-	message, hint := "unknown name "+strconv.Quote(name), ""
-	s := c.span(n)
-	put := ""
-	nearest := diag.Nearest(name, append(c.scope.names(), c.variables...))
-	switch {
-	case name == "null" || name == "None" || name == "NULL":
-		hint, put = "write nil", "nil"
-	case name == "True" || name == "TRUE" || name == "False" || name == "FALSE":
-		hint, put = "write "+strings.ToLower(name), strings.ToLower(name)
-	case name == "$env":
-		message = "$env cannot be used"
-	case nearest != "":
-		hint, put = fmt.Sprintf("did you mean %q?", nearest), nearest
-	case c.scope.static && strings.ToUpper(name) == name:
-		hint, put = "an environment variable is env."+name, "env."+name
-	default:
-		hint = fmt.Sprintf("text needs quotes: %q; a field of the payload is payload.%s", name, name)
-		if c.scope.static {
-			hint = fmt.Sprintf("text needs quotes: %q", name)
-		}
-	}
-	c.findAt(s.from, s.to, CodeUnknownName, message, hint)
-	if put != "" {
-		c.fix(s.from, s.to, put)
-	}
 }
 
 // part is one of a record's parts; original tells that it is the original's.

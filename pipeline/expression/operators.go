@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"regexp"
-	"strings"
 
 	"github.com/expr-lang/expr/ast"
 )
@@ -97,6 +96,9 @@ func (c *compilation) logic(n *ast.BinaryNode) term {
 		return left
 	}
 	right := c.truth(c.expr(n.Right), n.Operator)
+	if c.failed() {
+		c.hintEither(n, right)
+	}
 	switch {
 	case left.isUnknown() || right.isUnknown():
 		return c.constantTerm(n, unknown{})
@@ -104,6 +106,20 @@ func (c *compilation) logic(n *ast.BinaryNode) term {
 		return right
 	}
 	return c.made(n, kindBool, &ast.BinaryNode{Operator: n.Operator, Left: left.toNode(), Right: right.toNode()})
+}
+
+// hintEither says how a == 1 || 2 is written.
+func (c *compilation) hintEither(n *ast.BinaryNode, right term) {
+	left, ok := n.Left.(*ast.BinaryNode)
+	f := &c.findings[len(c.findings)-1]
+	if !ok || left.Operator != "==" || f.Code != CodeType || !right.constant || f.Offset != c.extent(n.Right).from {
+		return
+	}
+	a, b := c.text(left.Left), c.text(left.Right)
+	f.Hint = "each side is a condition: " + a + " == " + b + " " + n.Operator + " " + a + " == " + right.text
+	if n.Operator == "||" || n.Operator == "or" {
+		f.Hint = "one of several is: " + a + " in [" + b + ", " + right.text + "]"
+	}
 }
 
 // coalesce is a ?? b. A variable that is not set is null on its left.
@@ -224,11 +240,7 @@ func (c *compilation) matches(n *ast.BinaryNode) term {
 	}
 	re, err := regexp.Compile(pattern)
 	if err != nil {
-		message := "the regular expression cannot be read"
-		if !c.secret {
-			message += ": " + strings.TrimPrefix(err.Error(), "error parsing regexp: ")
-		}
-		c.find(n.Right, CodePattern, message, "")
+		c.badPattern(n.Right, pattern, err)
 		return c.wrong(n)
 	}
 	op := &operation{name: "matches", operands: []string{a.text}}

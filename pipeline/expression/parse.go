@@ -79,64 +79,6 @@ func negative(digits json.Number) any {
 	return json.Number("-" + string(digits))
 }
 
-// syntax turns a parser's error into a finding with a hint for common slips.
-func (c *compilation) syntax(e *file.Error) {
-	from, to := c.byteAt(e.From), c.byteAt(e.To)
-	if from >= len(c.source) {
-		from = max(0, len(c.source)-1)
-	}
-	to = min(max(to, from+1), len(c.source))
-	if strings.Contains(e.Message, "maximum allowed nodes") {
-		c.findAt(0, len(c.source), CodeTooLarge, fmt.Sprintf("the expression has more than %d parts", maxNodes), "")
-		return
-	}
-	token := c.source[from:to]
-	if strings.Contains(e.Message, "EOF") {
-		token = ""
-	}
-	if c.slip(from, to, token) {
-		return
-	}
-	c.findAt(from, to, CodeSyntax, plain(e.Message), "")
-}
-
-// slip finds what people write out of habit from elsewhere.
-func (c *compilation) slip(from, to int, token string) bool {
-	if i := strings.IndexAny(c.source, "“”„‘’"); i >= 0 && i <= from+2 {
-		c.findAt(i, i+len("“"), CodeSyntax, "curly quotes are no quotes", `write text in straight quotes: "…"`)
-		c.findings[0].Fix = strings.NewReplacer("“", `"`, "”", `"`, "„", `"`, "‘", "'", "’", "'").Replace(c.source)
-		return true
-	}
-	if i := strings.Index(c.source, "${"); i >= 0 && i <= from+1 {
-		c.findAt(i, i+2, CodeSyntax, "${ } does not belong into an expression", "this field is an expression: write it without ${ }")
-		rest := strings.TrimSpace(c.source)
-		if inner, ok := strings.CutPrefix(rest, "${"); ok && strings.HasSuffix(inner, "}") && !strings.Contains(inner, "${") {
-			c.findings[0].Fix = strings.TrimSpace(inner[:len(inner)-1])
-		}
-		return true
-	}
-	before := strings.TrimRight(c.source[:from], " ")
-	switch {
-	case token == "=" && (strings.HasSuffix(before, "==") || strings.HasSuffix(before, "!=")):
-		c.findAt(from, to, CodeSyntax, `unexpected "="`, "== and != have two characters here")
-		c.fix(from, to, "")
-	case token == "=":
-		c.findAt(from, to, CodeSyntax, `unexpected "="`, "compare with ==")
-		c.fix(from, to, "==")
-	case token == ">" && strings.HasSuffix(before, "<"):
-		c.findAt(from-1, to, CodeSyntax, `unexpected "<>"`, "unequal is written !=")
-		c.fix(from-1, to, "!=")
-	case token == "AND" || token == "OR" || token == "NOT" || token == "IN":
-		c.findAt(from, to, CodeSyntax, fmt.Sprintf("unexpected %q", token), "operators are written in small letters: "+strings.ToLower(token))
-		c.fix(from, to, strings.ToLower(token))
-	case token == "&" || token == "|":
-		c.findAt(from, to, CodeSyntax, fmt.Sprintf("unexpected %q", token), fmt.Sprintf("write %s%s", token, token))
-	default:
-		return false
-	}
-	return true
-}
-
 // plain takes the parser's own words out of its messages.
 func plain(message string) string {
 	if rest, ok := strings.CutPrefix(message, "unexpected token "); ok {
@@ -154,8 +96,12 @@ func plain(message string) string {
 		return "a number cannot go on like this"
 	case strings.Contains(message, "and coalesce expressions"):
 		return "?? cannot stand beside another operator: put one of the two in brackets"
-	case strings.Contains(message, "literal: strconv"):
+	case strings.Contains(message, "value out of range"):
 		return "the number is too large"
+	case strings.Contains(message, "literal: strconv"):
+		return "this is no number"
+	case message == "expected name":
+		return "the name of a field is missing"
 	}
 	return message
 }

@@ -2,6 +2,7 @@ package expression
 
 import (
 	"fmt"
+	"regexp"
 	"strings"
 )
 
@@ -172,7 +173,10 @@ func (s *Scope) Template(source string, place Place) (*Template, []Finding) {
 	if errs != nil && errs[0].Code != CodeURLHost {
 		return nil, append(errs, warnings...)
 	}
-	return t, append(append(errs, warnings...), t.warn()...)
+	if warnings == nil && !s.static {
+		warnings = t.warn()
+	}
+	return t, append(errs, warnings...)
 }
 
 // literal adds text, joined to text before it.
@@ -238,10 +242,7 @@ func split(source string) (parts []templatePart, findings []Finding) {
 		case strings.HasPrefix(rest, "${"):
 			end := closing(source, i+2)
 			if end < 0 {
-				return nil, []Finding{{
-					Offset: i, End: len(source), Code: CodeTemplate, Message: "${ is never closed by }",
-					Hint: "write $${ for the text ${",
-				}}
+				return nil, []Finding{unclosed(source, i)}
 			}
 			if text.Len() > 0 {
 				parts = append(parts, templatePart{text: text.String()})
@@ -258,6 +259,29 @@ func split(source string) (parts []templatePart, findings []Finding) {
 		parts = append(parts, templatePart{text: text.String()})
 	}
 	return parts, nil
+}
+
+// simplePath is what stands in most ${ }.
+var simplePath = regexp.MustCompile(`^\s*[A-Za-z_][\w.\[\]]*`)
+
+// unclosed is the finding for a ${ without its }: mostly that is missing.
+func unclosed(source string, i int) Finding {
+	f := Finding{Offset: i, End: len(source), Code: CodeTemplate, Message: "this ${ is never closed by }"}
+	inner := source[i+2:]
+	path := simplePath.FindString(inner)
+	quotes := strings.Count(inner, `"`)%2 == 1 || strings.Count(inner, "'")%2 == 1
+	switch {
+	case quotes:
+		f.Hint = "a quote in it is open, so that the } behind it counts as text"
+	case path == "":
+		f.Hint = "write $${ for the text ${"
+	default:
+		f.Hint = "add the }: ${" + path + "}"
+		if path == inner {
+			f.Fix = source + "}"
+		}
+	}
+	return f
 }
 
 // closing is the } that ends the expression at i, -1 where there is none. Text

@@ -88,13 +88,13 @@ func TestTemplateFindings(t *testing.T) {
 	}
 	checkFindings(t, compile(PlaceText), []finding{
 		{source: "é ${paylod.a}", code: CodeUnknownName, at: "paylod", message: `unknown name "paylod"`, hint: `did you mean "payload"?`, fix: "é ${payload.a}"},
-		{source: "a ${payload.a", code: CodeTemplate, at: "${payload.a", message: "${ is never closed by }", hint: "write $${ for the text ${"},
+		{source: "a ${payload.a", code: CodeTemplate, at: "${payload.a", message: "this ${ is never closed by }", hint: "add the }: ${payload.a}", fix: "a ${payload.a}"},
 		{source: "a ${} b", code: CodeEmpty, message: "the expression is empty"},
 		{source: "${HOME}/x", code: CodeShellVariable, at: "HOME", message: "${HOME} is how a shell reads a variable", hint: "write ${env.HOME}", fix: "${env.HOME}/x"},
 		{source: "${PORT:-8080}", code: CodeShellVariable, at: "PORT:-8080", message: "${PORT:-8080} is how a shell reads a variable", hint: `write ${env.PORT ?? "8080"}`, fix: `${env.PORT ?? "8080"}`},
 		{source: "${env.GONE}", code: CodeUnset, at: "env.GONE", message: "the environment variable GONE is not set", hint: `set it, or give a default: env.GONE ?? "…"`},
 		{source: "${nil}", code: CodeNullPart, at: "nil", message: "this is always null", hint: "*"},
-		{source: `${payload.a ?? "x}`, code: CodeTemplate, at: `${payload.a ?? "x}`, message: "${ is never closed by }", hint: "*"},
+		{source: `${payload.a ?? "x}`, code: CodeTemplate, at: `${payload.a ?? "x}`, message: "this ${ is never closed by }", hint: "*"},
 	})
 	checkFindings(t, compile(PlaceKey), []finding{
 		{source: "orders", code: CodeConstantKey, at: "orders", message: "the key is the same for every record", hint: "*"},

@@ -57,6 +57,9 @@ func (k *checker) of(n ast.Node) Type {
 	if k.visited++; k.visited > 30*maxNodes {
 		return AnyType()
 	}
+	if text, ok := n.(*ast.StringNode); ok {
+		k.templateText(text)
+	}
 	t, constant := k.constantType(n)
 	if !constant {
 		t = k.infer(n)
@@ -72,6 +75,22 @@ func (k *checker) of(n ast.Node) Type {
 		return AnyType()
 	}
 	return t
+}
+
+// templateText reports text that looks like a template: nothing is put into it.
+func (k *checker) templateText(n *ast.StringNode) {
+	from := strings.Index(n.Value, "${")
+	if from < 0 || closing(n.Value, from+2) < 0 {
+		return
+	}
+	inner, whole := strings.CutPrefix(n.Value, "${")
+	if !whole || closing(n.Value, 2) != len(n.Value)-1 {
+		k.suspect(n, CodeTemplate, "nothing is put into the text of an expression", `join it with +: "orders-" + payload.id`)
+		return
+	}
+	inner = strings.TrimSpace(strings.TrimSuffix(inner, "}"))
+	k.report(n, CodeTemplate, "nothing is put into the text of an expression", "write it without quotes and ${ }: "+shorten(inner))
+	k.mendNode(n, inner)
 }
 
 func (k *checker) infer(n ast.Node) Type {

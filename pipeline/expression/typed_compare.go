@@ -199,7 +199,13 @@ func (k *checker) inType(n *ast.BinaryNode) Type {
 	a := k.of(n.Left)
 	truth := Type{kinds: isBool}
 	if elements, ok := n.Right.(*ast.ArrayNode); ok {
-		k.oneOf(n, elements, a)
+		var all Type
+		for _, e := range elements.Nodes {
+			all = all.Union(k.of(e))
+		}
+		if !k.negatedSide(n, all) {
+			k.oneOf(n, elements, a)
+		}
 		return truth
 	}
 	b := k.of(n.Right)

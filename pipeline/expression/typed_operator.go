@@ -40,7 +40,9 @@ func (k *checker) binaryType(n *ast.BinaryNode) Type {
 	a, b := k.of(n.Left), k.of(n.Right)
 	switch n.Operator {
 	case "==", "!=":
-		k.equality(n, a, b)
+		if !k.negatedSide(n, b) {
+			k.equality(n, a, b)
+		}
 	case "<", "<=", ">", ">=":
 		k.ordering(n, a, b)
 	case "contains", "startsWith", "endsWith", "matches":
@@ -84,6 +86,26 @@ func (k *checker) textual(n *ast.BinaryNode, a, b Type) {
 	}
 }
 
+// negatedSide reports !a == b and not a in b, in which only a is negated.
+func (k *checker) negatedSide(n *ast.BinaryNode, b Type) bool {
+	not, ok := n.Left.(*ast.UnaryNode)
+	if !ok || not.Operator != "!" && not.Operator != "not" || b.solid() == 0 || b.kinds&isBool != 0 {
+		return false
+	}
+	operator := map[string]string{"==": "!=", "!=": "==", "in": "not in"}[n.Operator]
+	whole := k.text(not.Node) + " " + operator + " " + k.text(n.Right)
+	k.report(not, CodeNeverEqual, k.text(not)+" is a boolean, which is compared here: "+not.Operator+" belongs to "+k.text(not.Node)+" alone", "write "+whole)
+	s, end := k.extent(not), k.extent(n.Right)
+	k.mend(s.from, end.to, k.textOf(not.Node)+" "+operator+" "+k.textOf(n.Right))
+	return true
+}
+
+// textOf is a node as it stands in the source.
+func (k *checker) textOf(n ast.Node) string {
+	s := k.extent(n)
+	return k.source[s.from:s.to]
+}
+
 // sums are the operands that an operator of calculation takes and what it makes.
 // Those of text are for + alone.
 var sums = []struct {
@@ -121,7 +143,7 @@ func (k *checker) arithmetic(n *ast.BinaryNode, a, b Type) Type {
 	case a.kinds&left == 0:
 		k.report(n.Left, CodeType, fmt.Sprintf("%s: cannot calculate with %s", k.says(n.Left, a), n.Operator), k.conversion(n.Left, a, b.kinds&left))
 	default:
-		k.report(n, CodeType, fmt.Sprintf("%s and %s: cannot calculate with %s", k.says(n.Left, a), k.says(n.Right, b), n.Operator), k.sumHint(n, a, b))
+		k.report(n.Right, CodeType, fmt.Sprintf("%s and %s: cannot calculate with %s", k.says(n.Left, a), k.says(n.Right, b), n.Operator), k.sumHint(n, a, b))
 	}
 	return AnyType()
 }

@@ -1,0 +1,129 @@
+package expression
+
+import (
+	"regexp"
+	"strings"
+)
+
+// check finds what is wrong with a template as a whole; written counts its ${ }.
+func (t *Template) check(written int) []Finding {
+	whole := Finding{End: len(t.source)}
+	text, constant := t.Constant()
+	switch {
+	case t.place == PlaceKey && written == 0:
+		whole.Code, whole.Message = CodeConstantKey, "the key is the same for every record"
+		whole.Hint = "name what makes an effect one: orders:${payload.order_id}"
+		if f, ok := t.plainly(); ok {
+			f.Code, f.Message, f.Warning = CodeConstantKey, whole.Message+": "+f.Message, false
+			f.Message = strings.TrimSuffix(f.Message, ", the same for every record")
+			return []Finding{f}
+		}
+		return []Finding{whole}
+	case t.place == PlaceTopic && constant && !strings.Contains(text, Unknown) && !legalTopic([]byte(text)):
+		whole.Code, whole.Message = CodeTopicName, "this is no legal topic name"
+		whole.Hint = "1 to 249 letters, digits, '.', '_' and '-' are"
+		return []Finding{whole}
+	}
+	for _, p := range t.pieces {
+		if p.part != nil && t.place == PlaceURL && (p.position == inScheme || p.position == inHost) {
+			whole.Code, whole.Message = CodeURLHost, "the scheme and the host of a URL must not depend on the record"
+			whole.Hint = "write them out, or take them from env"
+			return []Finding{whole}
+		}
+	}
+	return nil
+}
+
+// doubt finds a part that the place can never take, or not from every record,
+// by what is known of its value.
+func (p Place) doubt(e *Expression) *Finding {
+	text := shorten(strings.TrimSpace(e.source))
+	switch {
+	case e.term.constant:
+	case !p.takesJSON() && e.is.solid() != 0 && e.is.solid()&^(isObject|isList) == 0:
+		f := &Finding{Code: CodePlace, Message: text + " is " + e.is.String() + ": " + p.noun() + " takes none"}
+		if names := e.is.fieldNames(); len(names) > 0 {
+			f.Hint = "name a field of it: " + text + "." + strings.Join(names[:min(len(names), 3)], ", "+text+".")
+		} else if e.is.solid() == isList {
+			f.Hint = "name an item of it, such as " + text + "[0], or join(" + text + `, ",")`
+		}
+		return f
+	case p == PlaceKey && e.is.nullable:
+		return &Finding{Code: CodeMayBeMissing, Warning: true,
+			Message: text + " may be missing by the topic's schema: such a record has no key and goes the way of on_error",
+			Hint:    "let the filter ask for it: " + text + " != nil; or have the schema require it"}
+	}
+	return nil
+}
+
+// meantPart is text that looks like a part of the record without ${ }: as an
+// expression, in the brackets of another language, or after a lonely $.
+var meantPart = regexp.MustCompile(`\{\{\s*\.?((?:payload|headers|key|topic|source)(?:\.\w+|\[\w+\])*)\s*\}\}|#?\{\s*((?:payload|headers|key|topic|source)(?:\.\w+|\[\w+\])*)\s*\}|\$((?:payload|headers|source)(?:\.\w+)+)|%\{((?:payload|headers)(?:\.\w+)+)\}`)
+
+// bare is a whole text that is a path into the record.
+var bare = regexp.MustCompile(`^(?:payload|headers|source)(?:\.[A-Za-z_]\w*|\[\d+\])+$|^key$`)
+
+// plainly finds text that was meant as a part of the record.
+func (t *Template) plainly() (Finding, bool) {
+	f := Finding{Code: CodeTemplateText, Warning: true, End: len(t.source)}
+	if _, constant := t.Constant(); constant && bare.MatchString(t.source) {
+		if t.source == "key" && t.place != PlaceKey {
+			return f, false
+		}
+		f.Message = t.source + " is text here, the same for every record"
+		f.Hint, f.Fix = "a part of the record is ${"+t.source+"}", "${"+t.source+"}"
+		return f, true
+	}
+	masked := withoutParts(t.source)
+	m := meantPart.FindStringSubmatchIndex(masked)
+	if m == nil || m[0] > 0 && masked[m[0]-1] == '$' {
+		return f, false
+	}
+	for group := 2; group < len(m); group += 2 {
+		if m[group] >= 0 {
+			path := t.source[m[group]:m[group+1]]
+			f.Offset, f.End = m[0], m[1]
+			f.Message = t.source[m[0]:m[1]] + " is text here: nothing is put into it"
+			f.Hint = "a part of the record is ${" + path + "}"
+			f.Fix = t.source[:m[0]] + "${" + path + "}" + t.source[m[1]:]
+		}
+	}
+	return f, true
+}
+
+// withoutParts is a template with its ${ } and $${ blanked out.
+func withoutParts(source string) string {
+	text := []byte(source)
+	for i := 0; i+1 < len(source); i++ {
+		if strings.HasPrefix(source[i:], "$${") {
+			copy(text[i:], "   ")
+			i += 2
+			continue
+		}
+		if strings.HasPrefix(source[i:], "${") {
+			end := closing(source, i+2)
+			if end < 0 {
+				break
+			}
+			for ; i <= end; i++ {
+				text[i] = ' '
+			}
+			i--
+		}
+	}
+	return string(text)
+}
+
+// warn finds what is legal and hardly meant.
+func (t *Template) warn() []Finding {
+	if _, constant := t.Constant(); constant && t.place == PlaceKey {
+		return []Finding{{
+			End: len(t.source), Warning: true, Code: CodeConstantKey, Message: "the key is the same for every record",
+			Hint: "name what makes an effect one: orders:${payload.order_id}",
+		}}
+	}
+	if f, ok := t.plainly(); ok {
+		return []Finding{f}
+	}
+	return nil
+}

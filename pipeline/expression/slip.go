@@ -1,0 +1,255 @@
+package expression
+
+import (
+	"errors"
+	"fmt"
+	"regexp"
+	"strings"
+
+	"github.com/expr-lang/expr/conf"
+	"github.com/expr-lang/expr/file"
+	"github.com/expr-lang/expr/parser"
+)
+
+// slip is what people write out of habit from elsewhere, in a source that cannot
+// be read.
+type slip struct {
+	from, to      int
+	message, hint string
+	// with is the text to put in the place of from..to, or of all up to end where
+	// that is further, where mends is set.
+	mends bool
+	with  string
+	end   int
+}
+
+// broken is a source that cannot be read: the parser's message, and the token
+// that it stumbled over.
+type broken struct {
+	source   string
+	from, to int
+	message  string
+}
+
+// syntax turns a parser's error into a finding with a hint for common slips, and
+// with the text that mends it, where that can then be read.
+func (c *compilation) syntax(e *file.Error) {
+	if strings.Contains(e.Message, "maximum allowed nodes") {
+		c.findAt(0, len(c.source), CodeTooLarge, fmt.Sprintf("the expression has more than %d parts", maxNodes), "")
+		return
+	}
+	b := c.broken(e)
+	s, ok := b.slip()
+	if !ok {
+		c.findAt(b.from, b.to, CodeSyntax, plain(e.Message), "")
+		return
+	}
+	c.findAt(s.from, s.to, CodeSyntax, s.message, s.hint)
+	if s.mends {
+		c.findings[0].Fix = mended(c.source, s)
+	}
+}
+
+func (c *compilation) broken(e *file.Error) broken {
+	from, to := c.byteAt(e.From), c.byteAt(e.To)
+	if from >= len(c.source) {
+		from = max(0, len(c.source)-1)
+	}
+	return broken{c.source, from, min(max(to, from+1), len(c.source)), e.Message}
+}
+
+// mended is the source without its slips, "" where it cannot be read even then.
+func mended(source string, s slip) string {
+	for range 20 {
+		source = source[:s.from] + s.with + source[max(s.to, s.end):]
+		_, err := parser.ParseWithConfig(source, conf.CreateNew())
+		if err == nil {
+			return source
+		}
+		e, ok := errors.AsType[*file.Error](err)
+		if !ok || len(source) > maxSource {
+			return ""
+		}
+		if s, ok = newCompilation(nil, source).broken(e).slip(); !ok || !s.mends {
+			return ""
+		}
+	}
+	return ""
+}
+
+// token is what the parser stumbled over, "" at the end.
+func (b broken) token() string {
+	if b.atEnd() {
+		return ""
+	}
+	return b.source[b.from:b.to]
+}
+
+func (b broken) atEnd() bool { return strings.Contains(b.message, "EOF") }
+
+// before and after are the text around the token, without space at its side.
+func (b broken) before() string { return strings.TrimRight(b.source[:b.from], " \t\r\n") }
+func (b broken) after() string  { return b.source[b.from:] }
+
+// say is a slip at the token.
+func (b broken) say(message, hint string) (slip, bool) {
+	return slip{from: b.from, to: b.to, message: message, hint: hint}, true
+}
+
+func (b broken) unexpected(hint string) (slip, bool) {
+	return b.say(fmt.Sprintf("unexpected %q", b.token()), hint)
+}
+
+// replace is a slip of n bytes from the token on, for which with stands.
+func (b broken) replace(n int, hint, with string) (slip, bool) {
+	to := min(b.from+n, len(b.source))
+	return slip{from: b.from, to: to, message: fmt.Sprintf("unexpected %q", b.source[b.from:to]), hint: hint, mends: true, with: with}, true
+}
+
+// slip finds what was meant.
+func (b broken) slip() (slip, bool) {
+	for _, look := range []func() (slip, bool){b.curly, b.dollar, b.openQuote, b.badEscape, b.openBracket, b.equals, b.angles, b.word, b.sign, b.bracket, b.neighbour} {
+		if s, ok := look(); ok {
+			return s, true
+		}
+	}
+	return slip{}, false
+}
+
+var straight = strings.NewReplacer("“", `"`, "”", `"`, "„", `"`, "‘", "'", "’", "'")
+
+func (b broken) curly() (slip, bool) {
+	i := strings.IndexAny(b.source, "“”„‘’")
+	if i < 0 || i > b.from+2 {
+		return slip{}, false
+	}
+	return slip{
+		from: i, to: i + len("“"), message: "curly quotes are no quotes", hint: `write text in straight quotes: "…"`,
+		mends: true, with: straight.Replace(b.source[i:]), end: len(b.source),
+	}, true
+}
+
+// dollar is a template where an expression belongs.
+func (b broken) dollar() (slip, bool) {
+	i := strings.Index(b.source, "${")
+	if i < 0 || i > b.from+1 {
+		return slip{}, false
+	}
+	s := slip{from: i, to: i + 2, message: "${ } does not belong into an expression", hint: "this field is an expression: write it without ${ }"}
+	end := closing(b.source, i+2)
+	if end < 0 {
+		return s, true
+	}
+	s.end, s.mends, s.with = end+1, true, strings.TrimSpace(b.source[i+2:end])
+	return s, true
+}
+
+// openQuote is text without its closing quote.
+func (b broken) openQuote() (slip, bool) {
+	if b.message != "literal not terminated" {
+		return slip{}, false
+	}
+	open := -1
+	for i := 0; i < len(b.source) && open < 0; i++ {
+		if strings.IndexByte("\"'`", b.source[i]) >= 0 {
+			end := stringEndQuoted(b.source, i)
+			if end >= len(b.source) {
+				open = i
+			}
+			i = end
+		}
+	}
+	if open < 0 {
+		return slip{}, false
+	}
+	quote := b.source[open : open+1]
+	return slip{from: open, to: open + 1, message: "the text that begins here is never closed", hint: "close it with " + quote}, true
+}
+
+// badEscape is a backslash that text cannot hold, most of them from a regular
+// expression.
+func (b broken) badEscape() (slip, bool) {
+	if b.message != "invalid char escape" {
+		return slip{}, false
+	}
+	i := strings.LastIndexByte(b.source[:min(b.from+1, len(b.source))], '\\')
+	if i < 0 || i+1 >= len(b.source) {
+		return slip{}, false
+	}
+	return slip{from: i, to: i + 2, message: "text has no escape " + b.source[i:i+2], hint: `a backslash is written twice: \` + b.source[i:i+2],
+		mends: true, with: `\` + b.source[i:i+2]}, true
+}
+
+func (b broken) equals() (slip, bool) {
+	before := b.before()
+	switch {
+	case b.token() != "=":
+		return slip{}, false
+	case strings.HasPrefix(b.after(), "=>"):
+		return slip{from: b.from, to: b.from + 2, message: `unexpected "=>"`, hint: "a predicate has no name for the element: it is #, and its fields .name, as in any(payload.items, .price > 3)"}, true
+	case strings.HasPrefix(b.after(), "=~"):
+		return b.replace(2, "text is matched by: matches", "matches")
+	case strings.HasSuffix(before, "=="), strings.HasSuffix(before, "!="):
+		return b.replace(1, "== and != have two characters here", "")
+	case strings.HasSuffix(before, "+"), strings.HasSuffix(before, "-"), strings.HasSuffix(before, ":"):
+		return b.unexpected("an expression changes nothing: it only computes a value")
+	default:
+		return b.replace(1, "compare with ==", "==")
+	}
+}
+
+// angles are <> and -> and ::.
+func (b broken) angles() (slip, bool) {
+	switch before := b.source[:b.from]; {
+	case b.token() == ">" && strings.HasSuffix(before, "<"):
+		b.from--
+		return b.replace(2, "unequal is written !=", "!=")
+	case b.token() == ">" && strings.HasSuffix(before, "-"):
+		b.from--
+		if strings.Contains(before, " ") && strings.HasSuffix(before, " -") {
+			return slip{from: b.from, to: b.from + 2, message: `unexpected "->"`, hint: "a predicate has no name for the element: it is #, and its fields .name, as in any(payload.items, .price > 3)"}, true
+		}
+		return b.replace(2, "a field is read with a dot", ".")
+	case b.token() == "::":
+		return b.replace(2, "a field is read with a dot", ".")
+	}
+	return slip{}, false
+}
+
+var (
+	isNothing  = regexp.MustCompile(`^(?i:is)\s+(?i:null|none|nil|undefined|empty)\b`)
+	isSome     = regexp.MustCompile(`^(?i:is\s+not)\s+(?i:null|none|nil|undefined|empty)\b`)
+	listOf     = regexp.MustCompile(`(?i:\bin)\s*[({]\s*[^(){}\[\]]*$`)
+	listEnd    = regexp.MustCompile(`^[^(){}\[\]]*[)}]`)
+	pipeBefore = regexp.MustCompile(`(?:^|[^|])\|(\s*[A-Za-z_]\w*)$`)
+	methodLast = regexp.MustCompile(`\.(any|all|none|one|map|filter|find|count|sum|some|every|reduce)\($`)
+	lastWord   = regexp.MustCompile(`([A-Za-z_][A-Za-z0-9_]*)\s*$`)
+)
+
+// word is a word from another language.
+func (b broken) word() (slip, bool) {
+	switch word := strings.ToLower(b.token()); {
+	case word == "is" && isSome.MatchString(b.after()):
+		return b.replace(len(isSome.FindString(b.after())), "null is nil here: != nil", "!= nil")
+	case word == "is" && isNothing.MatchString(b.after()):
+		return b.replace(len(isNothing.FindString(b.after())), "null is nil here: == nil", "== nil")
+	case word == "is" || word == "eq" || word == "equals":
+		return b.replace(len(word), "compare with ==", "==")
+	case word == "ne":
+		return b.replace(len(word), "unequal is written !=", "!=")
+	case (word == "and" || word == "or" || word == "not" || word == "in") && b.token() != word:
+		return b.replace(len(word), "operators are written in small letters: "+word, word)
+	case word == "like" || word == "ilike" || word == "regexp" || word == "rlike":
+		return b.unexpected(`text is searched by contains, startsWith, endsWith, or by matches "regular expression"`)
+	case word == "between":
+		return b.unexpected("write both ends: 1 <= payload.n <= 5")
+	case word == "then":
+		return b.unexpected(`one of two is: condition ? "this" : "that"`)
+	case word == "startswith" || word == "endswith":
+		with := word[:len(word)-4] + "With"
+		return b.replace(len(word), "it is written "+with, with)
+	case word == "includes" || word == "has":
+		return b.replace(len(word), "text has a part: contains; a list has an element: element in list", "contains")
+	}
+	return slip{}, false
+}
