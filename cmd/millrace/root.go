@@ -99,10 +99,11 @@ once per key, and you can see why before and after it runs.`,
 	root.AddCommand(a.runCommand(), a.validateCommand(), a.testCommand(), a.publishCommand(), a.tailCommand(), a.topicsCommand(),
 		a.statusCommand(), a.keysCommand(), a.brokerCommand(), a.initCommand(), a.schemaCommand(), a.handlersCommand(), a.versionCommand())
 	root.AddCommand(a.dryRunCommand(), a.explainCommand(), a.evalCommand())
-	root.AddCommand(a.configCommand(), a.graphCommand())
+	root.AddCommand(a.configCommand(), a.graphCommand(), a.completionCommand(root))
 	for _, cmd := range root.Commands() {
 		usageArgs(cmd)
 	}
+	a.complete(root)
 	return root
 }
 
