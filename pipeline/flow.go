@@ -212,6 +212,18 @@ func (r *Runner) Status() admin.Status {
 	return s
 }
 
+// Measure brings the lag of all pipelines up to date.
+func (r *Runner) Measure(ctx context.Context) {
+	r.mu.Lock()
+	flows := slices.Clone(r.flows)
+	r.mu.Unlock()
+	var asked sync.WaitGroup
+	for _, f := range flows {
+		asked.Go(func() { f.subscriber.Measure(ctx) })
+	}
+	asked.Wait()
+}
+
 func (f *flow) status() admin.PipelineStatus {
 	p := admin.PipelineStatus{
 		Name: f.plan.Name, State: f.getState(), Reasons: f.reasons(), Outcomes: f.meter.outcomes(),

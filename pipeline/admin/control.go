@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"time"
 )
 
 // ControlConfig is what the control socket needs.
@@ -41,7 +42,12 @@ func ServeControl(ctx context.Context, config ControlConfig) (*Control, error) {
 		return nil, errors.Join(fmt.Errorf("listen on the control socket: %w", err), listener.Close())
 	}
 	mux := http.NewServeMux()
-	mux.HandleFunc("GET /status", func(w http.ResponseWriter, _ *http.Request) {
+	mux.HandleFunc("GET /status", func(w http.ResponseWriter, r *http.Request) {
+		if measurer, ok := config.Reporter.(Measurer); ok {
+			limited, cancel := context.WithTimeout(r.Context(), measureLimit)
+			measurer.Measure(limited)
+			cancel()
+		}
 		WriteJSON(w, http.StatusOK, config.Reporter.Status())
 	})
 	mux.HandleFunc("POST /topics", config.createTopic)
@@ -52,6 +58,10 @@ func ServeControl(ctx context.Context, config ControlConfig) (*Control, error) {
 // ServeMux. It may be called while requests are answered, and panics where the
 // pattern is taken.
 func (c *Control) Handle(pattern string, handler http.Handler) { c.mux.Handle(pattern, handler) }
+
+// measureLimit is how long a status waits for the lag of this moment. Where the
+// brokers are away it shows what was last known.
+const measureLimit = 500 * time.Millisecond
 
 // maxControlBody is far above what any command sends.
 const maxControlBody = 1 << 20

@@ -3,6 +3,7 @@
 package admin
 
 import (
+	"context"
 	"time"
 
 	"github.com/millrace/millrace/pipeline/kafka"
@@ -36,7 +37,9 @@ type PipelineStatus struct {
 	Outcomes map[string]int64 `json:"outcomes"`
 	Retries  int64            `json:"retries"`
 	// InFlight is how many records are delivered and not finished.
-	InFlight   int                     `json:"in_flight"`
+	InFlight int `json:"in_flight"`
+	// Lag is how many offsets are not committed yet: of this moment where the
+	// brokers answer, else as it was last known.
 	Lag        int64                   `json:"lag"`
 	Partitions []kafka.PartitionStatus `json:"partitions"`
 }
@@ -45,4 +48,11 @@ type PipelineStatus struct {
 // be safe for concurrent use.
 type Reporter interface {
 	Status() Status
+}
+
+// Measurer is implemented by reporters whose status can be brought up to date.
+type Measurer interface {
+	// Measure asks the brokers how far the logs reach. It returns when ctx ends
+	// at the latest.
+	Measure(ctx context.Context)
 }

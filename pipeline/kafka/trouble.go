@@ -4,9 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"time"
 
-	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 
@@ -197,38 +195,5 @@ func (c *consumer) raise(a Alarm) {
 func (c *consumer) tell(a Alarm) {
 	if c.deps.OnAlarm != nil {
 		c.deps.OnAlarm(a)
-	}
-}
-
-// measureInterval is how often the broker is asked how far its logs reach.
-const measureInterval = 3 * time.Second
-
-// measureLoop keeps the partitions' ends fresh, whether records come or not.
-func (c *consumer) measureLoop(ctx context.Context) {
-	admin := kadm.NewClient(c.client)
-	for rest(ctx, measureInterval) == nil {
-		seen := map[string]bool{}
-		var topics []string
-		parts := c.assigned()
-		for _, p := range parts {
-			if !seen[p.topic] {
-				seen[p.topic] = true
-				topics = append(topics, p.topic)
-			}
-		}
-		if len(topics) == 0 {
-			continue
-		}
-		ends, err := admin.ListCommittedOffsets(ctx, topics...)
-		if err != nil && len(ends) == 0 {
-			continue
-		}
-		for _, p := range parts {
-			if end, ok := ends.Lookup(p.topic, p.number); ok && end.Err == nil {
-				p.mu.Lock()
-				p.end = end.Offset
-				p.mu.Unlock()
-			}
-		}
 	}
 }
