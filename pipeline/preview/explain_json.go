@@ -19,7 +19,7 @@ func (p *Preview) AppendExplanation(dst []byte, x *Explanation) []byte {
 	o.orNull("because", because)
 	var steps []json.RawMessage
 	for i := range x.Steps {
-		steps = append(steps, stepJSON(&x.Steps[i]))
+		steps = append(steps, redactJSON(p.plan, stepJSON(&x.Steps[i])))
 	}
 	o.raw("steps", joinRaw(steps))
 	o.raw("now", p.AppendJSON(nil, &x.Now))

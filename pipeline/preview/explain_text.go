@@ -30,7 +30,7 @@ func (p *Preview) WriteExplanation(out io.Writer, style Style, x *Explanation) e
 	}
 	e.group(x)
 	e.letters(x)
-	_, err := io.WriteString(out, p.plan.Redact(e.out.String()))
+	_, err := io.WriteString(out, redact(p.plan, e.out.String()))
 	return err
 }
 

@@ -3,6 +3,7 @@ package preview
 import (
 	"bytes"
 	"encoding/json"
+	"regexp"
 	"strings"
 
 	"github.com/millrace/millrace/handlers"
@@ -28,7 +29,7 @@ func (p *Preview) AppendJSON(dst []byte, r *Result) []byte {
 	}
 	writes := []json.RawMessage{}
 	for i := range r.Writes {
-		writes = append(writes, r.Writes[i].json())
+		writes = append(writes, r.Writes[i].json(p.plan))
 	}
 	o.raw("writes", joinRaw(writes))
 	o.optional("halt", string(r.Halt))
@@ -38,10 +39,10 @@ func (p *Preview) AppendJSON(dst []byte, r *Result) []byte {
 	return append(dst, redactJSON(p.plan, o.done()[len(dst):])...)
 }
 
-func (w *Write) json() json.RawMessage {
+func (w *Write) json(plan *pipeline.Plan) json.RawMessage {
 	o := newObject(nil)
 	o.text("sink", w.Sink)
-	o.raw("request", requestJSON(w.Request))
+	o.raw("request", redactJSON(plan, requestJSON(w.Request)))
 	o.orNull("outcome", string(w.Outcome))
 	o.optional("reason", w.Reason)
 	o.optional("id", w.ID)
@@ -89,11 +90,19 @@ func compactJSON(v any) ([]byte, error) {
 	return bytes.TrimSuffix(out.Bytes(), []byte("\n")), err
 }
 
+// password is one within a URL, with what stands around it.
+var password = regexp.MustCompile(`(://[^/?#\s:@"]*:)[^/?#\s@"]+@`)
+
+// redact takes what is secret out of text, and passwords of URLs.
+func redact(plan *pipeline.Plan, text string) string {
+	return password.ReplaceAllString(plan.Redact(text), "${1}xxxxx@")
+}
+
 // redactJSON takes what is secret out of JSON. Where a secret is not inside of a
 // text, so that taking it out would break the JSON, every value is looked at by
 // itself.
 func redactJSON(plan *pipeline.Plan, line []byte) []byte {
-	shown := plan.Redact(string(line))
+	shown := redact(plan, string(line))
 	if shown == string(line) || json.Valid([]byte(shown)) {
 		return []byte(shown)
 	}
@@ -113,9 +122,9 @@ func redactJSON(plan *pipeline.Plan, line []byte) []byte {
 func redactValue(plan *pipeline.Plan, v any) any {
 	switch v := v.(type) {
 	case string:
-		return plan.Redact(v)
+		return redact(plan, v)
 	case json.Number:
-		if shown := plan.Redact(v.String()); shown != v.String() {
+		if shown := redact(plan, v.String()); shown != v.String() {
 			return shown
 		}
 	case []any:

@@ -115,12 +115,12 @@ func (s *taking) Write(_ context.Context, batch []handlers.Call) error {
 		if _, twice := s.watcher.said.Writes[where]; twice {
 			s.watcher.more = append(s.watcher.more, fmt.Sprint("written twice: ", where))
 		}
-		s.watcher.said.Writes[where] = call.ID + " " + shown(call.Request)
+		s.watcher.said.Writes[where] = call.ID + " " + requestText(call.Request)
 	}
 	return nil
 }
 
-func shown(request any) string {
+func requestText(request any) string {
 	if r, ok := request.(*handlers.Record); ok {
 		return string(handlers.AppendJSON(nil, r))
 	}
@@ -262,7 +262,7 @@ func (s *said) add(r *preview.Result) {
 		where.sink = w.Sink
 		switch w.Outcome {
 		case pipeline.Delivered:
-			s.Writes[where] = w.ID + " " + shown(w.Request)
+			s.Writes[where] = w.ID + " " + requestText(w.Request)
 		case pipeline.DeadLettered:
 			s.Letters[where] = letter(string(w.Stage), w.Reason, text(w.Err), r.Key)
 		}

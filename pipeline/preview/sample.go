@@ -35,8 +35,8 @@ type Window struct {
 
 // Sample reads the window of each pipeline's topics. The records come by time,
 // those of one partition in order; one that several pipelines took comes once.
-// dropped tells how many records of the window, over all pipelines, were left out
-// for Last.
+// dropped tells how many records since Since, over all pipelines, were left out for
+// Last.
 func (t *Topics) Sample(ctx context.Context, pipelines []*pipeline.PipelinePlan, w Window) (items []Item, dropped int, err error) {
 	there, err := t.Admin.Topics(ctx)
 	if err != nil {
@@ -60,7 +60,9 @@ func (t *Topics) Sample(ctx context.Context, pipelines []*pipeline.PipelinePlan,
 		}
 		merged := mergeByTime(sets...)
 		if w.Last > 0 && len(merged) > w.Last {
-			dropped += len(merged) - w.Last
+			if !w.Since.IsZero() {
+				dropped += len(merged) - w.Last
+			}
 			merged = merged[len(merged)-w.Last:]
 		}
 		for _, r := range merged {

@@ -96,7 +96,7 @@ func (t *Table) columns(record, name string) string {
 }
 
 // safe is text on one line that moves no cursor, without what is secret.
-func (t *Table) safe(text string) string { return printable(t.preview.plan.Redact(text)) }
+func (t *Table) safe(text string) string { return printable(redact(t.preview.plan, text)) }
 
 func (t *Table) cut(line string) string {
 	if t.Style.Width == 0 {
