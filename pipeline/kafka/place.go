@@ -43,6 +43,7 @@ func (c *consumer) onPlace(ctx context.Context, offsets map[string]map[int32]kgo
 				c.tellEpoch(key, n.epoch)
 			}
 			d := decidePlace(key, committed, n, noted, views[topic], c.starts[key], c.source.ResetOutOfRange)
+			d.alarm = c.source.startAlarm(d.alarm, committed.Offset, views[topic].ends[number])
 			d.alarm.Message += c.mend(d.alarm)
 			partitions[number] = c.place(p, d, views[topic])
 		}

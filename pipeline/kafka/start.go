@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
@@ -136,7 +137,8 @@ func (c *consumer) listStarts(ctx context.Context, admin *kadm.Client, topics []
 		return nil, fmt.Errorf("list offsets: %w", err)
 	}
 	if start.Kind == StartOffsets {
-		for _, partitions := range listed {
+		for topic, partitions := range listed {
+			c.warnUnknown(topic, len(partitions))
 			for number, o := range partitions {
 				if at, ok := start.Offsets[number]; ok {
 					o.Offset = at
@@ -146,6 +148,33 @@ func (c *consumer) listStarts(ctx context.Context, admin *kadm.Client, topics []
 		}
 	}
 	return listed, nil
+}
+
+// warnUnknown tells of partitions that the start names and the topic lacks.
+func (c *consumer) warnUnknown(topic string, partitions int) {
+	var unknown []int32
+	for number := range c.source.Start.Offsets {
+		if int(number) >= partitions {
+			unknown = append(unknown, number)
+		}
+	}
+	if len(unknown) == 0 {
+		return
+	}
+	slices.Sort(unknown)
+	c.logger.Warn("source.start names partitions that the topic does not have", "topic", topic, "unknown", unknown, "partitions", partitions)
+}
+
+// startAlarm says of a partition that stands beyond its log because the start
+// names such an offset, that it is so: nothing was lost.
+func (s Source) startAlarm(a Alarm, at, end int64) Alarm {
+	named, ok := s.Start.Offsets[a.Partition]
+	if a.Kind != "data_loss" || s.Start.Kind != StartOffsets || !ok || named != at {
+		return a
+	}
+	a.Kind = "out_of_range"
+	a.Message = fmt.Sprintf("source.start names offset %d, and the log ends at %d: nothing was lost, name an offset that there is", at, end)
+	return a
 }
 
 // pin commits the starts. A group with live members refuses that: then this
