@@ -13,7 +13,8 @@
 //     router handler for each pipeline (flow.go); until_end.go lets a run end by
 //     itself. Package kafka reads, package ingest takes records in.
 //   - decide.go says of one record, without any effect, what becomes of it;
-//     transform.go makes the record that its sinks see.
+//     transform.go makes the record that its sinks see, and decide_trace.go
+//     tells the steps. Package preview shows them, without any effect.
 //   - deliver.go takes a lane batch: lane.go picks runs for one sink, claim.go
 //     and guard.go ask the key store and keep claims alive, write.go calls the
 //     sink through its gate (gate.go, pause.go), and deadletter.go writes what

@@ -75,3 +75,24 @@ pipelines:
 		}
 	}
 }
+
+// What the README shows of a dry run is what it says.
+func TestDryRunInTheReadme(t *testing.T) {
+	text, err := os.ReadFile("../../README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var out, errs bytes.Buffer
+	code := run(context.WithoutCancel(t.Context()), []string{
+		"dry-run", "-f", "../../pipelines.yaml", "--state", filepath.Join(t.TempDir(), "none"), "--input", "../../examples/order-invoices/records.jsonl",
+	}, strings.NewReader(""), &out, &errs)
+	if code != 0 {
+		t.Fatal(errs.String())
+	}
+	for _, block := range blocks(string(text), "text") {
+		if strings.HasPrefix(block, "invoice-notifications: ") && strings.Contains(out.String(), block) {
+			return
+		}
+	}
+	t.Errorf("no block of the README is in what the dry run says:\n%s", out.String())
+}
