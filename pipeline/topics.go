@@ -44,7 +44,11 @@ func (p *Plan) TopicWants() []topics.Want {
 		for _, t := range pipe.Source.Topics {
 			use(t, "source of "+pipe.Name)
 		}
+		known := len(wants)
 		use(pipe.DeadLetter, "dead letters of "+pipe.Name)
+		if len(wants) > known && len(pipe.Source.Topics) > 0 {
+			wants[known].Letters = pipe.Source.Topics[0]
+		}
 		for _, s := range pipe.Sinks() {
 			for _, t := range s.Topics {
 				use(t, "sink of "+pipe.Name)

@@ -24,6 +24,9 @@ type Want struct {
 	Retention   time.Duration
 	// Cleanup is delete or compact.
 	Cleanup string
+	// Letters names the topic whose dead letters it takes, where nothing else is
+	// said of it: made anew it has as many replicas.
+	Letters string
 	// Uses say who needs it, such as `source of orders`.
 	Uses []string
 }
@@ -169,10 +172,15 @@ func compare(wants []Want, there map[string]state, o Options) Plan {
 		}
 		s, ok := there[w.Name]
 		if !ok {
-			if o.Embedded {
+			why := ""
+			switch {
+			case o.Embedded:
 				w.Partitions, w.Replication = cmp.Or(w.Partitions, o.DefaultPartitions), 1
+			case w.Letters != "":
+				w.Replication = replication(w.Letters, wants, there)
+				why = "the brokers delete dead letters after their default retention; name the topic under topics: to say how long they are kept"
 			}
-			plan.Changes = append(plan.Changes, Change{Action: Create, Topic: w.Name, To: w.summary(), want: w})
+			plan.Changes = append(plan.Changes, Change{Action: Create, Topic: w.Name, To: w.summary(), Why: why, want: w})
 			continue
 		}
 		before := len(plan.Changes)
@@ -183,6 +191,19 @@ func compare(wants []Want, there map[string]state, o Options) Plan {
 		}
 	}
 	return plan
+}
+
+// replication is what a topic has, or is to have; 0 where neither is known.
+func replication(topic string, wants []Want, there map[string]state) int {
+	if s, ok := there[topic]; ok {
+		return s.replication
+	}
+	for _, w := range wants {
+		if w.Name == topic {
+			return w.Replication
+		}
+	}
+	return 0
 }
 
 // size compares partitions and replicas.

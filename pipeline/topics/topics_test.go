@@ -33,6 +33,10 @@ func TestCompare(t *testing.T) {
 			text: "+ t: 6 partitions, replication 3, retention 7d, cleanup compact (source of p)\n1 change to make; 0 topics are as the file says\n"},
 		"missing, nothing said": {
 			text: "+ t: the cluster's number of partitions, its replication (source of p)\n1 change to make; 0 topics are as the file says\n"},
+		"missing dead letters": {want: Want{Letters: "there"},
+			text: "+ t: the cluster's number of partitions, replication 3 (source of p)\n    mind: the brokers delete dead letters after"},
+		"missing dead letters of what is missing": {want: Want{Letters: "missing"},
+			text: "+ t: the cluster's number of partitions, replication 2 (source of p)\n"},
 		"missing, on the embedded broker": {want: Want{Replication: 3, Retention: day, Cleanup: "compact"}, embed: true,
 			text: "+ t: 6 partitions, replication 1 (source of p)\n1 change to make; 0 topics are as the file says\n"},
 		"more partitions": {want: Want{Partitions: 12}, have: have(6, 1),
@@ -60,7 +64,7 @@ func TestCompare(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			c.want.Name, c.want.Uses = "t", []string{"source of p"}
-			there := map[string]state{}
+			there := map[string]state{"there": have(6, 3)}
 			if c.have.partitions > 0 {
 				there["t"] = c.have
 			}
@@ -68,8 +72,12 @@ func TestCompare(t *testing.T) {
 			if c.embed {
 				o = Options{Embedded: true, DefaultPartitions: 6}
 			}
+			wants := []Want{c.want}
+			if c.want.Letters == "missing" {
+				wants = append(wants, Want{Name: "missing", Replication: 2})
+			}
 			var text strings.Builder
-			if err := compare([]Want{c.want}, there, o).WriteText(&text); err != nil {
+			if err := compare(wants, there, o).WriteText(&text); err != nil {
 				t.Fatal(err)
 			}
 			if !strings.Contains(text.String(), c.text) {
