@@ -118,7 +118,7 @@ func (c *compiler) topics() {
 			if c.plan.Embedded != "" {
 				topic.Replication = 1
 				if topic.Partitions == 0 {
-					topic.Partitions = embeddedPartitions
+					topic.Partitions, topic.assumed = embeddedPartitions, true
 				}
 			}
 			c.plan.Topics = append(c.plan.Topics, topic)

@@ -69,6 +69,9 @@ type TopicPlan struct {
 	Cleanup string
 	// Schema is the path of the topic's JSON Schema, empty for none.
 	Schema string
+	// assumed tells that the file does not say Partitions: one that exists may
+	// have another number.
+	assumed bool
 }
 
 // Action is what is done about a record or a failure.

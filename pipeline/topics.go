@@ -30,6 +30,9 @@ func (p *Plan) TopicWants() []topics.Want {
 		}
 	}
 	for _, t := range p.Topics {
+		if t.assumed {
+			t.Partitions = 0
+		}
 		wants = append(wants, topics.Want{
 			Name: t.Name, Partitions: int(t.Partitions), Replication: int(t.Replication), Retention: t.Retention, Cleanup: t.Cleanup,
 			Uses: []string{"topics:"},

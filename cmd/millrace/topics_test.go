@@ -65,6 +65,18 @@ func TestTopics(t *testing.T) {
 	}
 }
 
+// A file that says no number of partitions takes the topic as it is.
+func TestTopicsPlanWithoutPartitions(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	write(t, dir, "pipelines.yaml", topicsFile)
+	expect(t, dir, 0, "3 changes made", "topics", "apply", "--yes")
+	write(t, dir, "pipelines.yaml", strings.Replace(topicsFile, "partitions: 4, ", "", 1))
+	expect(t, dir, 0, "nothing to do: 3 topics are as the file says", "topics", "plan")
+	write(t, dir, "pipelines.yaml", strings.ReplaceAll(strings.Replace(topicsFile, "partitions: 4, ", "", 1), "orders", "others"))
+	expect(t, dir, 0, "+ others: 6 partitions, replication 1 (topics:, source of notify)", "topics", "plan")
+}
+
 func TestTopicsList(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
