@@ -30,7 +30,7 @@ func expectKeys() []testKey {
 // writeKeys are those of one write.
 func writeKeys() []testKey {
 	return []testKey{
-		{"sink", "The sink's name.", scalarSchema()},
+		{"sink", "Which sink the keys beside it are about; without it, payload, value, key and headers are compared with what every sink is given.", scalarSchema()},
 		{"payload", "The value that the sink is given, as YAML, compared whole; null is a tombstone.", nil},
 		{"value", "That value's exact text.", scalarSchema()},
 		{"key", "The key of the record that the sink is given, of a kafka sink the one that it writes; null for none.", scalarSchema("null")},

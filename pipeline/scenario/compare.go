@@ -95,6 +95,8 @@ func (c *comparison) record(e *pipeline.Expectation, g *got) {
 		default:
 			if target != nil {
 				c.written(n, what, target)
+			} else if sink == "" && len(g.writes) > 1 && ofEverySink(n.Name) {
+				c.everywhere(n, what, g)
 			} else if !told {
 				c.add(Failure{Path: n.Path, Message: what + ": " + problem, Hint: g.quiet()})
 				told = true
@@ -106,6 +108,23 @@ func (c *comparison) record(e *pipeline.Expectation, g *got) {
 	}
 	if e.DeadLetters != nil && !(wrong && len(g.letters) == 0) {
 		c.letters(e, g, what)
+	}
+}
+
+// ofEverySink tells whether something that is named is the same for all sinks of a
+// route, but for what a kafka sink makes of it.
+func ofEverySink(name string) bool {
+	return name == "payload" || name == "value" || name == "key" || name == "headers"
+}
+
+// everywhere compares what all sinks were given, and reports the first that
+// differs.
+func (c *comparison) everywhere(n pipeline.Named, what string, g *got) {
+	before := len(c.failures)
+	for _, w := range g.writes {
+		if c.written(n, what, w); len(c.failures) > before {
+			return
+		}
 	}
 }
 

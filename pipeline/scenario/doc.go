@@ -7,8 +7,8 @@
 //   - rehearsal.go takes the records of one test through the pipeline, through a
 //     crash and back; life.go is one life of its process, with sink.go and
 //     store.go as all that it touches, and clock.go as its time.
-//   - got.go collects what became of each record; compare.go, expect_value.go and
-//     hint.go say where that differs from what is expected.
+//   - got.go collects what became of each record; compare.go, compare_value.go
+//     and hint.go say where that differs from what is expected.
 //   - report.go writes results as text, JSON or JUnit XML; diff.go shows two
 //     values side by side.
 package scenario

@@ -137,10 +137,46 @@ func shown(t *testing.T, r *scenario.Report, o scenario.TextOptions) string {
 	return out.String()
 }
 
-// inline runs the tests of a configuration that stands in the test.
-func inline(t *testing.T, text string) *scenario.Report {
-	t.Helper()
-	return runAll(t, scenario.Options{
-		Files: []string{"-"}, Registry: builtin.Registry(), Load: pipeline.LoadOptions{Stdin: strings.NewReader(text)},
-	})
+// A test ends the same way, event for event, each time.
+func TestRunsAreAlike(t *testing.T) {
+	const config = `
+kafka: {brokers: [localhost:9092]}
+idempotency: {store: redis://localhost:6379/0}
+pipelines:
+  p:
+    source: {topic: a}
+    idempotency: {key: 'k:${payload.id}'}
+    sinks:
+      - http: {url: http://localhost/}
+      - kafka: {topic: b}
+      - stdout: {}
+tests:
+  - name: everything at once
+    pipeline: p
+    together: true
+    records:
+      - {payload: {id: 1}, key: a}
+      - {payload: {id: 2}, key: b}
+      - {payload: {id: 1}, key: c}
+      - {payload: {id: 3}, key: a, partition: 1}
+    sinks: {http: [fail 500, timeout, fail 503, ok, ok, refused], kafka: [reset, ok], stdout: [unknown x7]}
+    crash: {after_confirm: 2}
+    expect: [{}, {}, {}, {}]
+`
+	var first string
+	for range 20 {
+		report := runAll(t, scenario.Options{
+			Files: []string{"-"}, Registry: builtin.Registry(), Load: pipeline.LoadOptions{Stdin: strings.NewReader(config)},
+		})
+		text := shown(t, report, scenario.TextOptions{Verbose: true})
+		if first == "" {
+			first = text
+		}
+		if diff := cmp.Diff(first, text); diff != "" {
+			t.Fatal(diff)
+		}
+	}
+	if !strings.Contains(first, "the process starts again") {
+		t.Error(first)
+	}
 }
