@@ -61,8 +61,6 @@ const (
 	CodeSink Code = "MR065"
 	// CodeSinkName is a sink's name that another sink of the pipeline has.
 	CodeSinkName Code = "MR066"
-	// CodeConstantKey is an idempotency key that is the same for every record.
-	CodeConstantKey Code = "MR067"
 	// CodeLoop is a pipeline that reads what it writes.
 	CodeLoop Code = "MR068"
 	// CodeStore is a store that must be written and is not.
