@@ -83,6 +83,5 @@ func sweep(path string, run Run) {
 	if filepath.Base(run.Socket) != socketName || !strings.HasPrefix(filepath.Base(dir), socketPrefix) {
 		return
 	}
-	_ = os.Remove(run.Socket)
-	_ = os.Remove(dir)
+	removeSocket(dir)
 }

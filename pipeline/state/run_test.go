@@ -1,8 +1,10 @@
 package state_test
 
 import (
+	"errors"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -162,6 +164,41 @@ func TestSocketFolder(t *testing.T) {
 	}
 }
 
+// A process that was killed, and whose state folder is gone, leaves its socket's
+// folder for the next one to remove; what lives, and what is not ours, stays.
+func TestSocketFolderTidiesUp(t *testing.T) {
+	dir := t.TempDir()
+	parent := filepath.Join(dir, "s")
+	_, kill := startChild(t, dir)
+	living := names(t, parent)
+	if err := os.MkdirAll(filepath.Join(parent, "millrace-notes"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	write(t, filepath.Join(parent, "millrace-notes", "keep.txt"), "keep")
+	own := func() *state.SocketFolder {
+		s, err := state.NewSocketFolder(parent)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return s
+	}
+	s := own()
+	if got := names(t, parent); len(got) != 3 || !slices.Contains(got, living[0]) {
+		t.Fatalf("got %v, want the living %v, this one and the notes", got, living)
+	}
+	kill()
+	second := own()
+	if got := names(t, parent); len(got) != 3 || slices.Contains(got, living[0]) {
+		t.Errorf("got %v, want two of this process and the notes", got)
+	}
+	if err := errors.Join(s.Close(), second.Close()); err != nil {
+		t.Error(err)
+	}
+	if diff := cmp.Diff([]string{"millrace-notes"}, names(t, parent)); diff != "" {
+		t.Error(diff)
+	}
+}
+
 func discover(t *testing.T, dir string) []state.Run {
 	t.Helper()
 	runs, err := state.Discover(dir)
@@ -188,5 +225,37 @@ func write(t *testing.T, path, text string) {
 	t.Helper()
 	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
+	}
+}
+
+// Find tells the same as Discover and removes nothing; Check tells whether a
+// folder could be opened and makes nothing.
+func TestFindAndCheckChangeNothing(t *testing.T) {
+	dir := t.TempDir()
+	_, kill := startChild(t, dir)
+	if runs, err := state.Find(dir); err != nil || len(runs) != 1 {
+		t.Errorf("got %v, %v, want the child", runs, err)
+	}
+	kill()
+	before := names(t, filepath.Join(dir, "run"))
+	if runs, err := state.Find(dir); err != nil || len(runs) != 0 {
+		t.Errorf("got %v, %v, want none", runs, err)
+	}
+	if diff := cmp.Diff(before, names(t, filepath.Join(dir, "run"))); diff != "" || len(before) != 2 {
+		t.Errorf("Find removed something:\n%s", diff)
+	}
+	file := filepath.Join(dir, "file")
+	write(t, file, "")
+	missing := filepath.Join(dir, "a", "b")
+	if err := state.Check(missing); err != nil {
+		t.Error(err)
+	}
+	if _, err := os.Stat(filepath.Dir(missing)); !os.IsNotExist(err) {
+		t.Errorf("Check made the folder: %v", err)
+	}
+	for _, bad := range []string{file, filepath.Join(file, "below")} {
+		if err := state.Check(bad); !errors.As(err, new(*state.UnwritableError)) {
+			t.Errorf("%s: got %v", bad, err)
+		}
 	}
 }
