@@ -13,6 +13,8 @@ import (
 // why says why a record did not end as expected, as far as that can be told.
 func (in *rehearsal) why(g *got, want string) string {
 	switch {
+	case g.err != nil && in.unknown && strings.HasSuffix(g.reason, "_failed"):
+		return errorHint(g) + "; unset variables are unknown text here: give the test its own under env:"
 	case g.err != nil:
 		return errorHint(g)
 	case g.outcome == pipeline.Waiting:

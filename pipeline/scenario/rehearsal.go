@@ -18,13 +18,15 @@ type rehearsal struct {
 	test     *pipeline.TestPlan
 	pipeline pipeline.PipelinePlan
 	digest   string
-	clock    *clock
-	keys     *memory.Store
-	sinks    []handlers.Sink
-	life     *life
-	lives    int
-	got      []*got
-	told     []Told
+	// unknown tells that unset variables stand for unknown text.
+	unknown bool
+	clock   *clock
+	keys    *memory.Store
+	sinks   []handlers.Sink
+	life    *life
+	lives   int
+	got     []*got
+	told    []Told
 	// reached counts how often the process came to the point of its crash.
 	reached int
 	crashed bool
@@ -32,8 +34,8 @@ type rehearsal struct {
 
 // rehearse takes a test's records through its pipeline, and closes what it
 // opened.
-func rehearse(ctx context.Context, plan *pipeline.Plan, test *pipeline.TestPlan) (_ *rehearsal, err error) {
-	in := &rehearsal{test: test, pipeline: *test.Pipeline, digest: plan.Digest, clock: &clock{now: begin()}}
+func rehearse(ctx context.Context, plan *pipeline.Plan, test *pipeline.TestPlan, unknown bool) (_ *rehearsal, err error) {
+	in := &rehearsal{test: test, pipeline: *test.Pipeline, digest: plan.Digest, unknown: unknown, clock: &clock{now: begin()}}
 	in.pipeline.Source.Drain = 0 // what has died finishes nothing
 	in.keys = memory.New(in.clock.Now)
 	in.keys.Owned = plan.Store.Embedded

@@ -101,7 +101,7 @@ func run(ctx context.Context, o Options, stdin func() io.Reader) (*Report, error
 	for i, env := range envs {
 		plan := l.plan(env)
 		if test := plan.Tests[i]; o.Run == nil || o.Run.MatchString(test.Name) {
-			l.report.Results = append(l.report.Results, runTest(ctx, plan, test))
+			l.report.Results = append(l.report.Results, runTest(ctx, plan, test, o.Load.SkipEnv))
 		}
 		if ctx.Err() != nil {
 			return nil, ctx.Err()
@@ -111,10 +111,10 @@ func run(ctx context.Context, o Options, stdin func() io.Reader) (*Report, error
 }
 
 // runTest runs one test.
-func runTest(ctx context.Context, plan *pipeline.Plan, test *pipeline.TestPlan) Result {
+func runTest(ctx context.Context, plan *pipeline.Plan, test *pipeline.TestPlan, unknown bool) Result {
 	began := time.Now()
 	r := Result{Name: test.Name, Pipeline: test.Pipeline.Name, Place: test.Place(test.Path)}
-	in, err := rehearse(ctx, plan, test)
+	in, err := rehearse(ctx, plan, test, unknown)
 	if err != nil {
 		r.Failures = append(r.Failures, Failure{Place: r.Place, Path: test.Path, Message: "the test could not be run: " + err.Error()})
 	}
