@@ -48,7 +48,7 @@ func patternMistake(pattern string, e *syntax.Error) (at, size int, why, hint st
 	case syntax.ErrInvalidNamedCapture, syntax.ErrInvalidPerlOp:
 		for _, look := range []string{"(?=", "(?!", "(?<=", "(?<!"} {
 			if i := strings.Index(pattern, look); i >= 0 {
-				return i, len(look), "it cannot look ahead or behind", "join two conditions by && instead"
+				return i, len(look), "it cannot look ahead or behind", "join two conditions instead, by && and not"
 			}
 		}
 	case syntax.ErrInvalidEscape:

@@ -39,6 +39,7 @@ func (c *compilation) rewritten(n ast.Node) term {
 	case *ast.BoolNode:
 		return c.constantTerm(n, n.Value)
 	case *ast.StringNode:
+		c.templateText(n)
 		return c.constantTerm(n, n.Value)
 	case *ast.IdentifierNode:
 		return c.identifier(n)

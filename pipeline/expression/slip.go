@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"regexp"
+	"strconv"
 	"strings"
 
 	"github.com/expr-lang/expr/conf"
@@ -141,7 +142,24 @@ func (b broken) dollar() (slip, bool) {
 		return s, true
 	}
 	s.end, s.mends, s.with = end+1, true, strings.TrimSpace(b.source[i+2:end])
+	if mended(b.source, s) == "" {
+		s.mends, s.hint = false, "this field is an expression: text is joined by +, "+joinedParts(b.source)
+	}
 	return s, true
+}
+
+// joinedParts is a template written as an expression.
+func joinedParts(source string) string {
+	parts, _ := split(source)
+	var words []string
+	for _, p := range parts {
+		if p.expr {
+			words = append(words, strings.TrimSpace(p.text))
+		} else {
+			words = append(words, strconv.Quote(p.text))
+		}
+	}
+	return shorten(strings.Join(words, " + "))
 }
 
 // openQuote is text without its closing quote.

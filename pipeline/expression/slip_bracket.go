@@ -2,6 +2,7 @@ package expression
 
 import (
 	"fmt"
+	"regexp"
 	"slices"
 	"strings"
 )
@@ -92,12 +93,18 @@ func numberAround(s string, i int) (from, to int) {
 	return from, to
 }
 
+// objectBefore is the beginning of an object where a predicate belongs.
+var objectBefore = regexp.MustCompile(`,\s*\{\s*["']?\w+["']?$`)
+
 const allElements = "all elements are reached by any(list, .price > 3), map(list, .price) and the like"
 
 // bracket is a list or a field written as elsewhere.
 func (b broken) bracket() (slip, bool) {
 	before, token := b.before(), b.token()
 	switch {
+	case token == ":" && objectBefore.MatchString(before):
+		from := strings.LastIndexByte(before, '{')
+		return slip{from: from, to: from + 1, message: "{ } around a predicate are not those of an object", hint: "put the object in round brackets: ({name: .name})"}, true
 	case token == "," && listOf.MatchString(before):
 		from := strings.LastIndexAny(before, "({")
 		end := listEnd.FindString(b.after())

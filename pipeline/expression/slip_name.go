@@ -64,6 +64,25 @@ func (c *compilation) hyphen(s span, name string) bool {
 	return true
 }
 
+// templateText finds text that looks like a template: nothing is put into it.
+func (c *compilation) templateText(n *ast.StringNode) {
+	from := strings.Index(n.Value, "${")
+	if from < 0 || closing(n.Value, from+2) < 0 {
+		return
+	}
+	const message = "nothing is put into the text of an expression"
+	inner, whole := strings.CutPrefix(n.Value, "${")
+	if !whole || closing(n.Value, 2) != len(n.Value)-1 {
+		c.find(n, CodeTemplateText, message, `join it with +: "orders-" + payload.id`)
+		c.findings[len(c.findings)-1].Warning = true
+		return
+	}
+	inner = strings.TrimSpace(strings.TrimSuffix(inner, "}"))
+	c.find(n, CodeTemplateText, message, "write it without quotes and ${ }: "+shorten(inner))
+	s := c.extent(n)
+	c.fix(s.from, s.to, inner)
+}
+
 // elsewhere are functions of other languages and what they are here.
 var elsewhere = map[string]string{
 	"length": "len(…)", "size": "len(…)", "len": "len(…)", "toLowerCase": "lower(…)", "toUpperCase": "upper(…)", "toLower": "lower(…)",

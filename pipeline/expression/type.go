@@ -213,6 +213,12 @@ func (t Type) String() string {
 	return orList(words)
 }
 
+// plural says what several values are.
+func (t Type) plural() string {
+	return strings.NewReplacer("a number", "numbers", "a boolean", "booleans", "a list", "lists", "an object", "objects",
+		"a time zone", "time zones", "a time", "times", "a duration", "durations", "a value", "values").Replace(t.String())
+}
+
 // orList is a, b or c.
 func orList(words []string) string {
 	if len(words) < 2 {

@@ -57,9 +57,6 @@ func (k *checker) of(n ast.Node) Type {
 	if k.visited++; k.visited > 30*maxNodes {
 		return AnyType()
 	}
-	if text, ok := n.(*ast.StringNode); ok {
-		k.templateText(text)
-	}
 	t, constant := k.constantType(n)
 	if !constant {
 		t = k.infer(n)
@@ -75,22 +72,6 @@ func (k *checker) of(n ast.Node) Type {
 		return AnyType()
 	}
 	return t
-}
-
-// templateText reports text that looks like a template: nothing is put into it.
-func (k *checker) templateText(n *ast.StringNode) {
-	from := strings.Index(n.Value, "${")
-	if from < 0 || closing(n.Value, from+2) < 0 {
-		return
-	}
-	inner, whole := strings.CutPrefix(n.Value, "${")
-	if !whole || closing(n.Value, 2) != len(n.Value)-1 {
-		k.suspect(n, CodeTemplate, "nothing is put into the text of an expression", `join it with +: "orders-" + payload.id`)
-		return
-	}
-	inner = strings.TrimSpace(strings.TrimSuffix(inner, "}"))
-	k.report(n, CodeTemplate, "nothing is put into the text of an expression", "write it without quotes and ${ }: "+shorten(inner))
-	k.mendNode(n, inner)
 }
 
 func (k *checker) infer(n ast.Node) Type {
@@ -145,7 +126,7 @@ func (k *checker) infer(n ast.Node) Type {
 func (k *checker) constantType(n ast.Node) (Type, bool) {
 	v, ok := k.constants[n]
 	if !ok {
-		return Type{}, false
+		return k.literalType(n)
 	}
 	t := LiteralType(v)
 	if k.fromOutside(n) {
@@ -158,6 +139,24 @@ func (k *checker) constantType(n ast.Node) (Type, bool) {
 		}
 	}
 	return t, true
+}
+
+// literalType is the type of a literal that was not compiled by itself.
+func (k *checker) literalType(n ast.Node) (Type, bool) {
+	switch n := n.(type) {
+	case *ast.StringNode:
+		return LiteralType(n.Value), true
+	case *ast.BoolNode:
+		return LiteralType(n.Value), true
+	case *ast.FloatNode:
+		return LiteralType(n.Value), true
+	case *ast.IntegerNode:
+		if _, big := k.big[n.Location().From]; big {
+			return Type{kinds: isNumber}, true
+		}
+		return LiteralType(int64(n.Value)), true
+	}
+	return Type{}, false
 }
 
 // fromOutside tells whether env or file(...) are a part of the node.

@@ -136,7 +136,9 @@ func (k *checker) otherValue(negated bool, left, right ast.Node, a, b Type) {
 		message = fmt.Sprintf("%s is never %q", k.text(left), b.texts[0])
 		near = diag.Nearest(b.texts[0], a.texts)
 		hint = "it is " + orList(quoted(a.texts))
-		if near != "" {
+		if k.narrowed(left) {
+			hint = "what is asked before leaves " + orList(quoted(a.texts))
+		} else if near != "" {
 			hint, fix = fmt.Sprintf("did you mean %q?", near), strconv.Quote(near)
 		}
 	case len(b.numbers) == 1:
@@ -158,6 +160,12 @@ func (k *checker) otherValue(negated bool, left, right ast.Node, a, b Type) {
 	} else {
 		k.errors = append(k.errors, f)
 	}
+}
+
+// narrowed tells whether a condition before has left only some values.
+func (k *checker) narrowed(n ast.Node) bool {
+	path, ok := k.path(n)
+	return ok && slices.ContainsFunc(k.facts, func(f fact) bool { return f.path == path && f.is.texts != nil })
 }
 
 func quoted(texts []string) []string {
@@ -196,19 +204,17 @@ func rangeText(t Type) string {
 
 // inType is `in`: an element of a list, or a key of an object.
 func (k *checker) inType(n *ast.BinaryNode) Type {
-	a := k.of(n.Left)
+	b := k.of(n.Right)
 	truth := Type{kinds: isBool}
-	if elements, ok := n.Right.(*ast.ArrayNode); ok {
-		var all Type
-		for _, e := range elements.Nodes {
-			all = all.Union(k.of(e))
-		}
-		if !k.negatedSide(n, all) {
-			k.oneOf(n, elements, a)
-		}
+	elements, written := n.Right.(*ast.ArrayNode)
+	if b.kinds&isList != 0 && k.negatedSide(n, b.item(-1)) {
 		return truth
 	}
-	b := k.of(n.Right)
+	a := k.of(n.Left)
+	if written {
+		k.oneOf(n, elements, a)
+		return truth
+	}
 	text := k.text(n.Right)
 	switch {
 	case a.solid() == 0 || b.solid() == 0:
@@ -226,7 +232,7 @@ func (k *checker) inType(n *ast.BinaryNode) Type {
 	case b.solid() == isList:
 		items := b.item(-1)
 		if items.solid() != 0 && a.solid()&items.solid() == 0 && a.kinds&items.kinds&isNull == 0 {
-			k.report(n.Left, CodeNeverEqual, fmt.Sprintf("%s, and the elements of %s are %s: they are never equal", k.says(n.Left, a), text, strings.TrimPrefix(strings.TrimPrefix(items.String(), "a "), "an ")), "")
+			k.report(n.Left, CodeNeverEqual, fmt.Sprintf("%s, and the elements of %s are %s: they are never equal", k.says(n.Left, a), text, items.plural()), "")
 		}
 	}
 	return truth

@@ -68,7 +68,7 @@ func (k *checker) unknownField(n *ast.MemberNode, base Type, name string, loose 
 		f.Hint = "it makes " + few(names)
 	default:
 		if len(names) > 0 {
-			f.Hint = "there are " + few(names)
+			f.Hint = "it has only " + few(names)
 		}
 	}
 	if len(names) == 0 {

@@ -37,12 +37,14 @@ func (k *checker) binaryType(n *ast.BinaryNode) Type {
 	if n.Operator == "in" {
 		return k.inType(n)
 	}
-	a, b := k.of(n.Left), k.of(n.Right)
+	b := k.of(n.Right)
+	if (n.Operator == "==" || n.Operator == "!=") && k.negatedSide(n, b) {
+		return Type{kinds: isBool}
+	}
+	a := k.of(n.Left)
 	switch n.Operator {
 	case "==", "!=":
-		if !k.negatedSide(n, b) {
-			k.equality(n, a, b)
-		}
+		k.equality(n, a, b)
 	case "<", "<=", ">", ">=":
 		k.ordering(n, a, b)
 	case "contains", "startsWith", "endsWith", "matches":
@@ -92,6 +94,7 @@ func (k *checker) negatedSide(n *ast.BinaryNode, b Type) bool {
 	if !ok || not.Operator != "!" && not.Operator != "not" || b.solid() == 0 || b.kinds&isBool != 0 {
 		return false
 	}
+	k.of(not.Node)
 	operator := map[string]string{"==": "!=", "!=": "==", "in": "not in"}[n.Operator]
 	whole := k.text(not.Node) + " " + operator + " " + k.text(n.Right)
 	k.report(not, CodeNeverEqual, k.text(not)+" is a boolean, which is compared here: "+not.Operator+" belongs to "+k.text(not.Node)+" alone", "write "+whole)
@@ -138,6 +141,9 @@ func (k *checker) arithmetic(n *ast.BinaryNode, a, b Type) Type {
 	switch {
 	case a.solid() == 0 || b.solid() == 0:
 		return AnyType()
+	case r.kinds == isNumber && (n.Operator == "/" || n.Operator == "%") && b.solid() == isNumber && isZero(b):
+		k.report(n.Right, CodeConstantFails, "division by zero", "")
+		return AnyType()
 	case r.kinds != 0:
 		return r
 	case a.kinds&left == 0:
@@ -146,6 +152,11 @@ func (k *checker) arithmetic(n *ast.BinaryNode, a, b Type) Type {
 		k.report(n.Right, CodeType, fmt.Sprintf("%s and %s: cannot calculate with %s", k.says(n.Left, a), k.says(n.Right, b), n.Operator), k.sumHint(n, a, b))
 	}
 	return AnyType()
+}
+
+// isZero tells that the only number is zero.
+func isZero(t Type) bool {
+	return len(t.numbers) == 1 && t.numbers[0].form != formBig && t.numbers[0].float() == 0
 }
 
 // sumHint says how two operands of different types come together.
