@@ -32,7 +32,7 @@ func (a *app) testOnChange(ctx context.Context, options scenario.Options, f test
 		if err := watch.add(options.Files); err != nil {
 			return err
 		}
-		if colour(a.out) {
+		if terminal(a.out) && f.format == "text" {
 			fmt.Fprint(a.out, "\x1b[H\x1b[2J\x1b[3J")
 		}
 		report, err := a.testOnce(ctx, options, f)
