@@ -18,7 +18,9 @@
 //   - deliver.go takes a lane batch: lane.go picks runs for one sink, claim.go
 //     and guard.go ask the key store and keep claims alive, write.go calls the
 //     sink through its gate (gate.go, pause.go), and deadletter.go writes what
-//     can't be delivered; clock.go is the time that all of them go by.
+//     can't be delivered; clock.go is the time that all of them go by. Package
+//     scenario runs a configuration's tests (config_tests.go, config_expect.go,
+//     plan_tests.go) on it, with another clock and sinks that are not called.
 //   - observe.go is what happens, for metrics, logs and tests.
 //
 // Offsets are committed up to the lowest unfinished record and never beyond it:
