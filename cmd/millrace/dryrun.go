@@ -54,8 +54,13 @@ the newest 100 of each pipeline, more or fewer with -n, or a window of time with
 
 A record is a duplicate where the key store remembers its key, or where an
 earlier record here has the same one. "delivered" takes for granted that the
-sinks accept their writes. With --format json each line is a record and pipeline;
-the summary then goes to standard error.`,
+sinks accept their writes.
+
+With --format json each line is a record and pipeline: pipeline, topic, partition,
+offset, outcome, reason, idempotency_key, route (its index) and writes, each with
+sink, request, outcome and the id that the receiver sees. Where a record would not
+end, outcome is null and halt says why: stop, block (dead_letter is off) or wait
+(another process has its key). The summary then goes to standard error.`,
 		Example: `  millrace dry-run -n 20
   millrace dry-run invoice-notifications --since 2h
   millrace dry-run --input records.jsonl --format json | jq -c 'select(.outcome == "dead_lettered")'`,
