@@ -19,7 +19,7 @@ run: build ## run pipelines.yaml on the embedded broker
 test: ## every test that needs nothing but Go
 	$(GO) test ./...
 
-test-real: build ## the tests on real components: Kafka (Java 17, Maven), redis-server, kcat
+test-real: build ## the tests on real components: Kafka (Java 17, Maven), redis-server, kcat, Node.js, Graphviz
 	$(GO) run ./cmd/testbed fetch
 	$(GO) test -count=1 -tags real -run 'Real' -skip '$(SEVERAL)' -p 2 -timeout 15m ./...
 

@@ -1,9 +1,6 @@
 package pipeline
 
-import (
-	"maps"
-	"slices"
-)
+import "slices"
 
 // What the JSON Schema knows beyond the tags of fields. It only refuses what
 // compiling refuses as well.
@@ -22,7 +19,7 @@ func (Blocks) RefineSchema(schema map[string]any) {
 // RefineSchema tells that there are brokers or the embedded broker, and that the
 // embedded one takes no login.
 func (KafkaConfig) RefineSchema(schema map[string]any) {
-	schema["not"] = map[string]any{"required": []any{"brokers", "embedded"}}
+	refuse(schema, required("brokers", "embedded"), "brokers and embedded exclude each other")
 	schema["dependencies"] = map[string]any{"tls": []any{"brokers"}, "sasl": []any{"brokers"}}
 	property(schema, "brokers")["minItems"] = 1
 }
@@ -55,7 +52,7 @@ func (ServerConfig) RefineSchema(schema map[string]any) {
 
 // RefineSchema tells that there is one way to name what is read.
 func (SourceConfig) RefineSchema(schema map[string]any) {
-	maps.Copy(schema, exactlyOne("topic", "topics", "pattern"))
+	exactlyOne(schema, "write one of topic, topics and pattern", "topic", "topics", "pattern")
 	property(schema, "topics")["minItems"] = 1
 	formats := property(schema, "format")["anyOf"].([]any)[0].(map[string]any)
 	formats["enum"] = slices.DeleteFunc(formats["enum"].([]any), func(f any) bool {
@@ -65,7 +62,7 @@ func (SourceConfig) RefineSchema(schema map[string]any) {
 
 // RefineSchema tells that there are sinks or routes.
 func (PipelineConfig) RefineSchema(schema map[string]any) {
-	maps.Copy(schema, exactlyOne("sinks", "routes"))
+	exactlyOne(schema, "write either sinks or routes", "sinks", "routes")
 	property(schema, "sinks")["minItems"] = 1
 	property(schema, "routes")["minItems"] = 1
 }
@@ -74,10 +71,27 @@ func property(schema map[string]any, name string) map[string]any {
 	return schema["properties"].(map[string]any)[name].(map[string]any)
 }
 
-func exactlyOne(keys ...string) map[string]any {
-	var ways []any
-	for _, key := range keys {
-		ways = append(ways, map[string]any{"required": []any{key}})
+// exactlyOne refuses maps that have none, or several, of keys.
+func exactlyOne(schema map[string]any, message string, keys ...string) {
+	var each, pairs []any
+	for i, key := range keys {
+		each = append(each, required(key))
+		for _, other := range keys[i+1:] {
+			pairs = append(pairs, required(key, other))
+		}
 	}
-	return map[string]any{"oneOf": ways}
+	refuse(schema, map[string]any{"not": map[string]any{"anyOf": each}}, message)
+	if len(pairs) > 0 {
+		refuse(schema, map[string]any{"anyOf": pairs}, message)
+	}
 }
+
+// refuse refuses maps that another schema takes, with a message that editors
+// show in the place of one about schemas.
+func refuse(schema, when map[string]any, message string) {
+	all, _ := schema["allOf"].([]any)
+	never := map[string]any{"type": "null", "errorMessage": message}
+	schema["allOf"] = append(all, map[string]any{"if": when, "then": never})
+}
+
+func required(keys ...any) map[string]any { return map[string]any{"required": keys} }

@@ -119,13 +119,14 @@ func (c *SinkConfig) decodeHandler(d *yamlconf.Decoder, f yamlconf.Field, beside
 func (c *SinkConfig) JSONSchema(s *yamlconf.Schema) map[string]any {
 	return s.Define("sink", func() map[string]any {
 		siblings := s.Of(reflect.TypeFor[sinkSiblings]())["properties"].(map[string]any)
-		var variants []any
 		properties := maps.Clone(siblings)
-		for _, kind := range s.Registry.Kinds() {
+		kinds := s.Registry.Kinds()
+		for _, kind := range kinds {
 			properties[kind] = handlerSchema(s, kind)
-			variants = append(variants, map[string]any{"required": []any{kind}})
 		}
-		return map[string]any{"type": "object", "properties": properties, "additionalProperties": false, "oneOf": variants}
+		sink := map[string]any{"type": "object", "properties": properties, "additionalProperties": false}
+		exactlyOne(sink, "a sink names one handler: "+alternatives(kinds), kinds...)
+		return sink
 	})
 }
 

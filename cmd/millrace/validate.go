@@ -136,17 +136,3 @@ func count(n int, noun string) string {
 	}
 	return fmt.Sprintf("%d %ss", n, noun)
 }
-
-func (a *app) schemaCommand() *cobra.Command {
-	return &cobra.Command{
-		Use: "schema", Short: "Print the configuration's JSON Schema, for editors",
-		RunE: func(*cobra.Command, []string) error {
-			schema, err := pipeline.JSONSchema(builtin.Registry())
-			if err != nil {
-				return err
-			}
-			_, err = a.out.Write(schema)
-			return err
-		},
-	}
-}

@@ -68,7 +68,11 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 		if err == nil {
 			fmt.Fprintln(out, "Kafka's jars are in", jars)
 		}
-		return err
+		packages, nodeErr := testbed.FetchNode(ctx)
+		if nodeErr == nil {
+			fmt.Fprintln(out, "what runs with Node.js is in", packages)
+		}
+		return errors.Join(err, nodeErr)
 	default:
 		return usageError{args}
 	}

@@ -12,5 +12,7 @@
 // reason to pass.
 //
 // Kafka needs Java 17 or newer, and Maven until its jars are in the user's
-// cache folder; Redis needs redis-server 7 or newer.
+// cache folder; Redis needs redis-server 7 or newer. [NeedNode] runs a YAML
+// language server and Mermaid's parser, with Node.js 18 or newer, and npm until
+// its packages are in the cache folder.
 package testbed

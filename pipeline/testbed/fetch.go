@@ -25,41 +25,47 @@ var kafkaLog4j string
 // folder, and fetches them with Maven if they are not there. Several processes
 // may call it at once: one fetches, the others wait.
 func Fetch(ctx context.Context) (string, error) {
-	dir, err := stateDir("kafka-" + kafkaVersion)
+	return fetchOnce(ctx, "kafka-"+kafkaVersion, kafkaPom, fetchJars)
+}
+
+// fetchOnce returns a folder of that name that fetch filled, and calls it where
+// the folder is not complete or was filled for another list of what to fetch.
+func fetchOnce(ctx context.Context, name, list string, fetch func(ctx context.Context, dir string) error) (string, error) {
+	dir, err := stateDir(name)
 	if err != nil {
 		return "", err
 	}
 	complete := filepath.Join(dir, ".complete")
-	if isComplete(complete) {
+	if isComplete(complete, list) {
 		return dir, nil
 	}
 	lock, err := lockWhenFree(ctx, dir+".lock")
 	if err != nil {
-		return "", fmt.Errorf("fetch Kafka: %w", err)
+		return "", fmt.Errorf("fetch %s: %w", name, err)
 	}
 	defer lock.Close()
-	if isComplete(complete) {
+	if isComplete(complete, list) {
 		return dir, nil
 	}
-	if err := fetchJars(ctx, dir); err != nil {
-		return "", fmt.Errorf("fetch Kafka: %w", err)
+	if err := os.RemoveAll(dir); err != nil {
+		return "", fmt.Errorf("fetch %s: %w", name, err)
 	}
-	if err := os.WriteFile(complete, []byte(kafkaPom), 0o600); err != nil {
-		return "", fmt.Errorf("fetch Kafka: %w", err)
+	if err := fetch(ctx, dir); err != nil {
+		return "", fmt.Errorf("fetch %s: %w", name, err)
+	}
+	if err := os.WriteFile(complete, []byte(list), 0o600); err != nil {
+		return "", fmt.Errorf("fetch %s: %w", name, err)
 	}
 	return dir, nil
 }
 
-// isComplete tells whether the jars are there, and are those of this pom.
-func isComplete(marker string) bool {
+// isComplete tells whether what was fetched is there, and of this list.
+func isComplete(marker, list string) bool {
 	text, err := os.ReadFile(marker)
-	return err == nil && string(text) == kafkaPom
+	return err == nil && string(text) == list
 }
 
 func fetchJars(ctx context.Context, dir string) error {
-	if err := os.RemoveAll(dir); err != nil {
-		return err
-	}
 	work, err := os.MkdirTemp("", "millrace-fetch-")
 	if err != nil {
 		return err

@@ -110,8 +110,10 @@ func (s *Schema) of(t reflect.Type, f field) map[string]any {
 	case len(f.enum) > 0 && t.Kind() == reflect.String:
 		return enumeration(f)
 	case t == durationType:
-		schema := looksLike(notation{durationPattern, "write a number with a unit: 250ms, 10s, 5m, 2h, 8d, 1w"}, "string", "integer")
-		schema["minimum"], schema["maximum"] = 0, 0 // of numbers, only 0 needs no unit
+		const message = "write a number with a unit: 250ms, 10s, 5m, 2h, 8d, 1w"
+		schema := looksLike(notation{durationPattern, message}, "string", "integer")
+		schema["if"] = map[string]any{"type": "integer"}
+		schema["then"] = map[string]any{"const": 0, "errorMessage": message}
 		return schema
 	case t == sizeType:
 		return looksLike(notation{sizePattern, "write bytes with a unit: 512B, 64kB, 1MB, 64KiB, 16MiB, 1GiB"}, "string", "number")
