@@ -88,7 +88,7 @@ func (c *compiler) testPipeline(f *File, path diag.Path, name string) (origin, b
 		}
 		names = append(names, o.plan.Name)
 	}
-	if name != "" && c.sound(f, path) && !c.config.problems.Broken(f.Name, "pipelines") {
+	if name != "" && c.sound(f, path) && !c.config.problems.Broken(f.Name, "pipelines") && !slices.ContainsFunc(c.config.Files, func(f *File) bool { return c.unclear(f, "") }) {
 		c.add(nearestProblem(diag.Problem{Path: path, Place: f.Source.Value(path), Code: diag.CodeTest,
 			Message: fmt.Sprintf("there is no pipeline %q", name)}, name, names, "the pipelines are "))
 	}
@@ -134,7 +134,7 @@ func (c *compiler) testRecords(f *File, path diag.Path, o origin, plan *TestPlan
 // testTopic checks that the pipeline reads a record's topic.
 func (c *compiler) testTopic(f *File, path diag.Path, o origin, topic string) {
 	source := o.path.Field("source")
-	if !c.sound(o.file, source) || c.unknownBelow(o.file, source) || reads(o.plan, topic) {
+	if !c.sound(o.file, source) || !o.file.Source.Has(source) || c.unknownBelow(o.file, source) || reads(o.plan, topic) {
 		return
 	}
 	if !f.Source.Has(path.Field("topic")) {

@@ -41,6 +41,9 @@ func (e *Entries[T]) DecodeYAML(d *Decoder, n Node) {
 		return
 	}
 	for _, f := range d.Fields(n) {
+		if d.nameWithValue(f) {
+			continue
+		}
 		entry := Entry[T]{Name: f.Name, Path: f.Node.Path}
 		d.DecodeOrEmpty(f.Node, &entry.Value)
 		*e = append(*e, entry)

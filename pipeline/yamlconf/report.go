@@ -160,6 +160,26 @@ func (d *Decoder) badColon(n Node, entry Field, known []string) (word string, ok
 	return word, true
 }
 
+// nameWithValue reports a name whose colon is missing, so that YAML took the
+// beginning of its value for a part of it.
+func (d *Decoder) nameWithValue(f Field) bool {
+	m := nameThenBracket.FindStringSubmatch(f.Name)
+	if m == nil {
+		return false
+	}
+	p := diag.Problem{Path: f.Node.Path, Place: d.source.InsideNode(f.Node.key, len(m[1])), Code: diag.CodeSyntax,
+		Message: fmt.Sprintf("the colon after %q is missing", clip(m[1])), Hint: fmt.Sprintf("write %s: …", clip(m[1])), Fix: ":"}
+	if m[2] == ":" {
+		p.Place = d.source.InsideNode(f.Node.key, len(m[1])+1)
+		p.Message, p.Fix = "a space is missing after the colon", " "
+	}
+	p.FixAt = diag.Region{Start: p.Place, End: p.Place}
+	d.Add(p)
+	return true
+}
+
+var nameThenBracket = regexp.MustCompile(`^([^\s:{\[]+)( |:)[{\[]`)
+
 // KeyRegion is where the key of an entry is written.
 func (d *Decoder) KeyRegion(entry Field) diag.Region {
 	at, _ := d.source.ScalarNode(entry.Node.key)

@@ -22,6 +22,9 @@ func syntaxProblem(source *diag.Source, err error, read int) diag.Problem {
 	f := newFinder(source.Text(), err, read)
 	found := f.find()
 	p := diag.Problem{Place: source.At(found.at), Code: found.code, Message: found.message, Hint: found.hint, Fix: found.fix, FixAt: source.Range(found.from, found.to)}
+	if found.why != "" {
+		p.Related = &diag.Related{Place: source.At(found.other), Message: found.why}
+	}
 	if p.Fix == "" {
 		p.Fix, p.FixAt = f.inQuotes(found), source.RestOfLine(found.at)
 	}
@@ -36,6 +39,9 @@ type finding struct {
 	// fix goes in the place of the bytes from..to.
 	fix      string
 	from, to int
+	// other is a further place that it is about, and why says how.
+	other int
+	why   string
 }
 
 type finder struct {
@@ -173,7 +179,13 @@ func (f *finder) unknownAnchor(name string) finding {
 // stands is not.
 func (f *finder) indentation(line int) finding {
 	at := f.starts[line] + f.indent(line)
+	if found, ok := f.tabComment(line); ok {
+		return found
+	}
 	if open := f.openIndents(line); !slices.Contains(open, f.indent(line)) {
+		if found, ok := f.firstTooDeep(line); ok {
+			return found
+		}
 		message := "the line is indented by " + spaces(f.indent(line)) + ", which fits no line above"
 		hint := "indent it like the other keys of the same map"
 		switch {
@@ -182,7 +194,11 @@ func (f *finder) indentation(line int) finding {
 		case len(open) > 0:
 			hint = "the lines above that it could belong to are indented by " + listSpaces(around(open, f.indent(line)))
 		}
-		return finding{at: at, code: diag.CodeSyntax, message: message, hint: hint}
+		found := finding{at: at, code: diag.CodeSyntax, message: message, hint: hint}
+		if above := f.above(line); above >= 0 && f.indent(above) < f.indent(line) {
+			found.other, found.why = f.starts[above]+f.indent(above), "this line has a value already, so that nothing can stand below it"
+		}
+		return found
 	}
 	text := strings.TrimSpace(f.line(line))
 	if found, ok := f.dashAbove(line); ok {
@@ -225,6 +241,40 @@ func (f *finder) dashAbove(line int) (finding, bool) {
 			hint: "write - " + clip(text[1:]), fix: " ", from: from, to: from}, true
 	}
 	return finding{}, false
+}
+
+// above is the line before one that is not blank, -1 for none.
+func (f *finder) above(line int) int {
+	for line--; line >= 0 && f.blank(line); line-- {
+	}
+	return line
+}
+
+// tabComment finds a comment nearby that a tab indents, which the parser minds.
+func (f *finder) tabComment(line int) (finding, bool) {
+	for i := max(0, line-1); i < len(f.starts) && i <= f.stopped+1; i++ {
+		if text := f.line(i); f.blank(i) && strings.Contains(text, "#") {
+			if tab := strings.IndexByte(text[:strings.IndexByte(text, '#')], '\t'); tab >= 0 {
+				return finding{at: f.starts[i] + tab, code: diag.CodeSyntax, message: "a tab can't indent in YAML", hint: "use spaces"}, true
+			}
+		}
+	}
+	return finding{}, false
+}
+
+// firstTooDeep finds that not the line is indented wrongly, but the only one
+// above it in its block: the indentation of that one is odd.
+func (f *finder) firstTooDeep(line int) (finding, bool) {
+	first := f.above(line)
+	if first < 1 || f.indent(first) <= f.indent(line) || f.indent(first)%2 == 0 || f.indent(line)%2 == 1 {
+		return finding{}, false
+	}
+	if opener := f.above(first); opener < 0 || f.indent(opener) >= f.indent(line) {
+		return finding{}, false
+	}
+	return finding{at: f.starts[first] + f.indent(first), code: diag.CodeSyntax,
+		message: "the line is indented by " + spaces(f.indent(first)) + ", and the next one of its block by " + strconv.Itoa(f.indent(line)),
+		hint:    "indent both alike", fix: strings.Repeat(" ", f.indent(line)), from: f.starts[first], to: f.starts[first] + f.indent(first)}, true
 }
 
 // openIndents are the indentations of the blocks that a line could continue.
