@@ -9,12 +9,14 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/millrace/millrace/pipeline"
 	"github.com/millrace/millrace/pipeline/diag"
 	"github.com/millrace/millrace/pipeline/kafka"
 	"github.com/millrace/millrace/pipeline/state"
+	"github.com/millrace/millrace/pipeline/topics"
 )
 
 // cluster is the Kafka that a command talks to, and how it found it.
@@ -85,6 +87,9 @@ func (a *app) findBroker(ctx context.Context, c *cluster, pid int, listen string
 				return nil
 			}
 		}
+		if a.nowhere() {
+			return fmt.Errorf("there is neither a %s nor a state folder %s here: go to the folder of your configuration, or name it with -f", a.configFiles()[0], a.state())
+		}
 		folder, err := state.Open(a.state())
 		if err != nil {
 			return err
@@ -120,6 +125,16 @@ func (a *app) hasConfig() bool {
 	return !errors.Is(err, fs.ErrNotExist)
 }
 
+// nowhere tells that nothing says where to look: there is no configuration, and
+// no state folder that a broker could lie in.
+func (a *app) nowhere() bool {
+	if a.stateDir != "" || a.hasConfig() {
+		return false
+	}
+	_, err := os.Stat(a.state())
+	return errors.Is(err, fs.ErrNotExist)
+}
+
 // processes are those that run on the state folder, or just the one named.
 func (a *app) processes(pid int) ([]state.Run, error) {
 	runs, err := state.Discover(a.state())
@@ -146,12 +161,12 @@ func (a *app) clientLogger() (*slog.Logger, error) {
 
 // ensureTopic makes sure that a topic exists, or says what to do.
 func (c *cluster) ensureTopic(ctx context.Context, name string, create bool) error {
-	topics, err := c.admin.Topics(ctx)
+	found, err := c.admin.Topics(ctx)
 	if err != nil {
 		return err
 	}
 	var names []string
-	for _, t := range topics {
+	for _, t := range found {
 		if t.Name == name {
 			return nil
 		}
@@ -165,10 +180,34 @@ func (c *cluster) ensureTopic(ctx context.Context, name string, create bool) err
 		_, err := c.admin.CreateTopics(ctx, []string{name}, partitions, 0, nil)
 		return err
 	}
-	if near := diag.Nearest(name, names); near != "" {
-		return fmt.Errorf("topic %q does not exist (did you mean %q?)", name, near)
+	return missingTopicError(missingTopic(name, names, c.plan))
+}
+
+// missingTopicError is a topic that does not exist.
+type missingTopicError string
+
+func (e missingTopicError) Error() string { return string(e) }
+
+// missingTopic says of a topic that does not exist what might be meant, or how
+// it comes about.
+func missingTopic(name string, there []string, plan *pipeline.Plan) string {
+	text := fmt.Sprintf("topic %q does not exist", name)
+	named := plan != nil && slices.ContainsFunc(plan.TopicWants(), func(w topics.Want) bool { return w.Name == name })
+	near := diag.Nearest(name, there)
+	switch {
+	case named && plan.Embedded != "":
+		return text + " yet: `millrace run` makes it, and `millrace topics apply`"
+	case named:
+		return text + " yet: make it with `millrace topics apply`"
+	case near != "":
+		return text + fmt.Sprintf(" (did you mean %q?)", near)
+	case len(there) == 0:
+		return text + ", nor does any other"
 	}
-	return fmt.Errorf("topic %q does not exist", name)
+	if more := len(there) - 10; more > 0 {
+		there = append(slices.Clone(there[:10]), fmt.Sprintf("and %d more", more))
+	}
+	return text + "; those that do: " + strings.Join(there, ", ")
 }
 
 // look is connectTo for a command that only reads: where nothing runs and no

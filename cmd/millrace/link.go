@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 
 	"github.com/millrace/millrace/handlers"
 	"github.com/millrace/millrace/pipeline/kafka"
@@ -27,6 +28,9 @@ func (l *link) open(ctx context.Context) error {
 		return err
 	}
 	if err := c.ensureTopic(ctx, l.topic, l.create); err != nil {
+		if errors.As(err, new(missingTopicError)) {
+			err = fmt.Errorf("%w; --create makes it now", err)
+		}
 		return errors.Join(err, c.close())
 	}
 	log, err := l.app.clientLogger()

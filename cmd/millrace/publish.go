@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+	"golang.org/x/term"
 
 	"github.com/millrace/millrace/handlers"
 )
@@ -40,7 +41,14 @@ func (a *app) publishCommand() *cobra.Command {
 		Long: `Publish writes each argument, or each line of standard input or of --input, as the
 value of one record, its bytes as they stand. With --records each line is a
 record in its JSON form, as tail prints it; it goes to TOPIC, and its key says to
-which partition.`,
+which partition.
+
+It answers once the records are durable. What can't be written is named, and the
+exit code is 1.`,
+		Example: `  millrace publish orders '{"order_id": "o-1", "total": 5}' --key o-1
+  millrace publish orders --input orders.jsonl
+  millrace publish orders --key o-1 --tombstone
+  millrace tail orders -n -1 --until-end | millrace publish copies --records --create`,
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) == 0 {
 				return errors.New("it takes a topic, then values")
@@ -101,6 +109,9 @@ func (a *app) publish(ctx context.Context, topic string, values []string, f publ
 			}
 		}
 	default:
+		if f.input == "" && a.asksTerminal() {
+			fmt.Fprintln(a.err, "each line is a record; end with Ctrl-D")
+		}
 		err = out.lines(ctx, base, in, f.records)
 	}
 	err = errors.Join(err, out.flush(ctx))
@@ -111,6 +122,12 @@ func (a *app) publish(ctx context.Context, topic string, values []string, f publ
 		err = fmt.Errorf("after %s were published: %w", count(out.sent, "record"), err)
 	}
 	return err
+}
+
+// asksTerminal tells whether lines are typed by a person.
+func (a *app) asksTerminal() bool {
+	file, ok := a.in.(*os.File)
+	return ok && !a.quiet && term.IsTerminal(int(file.Fd()))
 }
 
 func parseHeaders(flags []string) ([]handlers.Header, error) {

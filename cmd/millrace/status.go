@@ -21,6 +21,21 @@ func (a *app) statusCommand() *cobra.Command {
 	var pid int
 	cmd := &cobra.Command{
 		Use: "status [PIPELINE]", Short: "Show what the running processes do: outcomes, lag, what they wait for",
+		Long: `Status asks the processes that run on the state folder. Of each pipeline it shows
+
+  STATE      starting, running, waiting (a line that begins with ! says what for),
+             paused, draining or stopped
+  LAG        how many offsets of its topics its group has not committed yet; commits
+             follow what is done by up to a second
+  IN FLIGHT  records that are being worked on
+  RETRIES    how often a write was tried again
+  OUTCOMES   what became of the records since the start
+
+A process on another machine, or another state folder, is not seen: topics list
+shows the lag of all of them.`,
+		Example: `  millrace status
+  millrace status invoice-notifications
+  millrace status --format json | jq '.[].pipelines[] | {name, lag}'`,
 		Args: cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if format != "text" && format != "json" {

@@ -41,7 +41,16 @@ func (a *app) tailCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "tail TOPIC", Short: "Follow a topic: one record as JSON a line",
 		Long: `Tail prints the newest records of a topic and follows it, one record as JSON a
-line. It belongs to no consumer group and leaves nothing behind.`,
+line. It belongs to no consumer group and leaves nothing behind.
+
+--where sees a record as a filter does: payload, key, headers, topic, partition,
+offset, timestamp and value. Of what -n begins with, it keeps what holds: to
+search the whole topic, give -n -1.`,
+		Example: `  millrace tail orders
+  millrace tail orders -n 100 --until-end
+  millrace tail orders --from 15m --where 'payload.total > 100'
+  millrace tail orders -n -1 --until-end --where 'key == "o-1"'
+  millrace tail orders.dead-letter -n -1 --until-end | jq -r '.headers'`,
 		Args: oneTopic,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			ctx, stop := signal.NotifyContext(cmd.Context(), syscall.SIGINT, syscall.SIGTERM)
@@ -62,10 +71,23 @@ line. It belongs to no consumer group and leaves nothing behind.`,
 }
 
 func (a *app) tail(ctx context.Context, topic string, f tailFlags) (err error) {
-	keep, err := a.where(f.where)
+	holds, err := a.where(f.where)
 	if err != nil {
 		return err
 	}
+	seen, kept := 0, 0
+	keep := func(r *handlers.Record) bool {
+		ok := holds(r)
+		if seen++; ok {
+			kept++
+		}
+		return ok
+	}
+	defer func() {
+		if err == nil && f.untilEnd && seen > 0 && kept == 0 && !a.quiet {
+			fmt.Fprintf(a.err, "--where holds for none of %s%s\n", count(seen, "record"), f.searchHint(seen))
+		}
+	}()
 	options := kafka.ReadOptions{Follow: !f.untilEnd}
 	switch {
 	case f.from != "":
@@ -97,6 +119,14 @@ func (a *app) tail(ctx context.Context, topic string, f tailFlags) (err error) {
 			}
 		}
 	}
+}
+
+// searchHint says how to look at more than the newest records.
+func (f tailFlags) searchHint(seen int) string {
+	if f.from != "" || f.last < 0 || seen < f.last {
+		return ""
+	}
+	return "; -n -1 looks at the whole topic"
 }
 
 // tailOnce prints until the end, or follows. Where it had to open the folder

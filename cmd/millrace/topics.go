@@ -25,6 +25,9 @@ func (a *app) topicsCommand() *cobra.Command {
 as sources, dead letters, ingest routes and constant sink topics, and at what the
 cluster has. It makes what is missing, adds partitions and sets retention and
 cleanup; it never takes partitions away and never deletes a topic.`,
+		Example: `  millrace topics plan
+  millrace topics apply --yes
+  millrace topics list --all`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return usageError{errors.New("topics takes plan, apply or list")}
@@ -192,13 +195,38 @@ before it.`,
 				if format == "json" {
 					return a.printJSON(listed)
 				}
-				return topics.WriteList(a.out, listed)
+				if len(listed) > 0 {
+					if err := topics.WriteList(a.out, listed); err != nil {
+						return err
+					}
+				}
+				return a.tellMissing(c, listed)
 			})
 		},
 	}
 	formatFlag(cmd, &format)
 	cmd.Flags().BoolVar(&all, "all", false, "every topic of the cluster")
 	return cmd
+}
+
+// tellMissing says which of the topics that the file names are not there yet.
+func (a *app) tellMissing(c *cluster, listed []topics.Listed) error {
+	if c.plan == nil {
+		if len(listed) == 0 {
+			fmt.Fprintln(a.err, "there are no topics")
+		}
+		return nil
+	}
+	var missing []string
+	for _, w := range c.plan.TopicWants() {
+		if !slices.ContainsFunc(listed, func(l topics.Listed) bool { return l.Topic == w.Name }) {
+			missing = append(missing, w.Name)
+		}
+	}
+	if len(missing) > 0 && !a.quiet {
+		fmt.Fprintf(a.err, "not made yet: %s; `millrace topics apply` makes what the file names\n", strings.Join(missing, ", "))
+	}
+	return nil
 }
 
 func (c *cluster) listTopics(ctx context.Context, all bool) ([]topics.Listed, error) {
