@@ -269,7 +269,11 @@ func TestTestWatches(t *testing.T) {
 	says("passed: 2 tests")
 	write(t, dir, "config/more.yaml", "tests:\n  - {name: more, pipeline: orders, records: [{value: x}], expect: [dead_lettered]}\n")
 	says("passed: 3 tests")
-	if code := p.stop(); code != exitDone {
+	if err := p.cmd.Process.Signal(os.Interrupt); err != nil { // ctrl-C
+		t.Fatal(err)
+	}
+	<-p.done
+	if code := p.cmd.ProcessState.ExitCode(); code != exitDone {
 		t.Errorf("exit code %d", code)
 	}
 }

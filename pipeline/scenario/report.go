@@ -82,17 +82,45 @@ func writeFailure(w io.Writer, f Failure, p painter) error {
 	return nil
 }
 
-// writeTold shows what happened, in columns.
+// maxAlike is how many events of one kind in a row are shown one by one.
+const maxAlike = 6
+
+// writeTold shows what happened, in columns; of many calls in a row that went
+// alike the first and the last.
 func writeTold(w io.Writer, told []Told, p painter) {
 	after, record, sink := 0, 0, 0
 	for _, t := range told {
 		after = max(after, len(sinceStart(t.After)))
 		record, sink = max(record, len(t.Record)), max(sink, len(t.Sink))
 	}
-	for _, t := range told {
-		line := fmt.Sprintf("%*s  %-*s  %-*s  %s", after, sinceStart(t.After), record, t.Record, sink, t.Sink, printable(t.Text))
-		fmt.Fprintf(w, "      %s\n", p.paint(faint, line))
+	line := func(t Told) {
+		text := fmt.Sprintf("%*s  %-*s  %-*s  %s", after, sinceStart(t.After), record, t.Record, sink, t.Sink, printable(t.Text))
+		fmt.Fprintf(w, "      %s\n", p.paint(faint, text))
 	}
+	for len(told) > 0 {
+		n := 1
+		for n < len(told) && alike(told[0], told[n]) {
+			n++
+		}
+		if n <= maxAlike {
+			line(told[0])
+			told = told[1:]
+			continue
+		}
+		line(told[0])
+		line(told[1])
+		fmt.Fprintf(w, "      %s\n", p.paint(faint, fmt.Sprintf("%*s  … %d more like these", after, "", n-3)))
+		line(told[n-1])
+		told = told[n:]
+	}
+}
+
+// alike tells whether two events differ in their time, and the number of their
+// call, alone.
+func alike(a, b Told) bool {
+	_, x, isCall := strings.Cut(a.Text, ": ")
+	_, y, too := strings.Cut(b.Text, ": ")
+	return isCall && too && strings.HasPrefix(a.Text, "call ") && strings.HasPrefix(b.Text, "call ") && a.Record == b.Record && a.Sink == b.Sink && x == y
 }
 
 // printable keeps what a record or a name holds from moving the cursor.
