@@ -2,11 +2,14 @@ package pipeline_test
 
 import (
 	"bytes"
+	"fmt"
 	"io"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/rogpeppe/go-internal/txtar"
 
@@ -16,7 +19,8 @@ import (
 )
 
 // FuzzLoad feeds any text as a configuration: there is no panic, each problem
-// stands inside the file, and it can be shown.
+// stands inside the file and can be shown in every format, and each mend changes
+// the file.
 func FuzzLoad(f *testing.F) {
 	archives, err := filepath.Glob("testdata/load/*.txtar")
 	if err != nil {
@@ -54,34 +58,113 @@ func FuzzLoad(f *testing.F) {
 				t.Errorf("problem without a message or code: %#v", p)
 			}
 		}
-		if err := diag.Write(io.Discard, diag.FormatText, problems, true); err != nil {
-			t.Error(err)
+		for _, p := range problems {
+			if e, ok := p.Edit(); ok && bytes.Equal(diag.Apply(text, p.Place.File, []diag.Edit{e}), text) {
+				t.Errorf("the mend of %v changes nothing: %+v", p, e)
+			}
+		}
+		for _, format := range diag.Formats() {
+			if err := diag.Write(io.Discard, format, problems, true); err != nil {
+				t.Error(err)
+			}
 		}
 	})
 }
 
-// TestLoadIsBounded loads files that are made to be slow.
+// The bounds of one load of a file of at most 1 MiB. They are far above what is
+// seen, and far below what a file without bounds would take.
+const (
+	maxLoadTime  = 20 * time.Second
+	maxLoadAlloc = 2 << 30
+)
+
+// TestLoadIsBounded loads files that are made to be slow or large.
 func TestLoadIsBounded(t *testing.T) {
 	t.Chdir(t.TempDir())
-	const size = 1 << 20
-	for name, text := range map[string]string{
-		"brackets":   strings.Repeat("[", size),
-		"quote":      "a: \"" + strings.Repeat("x\n ", size/3-2),
-		"keys":       "pipelines:\n" + strings.Repeat("  a: {}\n", size/8-2),
-		"list":       strings.Repeat("- \n", size/3) + "b: c\n",
-		"long lines": "a: " + strings.Repeat("b: ", size/3-2),
-		"colons":     strings.Repeat("a\n", size/2),
-		"too large":  strings.Repeat("#", size+1),
-		"aliases":    "a: &a [" + strings.Repeat("x,", 1000) + "]\nb: [" + strings.Repeat("*a,", 100000) + "]\n",
-		"anchors":    "a: &a\n  b: *a\n",
-	} {
+	for name, text := range bombs() {
 		t.Run(name, func(t *testing.T) {
 			if err := os.WriteFile("big.yaml", []byte(text), 0o644); err != nil {
 				t.Fatal(err)
 			}
-			if _, problems := pipeline.Load([]string{"big.yaml"}, pipeline.LoadOptions{}, builtin.Registry()); !problems.HasErrors() {
+			var before, after runtime.MemStats
+			runtime.ReadMemStats(&before)
+			began := time.Now()
+			_, problems := pipeline.Load([]string{"big.yaml"}, pipeline.LoadOptions{}, builtin.Registry())
+			took := time.Since(began)
+			runtime.ReadMemStats(&after)
+			if !problems.HasErrors() {
 				t.Error("there is no error")
+			}
+			if len(problems) > 1001 {
+				t.Errorf("there are %d problems", len(problems))
+			}
+			if alloc := after.TotalAlloc - before.TotalAlloc; took > maxLoadTime || alloc > maxLoadAlloc {
+				t.Errorf("it took %s and %d MiB", took, alloc>>20)
+			}
+			if err := diag.Write(io.Discard, diag.FormatSARIF, problems, false); err != nil {
+				t.Error(err)
 			}
 		})
 	}
+}
+
+func bombs() map[string]string {
+	const size = 1<<20 - 100
+	fill := func(unit string) string { return strings.Repeat(unit, size/len(unit)) }
+	laughs := "a0: &a0 [x, x, x, x, x, x, x, x, x]\n"
+	merges := "m0: &m0 {k: v}\n"
+	for i := 1; i < 20; i++ {
+		laughs += fmt.Sprintf("a%d: &a%d [%s]\n", i, i, strings.TrimSuffix(strings.Repeat(fmt.Sprintf("*a%d, ", i-1), 9), ", "))
+		merges += fmt.Sprintf("m%d: &m%d {<<: [%s]}\n", i, i, strings.TrimSuffix(strings.Repeat(fmt.Sprintf("*m%d, ", i-1), 9), ", "))
+	}
+	blocks, items := "", ""
+	for i := range 700 {
+		blocks += strings.Repeat(" ", i) + "a:\n"
+	}
+	for i := range 500 {
+		items += strings.Repeat(" ", 2*i) + "- \n"
+	}
+	pipe := "pipelines:\n  a:\n    source: {topic: a}\n    sinks: [{stdout: {}}]\n    filter: "
+	return map[string]string{
+		"brackets":         fill("["),
+		"braces":           fill("{"),
+		"both":             fill("[{a: "),
+		"closed brackets":  strings.Repeat("[", size/2) + strings.Repeat("]", size/2),
+		"braces in pairs":  "a: " + fill("{{"),
+		"quote":            "a: \"" + fill("x\n "),
+		"quotes":           "a: " + fill("'x' "),
+		"escapes":          "a: \"" + fill("\\q"),
+		"keys":             "pipelines:\n" + fill("  a: {}\n"),
+		"unknown keys":     unknownKeys(size),
+		"list":             fill("- \n") + "b: c\n",
+		"nested lists":     "a: " + fill("- "),
+		"deep blocks":      blocks,
+		"deep items":       items,
+		"long lines":       "a: " + fill("b: "),
+		"colons":           fill("a\n"),
+		"tabs":             "a:\n" + fill("\t"),
+		"comments":         fill("# x\n") + "\tb: c\n",
+		"too large":        strings.Repeat("#", 1<<20+1),
+		"aliases":          "a: &a [" + strings.Repeat("x,", 1000) + "]\nb: [" + strings.Repeat("*a,", 100000) + "]\n",
+		"anchors":          "a: &a\n  b: *a\n",
+		"laughs":           laughs,
+		"merges":           merges,
+		"many anchors":     "a: [" + fill("&a x, ") + "]\n",
+		"tags":             "a: " + fill("!a "),
+		"expression":       pipe + strings.Repeat("(", size-200) + "\n",
+		"operators":        pipe + "a " + strings.Repeat("+ a ", size/4-100) + "\n",
+		"long block":       pipe + "|\n" + strings.Repeat("      a b\n", size/10-100),
+		"template":         "drain: '" + strings.Repeat("${", size/2-100) + "'\n",
+		"documents":        fill("---\n"),
+		"carriage returns": fill("a\r"),
+		"conflicts":        fill("<<<<<<< a\n"),
+	}
+}
+
+func unknownKeys(size int) string {
+	var b strings.Builder
+	for i := 0; b.Len() < size-20; i++ {
+		fmt.Fprintf(&b, "topix%d: 1\n", i)
+	}
+	return b.String()
 }
