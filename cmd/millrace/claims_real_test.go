@@ -30,6 +30,7 @@ func heldCalls(t *testing.T, b bed, receiver *ledger) (first *process, release f
 // A replica dies with claims in its hands: another one takes them over once the
 // lease has run out, and no record is lost.
 func TestRealClaimsOfTheDead(t *testing.T) {
+	t.Parallel()
 	b, receiver := kafkaAndRedis(t), newLedger(t)
 	first, release := heldCalls(t, b, receiver)
 	calls, orders := receiver.count()
@@ -60,6 +61,7 @@ func TestRealClaimsOfTheDead(t *testing.T) {
 // what it was doing belongs to another one by then, so that it can neither
 // confirm nor commit.
 func TestRealClaimsOfThePaused(t *testing.T) {
+	t.Parallel()
 	b, receiver := kafkaAndRedis(t), newLedger(t)
 	first, release := heldCalls(t, b, receiver)
 	second := notify(t, b, receiver, "lease: 5s")

@@ -15,6 +15,7 @@ import (
 // meanwhile, nothing is dropped, dead-lettered or repeated, and it goes on by
 // itself.
 func TestRealRedisAway(t *testing.T) {
+	t.Parallel()
 	for name, way := range map[string]struct {
 		away, back func(context.Context, *testbed.Redis) error
 	}{
@@ -28,6 +29,7 @@ func TestRealRedisAway(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			redis := testbed.NeedRedis(t, testbed.RedisOptions{AppendFsync: "always"})
 			b := kafkaAndRedis(t)
 			b.store = redis.URL()
@@ -68,6 +70,7 @@ func TestRealRedisAway(t *testing.T) {
 // Redis forgets everything: alarm and block within a second or so, in every
 // replica, until a person accepts it. One that starts afterwards blocks as well.
 func TestRealRedisFlushed(t *testing.T) {
+	t.Parallel()
 	redis := testbed.NeedRedis(t, testbed.RedisOptions{})
 	b := kafkaAndRedis(t)
 	b.store = redis.URL() + "?prefix=shop:"
@@ -116,6 +119,7 @@ func TestRealRedisFlushed(t *testing.T) {
 // Redis forgets while nothing runs: who starts next learns it from the group's
 // commits, and blocks before the first call; or goes on, where so configured.
 func TestRealRedisFlushedWhileAway(t *testing.T) {
+	t.Parallel()
 	redis := testbed.NeedRedis(t, testbed.RedisOptions{})
 	b := kafkaAndRedis(t)
 	b.store = redis.URL()
