@@ -14,7 +14,10 @@ func (a *app) brokerCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "broker", Short: "Run the embedded broker alone; a run beside it uses it",
 		Long: `Broker runs the embedded broker on the state folder, for kcat or any Kafka client.
-A millrace run on the same folder uses it instead of starting one of its own.`,
+A millrace run on the same folder uses it instead of starting one of its own. It
+listens where kafka.embedded.listen of the configuration says, or --listen.`,
+		Example: `  millrace broker
+  millrace broker --listen 127.0.0.1:0 --state /tmp/millrace`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			log, err := a.logger()
 			if err != nil {
@@ -34,6 +37,6 @@ A millrace run on the same folder uses it instead of starting one of its own.`,
 			return pipeline.RunBroker(ctx, listen, pipeline.RunnerDeps{Version: version(), StateDir: a.state(), Logger: log})
 		},
 	}
-	cmd.Flags().StringVar(&listen, "listen", "127.0.0.1:9092", "loopback address; port 0 picks a free one (default kafka.embedded.listen of the configuration, where there is one)")
+	cmd.Flags().StringVar(&listen, "listen", "127.0.0.1:9092", "`ADDRESS` on loopback; port 0 picks a free one")
 	return cmd
 }

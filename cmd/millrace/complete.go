@@ -84,7 +84,7 @@ func (a *app) flagCompleter(f *pflag.Flag) completer {
 		}
 	case f.Name == "state":
 		return func([]string) ([]string, cobra.ShellCompDirective) { return nil, cobra.ShellCompDirectiveFilterDirs }
-	case strings.Contains(f.Usage, " file"):
+	case strings.Contains(strings.ToLower(f.Usage), "file"):
 		return func([]string) ([]string, cobra.ShellCompDirective) { return nil, cobra.ShellCompDirectiveDefault }
 	case f.Name == "pipeline":
 		return func([]string) ([]string, cobra.ShellCompDirective) { return a.pipelineNames(), noFiles }

@@ -14,9 +14,8 @@ func (a *app) completionCommand(root *cobra.Command) *cobra.Command {
 		Long: `Completion prints a script for your shell, which then completes commands, flags
 and their values, and the names of the pipelines, topics and sinks of the
 configuration.`,
-		Example: `  source <(millrace completion bash)                             # bash, with the package bash-completion
-  millrace completion bash > /etc/bash_completion.d/millrace     # for every session
-  millrace completion zsh > "${fpath[1]}/_millrace"              # zsh
+		Example: `  source <(millrace completion bash)     # in ~/.bashrc, with the package bash-completion
+  millrace completion zsh > "${fpath[1]}/_millrace"
   millrace completion fish > ~/.config/fish/completions/millrace.fish
   millrace completion powershell | Out-String | Invoke-Expression`,
 		ValidArgs: shells,

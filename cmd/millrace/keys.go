@@ -36,7 +36,7 @@ that holds it or, when none runs, by opening its folder.`,
 	}
 	keys.PersistentFlags().IntVar(&f.pid, "pid", 0, "which process, where several run")
 	get := &cobra.Command{
-		Use: "get PIPELINE KEY", Short: "Who claimed a key, when, from which record, and when it was confirmed",
+		Use: "get PIPELINE KEY", Short: "Show who claimed a key, when, from which record, and when it was confirmed",
 		Example: "  millrace keys get invoice-notifications notification:invoices:o-1",
 		Args:    cobra.ExactArgs(2),
 		RunE:    func(cmd *cobra.Command, args []string) error { return a.keysGet(cmd.Context(), args[0], args[1], f) },
@@ -44,7 +44,10 @@ that holds it or, when none runs, by opening its folder.`,
 	formatFlag(get, &f.format)
 	remove := &cobra.Command{
 		Use: "delete PIPELINE KEY", Short: "Forget a key, so that its effect can happen again",
-		Args: cobra.ExactArgs(2),
+		Long: `Delete makes the store forget a key: the next record with it is delivered, also
+where its effect has happened before. It asks first.`,
+		Example: "  millrace keys delete invoice-notifications notification:invoices:o-1 --sink http",
+		Args:    cobra.ExactArgs(2),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return a.keysDelete(cmd.Context(), args[0], args[1], f)
 		},
@@ -54,7 +57,8 @@ that holds it or, when none runs, by opening its folder.`,
 		Long: `Accept-reset takes the key store's memory as it is now, for every process that
 uses it, after it was emptied, replaced or set back. What was confirmed before
 and is not there now may be repeated.`,
-		RunE: func(cmd *cobra.Command, _ []string) error { return a.keysAcceptReset(cmd.Context(), f) },
+		Example: "  millrace keys accept-reset",
+		RunE:    func(cmd *cobra.Command, _ []string) error { return a.keysAcceptReset(cmd.Context(), f) },
 	}
 	for _, cmd := range []*cobra.Command{get, remove} {
 		cmd.Flags().StringVar(&f.sink, "sink", "", "only this sink's key (default every sink's)")

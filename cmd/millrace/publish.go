@@ -64,9 +64,9 @@ exit code is 1.`,
 	}
 	flags := cmd.Flags()
 	flags.StringVar(&f.key, "key", "", "the records' key")
-	flags.StringArrayVarP(&f.headers, "header", "H", nil, "a header as NAME=VALUE; may be repeated")
+	flags.StringArrayVarP(&f.headers, "header", "H", nil, "a header as `NAME=VALUE`; may be repeated")
 	flags.BoolVar(&f.tombstone, "tombstone", false, "write one record without a value")
-	flags.StringVar(&f.input, "input", "", "read lines from this file")
+	flags.StringVar(&f.input, "input", "", "read lines from this `FILE`")
 	flags.BoolVar(&f.records, "records", false, "each line is a record as JSON")
 	flags.BoolVar(&f.create, "create", false, "make the topic where it is missing")
 	flags.IntVar(&f.pid, "pid", 0, "which process, where several run")

@@ -76,7 +76,11 @@ func (a *app) root() *cobra.Command {
 		Short: "Declarative pipelines for Kafka: no record lost, each effect once per key",
 		Long: `Millrace runs the pipelines that one YAML file declares: source topics, filter
 expressions, idempotency keys and sinks. No record is lost, each effect happens
-once per key, and you can see why before and after it runs.`,
+once per key, and you can see why before and after it runs.
+
+It exits with 0 where all is done, 1 where it ran and failed, 2 where the command
+line is wrong, and 3 where the configuration has errors.`,
+		Example:       rootExample,
 		Version:       version(),
 		SilenceUsage:  true,
 		SilenceErrors: true,
@@ -90,9 +94,9 @@ once per key, and you can see why before and after it runs.`,
 	root.SetVersionTemplate("millrace {{.Version}}\n")
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
 	flags := root.PersistentFlags()
-	flags.StringArrayVarP(&a.files, "file", "f", nil, "configuration file or folder, - for stdin; may be repeated (default pipelines.yaml)")
-	flags.StringVar(&a.stateDir, "state", os.Getenv("MILLRACE_STATE"), "state folder (default .millrace beside the configuration; also MILLRACE_STATE)")
-	flags.StringVar(&a.envFile, "env-file", "", "read variables from this file; those of the environment win")
+	flags.StringArrayVarP(&a.files, "file", "f", nil, "configuration `FILE` or folder, - for stdin; may be repeated (default pipelines.yaml)")
+	flags.StringVar(&a.stateDir, "state", os.Getenv("MILLRACE_STATE"), "state `FOLDER` (default .millrace beside the configuration; also MILLRACE_STATE)")
+	flags.StringVar(&a.envFile, "env-file", "", "read variables from this `FILE`; those of the environment win")
 	flags.StringVar(&a.logLevel, "log-level", "info", "debug, info, warn or error")
 	flags.StringVar(&a.logFormat, "log-format", "text", "text or json")
 	flags.BoolVarP(&a.quiet, "quiet", "q", false, "only warnings, errors and results")
@@ -104,6 +108,7 @@ once per key, and you can see why before and after it runs.`,
 		usageArgs(cmd)
 	}
 	a.complete(root)
+	group(root)
 	return root
 }
 

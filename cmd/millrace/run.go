@@ -24,6 +24,9 @@ group has committed up to where its topics ended at the start, whichever member
 of the group did so. A sink or a store that is down is waited for; a partition
 that stands still until a person acts, or a pipeline that stopped, exits 1 once
 the others are done.`,
+		Example: `  millrace run
+  millrace run -f pipelines.yaml -f cluster.yaml --log-format json
+  millrace run --until-end --create-topics`,
 		RunE: func(cmd *cobra.Command, _ []string) error { return a.runPipelines(cmd.Context(), deps) },
 	}
 	cmd.Flags().BoolVar(&deps.CreateTopics, "create-topics", false, "make the topics that the file names and the cluster lacks; those that differ are left as they are")

@@ -63,8 +63,8 @@ search the whole topic, give -n -1.`,
 	}
 	flags := cmd.Flags()
 	flags.IntVarP(&f.last, "last", "n", 10, "begin with that many of the newest records; -1 begins with the first of all")
-	flags.StringVar(&f.from, "from", "", "begin at a time: RFC 3339, or how long ago, such as 15m")
-	flags.StringVar(&f.where, "where", "", "print only records for which this expression holds")
+	flags.StringVar(&f.from, "from", "", "begin at a `TIME`: RFC 3339, or how long ago, such as 15m")
+	flags.StringVar(&f.where, "where", "", "print only records for which this `EXPRESSION` holds")
 	flags.BoolVar(&f.untilEnd, "until-end", false, "stop at the end instead of following")
 	flags.IntVar(&f.pid, "pid", 0, "which process, where several run")
 	return cmd

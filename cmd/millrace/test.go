@@ -47,6 +47,10 @@ a run, and are never called: they answer what the test says.
         - duplicate
 
 It exits 3 where a test fails, or the configuration has errors.`,
+		Example: `  millrace test
+  millrace test --run 'repeated' --verbose
+  millrace test --watch
+  millrace test --format junit > tests.xml`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			ctx, stop := signal.NotifyContext(cmd.Context(), syscall.SIGINT, syscall.SIGTERM)
 			defer stop()

@@ -56,6 +56,10 @@ func (a *app) topicsPlanCommand() *cobra.Command {
 	var format string
 	cmd := &cobra.Command{
 		Use: "plan", Short: "Show what apply would do, and what it would not",
+		Long: `Plan shows the difference between the topics that the file names and those of the
+cluster: what apply would make, and what it leaves to a person.`,
+		Example: `  millrace topics plan
+  millrace topics plan -f pipelines.yaml -f cluster.yaml --format json`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if err := checkFormat(format); err != nil {
 				return err
@@ -115,6 +119,8 @@ func (a *app) topicsApplyCommand() *cobra.Command {
 		Use: "apply", Short: "Make the cluster's topics as the file says",
 		Long: `Apply shows the plan, asks, and makes it. It exits 1 where a difference is left that
 it does not make, such as a topic with more partitions than the file says.`,
+		Example: `  millrace topics apply
+  millrace topics apply --yes`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if err := checkFormat(format); err != nil {
 				return err
@@ -183,6 +189,8 @@ func (a *app) topicsListCommand() *cobra.Command {
 --all, or without a file, those of the whole cluster. Lag is what a pipeline's
 group has not committed yet; a group that has not begun has the whole topic
 before it.`,
+		Example: `  millrace topics list
+  millrace topics list --all --format json`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if err := checkFormat(format); err != nil {
 				return err
