@@ -337,9 +337,12 @@ func (p templatePart) lift(f Finding, source string) Finding {
 	return f
 }
 
-// shellVariable reads NAME, NAME:-default and NAME-default.
+// shellVariable reads NAME, NAME:-default, NAME-default and env.NAME:-default.
 func shellVariable(text string) (name, fallback string, has bool) {
 	name, fallback, has = strings.Cut(text, ":-")
+	if has {
+		name = strings.TrimPrefix(name, "env.")
+	}
 	if !has {
 		name, fallback, has = strings.Cut(text, "-")
 	}
