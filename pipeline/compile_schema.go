@@ -295,26 +295,22 @@ func fieldOf(s *jsonschema.Schema, name string, required map[string]bool) (expre
 
 // additional is what a schema says of fields that it does not list.
 func additional(s *jsonschema.Schema) (expression.Type, expression.Presence) {
-	open := expression.PresenceOpen
+	// Where others than those that are listed are welcome by name, nothing is
+	// unknown but a slip.
+	welcome, unlisted := expression.PresenceHidden, expression.PresenceOpen
+	if len(s.Properties) > 0 {
+		welcome, unlisted = expression.PresenceLoose, expression.PresenceUnlisted
+	}
 	switch extra := s.AdditionalProperties.(type) {
 	case bool:
 		if !extra {
 			return expression.Type{}, expression.PresenceNever
 		}
-		if len(s.Properties) > 0 {
-			open = expression.PresenceLoose
-		}
-		return expression.JSONType(), open
+		return expression.JSONType(), welcome
 	case *jsonschema.Schema:
-		if len(s.Properties) > 0 {
-			open = expression.PresenceLoose
-		}
-		return schemaType(extra), open
+		return schemaType(extra), welcome
 	}
-	if len(s.Properties) > 0 {
-		open = expression.PresenceUnlisted
-	}
-	return expression.JSONType(), open
+	return expression.JSONType(), unlisted
 }
 
 // anyFieldOf is the type that every field has.
