@@ -28,7 +28,7 @@ SEVERAL := RealReplica|RealBrokerKilled|RealThreeNodes|RealClaimsOf|RealRedisAwa
 
 test-several: build ## several replicas and brokers on real components
 	$(GO) run ./cmd/testbed fetch
-	$(GO) test -count=1 -tags real -run '$(SEVERAL)' -p 1 -timeout 15m ./cmd/millrace ./pipeline/kafka ./pipeline/testbed
+	$(GO) test -count=1 -tags real -run '$(SEVERAL)' -p 2 -timeout 15m ./cmd/millrace ./pipeline/kafka ./pipeline/testbed
 
 up: ## start Kafka and Redis on 127.0.0.1:19092 and :16379
 	@$(GO) run ./cmd/testbed up
@@ -55,7 +55,7 @@ check: ## what CI runs: format, vet, generated files, tests, race, real componen
 	$(GO) vet ./...
 	$(GO) vet -tags real ./...
 	$(GO) run ./cmd/docs --check
-	$(MAKE) test race test-real
+	$(MAKE) test race test-real test-several
 
 bench: ## the road beside a raw sarama loop: records/s and CPU seconds per million
 	$(GO) run ./cmd/bench
