@@ -246,9 +246,19 @@ func offsetsOf(listed kadm.ListedOffsets, err error) (Offsets, error) {
 	return offsets, nil
 }
 
+// coordinatorPatience is how long a new cluster may take to make the topic that
+// keeps what groups commit; it does so for the first question about one.
+const coordinatorPatience = 15 * time.Second
+
 // Committed lists the offsets that a group has committed.
 func (a *Admin) Committed(ctx context.Context, group string) (Offsets, error) {
 	fetched, err := fetchOffsets(ctx, a.admin, group)
+	for until := time.Now().Add(coordinatorPatience); errors.Is(err, kerr.CoordinatorNotAvailable) && time.Now().Before(until); {
+		if rest(ctx, 200*time.Millisecond) != nil {
+			break
+		}
+		fetched, err = fetchOffsets(ctx, a.admin, group)
+	}
 	if err != nil {
 		return nil, err
 	}
