@@ -8,7 +8,6 @@ import (
 	"path/filepath"
 	"reflect"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
@@ -177,7 +176,7 @@ func (w *planWriter) pipeline(p *PipelinePlan) {
 		w.field("dead_letter", orOff(p.DeadLetter))
 		w.line("on_error: %s", p.OnError)
 		if p.RateLimit > 0 {
-			w.line("rate_limit: %s/s", strconv.FormatFloat(p.RateLimit, 'g', -1, 64))
+			w.line("rate_limit: %s", yamlconf.FormatRate(handlers.Rate(p.RateLimit)))
 		}
 	})
 }
