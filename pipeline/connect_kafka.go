@@ -49,7 +49,9 @@ func (c *connector) kafka(ctx context.Context) {
 	c.checkGroups(ctx, admin, reachable)
 	what := count(len(brokers), "broker")
 	if c.plan.Embedded != "" {
+		c.mu.Lock()
 		what = c.seen["kafka"]
+		c.mu.Unlock()
 	}
 	c.note("kafka", fmt.Sprintf("%s, %s, %s looked at", what, count(len(names), "topic"), count(len(c.plan.origins), "group")))
 }

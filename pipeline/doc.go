@@ -8,7 +8,7 @@
 //   - load.go reads YAML into a Config (config*.go), strictly and with positions;
 //     available.go lists what this version can't run yet.
 //   - compile.go makes a Plan (plan.go) of it, or says everything that is wrong
-//     at once.
+//     at once; connect.go compares the Plan with the world, and writes nothing.
 //   - runner.go opens the parts (parts.go, keystore.go, topics.go) and wires a
 //     router handler for each pipeline (flow.go); until_end.go lets a run end by
 //     itself. Package kafka reads, package ingest takes records in.
