@@ -110,7 +110,7 @@ func (m *mender) round(now checked) ([]diag.Edit, error) {
 }
 
 // mends tells whether a problem is gone, and none came with which the file would
-// not be YAML.
+// not be YAML, and none in its place that has no mend of its own.
 func mends(p diag.Problem, before, after diag.Problems) bool {
 	count := func(list diag.Problems, same func(diag.Problem) bool) int {
 		n := 0
@@ -125,9 +125,17 @@ func mends(p diag.Problem, before, after diag.Problems) bool {
 		return q.Code == p.Code && q.Path == p.Path && q.Place.String() == p.Place.String()
 	}
 	unreadable := func(q diag.Problem) bool {
-		return q.Place.File == p.Place.File && (q.Code == diag.CodeSyntax || q.Code == diag.CodeEaten)
+		return q.Place.File == p.Place.File && (q.Code == diag.CodeSyntax || q.Code == diag.CodeEaten || q.Code == diag.CodeRepeated)
 	}
-	return count(after, same) < count(before, same) && count(after, unreadable) <= count(before, unreadable)
+	there := func(q diag.Problem) bool {
+		return p.Path != "" && q.Path == p.Path && q.Place.File == p.Place.File && q.Severity == diag.Error
+	}
+	hopeless := func(q diag.Problem) bool {
+		_, ok := q.Edit()
+		return there(q) && !ok
+	}
+	better := count(after, there) < count(before, there) || count(after, hopeless) <= count(before, hopeless)
+	return better && count(after, same) < count(before, same) && count(after, unreadable) <= count(before, unreadable)
 }
 
 // read takes the text of a file in, as it is.

@@ -100,7 +100,7 @@ func (f *finder) find() finding {
 func (f *finder) inQuotes(found finding) string {
 	line := f.lineAt(found.at)
 	before, value := f.line(line)[:found.at-f.starts[line]], strings.TrimRight(f.line(line)[found.at-f.starts[line]:], " \t")
-	if found.hint != quoteHint || strings.ContainsAny(before, "[{") || strings.Contains(value, " #") || !keyOnly.MatchString(before) {
+	if found.hint != quoteHint || strings.HasPrefix(value, "`") || strings.ContainsAny(before, "[{") || strings.Contains(value, " #") || !keyOnly.MatchString(before) {
 		return ""
 	}
 	return "'" + strings.ReplaceAll(value, "'", "''") + "'"
