@@ -9,6 +9,10 @@
 //     available.go lists what this version can't run yet.
 //   - compile.go makes a Plan (plan.go) of it, or says everything that is wrong
 //     at once; connect.go compares the Plan with the world, and writes nothing.
+//   - schema.go (with config_schema.go) tells editors what a file may hold,
+//     reference.go (config_describe.go) makes the pages of docs/, effective.go
+//     (config_encode.go) writes a configuration as it is understood, and graph.go
+//     draws it.
 //   - runner.go opens the parts (parts.go, keystore.go, topics.go) and wires a
 //     router handler for each pipeline (flow.go); until_end.go lets a run end by
 //     itself. Package kafka reads, package ingest takes records in.
