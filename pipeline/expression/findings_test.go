@@ -72,6 +72,8 @@ func TestFindings(t *testing.T) {
 		{source: `"é" == payload.é.ü =`, code: CodeSyntax, at: "=", message: `unexpected "="`, hint: "compare with =="},
 		{source: `${payload.a}`, code: CodeSyntax, at: "${", message: "${ } does not belong into an expression", hint: "this field is an expression: write it without ${ }", fix: "payload.a"},
 		{source: `payload.a == "x`, code: CodeSyntax, at: `"`, message: "the text that begins here is never closed", hint: `close it with "`},
+		{source: `order-${payload.a}`, code: CodeSyntax, at: "${", message: "${ } does not belong into an expression", hint: `this field is an expression: text is joined by +, "order-" + payload.a`},
+		{source: `payload.a in ["a" "b"]`, code: CodeSyntax, at: `"b"`, message: `unexpected "b"`, hint: "something is missing between the two texts: a comma, or + to join them"},
 		{source: `payload.a &&`, code: CodeSyntax, at: "&", message: "the expression ends too early"},
 		{source: `(payload.a`, code: CodeSyntax, at: "(", message: "this ( is never closed", hint: "add )"},
 		{source: `payload.a > 1 ?? 2 + 1`, code: CodeSyntax, at: "+", message: "?? cannot stand beside another operator: put one of the two in brackets"},

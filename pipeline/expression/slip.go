@@ -98,7 +98,11 @@ func (b broken) say(message, hint string) (slip, bool) {
 }
 
 func (b broken) unexpected(hint string) (slip, bool) {
-	return b.say(fmt.Sprintf("unexpected %q", b.token()), hint)
+	token := b.token()
+	if !strings.HasPrefix(token, `"`) {
+		token = strconv.Quote(token)
+	}
+	return b.say("unexpected "+token, hint)
 }
 
 // replace is a slip of n bytes from the token on, for which with stands.
@@ -142,10 +146,19 @@ func (b broken) dollar() (slip, bool) {
 		return s, true
 	}
 	s.end, s.mends, s.with = end+1, true, strings.TrimSpace(b.source[i+2:end])
-	if mended(b.source, s) == "" {
+	if touches(b.source, i, end) || mended(b.source, s) == "" {
 		s.mends, s.hint = false, "this field is an expression: text is joined by +, "+joinedParts(b.source)
 	}
 	return s, true
+}
+
+// touches tells whether text stands at a ${ } as it does in a template, such as
+// order-${payload.id}.
+func touches(source string, from, end int) bool {
+	part := func(i int) bool {
+		return i >= 0 && i < len(source) && !strings.ContainsRune(" \t\r\n()[]{},!=<>&|?", rune(source[i]))
+	}
+	return part(from-1) || part(end+1)
 }
 
 // joinedParts is a template written as an expression.

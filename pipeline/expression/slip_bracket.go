@@ -140,6 +140,9 @@ func (b broken) neighbour() (slip, bool) {
 	if (last == '\'' || last == '"') && b.from == len(before) {
 		return b.unexpected("the quote before it ends the text: write text with ' in \"…\", and text with \" in '…'")
 	}
+	if (last == '\'' || last == '"') && (token[0] == '\'' || token[0] == '"') {
+		return b.unexpected("something is missing between the two texts: a comma, or + to join them")
+	}
 	word := ""
 	if m := lastWord.FindStringSubmatch(before); m != nil {
 		word = m[1]

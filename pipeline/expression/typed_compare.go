@@ -110,7 +110,11 @@ func (k *checker) differentHint(left, right ast.Node, a, b Type) string {
 		n, other ast.Node
 		t, want  Type
 	}{{left, right, a, b}, {right, left, b, a}} {
+		literal, written := pair.n.(*ast.StringNode)
 		switch text, other := k.text(pair.n), k.text(pair.other); {
+		case written && pair.want.solid() == isNumber && isTimeText(literal.Value):
+			return "as a number a time is date(" + text + ").UnixMilli(), or .Unix() in seconds"
+		case written && pair.t.solid() == isText && pair.want.solid() == isNumber:
 		case pair.t.solid() == isList && pair.want.kinds&(isList|isObject) == 0:
 			return "an element is found by: " + other + " in " + text
 		case pair.t.solid() == isText && pair.want.solid() == isNumber:

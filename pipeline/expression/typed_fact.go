@@ -104,11 +104,25 @@ func (k *checker) implied(n ast.Node, truth bool) []fact {
 	}
 	if path, ok := k.path(n); ok {
 		if truth {
-			return []fact{{path, Type{kinds: isTrue}}}
+			return there(path, Type{kinds: isTrue})
 		}
 		return []fact{{path, Type{kinds: isFalse | isNull}}}
 	}
 	return nil
+}
+
+// there are the facts that something has a value, and so has what it is a part of:
+// a field of null is null.
+func there(path string, is Type) []fact {
+	facts := []fact{{path, is}}
+	if is.kinds&isNull != 0 {
+		return facts
+	}
+	for i := strings.LastIndexAny(path, "\x00\x01"); i > 0; i = strings.LastIndexAny(path, "\x00\x01") {
+		path = path[:i]
+		facts = append(facts, fact{path, without(AnyType(), isNull)})
+	}
+	return facts
 }
 
 // compared are the facts that follow from a comparison.
@@ -120,13 +134,13 @@ func (k *checker) compared(n *ast.BinaryNode, truth bool) []fact {
 	case "in":
 		path, ok := k.path(n.Left)
 		if t, constant := k.constantType(n.Right); ok && truth && constant && t.solid() == isList {
-			return []fact{{path, t.item(-1)}}
+			return there(path, t.item(-1))
 		}
 	case "<", "<=", ">", ">=", "contains", "startsWith", "endsWith", "matches":
 		var facts []fact
 		for _, side := range []ast.Node{n.Left, n.Right} {
 			if path, ok := k.path(side); ok && truth {
-				facts = append(facts, fact{path, without(AnyType(), isNull)})
+				facts = append(facts, there(path, without(AnyType(), isNull))...)
 			}
 		}
 		return facts
@@ -141,10 +155,10 @@ func (k *checker) equals(n, to ast.Node, equal bool) []fact {
 		return nil
 	}
 	if equal {
-		return []fact{{path, t}}
+		return there(path, t)
 	}
 	if t.kinds == isNull {
-		return []fact{{path, without(AnyType(), isNull)}}
+		return there(path, without(AnyType(), isNull))
 	}
 	return nil
 }

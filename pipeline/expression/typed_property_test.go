@@ -36,13 +36,23 @@ func evaluate(t *rapid.T, e *Expression, s *Scope, record any) (any, error) {
 }
 
 // TestInferredTypesHoldTheValue: whatever an expression yields for a record of
-// the schema is a value of the type that was inferred.
+// the schema that a filter let pass is a value of the type that was inferred.
 func TestInferredTypesHoldTheValue(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		payload := drawShape(t, 3)
 		s := NewScope(Options{})
 		s.Payload(payload.Type)
 		source := sources{}.draw(t, 3)
+		var filter *Expression
+		if rapid.Bool().Draw(t, "filtered") {
+			condition := sources{}.draw(t, 2)
+			if rapid.Bool().Draw(t, "equal") {
+				condition = sources{}.path(t) + rapid.SampledFrom([]string{` == "p"`, " != nil", ` in ["p", 1]`, " == 1"}).Draw(t, "to")
+			}
+			if filter, _ = s.Condition(condition); filter != nil {
+				s.Assume(filter)
+			}
+		}
 		c := newCompilation(s, source)
 		root := c.parse()
 		if c.failed() {
@@ -57,6 +67,11 @@ func TestInferredTypesHoldTheValue(t *testing.T) {
 		e, _ := c.finish(term, typed{})
 		for range 4 {
 			record := payload.draw(t, false)
+			if filter != nil {
+				if pass, err := evaluate(t, filter, s, record); err != nil || pass != true {
+					continue
+				}
+			}
 			if v, err := evaluate(t, e, s, record); err == nil && !is.Holds(v) {
 				t.Fatalf("%s of %v is %v (%T), and its type was %v %+v", source, record, v, v, is, is)
 			}
