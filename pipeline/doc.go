@@ -8,7 +8,9 @@
 //   - load.go reads YAML into a Config (config*.go), strictly and with positions;
 //     available.go lists what this version can't run yet.
 //   - compile.go makes a Plan (plan.go) of it, or says everything that is wrong
-//     at once; connect.go compares the Plan with the world, and writes nothing.
+//     at once, with expressions checked against the topics' schemas
+//     (compile_schema.go); connect.go compares the Plan with the world, and writes
+//     nothing.
 //   - schema.go (with config_schema.go) tells editors what a file may hold,
 //     reference.go (config_describe.go) makes the pages of docs/, effective.go
 //     (config_encode.go) writes a configuration as it is understood, and graph.go

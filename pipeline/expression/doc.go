@@ -10,6 +10,12 @@
 // values an Input finds in one pass over the record's JSON text. A value is
 // decoded only where a path leads to a list or an object that is used as one.
 //
+// Before it is run, the tree as the user wrote it is checked (typed*.go): every
+// part has a Type (type*.go), the set of values that it can have as far as a
+// topic's schema, a transform or the language itself tells. That finds mistakes
+// early, at their columns, and changes nothing of what runs. slip*.go and
+// pattern.go say what was meant by a source that cannot be read.
+//
 // Nothing that is evaluated can panic, run without end or see anything but the
 // record and the configuration; codes.go has the limits. Errors of the record
 // name what the user wrote, and never hold a value.
