@@ -135,7 +135,7 @@ func (c *compilation) finish(t term, known typed) (*Expression, []Finding) {
 	}
 	e := &Expression{expression{source: c.source, term: t, secret: c.secret, reads: c.reads, typed: known}}
 	if !t.constant && t.ref == nil {
-		program, err := link(t.toNode(), c.source)
+		program, err := link(t.toNode(), c.source, c.scope.language())
 		if err != nil {
 			c.findAt(0, len(c.source), CodeSyntax, "the expression cannot be compiled", "")
 			return nil, c.findings
@@ -148,9 +148,7 @@ func (c *compilation) finish(t term, known typed) (*Expression, []Finding) {
 // link has the VM's program made of a tree that is rewritten: it holds nothing
 // but calls of our own functions, jumps and loops, so that expr's own checker
 // and optimizer have nothing to do.
-func link(root ast.Node, source string) (*vm.Program, error) {
-	config := conf.CreateNew()
-	config.Optimize = false
+func link(root ast.Node, source string, config *conf.Config) (*vm.Program, error) {
 	return compiler.Compile(&parser.Tree{Node: root, Source: file.NewSource(source)}, config)
 }
 

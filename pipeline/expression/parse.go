@@ -24,9 +24,7 @@ func (c *compilation) parse() ast.Node {
 		c.findAt(0, len(c.source), CodeTooLarge, fmt.Sprintf("the expression has %d bytes: at most %d are taken", len(c.source), maxSource), "")
 		return nil
 	}
-	config := conf.CreateNew()
-	config.MaxNodes = maxNodes
-	tree, err := parser.ParseWithConfig(c.shrink(), config)
+	tree, err := parser.ParseWithConfig(c.shrink(), c.scope.language())
 	if err == nil {
 		return tree.Node
 	}
@@ -36,6 +34,17 @@ func (c *compilation) parse() ast.Node {
 		c.findAt(0, len(c.source), CodeSyntax, "the expression cannot be read", "")
 	}
 	return nil
+}
+
+// language is how expr reads and compiles. Making one costs more than a small
+// expression does, so that the scope keeps it.
+func (s *scope) language() *conf.Config {
+	if s.config == nil {
+		s.config = conf.CreateNew()
+		s.config.MaxNodes = maxNodes
+		s.config.Optimize = false
+	}
+	return s.config
 }
 
 // shrink replaces integer literals beyond 64 bits, which expr's parser refuses,

@@ -1,6 +1,10 @@
 package expression
 
-import "slices"
+import (
+	"slices"
+
+	"github.com/expr-lang/expr/conf"
+)
 
 // Constants are what `env.NAME` and `file("path")` read; both are fixed when the
 // configuration is loaded.
@@ -38,6 +42,7 @@ type scope struct {
 	// the filter has made sure of.
 	payload *Type
 	facts   []fact
+	config  *conf.Config
 	// static tells that only env and file(...) may be used.
 	static bool
 }
