@@ -128,7 +128,8 @@ func TestAFullLogAndAProducerWithoutAcks(t *testing.T) {
 	})
 	create(t, b, map[string]int32{"orders": 1})
 	c := client(t, b.Addr(), kgo.RequiredAcks(kgo.NoAck()), kgo.DisableIdempotentWrite())
-	produce(t, c, "orders", "one")
+	acked := client(t, b.Addr())
+	produce(t, acked, "orders", "one")
 	free.Store(1 << 20)
 	told.wait(t, AlarmFull, false)
 	// Nobody answers those two, so the broker tells when it has come to them.
@@ -145,8 +146,6 @@ func TestAFullLogAndAProducerWithoutAcks(t *testing.T) {
 	free.Store(500 << 20)
 	told.wait(t, AlarmFull, true)
 	produce(t, c, "orders", "two")
-
-	acked := client(t, b.Addr())
 	produce(t, acked, "orders", "three")
 	got := read(t, b.Addr(), "orders")
 	if len(got) == 0 || got[0] != "0 one" {
