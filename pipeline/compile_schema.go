@@ -11,28 +11,18 @@ import (
 )
 
 // payloadType is what the schemas of a source's topics say of the payload, nil
-// where one of them says nothing. A pattern stands for the topics of the
-// configuration that match.
+// where one of them says nothing: a pattern also reads topics that no file lists.
 func (c *compiler) payloadType(plan *PipelinePlan) *expression.Type {
-	if plan.Format != expression.FormatJSON && plan.Format != "" {
+	if plan.Format != expression.FormatJSON && plan.Format != "" || plan.Source.Pattern != nil || len(plan.Source.Topics) == 0 {
 		return nil
 	}
-	names := slices.Clone(plan.Source.Topics)
-	for _, t := range c.plan.Topics {
-		if plan.Source.Pattern != nil && plan.Source.Pattern.MatchString(t.Name) {
-			names = append(names, t.Name)
-		}
-	}
 	var all expression.Type
-	for _, name := range names {
+	for _, name := range plan.Source.Topics {
 		t := c.topicType(name)
 		if t == nil {
 			return nil
 		}
 		all = all.Union(*t)
-	}
-	if len(names) == 0 {
-		return nil
 	}
 	return &all
 }
