@@ -38,8 +38,8 @@ func (c *compiler) compileExpression(f *File, path diag.Path, source string,
 	return compiled
 }
 
-// bareText is what reads as text: words.
-var bareText = regexp.MustCompile(`^[\pL_][\pL\pN_ -]*[!.?]?$`)
+// bareText is what reads as text: words, or a URL or a time of day.
+var bareText = regexp.MustCompile(`^(?:[\pL_][\pL\pN_ -]*[!.?]?|[\w.+-]+:[^"?${}\\]*)$`)
 
 // leaf compiles an expression of a transform, where text is easily written
 // without the quotes that it needs within YAML's.

@@ -18,10 +18,10 @@ type slip struct {
 	from, to      int
 	message, hint string
 	// with is the text to put in the place of from..to, or of all up to end where
-	// that is further, where mends is set.
-	mends bool
-	with  string
-	end   int
+	// that is further, and from start on where that is not 0, where mends is set.
+	mends      bool
+	with       string
+	start, end int
 }
 
 // broken is a source that cannot be read: the parser's message, and the token
@@ -62,7 +62,11 @@ func (c *compilation) broken(e *file.Error) broken {
 // mended is the source without its slips, "" where it cannot be read even then.
 func mended(source string, s slip) string {
 	for range 20 {
-		source = source[:s.from] + s.with + source[max(s.to, s.end):]
+		from := s.from
+		if s.start > 0 {
+			from = s.start
+		}
+		source = source[:from] + s.with + source[max(s.to, s.end):]
 		_, err := parser.ParseWithConfig(source, conf.CreateNew())
 		if err == nil {
 			return source
@@ -113,7 +117,8 @@ func (b broken) replace(n int, hint, with string) (slip, bool) {
 
 // slip finds what was meant.
 func (b broken) slip() (slip, bool) {
-	for _, look := range []func() (slip, bool){b.curly, b.dollar, b.openQuote, b.badEscape, b.openBracket, b.equals, b.angles, b.word, b.sign, b.bracket, b.neighbour} {
+	for _, look := range []func() (slip, bool){b.curly, b.dollar, b.openQuote, b.badEscape, b.openBracket, b.equals, b.angles, b.operatorCall, b.quotedField,
+		b.word, b.sign, b.bracket, b.neighbour, b.text} {
 		if s, ok := look(); ok {
 			return s, true
 		}
@@ -211,11 +216,19 @@ func (b broken) badEscape() (slip, bool) {
 		mends: true, with: `\` + b.source[i:i+2]}, true
 }
 
+// lambda is what stands before the => of a function in other languages: one name
+// or several in brackets, as an argument.
+var lambda = regexp.MustCompile(`[(,]\s*(?:[A-Za-z_]\w*|\([\w\s,]*\))$`)
+
 func (b broken) equals() (slip, bool) {
 	before := b.before()
 	switch {
 	case b.token() != "=":
 		return slip{}, false
+	case strings.HasPrefix(b.after(), "=>") && !lambda.MatchString(before):
+		return b.replace(2, "at least is written >=", ">=")
+	case strings.HasPrefix(b.after(), "=<"):
+		return b.replace(2, "at most is written <=", "<=")
 	case strings.HasPrefix(b.after(), "=>"):
 		return slip{from: b.from, to: b.from + 2, message: `unexpected "=>"`, hint: "a predicate has no name for the element: it is #, and its fields .name, as in any(payload.items, .price > 3)"}, true
 	case strings.HasPrefix(b.after(), "=~"):

@@ -135,7 +135,18 @@ func (c *compilation) unknownFunction(n ast.Node, name string) {
 	}
 	names := append(slices.Sorted(maps.Keys(builtins)), slices.Sorted(maps.Keys(predicateNames))...)
 	message, hint, put := "unknown function "+strconv.Quote(name), "", ""
-	if here := elsewhere[name]; here != "" {
+	var args []ast.Node
+	if call, ok := n.(*ast.CallNode); ok {
+		args = call.Arguments
+	}
+	if written := c.operatorCalled(name, args); written != "" {
+		hint = "write " + shorten(written)
+	} else if partHint, with := c.partCalled(name, args); partHint != "" {
+		e := c.extent(n)
+		c.findAt(s.from, min(s.to, s.from+len(name)), CodeUnknownFunction, message, partHint)
+		c.fix(e.from, max(e.to, c.closed(s.from)), with)
+		return
+	} else if here := elsewhere[name]; here != "" {
 		hint = "here it is " + here
 		if with, ok := strings.CutSuffix(here, "(…)"); ok {
 			put = with

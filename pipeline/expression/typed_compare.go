@@ -139,7 +139,7 @@ func (k *checker) otherValue(negated bool, left, right ast.Node, a, b Type) {
 	case a.texts != nil && len(b.texts) == 1:
 		message = fmt.Sprintf("%s is never %q", k.text(left), b.texts[0])
 		near = diag.Nearest(b.texts[0], a.texts)
-		hint = "it is " + orList(quoted(a.texts))
+		hint = "it is " + orList(a.values())
 		if k.narrowed(left) {
 			hint = "what is asked before leaves " + orList(quoted(a.texts))
 		} else if near != "" {
@@ -173,28 +173,63 @@ func (k *checker) narrowed(n ast.Node) bool {
 }
 
 func quoted(texts []string) []string {
-	const most = 8
 	var out []string
 	for _, t := range texts {
-		if len(out) == most {
-			return append(out, "…")
-		}
 		out = append(out, strconv.Quote(shorten(t)))
 	}
-	return out
+	return some(out)
+}
+
+// some are the first of a list, as a sentence shows them.
+func some(words []string) []string {
+	const most = 8
+	if len(words) > most {
+		return append(words[:most:most], "…")
+	}
+	return words
+}
+
+// values are all that a value can be, as a sentence lists them: what is not one
+// of a few is named by its kind.
+func (t Type) values() []string {
+	var all []string
+	for _, text := range t.texts {
+		all = append(all, strconv.Quote(shorten(text)))
+	}
+	var numbers []string
+	for _, n := range t.numbers {
+		numbers = append(numbers, string(appendNumber(nil, n)))
+	}
+	slices.Sort(numbers)
+	all = append(all, numbers...)
+	rest := t.solid()
+	if t.texts != nil {
+		rest &^= isText
+	}
+	if t.numbers != nil {
+		rest &^= isNumber
+	}
+	switch rest & isBool {
+	case isTrue:
+		all, rest = append(all, "true"), rest&^isBool
+	case isFalse:
+		all, rest = append(all, "false"), rest&^isBool
+	}
+	if rest != 0 {
+		all = append(all, Type{kinds: rest}.String())
+	}
+	if t.nullable {
+		all = append(all, "nil")
+	}
+	return some(all)
 }
 
 // rangeText says which numbers there are.
 func rangeText(t Type) string {
 	write := func(f float64) string { return string(appendNumber(nil, scalarOf(f))) }
 	switch {
-	case t.numbers != nil:
-		var all []string
-		for _, n := range t.numbers {
-			all = append(all, string(appendNumber(nil, n)))
-		}
-		slices.Sort(all)
-		return "it is " + orList(all[:min(len(all), 8)])
+	case t.numbers != nil || t.solid()&^isNumber != 0:
+		return "it is " + orList(t.values())
 	case t.low.set && t.high.set:
 		return "it is from " + write(t.low.at) + " to " + write(t.high.at)
 	case t.low.set:
