@@ -2,6 +2,23 @@ package main
 
 import "github.com/spf13/cobra"
 
+// help refuses to tell of what is no command.
+func help(root *cobra.Command) {
+	root.InitDefaultHelpCmd()
+	for _, cmd := range root.Commands() {
+		if cmd.Name() == "help" {
+			cmd.Example = "  millrace help validate"
+			cmd.Args = func(_ *cobra.Command, args []string) error {
+				found, rest, err := root.Find(args)
+				if err != nil {
+					return err
+				}
+				return knownCommand(found, rest)
+			}
+		}
+	}
+}
+
 const rootExample = `  millrace init shop && cd shop      # a first pipelines.yaml
   millrace validate                  # what is wrong with it, at which line and column
   millrace run                       # runs it, with an embedded broker where it names no cluster
