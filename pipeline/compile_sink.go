@@ -137,10 +137,14 @@ func (c *compiler) handler(f *File, scope *expression.Scope, config *SinkConfig)
 		}
 	})
 	checker, ok := config.Handler.(handlers.Checker)
-	if !ok || !c.sound(f, path) || open || c.unknownBelow(f, path) || c.unclear(f, config.Path) {
+	if !ok || f.unknown[path] || c.config.problems.Broken(f.Name, path) || open || c.unknownBelow(f, path) || c.unclear(f, config.Path) {
 		return topics
 	}
-	for _, issue := range checker.Check() {
+	// Of what a text could not be compiled, Check knows nothing.
+	issues := slices.DeleteFunc(checker.Check(), func(issue handlers.Issue) bool {
+		return c.problems.Broken(f.Name, path.Fields(issue.Field))
+	})
+	for _, issue := range issues {
 		c.issue(f, path, issue)
 	}
 	return topics
