@@ -51,7 +51,7 @@ func (c *compiler) kafka() {
 		c.atKey(f, "kafka", diag.CodeRequired, "kafka.brokers is missing: it must be written where there is tls or sasl", "")
 	default:
 		c.plan.Embedded = embeddedAddress
-		if block.Embedded != nil {
+		if block.Embedded != nil && block.Embedded.Listen != "" {
 			c.plan.Embedded = block.Embedded.Listen
 			c.address(f, "kafka.embedded.listen", block.Embedded.Listen)
 		}
