@@ -2,7 +2,9 @@ package pipeline
 
 import (
 	"regexp"
+	"strings"
 
+	"github.com/millrace/millrace/handlers"
 	"github.com/millrace/millrace/pipeline/diag"
 	"github.com/millrace/millrace/pipeline/expression"
 	"github.com/millrace/millrace/pipeline/yamlconf"
@@ -51,6 +53,20 @@ func (c *compiler) templateLoop(o origin, s sinkOrigin) {
 		if t.Template == nil || t.Template.Constant || expression.Place(t.Place) != expression.PlaceTopic {
 			return
 		}
+		for i, topic := range o.plan.Source.Topics {
+			if !mayRender(t.Template, topic) {
+				continue
+			}
+			at := o.path.Field("source").Field("topic")
+			if !o.file.Source.Has(at) {
+				at = o.path.Field("source").Field("topics").Item(i)
+			}
+			c.add(diag.Problem{Path: t.Path, Place: o.file.Source.Value(t.Path), Severity: diag.Warning, Code: diag.CodeLoop,
+				Message: "the pipeline may read what it writes: the topic may be " + topic,
+				Hint:    "write to names that can't be that of the source",
+				Related: &diag.Related{Place: o.file.Source.Value(at), Message: "it reads the topic here"}})
+			return
+		}
 		if example := templatePart.ReplaceAllString(t.Template.Source, "x"); o.plan.Source.Pattern != nil && o.plan.Source.Pattern.MatchString(example) {
 			pattern := o.path.Field("source").Field("pattern")
 			c.add(diag.Problem{Path: t.Path, Place: o.file.Source.Value(t.Path), Severity: diag.Warning, Code: diag.CodeLoop,
@@ -59,4 +75,18 @@ func (c *compiler) templateLoop(o origin, s sinkOrigin) {
 				Related: &diag.Related{Place: o.file.Source.Value(pattern), Message: "the pattern is here"}})
 		}
 	})
+}
+
+// mayRender tells whether a template with text of its own may make a name. One
+// that takes the whole name from the record may make any, which says nothing.
+func mayRender(t *handlers.Template, name string) bool {
+	literals := templatePart.Split(t.Source, -1)
+	if strings.Join(literals, "") == "" || !strings.HasPrefix(name, t.Prefix) {
+		return false
+	}
+	for i, text := range literals {
+		literals[i] = regexp.QuoteMeta(text)
+	}
+	matched, err := regexp.MatchString("^"+strings.Join(literals, ".+")+"$", name)
+	return matched && err == nil
 }
