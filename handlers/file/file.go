@@ -5,6 +5,7 @@ import (
 	"errors"
 	"log/slog"
 	"os"
+	"strings"
 	"sync"
 	"time"
 
@@ -64,8 +65,16 @@ func Spec() handlers.Spec {
 // Check finds what the types alone do not tell.
 func (c *Config) Check() []handlers.Issue {
 	var issues []handlers.Issue
-	if c.Path.Constant {
-		if err := checkName(c.Path.Prefix, c.longest()); err != nil {
+	prefix := c.Path.Prefix
+	switch end := strings.LastIndexByte(prefix, '/'); {
+	case c.Path.Constant:
+	case end > 0:
+		prefix = prefix[:end]
+	case end < 0:
+		prefix = ""
+	}
+	if c.Path.Constant || prefix != "" {
+		if err := checkName(prefix, c.longest()); err != nil {
 			issues = append(issues, handlers.Issue{Field: "path", Message: "path " + err.Error()})
 		}
 	}
