@@ -127,7 +127,7 @@ func fitURL(dst []byte, from int, at position) ([]byte, error) {
 func (p Place) whole(text []byte) error {
 	switch {
 	case p == PlaceTopic && !legalTopic(text):
-		return errors.New("it renders to no legal topic name: 1 to 249 letters, digits, '.', '_' and '-' are")
+		return errors.New("it renders to no legal topic name, which has 1 to 249 letters, digits, '.', '_' and '-'")
 	case p == PlaceName && len(text) == 0:
 		return errors.New("it renders to an empty name")
 	}

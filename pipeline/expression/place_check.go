@@ -21,7 +21,7 @@ func (t *Template) check(written int) []Finding {
 		return []Finding{whole}
 	case t.place == PlaceTopic && constant && !strings.Contains(text, Unknown) && !legalTopic([]byte(text)):
 		whole.Code, whole.Message = CodeTopicName, "this is no legal topic name"
-		whole.Hint = "1 to 249 letters, digits, '.', '_' and '-' are"
+		whole.Hint = "a name has 1 to 249 letters, digits, '.', '_' and '-'"
 		return []Finding{whole}
 	}
 	for _, p := range t.pieces {
@@ -75,6 +75,9 @@ func (t *Template) plainly() (Finding, bool) {
 		return f, true
 	}
 	masked := withoutParts(t.source)
+	if f, ok := plainVariable(t.source, masked); ok {
+		return f, true
+	}
 	m := meantPart.FindStringSubmatchIndex(masked)
 	if m == nil || m[0] > 0 && masked[m[0]-1] == '$' {
 		return f, false
@@ -89,6 +92,23 @@ func (t *Template) plainly() (Finding, bool) {
 		}
 	}
 	return f, true
+}
+
+// meantVariable is a variable as a shell, or a mistaken reader of these
+// templates, writes it. Prices such as $5 are none.
+var meantVariable = regexp.MustCompile(`\$(?:env\.([A-Za-z_]\w*)|([A-Z][A-Z0-9_]+)\b)`)
+
+// plainVariable finds a variable that nothing is put in the place of.
+func plainVariable(source, masked string) (Finding, bool) {
+	m := meantVariable.FindStringSubmatchIndex(masked)
+	if m == nil || m[0] > 0 && masked[m[0]-1] == '$' {
+		return Finding{}, false
+	}
+	from, to := max(m[2], m[4]), max(m[3], m[5])
+	variable := "${env." + source[from:to] + "}"
+	return Finding{Code: CodeTemplateText, Warning: true, Offset: m[0], End: m[1],
+		Message: source[m[0]:m[1]] + " is text here: nothing is put into it",
+		Hint:    "a variable is " + variable, Fix: source[:m[0]] + variable + source[m[1]:]}, true
 }
 
 // withoutParts is a template with its ${ } and $${ blanked out.

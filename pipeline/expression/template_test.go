@@ -47,8 +47,8 @@ func TestTemplates(t *testing.T) {
 		{source: "http://h/${payload.o}", place: PlaceURL, err: "${payload.o}: it is an object: a URL takes none"},
 
 		{source: "logs_${payload.id}", place: PlaceTopic, want: "logs_o-1"},
-		{source: "logs_${payload.s}", place: PlaceTopic, err: "it renders to no legal topic name: 1 to 249 letters, digits, '.', '_' and '-' are"},
-		{source: "${payload.dots}", place: PlaceTopic, err: "it renders to no legal topic name: 1 to 249 letters, digits, '.', '_' and '-' are"},
+		{source: "logs_${payload.s}", place: PlaceTopic, err: "it renders to no legal topic name, which has 1 to 249 letters, digits, '.', '_' and '-'"},
+		{source: "${payload.dots}", place: PlaceTopic, err: "it renders to no legal topic name, which has 1 to 249 letters, digits, '.', '_' and '-'"},
 		{source: "${payload.l}", place: PlaceTopic, err: "${payload.l}: it is a list: a topic name takes none"},
 
 		{source: "out/${payload.id}.jsonl", place: PlaceName, want: "out/o-1.jsonl"},
