@@ -106,7 +106,7 @@ func (d *Decoder) value(n Node, v reflect.Value, f field) {
 	custom, isCustom := v.Addr().Interface().(Custom)
 	switch {
 	case n.IsEmpty() || n.IsNull() && !isCustom:
-		d.emptyProblem(n, v.Type())
+		d.emptyProblem(n, v.Type(), f)
 		return
 	case isCustom:
 		custom.DecodeYAML(d, n)
@@ -148,7 +148,7 @@ func (d *Decoder) keepSource(n Node, v reflect.Value, f field) {
 	case !n.IsScalar():
 		d.WrongType(n, what)
 	case strings.TrimSpace(n.Text()) == "" && (f.required || v.Type() == expressionType):
-		d.emptyProblem(n, v.Type())
+		d.emptyProblem(n, v.Type(), f)
 	default:
 		v.Field(0).SetString(n.Text())
 		if f.secret {
@@ -258,7 +258,7 @@ func (d *Decoder) listItems(n Node, v reflect.Value, f field) {
 	}
 	items := d.Items(n)
 	if len(items) == 0 && f.required {
-		d.emptyProblem(n, v.Type())
+		d.emptyProblem(n, v.Type(), f)
 	}
 	v.Set(reflect.MakeSlice(v.Type(), len(items), len(items)))
 	for i, item := range items {

@@ -40,7 +40,7 @@ func (d *Decoder) whereLegal(path diag.Path, key string) string {
 	case len(below) > 0:
 		return below[0]
 	case len(others) > 0:
-		return fmt.Sprintf("%q stands %s", key, levelList(others))
+		return fmt.Sprintf("%q stands %s", key, levelList(others, here))
 	default:
 		return ""
 	}
@@ -81,12 +81,15 @@ func sameLevel(level, path []string) bool {
 	return true
 }
 
-func levelList(levels []string) string {
+func levelList(levels, here []string) string {
 	var words []string
 	for _, l := range levels {
 		word := "under " + l
-		if l == "" {
+		switch {
+		case l == "":
 			word = "at the top of the file"
+		case len(here) > 1 && l == here[len(here)-1]:
+			word = "under the top-level " + l
 		}
 		if !slices.Contains(words, word) {
 			words = append(words, word)

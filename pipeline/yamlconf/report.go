@@ -237,7 +237,7 @@ var commentAfter = regexp.MustCompile(`^[ \t]*#`)
 
 // emptyProblem reports a key without a value, or whose value YAML took for a
 // comment.
-func (d *Decoder) emptyProblem(n Node, t reflect.Type) {
+func (d *Decoder) emptyProblem(n Node, t reflect.Type, f field) {
 	isExpression := t == expressionType || t == templateType
 	if v := n.target(); isExpression && v != nil && n.IsEmpty() {
 		at := d.source.NodeOffset(v)
@@ -252,7 +252,15 @@ func (d *Decoder) emptyProblem(n Node, t reflect.Type) {
 		}
 	}
 	hint := "write a value, or remove the key"
-	if t.Kind() == reflect.Struct && !isExpression {
+	must := f.required && f.name != ""
+	switch isBlock := t.Kind() == reflect.Struct && !isExpression; {
+	case must && isBlock:
+		hint = fmt.Sprintf("write what it holds: %s: {%s: …}", f.name, fieldsOf(t)[0].name)
+	case must && t.Kind() == reflect.Slice:
+		hint = "write at least one item"
+	case must:
+		hint = "write a value"
+	case isBlock:
 		hint = "remove the key, or write {} to take the defaults"
 	}
 	d.AtKey(n, diag.CodeEmpty, name(n.Path)+" is empty", hint)

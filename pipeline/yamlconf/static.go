@@ -43,7 +43,7 @@ func (d *Decoder) static(n Node, v reflect.Value, f field) {
 		return
 	}
 	if text == "" && (f.required || v.Kind() != reflect.String) {
-		d.emptyProblem(n, v.Type())
+		d.emptyProblem(n, v.Type(), f)
 		return
 	}
 	if problem := convert(v, text, f); problem != nil {
