@@ -6,6 +6,7 @@ import (
 	"reflect"
 	"slices"
 	"strconv"
+	"strings"
 
 	"github.com/millrace/millrace/handlers"
 	"github.com/millrace/millrace/pipeline/diag"
@@ -72,9 +73,7 @@ func (c *SinkConfig) DecodeYAML(d *yamlconf.Decoder, n yamlconf.Node) {
 			Related: &diag.Related{Place: d.Source().Key(handler[0].Node.Path), Message: "the first handler is here"}})
 		return
 	}
-	for _, f := range unknown {
-		c.misplaced(d, n, handler[0], f)
-	}
+	c.misplaced(d, n, handler[0], unknown)
 	c.decodeHandler(d, handler[0], unknown)
 }
 
@@ -95,14 +94,27 @@ func (c *SinkConfig) unknownHandler(d *yamlconf.Decoder, unknown []yamlconf.Fiel
 		Message: fmt.Sprintf("there is no sink %q", culprit.Name), Hint: hint, Fix: fix, FixAt: d.KeyRegion(culprit)})
 }
 
-// misplaced reports a key beside the handler that is none of its siblings.
-func (c *SinkConfig) misplaced(d *yamlconf.Decoder, n yamlconf.Node, handler, f yamlconf.Field) {
-	if spec, ok := d.Registry()[handler.Name]; ok && yamlconf.HasField(spec.New(), f.Name) {
-		d.AtKey(f.Node, diag.CodeUnknownKey, fmt.Sprintf("unknown key %q in %s", f.Name, n.Path),
-			fmt.Sprintf("%q is a key of %s: indent it below that", f.Name, handler.Name))
-		return
+// misplaced reports the keys beside the handler that are none of its siblings:
+// those that belong to the handler at once, since one indentation is wrong.
+func (c *SinkConfig) misplaced(d *yamlconf.Decoder, n yamlconf.Node, handler yamlconf.Field, unknown []yamlconf.Field) {
+	var own []yamlconf.Field
+	var names []string
+	for _, f := range unknown {
+		if spec, ok := d.Registry()[handler.Name]; ok && yamlconf.HasField(spec.New(), f.Name) {
+			own, names = append(own, f), append(names, strconv.Quote(f.Name))
+			continue
+		}
+		d.UnknownKey(n, f, []string{"name", "when", "retry"})
 	}
-	d.UnknownKey(n, f, []string{"name", "when", "retry"})
+	switch len(own) {
+	case 0:
+	case 1:
+		d.AtKey(own[0].Node, diag.CodeUnknownKey, fmt.Sprintf("unknown key %s in %s", names[0], n.Path),
+			fmt.Sprintf("%s is a key of %s: indent it below that", names[0], handler.Name))
+	default:
+		d.AtKey(own[0].Node, diag.CodeUnknownKey, fmt.Sprintf("unknown keys in %s: %s", n.Path, strings.Join(names, ", ")),
+			fmt.Sprintf("they are keys of %s: indent them below that", handler.Name))
+	}
 }
 
 func (c *SinkConfig) decodeHandler(d *yamlconf.Decoder, f yamlconf.Field, beside []yamlconf.Field) {
