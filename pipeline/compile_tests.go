@@ -12,11 +12,24 @@ import (
 
 // tests takes the `tests:` blocks.
 func (c *compiler) tests() {
+	type named struct{ pipeline, name string }
+	first := map[named]diag.Place{}
 	for _, f := range c.config.Files {
 		for i := range f.Blocks.Tests {
-			if t := c.test(f, diag.Path("tests").Item(i), &f.Blocks.Tests[i]); t != nil {
-				c.plan.Tests = append(c.plan.Tests, t)
+			t := c.test(f, diag.Path("tests").Item(i), &f.Blocks.Tests[i])
+			if t == nil {
+				continue
 			}
+			c.plan.Tests = append(c.plan.Tests, t)
+			at := t.Path.Field("name")
+			n := named{t.Pipeline.Name, t.Name}
+			if other, ok := first[n]; ok && t.Name != "" {
+				c.add(diag.Problem{Path: at, Place: f.Source.Value(at), Severity: diag.Warning, Code: diag.CodeRepeated,
+					Message: fmt.Sprintf("two tests of the pipeline %q are named %q", n.pipeline, n.name), Hint: "give each a name of its own",
+					Related: &diag.Related{Place: other, Message: "the other test is here"}})
+				continue
+			}
+			first[n] = f.Source.Value(at)
 		}
 	}
 	count := map[string]int{}
