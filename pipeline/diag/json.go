@@ -38,7 +38,7 @@ func writeJSON(w io.Writer, problems Problems) error {
 	list := make([]jsonProblem, len(problems))
 	for i, p := range problems {
 		list[i] = jsonProblem{
-			File: p.Place.File, Line: p.Place.Line, Column: p.Place.Column,
+			File: p.Place.File, Line: max(1, p.Place.Line), Column: max(1, p.Place.Column),
 			Severity: p.Severity, Code: p.Code, Message: p.Message, Hint: p.Hint,
 		}
 		if e, ok := p.Edit(); ok {
@@ -46,7 +46,7 @@ func writeJSON(w io.Writer, problems Problems) error {
 			list[i].Fix, list[i].FixAt = e.Text, &jsonRegion{from.Line, from.Column, to.Line, to.Column}
 		}
 		if r := p.Related; r != nil {
-			list[i].Related = &jsonRelated{r.Place.File, r.Place.Line, r.Place.Column, r.Message}
+			list[i].Related = &jsonRelated{r.Place.File, max(1, r.Place.Line), max(1, r.Place.Column), r.Message}
 		}
 	}
 	encoder := json.NewEncoder(w)
