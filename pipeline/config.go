@@ -55,7 +55,7 @@ type EmbeddedConfig struct {
 // StoreConfig is the top-level `idempotency:` block.
 type StoreConfig struct {
 	Store         string        `yaml:"store" secret:"url" text:"store" doc:"Where keys live: 'redis://host:6379/0', 'rediss://…' for TLS, or 'embedded', a folder of this process alone. The default is 'embedded' on the embedded broker; with 'kafka.brokers' it must be written."`
-	TTL           time.Duration `yaml:"ttl" default:"8d" min:"1s" doc:"How long a key is remembered. Make it longer than the topics' retention, or a late replay repeats effects."`
+	TTL           time.Duration `yaml:"ttl" default:"8d" min:"1s" doc:"How long a key is remembered, which is longer than the 'lease'. Make it longer than the topics' retention, or a late replay repeats effects."`
 	Lease         time.Duration `yaml:"lease" default:"30s" min:"3s" max:"1h" doc:"How long a claim outlives a process that went silent."`
 	AllowEviction bool          `yaml:"allow_eviction" default:"false" doc:"Starts also with a Redis that may evict keys, which would forget effects."`
 	OnStoreReset  string        `yaml:"on_store_reset" default:"block" enum:"block,continue" doc:"What to do when the store lost its memory: 'block' stands still until 'millrace keys accept-reset', 'continue' goes on with a warning."`

@@ -99,20 +99,22 @@ func (c *DeadLetterConfig) DecodeYAML(d *yamlconf.Decoder, n yamlconf.Node) {
 		var written deadLetterTopic
 		d.Decode(n, &written)
 		c.Topic = written.Topic
-	case n.IsScalar() && n.Text() == "off":
-		c.Off = true
 	case n.IsScalar(), n.IsNull():
-		c.notOff(d, n)
+		text, known, ok := d.Static(n)
+		c.Off = ok && known && text == "off"
+		if ok && known && !c.Off {
+			c.notOff(d, n, text)
+		}
 	default:
 		d.WrongType(n, "{topic: …} or off")
 	}
 }
 
 // notOff reports a text that is not `off`, by what it may mean.
-func (c *DeadLetterConfig) notOff(d *yamlconf.Decoder, n yamlconf.Node) {
+func (c *DeadLetterConfig) notOff(d *yamlconf.Decoder, n yamlconf.Node, text string) {
 	p := diag.Problem{Path: n.Path, Place: d.Source().Value(n.Path), Code: diag.CodeType,
-		Message: string(n.Path) + " must be {topic: …} or off, not " + strconv.Quote(n.Text())}
-	switch strings.ToLower(n.Text()) {
+		Message: string(n.Path) + " must be {topic: …} or off, not " + strconv.Quote(text)}
+	switch strings.ToLower(text) {
 	case "no", "false", "none", "never", "null", "~", "disabled", "disable", "off", "0":
 		p.Hint, p.Fix = "write off to block instead of writing dead letters", "off"
 	case "yes", "true", "on", "default", "enabled":
@@ -122,6 +124,9 @@ func (c *DeadLetterConfig) notOff(d *yamlconf.Decoder, n yamlconf.Node) {
 		if !legalTopic.MatchString(n.Text()) {
 			p.Hint, p.Fix = "write {topic: …} to name the topic", ""
 		}
+	}
+	if text != n.Text() {
+		p.Fix = "" // what is wrong is the variable
 	}
 	d.Add(p)
 }
@@ -134,6 +139,7 @@ type deadLetterTopic struct {
 func (c *DeadLetterConfig) JSONSchema(s *yamlconf.Schema) map[string]any {
 	return map[string]any{"anyOf": []any{
 		map[string]any{"enum": []any{"off"}},
+		map[string]any{"type": "string", "pattern": `\$\{`},
 		s.Of(reflect.TypeFor[deadLetterTopic]()),
 	}}
 }

@@ -49,7 +49,7 @@ type FetchConfig struct {
 // GuardConfig is the `idempotency:` block of a pipeline.
 type GuardConfig struct {
 	Key          handlers.Template   `yaml:"key" required:"true" place:"key" doc:"What makes two effects the same one, such as 'notification:invoices:${payload.order_id}'. It must depend on the record."`
-	TTL          time.Duration       `yaml:"ttl" min:"1s" doc:"How long a key is remembered. Without it, the 'ttl' of the top-level block."`
+	TTL          time.Duration       `yaml:"ttl" min:"1s" doc:"How long a key is remembered, which is longer than the 'lease' of the top-level block. Without it, the 'ttl' of that block."`
 	Digest       handlers.Expression `yaml:"digest" doc:"What counts as the content of a record, such as 'payload.total'. Without it, the bytes of the value."`
 	OnConflict   string              `yaml:"on_conflict" default:"duplicate" enum:"duplicate,dead_letter,process" doc:"What to do with a record that has the key of another one, but other content: 'duplicate' skips it (counted, and warned of once), 'dead_letter' writes it to the dead letters, 'process' delivers it."`
 	OnStoreError string              `yaml:"on_store_error" default:"block" enum:"block,process" doc:"What to do while the store is down: 'block' waits, 'process' delivers without a guard."`

@@ -129,7 +129,7 @@ func described(t reflect.Type, f field) Description {
 
 func collection(what, label string, item Description) Description {
 	plural := item.Type + "s"
-	if slices.Contains([]string{"text", "any YAML"}, item.Type) {
+	if slices.Contains([]string{"text", "any YAML"}, item.Type) || strings.HasSuffix(item.Type, "s") {
 		plural = item.Type
 	}
 	return Description{Type: what + strings.TrimPrefix(plural, "a "), Kind: item.Kind, Inner: item.Inner, Label: label + item.Label}
