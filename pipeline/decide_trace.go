@@ -3,6 +3,7 @@ package pipeline
 import (
 	"encoding/json"
 	"fmt"
+	"strings"
 
 	"github.com/millrace/millrace/handlers"
 	"github.com/millrace/millrace/pipeline/diag"
@@ -114,15 +115,30 @@ func (t *trace) payload(where string, node *PayloadPlan, in *expression.Input) {
 
 // render begins the trace of one sink's rendering.
 func (t *trace) render(s *SinkPlan) *renderTrace {
-	r := &renderTrace{trace: t, sink: s.Name, fields: map[any]string{}}
+	r := &renderTrace{trace: t, sink: s.Name, fields: map[any]shownField{}}
 	yamlconf.Walk(s.Config, diag.Path(s.Kind), func(text yamlconf.Text) {
 		if text.Template != nil {
-			r.fields[text.Template.Program] = string(text.Path)
+			r.fields[text.Template.Program] = templateField(text)
 		} else if text.Expression != nil {
-			r.fields[text.Expression.Program] = string(text.Path)
+			r.fields[text.Expression.Program] = shownField{path: string(text.Path)}
 		}
 	})
 	return r
+}
+
+// templateField is the field of a template. The name of a header or a query
+// parameter may tell that it is secret.
+func templateField(text yamlconf.Text) shownField {
+	f := shownField{path: string(text.Path), source: text.Template.Source, url: text.Place == "url"}
+	name := strings.Trim(strings.TrimPrefix(string(text.Path), string(text.Path.Parent())), `."`)
+	switch {
+	case f.url:
+		f.source = yamlconf.ShownURL(f.source)
+	case text.Place == "header" || text.Place == "name":
+		f.secret, f.source = handlers.SecretName(name), yamlconf.ShownHeader(name, f.source)
+	}
+	f.source = strings.ReplaceAll(f.source, yamlconf.Redacted, redacted)
+	return f
 }
 
 func (t *trace) rendered(sink string, request any, err error) {
@@ -133,16 +149,26 @@ func (t *trace) rendered(sink string, request any, err error) {
 type renderTrace struct {
 	trace  *trace
 	sink   string
-	fields map[any]string // by compiled program
+	fields map[any]shownField // by compiled program
+}
+
+// shownField is a field of a sink, and what can be shown of it.
+type shownField struct {
+	path, source string
+	url, secret  bool
 }
 
 func (r *renderTrace) template(program *expression.Template, in *expression.Input, text string, err error) {
 	if _, constant := program.Constant(); constant {
 		return // nothing that a record decides
 	}
-	r.trace.template(StageRender, r.sink, r.fields[program], program, in, text, err)
+	f := r.fields[program]
+	if f.url {
+		text = handlers.ShownQuery(text)
+	}
+	r.trace.add(Step{Stage: StageRender, Sink: r.sink, Where: f.path, Source: f.source, Reads: program.Reads(in), Value: text, Secret: f.secret || program.Secret(), Err: err})
 }
 
 func (r *renderTrace) expression(program *expression.Expression, in *expression.Input, value any, err error) {
-	r.trace.add(Step{Stage: StageRender, Sink: r.sink, Where: r.fields[program], Source: program.Source(), Reads: program.Reads(in), Value: value, Secret: program.Secret(), Err: err})
+	r.trace.add(Step{Stage: StageRender, Sink: r.sink, Where: r.fields[program].path, Source: program.Source(), Reads: program.Reads(in), Value: value, Secret: program.Secret(), Err: err})
 }

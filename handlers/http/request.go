@@ -9,6 +9,8 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+
+	"github.com/millrace/millrace/handlers"
 )
 
 const (
@@ -28,20 +30,23 @@ type request struct {
 	secretHeaders         []string
 }
 
+// shownRequest is a request as JSON.
+type shownRequest struct {
+	Method  string            `json:"method"`
+	URL     string            `json:"url"`
+	Headers map[string]string `json:"headers"`
+	Body    string            `json:"body"`
+}
+
 // MarshalJSON shows the request without what is secret in it.
 func (r *request) MarshalJSON() ([]byte, error) {
-	shown := struct {
-		Method  string            `json:"method"`
-		URL     string            `json:"url"`
-		Headers map[string]string `json:"headers"`
-		Body    string            `json:"body"`
-	}{r.method, r.shownURL(), map[string]string{}, string(r.body)}
+	shown := r.whole()
+	shown.URL = r.shownURL()
 	if r.secretBody {
 		shown.Body = redacted
 	}
-	for name, values := range r.header {
-		shown.Headers[name] = strings.Join(values, ", ")
-		if isFixedHeader(name) && name != "Host" || slices.Contains(r.secretHeaders, name) {
+	for name := range r.header {
+		if isFixedHeader(name) && name != "Host" || handlers.SecretName(name) || slices.Contains(r.secretHeaders, name) {
 			shown.Headers[name] = redacted
 		}
 	}
@@ -52,11 +57,22 @@ func (r *request) MarshalJSON() ([]byte, error) {
 	return out.Bytes(), err
 }
 
+// Disclose is the request with what is secret in it.
+func (r *request) Disclose() any { return r.whole() }
+
+func (r *request) whole() shownRequest {
+	whole := shownRequest{r.method, r.url.String(), map[string]string{}, string(r.body)}
+	for name, values := range r.header {
+		whole.Headers[name] = strings.Join(values, ", ")
+	}
+	return whole
+}
+
 func (r *request) shownURL() string {
 	if r.secretURL {
 		return r.url.Scheme + "://" + r.url.Host + "/" + redacted
 	}
-	return r.url.Redacted()
+	return handlers.ShownQuery(r.url.Redacted())
 }
 
 // build makes the request of one attempt, as net/http wants it.

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"regexp"
+	"slices"
 	"strings"
 
 	"github.com/millrace/millrace/handlers"
@@ -72,13 +73,26 @@ const redacted = "[redacted]"
 // the bytes of its payload.
 func requestJSON(request any) json.RawMessage {
 	if rec, ok := request.(*handlers.Record); ok {
-		return handlers.AppendJSON(nil, rec)
+		return handlers.AppendJSON(nil, withoutSecrets(rec))
 	}
 	text, err := compactJSON(request)
 	if err != nil {
 		text, _ = compactJSON(map[string]string{"error": "the request can't be shown: " + err.Error()})
 	}
 	return text
+}
+
+// withoutSecrets is a record without the values of headers whose names tell that
+// they are secret.
+func withoutSecrets(rec *handlers.Record) *handlers.Record {
+	shown := *rec
+	shown.Headers = slices.Clone(rec.Headers)
+	for i, h := range shown.Headers {
+		if h.Value != nil && handlers.SecretName(h.Key) {
+			shown.Headers[i].Value = []byte(redacted)
+		}
+	}
+	return &shown
 }
 
 // compactJSON is v as JSON on one line, without escapes for HTML.

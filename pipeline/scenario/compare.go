@@ -35,10 +35,40 @@ func (in *rehearsal) judge() []Failure {
 	if crash := in.test.Crash; crash.Point != "" && !in.crashed {
 		c.add(Failure{Path: crash.Path, Message: fmt.Sprintf("the process did not die: it came %s %d times, not %d", crash.Point, in.reached, crash.Times)})
 	}
+	for _, sink := range in.sinks {
+		c.unanswered(sink.(*scripted))
+	}
 	slices.SortStableFunc(c.failures, func(a, b Failure) int {
 		return cmp.Or(cmp.Compare(a.Place.Line, b.Place.Line), cmp.Compare(a.Place.Column, b.Place.Column))
 	})
 	return c.failures
+}
+
+// unanswered reports the first answer of a script, but for an ok at its end, that
+// no call came to.
+func (c *comparison) unanswered(s *scripted) {
+	left := s.script
+	if s.used > 0 {
+		left = left[1:]
+	}
+	for len(left) > 0 && left[len(left)-1].Answer == pipeline.AnswerOK {
+		left = left[:len(left)-1]
+	}
+	if len(left) > 0 {
+		c.add(Failure{Path: left[0].Path, Message: fmt.Sprintf("no call of the sink %s came to this answer: it was called %s", s.plan.Name, times(s.calls)),
+			Hint: "leave out the answers that are not reached"})
+	}
+}
+
+func times(n int) string {
+	switch n {
+	case 0:
+		return "never"
+	case 1:
+		return "once"
+	default:
+		return fmt.Sprintf("%d times", n)
+	}
 }
 
 // comparison collects what is not as expected.

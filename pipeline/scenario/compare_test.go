@@ -49,7 +49,7 @@ func TestNearMiss(t *testing.T) {
 		{`5`, `"5"`, "it is text: put the expected value in quotes"},
 		{`{"id":"5"}`, `{"id":5}`, "id: text is expected, and it is none: leave the quotes out"},
 		{`{"orderId":5}`, `{"order_id":5}`, "it has order_id, not orderId"},
-		{`{"a":1}`, `{"a":1,"b":2}`, "payload compares whole, and it has b too"},
+		{`{"a":1}`, `{"a":1,"b":2}`, "it compares whole, and it has b too"},
 		{`1`, `2`, ""},
 		{`{"a":1}`, `[1]`, ""},
 	} {

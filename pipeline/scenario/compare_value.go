@@ -84,7 +84,10 @@ func (c *comparison) headers(n pipeline.Named, what string, r *handlers.Record, 
 			}
 		}
 		got := []byte("null")
-		if there {
+		switch {
+		case there && handlers.SecretName(name):
+			got = []byte(`"[redacted]"`)
+		case there:
 			got = quoted(string(have))
 		}
 		wanted := []byte("null")
@@ -111,50 +114,68 @@ func textOf(v any) string {
 	}
 }
 
-// request compares what is named of a request, a body of JSON as JSON.
+// request compares what is named of a request, a body of JSON as JSON. What is
+// compared is the request as the sink sends it, what is shown lacks secrets.
 func (c *comparison) request(n pipeline.Named, what string, w *write) {
 	want, _ := parse(n.JSON).(map[string]any)
-	have, ok := parse(marshal(w.request)).(map[string]any)
+	shown, ok := parse(marshal(w.request)).(map[string]any)
 	if !ok {
 		c.differ(n.Path, what, n.JSON, marshal(w.request), "")
 		return
 	}
+	sent := shown
+	if d, ok := w.request.(handlers.Discloser); ok {
+		sent, _ = parse(marshal(d.Disclose())).(map[string]any)
+	}
 	for _, name := range sortedKeys(want) {
-		got := c.part(n.Path, what, want, have, name)
+		got, there := c.part(n.Path, what, want, sent, shown, name)
 		named, isMap := want[name].(map[string]any)
-		sent, ok := got.(map[string]any)
+		headers, ok := got.(map[string]any)
 		switch {
-		case got == nil:
+		case !there:
 		case isMap && ok && name == "headers":
+			visible, _ := shown[name].(map[string]any)
 			for _, header := range sortedKeys(named) {
-				if value := c.part(n.Path.Field(name), what+".headers", named, sent, header); value != nil {
-					c.same(n.Path.Field(name).Field(header), what+".headers."+header, named[header], value)
+				as := spelled(header, headers)
+				wanted := map[string]any{as: named[header]}
+				if value, there := c.part(n.Path.Field(name), what+".headers", wanted, headers, visible, as); there {
+					c.same(n.Path.Field(name).Field(header), what+".headers."+header, named[header], value, visible[as])
 				}
 			}
 		default:
-			c.same(n.Path.Field(name), what+"."+name, want[name], unfolded(want[name], got))
+			c.same(n.Path.Field(name), what+"."+name, want[name], unfolded(want[name], got), unfolded(want[name], shown[name]))
 		}
 	}
 }
 
-// part is a named part of what was sent; nil, and reported unless null is
-// expected, where there is none.
-func (c *comparison) part(path diag.Path, what string, want, have map[string]any, name string) any {
-	got, there := have[name]
+// spelled is a header's name as the request has it: case does not matter.
+func spelled(header string, headers map[string]any) string {
+	for _, name := range sortedKeys(headers) {
+		if strings.EqualFold(name, header) {
+			return name
+		}
+	}
+	return header
+}
+
+// part is a named part of what was sent; where there is none, that is reported
+// unless null is expected.
+func (c *comparison) part(path diag.Path, what string, want, sent, shown map[string]any, name string) (any, bool) {
+	got, there := sent[name]
 	switch {
 	case want[name] == nil:
-		c.same(path.Field(name), what+"."+name, nil, got)
-		return nil
+		c.same(path.Field(name), what+"."+name, nil, got, shown[name])
+		return nil, false
 	case there:
-		return got
+		return got, true
 	}
-	names := sortedKeys(have)
+	names := sortedKeys(sent)
 	hint := "it has " + strings.Join(names, ", ")
 	if near := diag.Nearest(name, names); near != "" {
 		hint = "did you mean " + strconv.Quote(near) + "?"
 	}
 	c.add(Failure{Path: path.Field(name), Message: fmt.Sprintf("%s has no %s", what, name), Hint: hint})
-	return nil
+	return nil, false
 }
 
 // unfolded is what a text holds that is JSON, where no text is expected.
@@ -169,10 +190,14 @@ func unfolded(want, got any) any {
 	return got
 }
 
-// same compares two values whole.
-func (c *comparison) same(path diag.Path, what string, want, got any) {
+// same compares two values whole. Shown is what can be shown of what was got,
+// which is as good as that itself.
+func (c *comparison) same(path diag.Path, what string, want, got, shown any) {
+	if _, differs := firstDifference(path, want, shown); !differs {
+		return
+	}
 	if at, ok := firstDifference(path, want, got); ok {
-		c.differ(at, what+within(path, at), marshal(want), marshal(got), "")
+		c.differ(at, what+within(path, at), marshal(want), marshal(shown), "")
 	}
 }
 

@@ -104,6 +104,8 @@ func nearMiss(want, got []byte) string {
 	x, isText := a.(string)
 	y, alsoText := b.(string)
 	switch {
+	case isText && alsoText && x == y:
+		return ""
 	case isText && alsoText && strings.EqualFold(x, y):
 		return "they differ in upper and lower case"
 	case isText && alsoText && strings.TrimSpace(x) == strings.TrimSpace(y):
@@ -137,7 +139,7 @@ func deepMiss(a, b any) string {
 	}
 	for _, name := range sortedKeys(got) {
 		if _, ok := want[name]; !ok && len(got) == len(want)+1 {
-			return fmt.Sprintf("payload compares whole, and it has %s too", name)
+			return fmt.Sprintf("it compares whole, and it has %s too", name)
 		}
 	}
 	return ""

@@ -17,6 +17,7 @@ type scripted struct {
 	limit  int
 	script []pipeline.ScriptStep
 	used   int // answers of the first step of script
+	calls  int
 	in     *rehearsal
 }
 
@@ -43,6 +44,7 @@ func (s *scripted) call(_ context.Context, call *handlers.Call) error {
 	if s.in.life.dead {
 		return errDead
 	}
+	s.calls++
 	text, failure := s.answer()
 	w := s.in.called(s, call)
 	w.calls++

@@ -4,6 +4,8 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
+
+	"github.com/millrace/millrace/handlers"
 )
 
 // Redacted stands for a secret whose text is in the configuration itself. It is
@@ -21,7 +23,7 @@ var (
 	reference     = regexp.MustCompile(`^` + oneReference + `$`)
 	safeUser      = regexp.MustCompile(`^(?:[^:$]*:)?` + oneReference + `$|^[^:$]*$`)
 	safeHeader    = regexp.MustCompile(`^(?:[A-Za-z]+ )?` + oneReference + `$`)
-	secretHeader  = regexp.MustCompile(`(?i)^authorization$|^proxy-authorization$|^cookie$|token|secret|password|api-?key`)
+	queryPart     = regexp.MustCompile(`([?&])([^=?&#\s${}]+)=((?:\$\{[^}]*\}|[^&#\s$])+)`)
 	innerUserinfo = regexp.MustCompile(`://[^/"'\s{}]*@`)
 )
 
@@ -35,8 +37,19 @@ func secretText(source string) string {
 }
 
 // ShownURL is the source of a URL's template without a user and password that
-// stand in it.
+// stand in it, nor query parameters whose names tell that they are secret.
 func ShownURL(source string) string {
+	shown := shownUser(source)
+	return queryPart.ReplaceAllStringFunc(shown, func(part string) string {
+		m := queryPart.FindStringSubmatch(part)
+		if !handlers.SecretName(m[2]) || safeHeader.MatchString(m[3]) {
+			return part
+		}
+		return m[1] + m[2] + "=" + Redacted
+	})
+}
+
+func shownUser(source string) string {
 	if reference.MatchString(source) {
 		return source
 	}
@@ -81,10 +94,10 @@ func userinfo(source string) (start, end int) {
 	return start, end
 }
 
-// ShownHeader is the source of a header's template, or Redacted where the name
-// tells that it is a secret and the source holds it.
+// ShownHeader is the source of the template of a header or a query parameter, or
+// Redacted where the name tells that it is a secret and the source holds it.
 func ShownHeader(name, source string) string {
-	if secretHeader.MatchString(name) && !safeHeader.MatchString(source) {
+	if handlers.SecretName(name) && !safeHeader.MatchString(source) {
 		return Redacted
 	}
 	return source
