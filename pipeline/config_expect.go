@@ -220,6 +220,9 @@ func (c *ScriptConfig) DecodeYAML(d *yamlconf.Decoder, n yamlconf.Node) {
 
 var stepText = regexp.MustCompile(`^([A-Za-z_]+)(?: ([0-9]{3}))?(?: x ?([0-9]{1,5}))?$`)
 
+// finalStatus is a status that ends a call.
+var finalStatus = regexp.MustCompile(`^[2-5]`)
+
 // step takes one answer: a word, behind fail perhaps a status, and perhaps how
 // often.
 func (c *ScriptConfig) step(d *yamlconf.Decoder, n yamlconf.Node) {
@@ -240,6 +243,10 @@ func (c *ScriptConfig) step(d *yamlconf.Decoder, n yamlconf.Node) {
 		}
 	case m[2] != "" && m[1] != string(AnswerFail):
 		p.Hint = "only fail has a status: fail " + m[2]
+	case m[2] != "" && !finalStatus.MatchString(m[2]):
+		p.Code, p.Message, p.Hint = diag.CodeRange, "a sink that fails answers with a status from 300 to 599, not "+m[2], ""
+	case m[3] != "" && strings.Trim(m[3], "0") == "":
+		p.Code, p.Message, p.Hint = diag.CodeRange, "a sink gives an answer at least once, not x"+m[3], "leave the answer out"
 	default:
 		step := ScriptStep{Path: n.Path, Answer: Answer(m[1]), Times: 1}
 		step.Status, _ = strconv.Atoi(m[2])
@@ -255,7 +262,7 @@ func (c *ScriptConfig) step(d *yamlconf.Decoder, n yamlconf.Node) {
 // JSONSchema is a list of answers, or one.
 func (c *ScriptConfig) JSONSchema(s *yamlconf.Schema) map[string]any {
 	return s.Define("test_script", func() map[string]any {
-		answer := map[string]any{"type": "string", "pattern": `^ *(` + strings.Join(answers(), "|") + `)( +[1-5][0-9]{2})?( +x *[0-9]+)? *$`}
+		answer := map[string]any{"type": "string", "pattern": `^ *(` + strings.Join(answers(), "|") + `)( +[345][0-9]{2})?( +x *0*[1-9][0-9]*)? *$`}
 		return map[string]any{"anyOf": []any{answer, map[string]any{"type": "array", "items": answer}}}
 	})
 }
