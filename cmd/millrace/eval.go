@@ -90,7 +90,7 @@ func (a *app) eval(ctx context.Context, source string, f evalFlags) error {
 	switch {
 	case f.at != "":
 		err = a.evalAt(ctx, e, f)
-	case f.input == "" && e.constant:
+	case f.input == "" && e.alone:
 		err = e.show(&handlers.Record{Partition: -1, Offset: -1}, "")
 	case f.input == "" && terminal(a.in):
 		return usageError{errors.New("the expression uses a record: pipe records to it, or give --input or --at")}
@@ -129,13 +129,13 @@ func (a *app) evalScope(name string) (*expression.Scope, error) {
 
 // evaluation is an expression or a template, and how it fared so far.
 type evaluation struct {
-	app      *app
-	source   string
-	constant bool
-	secret   bool
-	raw      bool
-	in       *expression.Input
-	value    func(in *expression.Input) (json.RawMessage, error)
+	app    *app
+	source string
+	alone  bool // it reads nothing of a record
+	secret bool
+	raw    bool
+	in     *expression.Input
+	value  func(in *expression.Input) (json.RawMessage, error)
 
 	warnings        []string
 	records, failed int
@@ -148,8 +148,7 @@ func compileEval(scope *expression.Scope, source string) (*evaluation, error) {
 		t, found := scope.Template(source, expression.PlaceText)
 		findings = found
 		if t != nil {
-			_, e.constant = t.Constant()
-			e.secret = t.Secret()
+			e.alone, e.secret = len(t.Reads(scope.NewInput())) == 0, t.Secret()
 			e.value = func(in *expression.Input) (json.RawMessage, error) {
 				text, err := t.Text(in)
 				return quoted(text), err
@@ -159,7 +158,7 @@ func compileEval(scope *expression.Scope, source string) (*evaluation, error) {
 		x, found := scope.Expression(source)
 		findings = found
 		if x != nil {
-			e.constant, e.secret = x.Constant(), x.Secret()
+			e.alone, e.secret = len(x.Reads(scope.NewInput())) == 0, x.Secret()
 			e.value = func(in *expression.Input) (json.RawMessage, error) { return x.AppendJSON(nil, in) }
 		}
 	}
