@@ -23,7 +23,7 @@ func (c *compiler) pipeline(f *File, path diag.Path, name string, p *PipelineCon
 	}
 	c.deadLetter(f, path, plan, &p.DeadLetter)
 	known := c.format(f, path.Field("source").Field("format"), plan)
-	plan.Scope = expression.NewScope(expression.Options{Format: plan.Format, Constants: c.config.constants[f]})
+	plan.Scope = expression.NewScope(expression.Options{Format: plan.Format, Constants: c.config.constants[f], Topics: knownTopics(plan)})
 	plan.Result = plan.Scope
 	if !known {
 		return plan

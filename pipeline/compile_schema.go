@@ -4,6 +4,7 @@ import (
 	"math"
 	"math/big"
 	"slices"
+	"strings"
 
 	"github.com/santhosh-tekuri/jsonschema/v6"
 
@@ -25,6 +26,16 @@ func (c *compiler) payloadType(plan *PipelinePlan) *expression.Type {
 		all = all.Union(*t)
 	}
 	return &all
+}
+
+// knownTopics are all topics that a pipeline reads, nil where a pattern or a
+// variable that is left open decides.
+func knownTopics(plan *PipelinePlan) []string {
+	open := func(topic string) bool { return topic == "" || strings.Contains(topic, expression.Unknown) }
+	if plan.Source.Pattern != nil || slices.ContainsFunc(plan.Source.Topics, open) {
+		return nil
+	}
+	return plan.Source.Topics
 }
 
 // topicType is what a topic's schema says of the payload, nil where it has none.

@@ -22,6 +22,8 @@ type Constants struct {
 type Options struct {
 	Format    Format
 	Constants Constants
+	// Topics are all that a record can be from; empty where that is not known.
+	Topics []string
 	// Request tells that the scope is an ingest route's: only payload, key (null),
 	// headers, topic and value exist.
 	Request bool

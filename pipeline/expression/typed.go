@@ -188,7 +188,7 @@ func (k *checker) nameType(name string, original bool) Type {
 	case "headers":
 		return mapType(textOrNull)
 	case "topic":
-		return Type{kinds: isText}
+		return Type{kinds: isText, texts: k.scope.options.Topics}
 	case "partition", "offset":
 		return Type{kinds: isNumber}.Range(&Limit{At: 0}, nil)
 	case "timestamp":

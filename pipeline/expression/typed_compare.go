@@ -158,8 +158,9 @@ func (k *checker) otherValue(negated bool, left, right ast.Node, a, b Type) {
 		f.Fix = k.source[:s.from] + fix + k.source[s.to:]
 	}
 	// What is unequal to a value that may come one day is a guard; a slip of the
-	// pen is not.
-	if f.Warning = near == "" && (negated || a.numbers == nil && a.texts == nil); f.Warning {
+	// pen is not. Pipelines share conditions that ask for the topics of each.
+	path, _ := k.path(left)
+	if f.Warning = path == "topic" || path == "source\x00topic" || near == "" && (negated || a.numbers == nil && a.texts == nil); f.Warning {
 		k.warning = append(k.warning, f)
 	} else {
 		k.errors = append(k.errors, f)
