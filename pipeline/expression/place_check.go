@@ -13,6 +13,9 @@ func (t *Template) check(written int) []Finding {
 	case t.place == PlaceKey && written == 0:
 		whole.Code, whole.Message = CodeConstantKey, "the key is the same for every record"
 		whole.Hint = "name what makes an effect one: orders:${payload.order_id}"
+		if f, ok := t.escapedKey(); ok {
+			return []Finding{f}
+		}
 		if f, ok := t.plainly(); ok {
 			f.Code, f.Message, f.Warning = CodeConstantKey, whole.Message+": "+f.Message, false
 			f.Message = strings.TrimSuffix(f.Message, ", the same for every record")

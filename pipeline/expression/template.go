@@ -176,6 +176,9 @@ func (s *Scope) Template(source string, place Place) (*Template, []Finding) {
 	if warnings == nil && !s.static {
 		warnings = t.warn()
 	}
+	if _, constant := t.Constant(); warnings == nil && place == PlaceKey && !constant {
+		warnings = s.coarseKey(t)
+	}
 	return t, append(errs, warnings...)
 }
 

@@ -98,7 +98,7 @@ func TestTemplateFindings(t *testing.T) {
 	})
 	checkFindings(t, compile(PlaceKey), []finding{
 		{source: "orders", code: CodeConstantKey, at: "orders", message: "the key is the same for every record", hint: "*"},
-		{source: "$${payload.id}", code: CodeConstantKey, at: "$${payload.id}", message: "the key is the same for every record", hint: "*"},
+		{source: "$${payload.id}", code: CodeConstantKey, at: "$${", message: "the key is the same for every record: $${ stands for the text ${, and nothing is put into it", hint: "*", fix: "${payload.id}"},
 		{source: "${env.PORT}", code: CodeConstantKey, at: "${env.PORT}", message: "the key is the same for every record", hint: "*"},
 		{source: "a${env.EMPTY}", code: CodeNullPart, at: "env.EMPTY", message: "a part of a key must not be empty"},
 		{source: "a${[1]}", code: CodePlace, at: "[1]", message: "it is a list: a key takes none"},
