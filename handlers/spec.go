@@ -82,7 +82,7 @@ type Checker interface {
 //	required:"true"    it must be written
 //	enum:"a,b"         the only values it takes
 //	place:"url"        for a Template, where its text goes: text (the default),
-//	                   url, topic, header, name; decides on escaping and checks
+//	                   url, query, topic, header, name; decides on escaping and checks
 //	secret:"true"      its value is redacted in every output
 //	path:"true"        a path, relative to the file that it is written in
 //	min:"1", max:"9"   the bounds of a number, duration or size

@@ -11,7 +11,7 @@ import (
 type Config struct {
 	URL          handlers.Template            `yaml:"url" required:"true" place:"url" doc:"Where to send each record, such as 'https://shop.example/orders/${payload.id}'. Parts that come from the record are escaped for their place."`
 	Method       string                       `yaml:"method" default:"POST" doc:"The method of the request, in capital letters."`
-	Query        map[string]handlers.Template `yaml:"query" place:"name" doc:"Query parameters by name. They are escaped and added to those of the URL."`
+	Query        map[string]handlers.Template `yaml:"query" place:"query" doc:"Query parameters by name. They are escaped and added to those of the URL."`
 	Headers      map[string]handlers.Template `yaml:"headers" place:"header" doc:"Headers to send, by name. Take secrets from a file or a variable: 'Authorization: Bearer ${file(\"/run/secrets/token\")}'."`
 	Body         handlers.Template            `yaml:"body" doc:"The body to send. Without it, the record's value is sent as it is."`
 	Timeout      time.Duration                `yaml:"timeout" default:"5s" doc:"How long one call may take, from connecting to the end of the answer."`

@@ -52,7 +52,7 @@ func FuzzTemplate(f *testing.F) {
 		f.Add(source)
 	}
 	f.Fuzz(func(t *testing.T, source string) {
-		for _, place := range []Place{PlaceText, PlaceURL, PlaceTopic, PlaceHeader, PlaceName, PlaceKey} {
+		for _, place := range []Place{PlaceText, PlaceURL, PlaceTopic, PlaceHeader, PlaceName, PlaceQuery, PlaceKey} {
 			s := NewScope(Options{Constants: testConstants()})
 			tmpl, found := s.Template(source, place)
 			within(t, source, found)

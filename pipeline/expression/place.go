@@ -17,12 +17,13 @@ const (
 	PlaceTopic  Place = "topic"  // must render to a legal topic name
 	PlaceHeader Place = "header" // a header's value, exact bytes
 	PlaceName   Place = "name"   // a file or object name; no objects or lists
+	PlaceQuery  Place = "query"  // the value of a URL's parameter, escaped by the sink; no objects or lists
 	PlaceKey    Place = "key"    // an idempotency key: parts never null or empty; at least one part
 )
 
 // takesJSON tells whether objects and lists may stand in the text.
 func (p Place) takesJSON() bool {
-	return p != PlaceURL && p != PlaceTopic && p != PlaceName && p != PlaceKey
+	return p != PlaceURL && p != PlaceTopic && p != PlaceName && p != PlaceQuery && p != PlaceKey
 }
 
 func (p Place) noun() string {
@@ -33,6 +34,8 @@ func (p Place) noun() string {
 		return "a topic name"
 	case PlaceName:
 		return "a name"
+	case PlaceQuery:
+		return "a query parameter"
 	case PlaceKey:
 		return "a key"
 	default:

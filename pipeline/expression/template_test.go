@@ -51,6 +51,8 @@ func TestTemplates(t *testing.T) {
 		{source: "${payload.dots}", place: PlaceTopic, err: "it renders to no legal topic name, which has 1 to 249 letters, digits, '.', '_' and '-'"},
 		{source: "${payload.l}", place: PlaceTopic, err: "${payload.l}: it is a list: a topic name takes none"},
 
+		{source: "${payload.s}${payload.e}", place: PlaceQuery, want: "x/ y?ü"},
+		{source: "${payload.l}", place: PlaceQuery, err: "${payload.l}: it is a list: a query parameter takes none"},
 		{source: "out/${payload.id}.jsonl", place: PlaceName, want: "out/o-1.jsonl"},
 		{source: "out/${payload.s}", place: PlaceName, err: `${payload.s}: a part of a name must not hold / or \, nor be . or ..`},
 		{source: "${payload.e}", place: PlaceName, err: "it renders to an empty name"},
