@@ -212,6 +212,7 @@ func (r *reader) file(name string, source *diag.Source) bool {
 	if document == nil {
 		return false
 	}
+	document.MaskSecrets()
 	f := &File{Name: displayName(name), Dir: filepath.Dir(name), Source: document.Source}
 	if slices.ContainsFunc(r.config.Files, func(other *File) bool { return other.Name == f.Name }) {
 		r.problems.Add(diag.Problem{Place: document.Source.Whole(), Code: diag.CodeRepeated, Message: "the file is given twice"})

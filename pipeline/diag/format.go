@@ -29,6 +29,7 @@ func Formats() []Format { return []Format{FormatText, FormatJSON, FormatGitHub, 
 // Write shows problems in a format, in the order that they have. Colour only
 // concerns FormatText.
 func Write(w io.Writer, format Format, problems Problems, colour bool) error {
+	problems = problems.WithoutSecrets()
 	switch format {
 	case FormatText:
 		return writeText(w, problems, colour)

@@ -1,0 +1,117 @@
+package yamlconf
+
+import (
+	"regexp"
+	"strings"
+
+	"gopkg.in/yaml.v3"
+
+	"github.com/millrace/millrace/handlers"
+	"github.com/millrace/millrace/pipeline/diag"
+)
+
+var (
+	urlKey = regexp.MustCompile(`(?i)ur[il]|store|addr|server|broker|endpoint`)
+	// withSlashes is a user and password wherever they stand, bareUser one that
+	// stands where a URL is expected.
+	withSlashes = regexp.MustCompile(`//((?:\$\{[^}]*\}|[^/?#\s"'])+)@`)
+	bareUser    = regexp.MustCompile(`((?:\$\{[^}]*\}|[^/?#\s"'])+)@`)
+	braced      = regexp.MustCompile(`\$\{[^}]*\}?`)
+	authScheme  = regexp.MustCompile(`^[A-Za-z]+ +`)
+)
+
+// MaskSecrets keeps out of every excerpt what is secret by its name or its form,
+// whether or not it stands where it belongs.
+func (doc *Document) MaskSecrets() { masker{doc.Source}.node(doc.root, spot{}) }
+
+// masker keeps out of excerpts what is secret by its name or its form, whether
+// or not it is well placed and well formed: what is wrong is shown too.
+type masker struct{ source *diag.Source }
+
+// spot is where the masker is: whose value it looks at.
+type spot struct {
+	key string
+	// names tells that keys name headers or query parameters, data that they are
+	// a user's own.
+	names, data bool
+}
+
+func (m masker) node(n *yaml.Node, in spot) {
+	if n == nil {
+		return
+	}
+	switch n.Kind {
+	case yaml.ScalarNode:
+		m.urls(n, urlKey.MatchString(in.key))
+	case yaml.MappingNode:
+		for i := 0; i+1 < len(n.Content); i += 2 {
+			m.entry(n.Content[i].Value, n.Content[i+1], in)
+		}
+	default:
+		for _, child := range n.Content {
+			m.node(child, in)
+		}
+	}
+}
+
+func (m masker) entry(key string, value *yaml.Node, in spot) {
+	inner := spot{key: key, data: in.data || key == "transform" || key == "tests" || key == "payload"}
+	inner.names = !inner.data && (key == "headers" || key == "query" || diag.Nearest(key, []string{"headers", "query"}) != "")
+	secret := handlers.SecretName(key) || diag.Nearest(key, []string{"password", "authorization", "api_key"}) != ""
+	if secret && !in.data && (in.names || ofScalars(value)) {
+		m.all(value)
+		return
+	}
+	m.node(value, inner)
+}
+
+// ofScalars tells that a value is not a block of settings, whose name may be a
+// user's.
+func ofScalars(n *yaml.Node) bool {
+	if n.Kind == yaml.SequenceNode {
+		for _, item := range n.Content {
+			if item.Kind != yaml.ScalarNode {
+				return false
+			}
+		}
+		return true
+	}
+	return n.Kind != yaml.MappingNode
+}
+
+// all hides all literal text of a secret. What is a scheme, as in Bearer …, or
+// within ${}, stays: mistakes there are to be seen.
+func (m masker) all(n *yaml.Node) {
+	if n.Kind == yaml.AliasNode && n.Alias != nil {
+		n = n.Alias
+	}
+	if n.Kind != yaml.ScalarNode {
+		for _, child := range n.Content {
+			m.all(child)
+		}
+		return
+	}
+	from := len(authScheme.FindString(n.Value))
+	for _, at := range append(braced.FindAllStringIndex(n.Value, -1), []int{len(n.Value), len(n.Value)}) {
+		m.source.MaskPart(n, from, at[0])
+		from = at[1]
+	}
+}
+
+// urls hides users and passwords, and query parameters that are secret.
+func (m masker) urls(n *yaml.Node, expected bool) {
+	form := withSlashes
+	if expected {
+		form = bareUser
+	}
+	for _, at := range form.FindAllStringSubmatchIndex(n.Value, -1) {
+		if user := n.Value[at[2]:at[3]]; !strings.Contains(user, "${") || !safeUser.MatchString(user) {
+			m.source.MaskPart(n, at[2], at[3])
+		}
+	}
+	for _, at := range queryPart.FindAllStringSubmatchIndex(n.Value, -1) {
+		if handlers.SecretName(n.Value[at[4]:at[5]]) && !safeHeader.MatchString(n.Value[at[6]:at[7]]) {
+			m.source.MaskPart(n, at[6], at[7])
+		}
+	}
+}
