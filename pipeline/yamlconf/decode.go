@@ -46,13 +46,14 @@ type Decoder struct {
 	source   *diag.Source
 	options  Options
 	problems diag.Problems
+	eaten    map[*yaml.Node]diag.Path
 	secrets  map[diag.Path]string
 	unknown  map[diag.Path]bool
 }
 
 // NewDecoder makes a decoder for the values of doc.
 func NewDecoder(doc *Document, o Options) *Decoder {
-	return &Decoder{source: doc.Source, options: o, secrets: map[diag.Path]string{}, unknown: map[diag.Path]bool{}}
+	return &Decoder{source: doc.Source, options: o, eaten: doc.eaten, secrets: map[diag.Path]string{}, unknown: map[diag.Path]bool{}}
 }
 
 // Problems are what was found so far, in the order of decoding.
@@ -99,6 +100,12 @@ func (d *Decoder) decodeOrEmpty(n Node, into any, beside map[string]bool) {
 
 // value decodes one value, as the tags of its field say.
 func (d *Decoder) value(n Node, v reflect.Value, f field) {
+	if _, eaten := d.eaten[n.target()]; eaten {
+		if f.secret || f.url {
+			d.hide(n, n.Text())
+		}
+		return
+	}
 	if d.hasTag(n) {
 		d.tagProblem(n)
 		return

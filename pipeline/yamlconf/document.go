@@ -30,11 +30,13 @@ type Document struct {
 	Source *diag.Source
 	// root is nil for an empty file.
 	root *yaml.Node
+	// eaten are the paths of values of which it was reported that they lack quotes.
+	eaten map[*yaml.Node]diag.Path
 }
 
-// Parse reads one file's text. It returns nil where the text can't be used at
-// all; the problems then say why, with the line and column that a person would
-// point to.
+// Parse reads one file's text. The problems say what in it is no YAML, with the
+// line and column that a person would point to. It returns nil where the text
+// can't be used at all; what only lacks quotes is taken as it was meant.
 func Parse(name string, text []byte) (*Document, diag.Problems) {
 	return ParseSource(diag.NewSource(name, text))
 }
@@ -53,13 +55,16 @@ func ParseSource(source *diag.Source) (*Document, diag.Problems) {
 			Hint: "save the file as UTF-8 text"})
 		return nil, problems
 	}
-	reader := &countingReader{text: withoutVersion(source.Text())}
-	decoder := yaml.NewDecoder(reader)
+	around := eatenTexts{source: source, text: withoutVersion(source.Text()), texts: map[int]eatenText{}}
 	var first yaml.Node
-	if err := decode(decoder, &first); errors.Is(err, io.EOF) {
-		return &Document{Source: source}, nil
+	decoder, reader, err := around.decode(&first, &problems)
+	if errors.Is(err, io.EOF) {
+		return &Document{Source: source}, problems
 	} else if err != nil {
-		problems.Add(syntaxProblem(source, err, reader.read))
+		return nil, problems
+	}
+	eaten, certain := around.restore(first.Content[0], problems)
+	if !certain {
 		return nil, problems
 	}
 	if p, ok := secondDocument(source, decoder, reader); ok {
@@ -70,7 +75,7 @@ func ParseSource(source *diag.Source) (*Document, diag.Problems) {
 		problems.Add(p)
 		return nil, problems
 	}
-	return &Document{Source: source, root: first.Content[0]}, nil
+	return &Document{Source: source, root: first.Content[0], eaten: eaten}, problems
 }
 
 // withoutVersion makes a comment of a directive such as %YAML 1.2 on the first
@@ -103,7 +108,8 @@ func secondDocument(source *diag.Source, decoder *yaml.Decoder, reader *counting
 	if err == nil {
 		return diag.Problem{}, false
 	}
-	return syntaxProblem(source, err, reader.read), true
+	p, _, _ := syntaxProblem(source, reader.text, err, reader.read)
+	return p, true
 }
 
 // documentMark finds the second `---`, or the first that has something before

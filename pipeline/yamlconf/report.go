@@ -17,8 +17,14 @@ import (
 // maxProblems is how many problems of one file are worth reporting.
 const maxProblems = 1000
 
-// Add reports a problem. After the first thousand, further ones are dropped.
+// Add reports a problem. After the first thousand, further ones are dropped, and
+// so are those of values of which it is known that they lack quotes.
 func (d *Decoder) Add(p diag.Problem) {
+	for _, path := range d.eaten {
+		if p.Path == path {
+			return
+		}
+	}
 	if len(d.problems) < maxProblems {
 		d.problems.Add(p)
 	}

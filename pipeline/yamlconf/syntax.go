@@ -17,18 +17,25 @@ const quoteHint = "put the whole text in single quotes: '…'"
 // syntaxProblem says where a file stops being YAML. The parser's own errors
 // name the line where a construct began, one off, or none; so the line is found
 // as the first after the longest beginning that parses, and the column by
-// looking at what stands on it. read is how far the parser read.
-func syntaxProblem(source *diag.Source, err error, read int) diag.Problem {
-	f := newFinder(source.Text(), err, read)
+// looking at what stands on it. read is how far the parser read of text, which
+// is the source's but for what was taken out of the way. The text that was meant
+// as a value as a whole, if any, is from..to.
+func syntaxProblem(source *diag.Source, text []byte, err error, read int) (p diag.Problem, from, to int) {
+	f := newFinder(text, err, read)
 	found := f.find()
-	p := diag.Problem{Place: source.At(found.at), Code: found.code, Message: found.message, Hint: found.hint, Fix: found.fix, FixAt: source.Range(found.from, found.to)}
+	p = diag.Problem{Place: source.At(found.at), Code: found.code, Message: found.message, Hint: found.hint, Fix: found.fix, FixAt: source.Range(found.from, found.to)}
 	if found.why != "" {
 		p.Related = &diag.Related{Place: source.At(found.other), Message: found.why}
 	}
+	from, to = found.from, found.to
 	if p.Fix == "" {
 		p.Fix, p.FixAt = f.inQuotes(found), source.RestOfLine(found.at)
+		from, to = found.at, found.at+len(strings.TrimRight(f.line(f.lineAt(found.at))[found.at-f.starts[f.lineAt(found.at)]:], " \t"))
 	}
-	return p
+	if found.code != diag.CodeEaten || !strings.HasPrefix(p.Fix, "'") {
+		from, to = 0, 0
+	}
+	return p, from, to
 }
 
 // finding is what is wrong, and at which byte.
