@@ -140,6 +140,9 @@ func (e *explainer) now(x *Explanation) {
 		text += "  " + printable(detail)
 	}
 	e.row("a run now", text)
+	if r.Key != "" && len(r.Writes) > 0 && r.Outcome != pipeline.Duplicate {
+		e.row("", "  looked at alone: an earlier record that no run reached yet may claim the key first")
+	}
 	for i := range r.Writes {
 		if w := &r.Writes[i]; len(r.Writes) > 1 {
 			e.row("", strings.TrimRight("  "+w.Sink+": "+outcomeText(w.Outcome, w.Halt)+" "+printable(w.why(r.Record)), " "))
