@@ -47,6 +47,18 @@ func (a *app) connect(ctx context.Context, pid int) (*cluster, error) {
 	return a.connectTo(ctx, plan, pid)
 }
 
+// connectToRead is connect for a command that only reads.
+func (a *app) connectToRead(ctx context.Context, pid int) (*cluster, error) {
+	if !a.hasConfig() {
+		return a.look(ctx, nil, pid)
+	}
+	plan, err := a.load()
+	if err != nil {
+		return nil, err
+	}
+	return a.look(ctx, plan, pid)
+}
+
 // connectTo is connect for a configuration that was loaded, or none.
 func (a *app) connectTo(ctx context.Context, plan *pipeline.Plan, pid int) (*cluster, error) {
 	log, err := a.clientLogger()
@@ -214,7 +226,7 @@ func missingTopic(name string, there []string, plan *pipeline.Plan) string {
 // broker ever ran on the state folder, there is nothing to read, and the folder
 // is not made.
 func (a *app) look(ctx context.Context, plan *pipeline.Plan, pid int) (*cluster, error) {
-	if plan.Embedded != "" {
+	if plan == nil || plan.Embedded != "" {
 		runs, err := a.processes(pid)
 		if err != nil {
 			return nil, err

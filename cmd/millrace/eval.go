@@ -298,7 +298,7 @@ func (a *app) evalAt(ctx context.Context, e *evaluation, f evalFlags) (err error
 	if err != nil {
 		return usageError{fmt.Errorf("--at: %w", err)}
 	}
-	c, err := a.connect(ctx, f.pid)
+	c, err := a.connectToRead(ctx, f.pid)
 	if err != nil {
 		return err
 	}

@@ -51,6 +51,7 @@ pipelines:
 		"no such pipeline":      {args: []string{"1", "--pipeline", "order"}, code: 2, errs: `did you mean "orders"?`},
 		"two arguments":         {args: []string{"1", "+", "2"}, code: 2, errs: "it takes one expression, in quotes"},
 		"two inputs":            {args: []string{"1", "--at", "a/0/0", "--input", "x"}, code: 2, errs: "--at names one record"},
+		"nothing ran yet":       {args: []string{"payload", "--at", "orders/0/0"}, code: 1, errs: "no broker runs, or ever ran, on .millrace"},
 		"bad place":             {args: []string{"payload", "--at", "a/0"}, code: 2, errs: "topic/partition/offset"},
 	} {
 		t.Run(name, func(t *testing.T) {
