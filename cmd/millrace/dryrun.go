@@ -45,8 +45,9 @@ func (a *app) dryRunCommand() *cobra.Command {
 		Use: "dry-run [PIPELINE]", Short: "What a run would do with real records, without doing any of it",
 		Long: `Dry-run takes real records and shows what a run would do with each: its outcome
 and why, its idempotency key, and every request that a sink would send, secrets
-taken out. The decisions are those of a run. It writes nothing: no offset, no
-key, no topic, no sink.
+taken out. The decisions are those of a run. It changes no offset, no key, no
+topic and no record, and calls no sink. Where no process runs it opens the embedded
+broker's folder, and the broker tidies its own files there.
 
 Records come from the topics that the pipelines read (--from-topic, the default:
 the newest 100 of each pipeline, more or fewer with -n, or a window of time with

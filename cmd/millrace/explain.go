@@ -42,8 +42,9 @@ func (a *app) explainCommand() *cobra.Command {
 holds, and shows for each pipeline that reads it: every step of the decision with
 the parts of the record that it used and what came of it; the state of its keys in
 the store; what the group has committed; and its dead letters. The steps are those
-of the configuration as it is now. It writes nothing. The place of a dead letter
-stands for the record that it was made of.`,
+of the configuration as it is now. Explain changes no offset, key, topic or
+record; where no process runs, the embedded broker tidies the files of its own
+folder. The place of a dead letter stands for the record that it was made of.`,
 		Example: `  millrace explain --at order_invoices/3/120
   millrace explain invoice-notifications --where 'payload.order_id == "o-1"'`,
 		Args: cobra.MaximumNArgs(1),
