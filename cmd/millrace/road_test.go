@@ -34,7 +34,7 @@ func roadFile(t *testing.T, b bed) (text, ingest string) {
 	}
 	port := fmt.Sprint("127.0.0.1:", freePort(t))
 	text = strings.NewReplacer("127.0.0.1:8080", port, "127.0.0.1:8091", fmt.Sprint("127.0.0.1:", freePort(t))).Replace(string(own))
-	for _, name := range []string{"topic: order_invoices", "topic: notifications", "  order_invoices:", "  invoice-notifications:", "  notifications:"} {
+	for _, name := range []string{"topic: order_invoices", "topic: notifications", "  order_invoices:", "  invoice-notifications:", "  notifications:", "pipeline: invoice-notifications"} {
 		at := strings.LastIndex(name, " ") + 1
 		text = strings.ReplaceAll(text, name, name[:at]+b.name(name[at:]))
 	}
