@@ -188,8 +188,8 @@ func TestWriteJSON(t *testing.T) {
   },
   {
     "file": "b.yaml",
-    "line": 0,
-    "column": 0,
+    "line": 1,
+    "column": 1,
     "severity": "error",
     "code": "MR001",
     "message": "no such file"
