@@ -128,7 +128,7 @@ func (d *Decoder) value(n Node, v reflect.Value, f field) {
 		v.Set(fresh)
 	case t.Kind() == reflect.Struct:
 		if !n.IsMap() {
-			d.WrongType(n, "a map")
+			d.notABlock(n, t)
 			return
 		}
 		d.structFields(n, v, nil)
@@ -148,6 +148,7 @@ func (d *Decoder) keepSource(n Node, v reflect.Value, f field) {
 		what = "text"
 	}
 	switch {
+	case !n.IsScalar() && n.flow() && d.condition(n, f):
 	case !n.IsScalar() && n.flow():
 		d.Add(diag.Problem{Path: n.Path, Place: d.place(n.target()), Code: diag.CodeEaten,
 			Message: fmt.Sprintf("%s is expected here, but YAML reads text that starts with a bracket as %s", what, n.What()),

@@ -7,6 +7,7 @@ import (
 	"reflect"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 
 	"gopkg.in/yaml.v3"
@@ -65,6 +66,54 @@ func (d *Decoder) WrongType(n Node, wanted string) {
 		}
 	}
 	d.Add(p)
+}
+
+// notABlock reports something that must be a map, which may be what its first key
+// takes.
+func (d *Decoder) notABlock(n Node, t reflect.Type) {
+	count := len(d.problems)
+	d.WrongType(n, "a map")
+	fields := fieldsOf(t)
+	if !n.IsScalar() || len(fields) == 0 || len(d.problems) != count+1 || !slices.Contains([]string{"topic", "key", "url"}, fields[0].name) {
+		return
+	}
+	if at, ok := d.source.ScalarNode(n.target()); ok && at.Start.Line == at.End.Line {
+		d.problems[count].Hint = fmt.Sprintf("write {%s: %s}", fields[0].name, clip(d.source.Written(at)))
+	}
+}
+
+// condition reports a list or map in the place of a condition, as other tools
+// write them.
+func (d *Decoder) condition(n Node, f field) bool {
+	if f.name != "filter" && f.name != "when" || strings.HasPrefix(d.rest(n), "{{") {
+		return false
+	}
+	var parts []string
+	for _, item := range d.Items(n) {
+		if !item.IsScalar() {
+			return false
+		}
+		parts = append(parts, item.Text())
+	}
+	if n.IsMap() {
+		for _, entry := range d.Fields(n) {
+			if !entry.Node.IsScalar() {
+				return false
+			}
+			value := entry.Node.Text()
+			if _, err := strconv.ParseFloat(value, 64); err != nil && value != "true" && value != "false" {
+				value = strconv.Quote(value)
+			}
+			parts = append(parts, entry.Name+" == "+value)
+		}
+	}
+	if len(parts) == 0 {
+		return false
+	}
+	d.Add(diag.Problem{Path: n.Path, Place: d.place(n.target()), Code: diag.CodeType,
+		Message: fmt.Sprintf("%s must be an expression, not %s", name(n.Path), n.What()),
+		Hint:    "write one expression: '" + clip(strings.Join(parts, " and ")) + "'"})
+	return true
 }
 
 // notAList reports something that must be a list.
