@@ -127,12 +127,25 @@ func notifyFile(b bed, r *ledger, store ...string) string {
 `, b.blocks(store...), b.name("orders"), b.name("invoices"), r.URL, b.name("dead"))
 }
 
-// notify makes a bed's topics and starts a process that notifies the receiver.
+// notify starts a process that notifies the receiver, and waits until it is
+// ready.
 func notify(t *testing.T, b bed, r *ledger, store ...string) *process {
 	t.Helper()
 	dir := t.TempDir()
 	write(t, dir, "pipelines.yaml", notifyFile(b, r, store...))
 	return start(t, dir, "run")
+}
+
+// notifyBlocked starts a process whose store has lost its memory: it may be
+// blocked before it was ever ready.
+func notifyBlocked(t *testing.T, b bed, r *ledger, store ...string) *process {
+	t.Helper()
+	dir := t.TempDir()
+	write(t, dir, "pipelines.yaml", notifyFile(b, r, store...))
+	p := launch(t, dir, "run")
+	p.await("it has partitions", func() bool { return strings.Contains(p.log(), `"msg":"partitions assigned"`) })
+	blocked(p)
+	return p
 }
 
 // stream sends orders, 500 a second, until stop is called, which returns how

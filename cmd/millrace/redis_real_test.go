@@ -96,7 +96,7 @@ func TestRealRedisFlushed(t *testing.T) {
 		t.Errorf("exit code %d", code)
 	}
 	// A restart must not forget that the store forgot.
-	second = notify(t, b, receiver)
+	second = notifyBlocked(t, b, receiver)
 	all[1] = second
 	time.Sleep(2 * time.Second)
 	blocked(all...)
@@ -133,8 +133,7 @@ func TestRealRedisFlushedWhileAway(t *testing.T) {
 		t.Fatal(err)
 	}
 	b.send(t, "", b.orders(300, 300))
-	p = notify(t, b, receiver, "on_store_reset: block")
-	blocked(p)
+	p = notifyBlocked(t, b, receiver, "on_store_reset: block")
 	time.Sleep(time.Second)
 	if calls, _ := receiver.count(); calls != 300 {
 		t.Errorf("%d calls, want the 300 from before", calls)
