@@ -19,10 +19,12 @@ const (
 	// refused again: it is dead-lettered at once and its key released.
 	NotApplied
 	// Infrastructure means that the system as a whole cannot take calls now:
-	// the pipeline pauses and tries again; no record is ever dead-lettered.
+	// the pipeline pauses and tries again, and no record is dead-lettered for
+	// it, but for what Suspect says.
 	Infrastructure
 	// NotAttempted means that the sink did not send the call, because an
-	// earlier call of the same Kafka key failed. It is sent again with it.
+	// earlier call of the same Order failed: not a byte of it left the process.
+	// It is sent again with that one.
 	NotAttempted
 )
 
@@ -45,15 +47,41 @@ type Failure struct {
 	Class Class
 	// Err says what happened, without secrets and without the record's value.
 	Err error
-	// RetryAfter is how long the receiver asked to be left alone, or zero.
+	// RetryAfter is how long the receiver asked to be left alone, or zero. A
+	// failure that asks is never held against the record.
 	RetryAfter time.Duration
-	// Suspect tells that the failure could as well be the receiver's as the
-	// record's, such as a single 5xx or a timeout: five different records in a
-	// row that fail so are treated as Infrastructure.
+	// Suspect tells that the fault may lie on the other side than Class says. A
+	// refusal (NotApplied) that may be the system's, such as a 401, is tried
+	// again until it is seen whether others are taken; an Infrastructure failure
+	// that may be the record's, such as a 502 of a receiver that it brings down,
+	// is held against it once it alone fails while all others are taken. An
+	// Unknown failure may be either's without saying so.
 	Suspect bool
+	// Own tells that an Unknown failure is this record's alone, such as a 409.
+	// Without it five different records that fail in a row, as long as none is
+	// taken in between, are the system's fault.
+	Own bool
 	// NotSent tells that no byte of this call left the process, as when a
-	// connection was refused: a claim for it may be given back.
+	// connection was refused: its effect certainly did not happen.
 	NotSent bool
+	// Scope narrows an Infrastructure failure to the part of the system that
+	// [Scoped] names for the call, such as one topic that does not exist: calls
+	// to it wait, all others go on.
+	Scope string
+}
+
+// MaySystem tells whether the failure may be the fault of the system as a whole.
+func (f *Failure) MaySystem() bool {
+	switch f.Class {
+	case Infrastructure:
+		return f.Scope == ""
+	case Unknown:
+		return !f.Own
+	case NotApplied:
+		return f.Suspect
+	default:
+		return false
+	}
 }
 
 // Error is the failure's cause.
@@ -114,20 +142,19 @@ func FailureOf(err error, i int) *Failure {
 
 // Each turns a function that writes one call into a Write: for sinks whose
 // MaxBatch is 1 or that write one call after the other. After a failure, later
-// calls of the same Kafka key, and all later ones without a key, are marked
-// NotAttempted, so that order holds.
+// calls of the same Order are marked NotAttempted, so that order holds.
 func Each(write func(ctx context.Context, call *Call) error) func(ctx context.Context, batch []Call) error {
 	return func(ctx context.Context, batch []Call) error {
 		failed := map[int]*Failure{}
 		broken := map[string]bool{}
 		for i := range batch {
-			key := string(batch[i].Record.Key)
-			if broken[key] {
+			order := string(batch[i].Order)
+			if broken[order] {
 				failed[i] = &Failure{Class: NotAttempted, Err: errors.New("an earlier call of the same key failed")}
 				continue
 			}
 			if f := FailureOf(write(ctx, &batch[i]), i); f != nil {
-				failed[i], broken[key] = f, true
+				failed[i], broken[order] = f, true
 			}
 		}
 		if len(failed) == 0 {

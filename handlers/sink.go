@@ -32,6 +32,12 @@ type Call struct {
 	// ID is the idempotency key as the receiver sees it: 26 characters of
 	// base32, the same for every attempt and every replay of one effect.
 	ID string
+	// Order is what keeps calls in order: of those with equal bytes here, nil
+	// among them, none may take effect before an earlier one has, also where
+	// that one failed and is sent again. It comes from the source: its key,
+	// nothing where the whole partition is one order, the offset where no order
+	// is kept.
+	Order []byte
 	// Answer may be set by Write to what the receiver said of the call, such as
 	// a status or a position; of it the first 64 bytes are kept beside the key.
 	Answer string
@@ -48,8 +54,9 @@ type Sink interface {
 	// Write returns nil once every call of the batch is durable. The batch is
 	// in order, comes from one lane and is no longer than the sink's MaxBatch.
 	// A *BatchError tells which calls failed and how; those it does not name
-	// are durable. Any other error means that the fate of every call is
-	// unknown. Write returns when ctx ends.
+	// are durable, also where a call before them failed, and are never handed
+	// over again. Any other error, and a panic, means that the fate of every
+	// call is unknown. Write returns when ctx ends.
 	Write(ctx context.Context, batch []Call) error
 	// Close releases what the sink holds. It is called once, after the last
 	// Write has returned.
@@ -62,6 +69,14 @@ type Limiter interface {
 	// MaxBatch is the longest batch that Write takes; it must be at least 1
 	// and must not change.
 	MaxBatch() int
+}
+
+// Scoped is implemented by sinks whose system has parts that can be away on
+// their own, such as the topics of a cluster. Order is kept within each part.
+type Scoped interface {
+	// Scope names the part that a request of Render goes to. It is pure and may
+	// be called concurrently.
+	Scope(request any) string
 }
 
 // Prober is implemented by sinks that can tell whether their system is ready

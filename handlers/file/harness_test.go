@@ -70,7 +70,7 @@ func (f *fixture) calls(key string, values ...string) []handlers.Call {
 		if err != nil {
 			f.t.Fatal(err)
 		}
-		calls = append(calls, handlers.Call{Record: r, Request: request})
+		calls = append(calls, handlers.Call{Record: r, Order: r.Key, Request: request})
 	}
 	return calls
 }

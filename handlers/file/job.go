@@ -52,7 +52,7 @@ func newJob(s *sink, batch []handlers.Call) *job {
 		r := batch[i].Request.(*request)
 		from := len(all)
 		all = append(all, r.data...)
-		j.calls[i] = pending{index: i, key: string(batch[i].Record.Key), path: r.path, data: all[from:len(all):len(all)]}
+		j.calls[i] = pending{index: i, key: string(batch[i].Order), path: r.path, data: all[from:len(all):len(all)]}
 	}
 	return j
 }
@@ -107,7 +107,6 @@ func (j *job) some(calls []pending) {
 			j.failAll(p.calls, handlers.Unavailable(fmt.Errorf("bring %s to the disk: %w", p.file.name, p.err)))
 		}
 	}
-	j.keepOrder(calls)
 }
 
 // sort gives each part its calls. Whether a file can be opened at all is found
@@ -172,22 +171,6 @@ func (j *job) append(p *part) error {
 func answer(name string, at int64) string {
 	position := "@" + strconv.FormatInt(at, 10)
 	return name[:min(len(name), 64-len(position))] + position
-}
-
-// keepOrder takes the calls that were written behind a failed one of their key
-// for failed as well: they are written once more, behind it.
-func (j *job) keepOrder(calls []pending) {
-	if len(j.failed) == 0 {
-		return
-	}
-	first := map[string]error{}
-	for _, c := range calls {
-		if f := j.failed[c.index]; f != nil {
-			first[c.key] = f.Err
-		} else if err := first[c.key]; err != nil {
-			j.failAll([]pending{c}, handlers.Unavailable(fmt.Errorf("an earlier call of the same key failed: %w", err)))
-		}
-	}
 }
 
 func (j *job) failAll(calls []pending, failure *handlers.Failure) {

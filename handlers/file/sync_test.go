@@ -190,8 +190,8 @@ func TestFailedFsync(t *testing.T) {
 	}
 }
 
-// Where a later call of a key went to another file, it is written again behind
-// the one that failed.
+// A later call of a key that goes to another file is not attempted behind one
+// that failed.
 func TestOrderOverFiles(t *testing.T) {
 	f := openSink(t, config(t.TempDir(), byValue()), realDisk())
 	if err := os.Mkdir(filepath.Join(f.dir, "b"), 0o750); err != nil {

@@ -256,7 +256,7 @@ func call(t *testing.T, sink handlers.Sink, key, value string) handlers.Call {
 	if err != nil {
 		t.Errorf("render: %v", err)
 	}
-	return handlers.Call{Record: r, Request: request, ID: fmt.Sprintf("%026d", len(key)+len(value))}
+	return handlers.Call{Record: r, Request: request, Order: r.Key, ID: fmt.Sprintf("%026d", len(key)+len(value))}
 }
 
 func renderJSON(t *testing.T, sink handlers.Sink, view View) []byte {

@@ -34,7 +34,8 @@ func TestStatusClasses(t *testing.T) {
 		{408, "unknown", "unknown"}, {409, "unknown", "unknown"}, {425, "unknown", "unknown"},
 		{429, "infrastructure", "infrastructure"},
 		{500, "unknown suspect", "unknown suspect"}, {501, "unknown suspect", "unknown suspect"}, {505, "unknown suspect", "unknown suspect"}, {599, "unknown suspect", "unknown suspect"},
-		{502, "infrastructure", "infrastructure"}, {503, "infrastructure", "infrastructure"}, {504, "infrastructure", "infrastructure"},
+		{502, "infrastructure suspect", "infrastructure suspect"}, {503, "infrastructure suspect", "infrastructure suspect"},
+		{504, "infrastructure suspect", "infrastructure suspect"},
 		{600, "unknown suspect", "unknown suspect"},
 	} {
 		r := newReceiver(t, func(w nethttp.ResponseWriter, _ *nethttp.Request) {
@@ -60,7 +61,7 @@ func describe(f *handlers.Failure) string {
 	switch {
 	case f == nil:
 		return "ok"
-	case f.Suspect:
+	case f.Suspect || f.Class == handlers.Unknown && !f.Own:
 		return f.Class.String() + " suspect"
 	default:
 		return f.Class.String()
@@ -127,6 +128,9 @@ func TestNobodyAnswers(t *testing.T) {
 			_, f := send(t, open(t, c.config), order("k"))
 			if describe(f) != c.want {
 				t.Errorf("got %s (%v), want %s", describe(f), f, c.want)
+			}
+			if !f.NotSent {
+				t.Error("not a byte was sent, and the failure does not say so")
 			}
 			if f != nil && strings.Contains(f.Error(), "s3cret") {
 				t.Errorf("the error holds a secret: %v", f)

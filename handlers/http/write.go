@@ -57,13 +57,19 @@ func (s *sink) call(ctx context.Context, call *handlers.Call) error {
 func (s *sink) unanswered(err error, givenUp, connected bool) *handlers.Failure {
 	switch {
 	case givenUp:
-		return &handlers.Failure{Class: handlers.Unknown, Err: fmt.Errorf("the call was given up: %w", err)}
+		return &handlers.Failure{Class: handlers.Unknown, NotSent: !connected, Err: fmt.Errorf("the call was given up: %w", err)}
 	case connected:
-		return &handlers.Failure{Class: handlers.Unknown, Suspect: true, Err: fmt.Errorf("call the receiver: %w", err)}
+		return &handlers.Failure{Class: handlers.Unknown, Err: fmt.Errorf("call the receiver: %w", err)}
 	case s.recordsChooseHost():
-		return &handlers.Failure{Class: handlers.NotApplied, Suspect: true, Err: fmt.Errorf("connect to the receiver that the record names: %w", err)}
+		return &handlers.Failure{
+			Class: handlers.NotApplied, Suspect: true, NotSent: true,
+			Err: fmt.Errorf("connect to the receiver that the record names: %w", err),
+		}
 	default:
-		return handlers.Unavailable(fmt.Errorf("connect to the receiver: %w", err))
+		return &handlers.Failure{
+			Class: handlers.Infrastructure, NotSent: true,
+			Err: fmt.Errorf("connect to the receiver: %w", err),
+		}
 	}
 }
 
@@ -97,9 +103,13 @@ func (s *sink) judge(answer *nethttp.Response) *handlers.Failure {
 		RetryAfter: retryAfter(answer.Header, time.Now()),
 	}
 	switch status {
-	case 429, 502, 503, 504:
+	case 429:
 		f.Class = handlers.Infrastructure
+	case 502, 503, 504:
+		// The receiver's own, or of a record that brings it down.
+		f.Class, f.Suspect = handlers.Infrastructure, true
 	case 408, 409, 425:
+		f.Own = true
 	case 401, 403, 404, 405, 407, 410, 421:
 		// Where every record meets the same URL it is the URL that is wrong, or
 		// the credential: no record's fault.
@@ -111,8 +121,6 @@ func (s *sink) judge(answer *nethttp.Response) *handlers.Failure {
 	default:
 		if status >= 300 && status <= 499 {
 			f.Class = handlers.NotApplied
-		} else {
-			f.Suspect = true
 		}
 	}
 	return f

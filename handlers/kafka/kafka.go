@@ -106,6 +106,9 @@ func (s *sink) headers(view handlers.View, source []handlers.Header) ([]handlers
 	return merged, nil
 }
 
+// Scope is the topic that a request goes to: each may be away on its own.
+func (s *sink) Scope(request any) string { return request.(*handlers.Record).Topic }
+
 // Write produces the batch and answers each call with topic/partition/offset.
 func (s *sink) Write(ctx context.Context, batch []handlers.Call) error {
 	// Produce sets the place of each record, and a request must stay as it is

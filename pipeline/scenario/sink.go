@@ -92,9 +92,9 @@ func (s *scripted) failure(step pipeline.ScriptStep) *handlers.Failure {
 	case step.Answer == pipeline.AnswerRefused:
 		return &handlers.Failure{Class: handlers.Infrastructure, NotSent: true, Err: errors.New("connection refused")}
 	case step.Answer == pipeline.AnswerTimeout:
-		return &handlers.Failure{Class: handlers.Unknown, Suspect: true, Err: errors.New("no answer in time")}
+		return &handlers.Failure{Class: handlers.Unknown, Err: errors.New("no answer in time")}
 	default:
-		return &handlers.Failure{Class: handlers.Unknown, Suspect: true, Err: errors.New("the connection was lost")}
+		return &handlers.Failure{Class: handlers.Unknown, Err: errors.New("the connection was lost")}
 	}
 }
 
