@@ -8,7 +8,6 @@ import (
 
 	"github.com/millrace/millrace/handlers"
 	"github.com/millrace/millrace/pipeline/idempotency"
-	"github.com/millrace/millrace/pipeline/kafka"
 )
 
 // claim asks for the right to make the calls of run and returns those that got
@@ -24,7 +23,7 @@ func (l *lane) claim(ctx, effects context.Context, run []*job) []*job {
 		if j.lost.Load() {
 			l.drop(j)
 		}
-		if !j.held && !j.unguarded {
+		if (!j.held || l.stale(j)) && !j.unguarded {
 			asked = append(asked, j)
 		}
 	}
@@ -32,20 +31,36 @@ func (l *lane) claim(ctx, effects context.Context, run []*job) []*job {
 	if lost := g.lost(); lost != nil && len(asked) < len(run) {
 		return l.storeDown(run, asked, lost)
 	}
-	verdicts, err := g.claim(effects, asked)
+	began := l.d.timing.Now()
+	verdicts, err := g.claim(effects, l, asked)
 	if err != nil {
 		return l.storeDown(run, asked, err)
 	}
 	if len(asked) > 0 {
 		g.pauses.clear(pauseStore)
 	}
-	return l.answer(ctx, effects, run, asked, verdicts)
+	return l.answer(ctx, effects, run, asked, verdicts, began)
+}
+
+// stale tells whether a held claim may have run out, since it could not be
+// extended for long. It is not lost for that: asked for again with its token, the
+// store says whose it is.
+func (l *lane) stale(j *job) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.d.timing.Now().Sub(j.renewed) > l.d.guard.plan.Lease*2/3
 }
 
 // storeDown does what `on_store_error` wants: block, or go on unguarded. Lost
 // memory always blocks: whether to go on then is not for this setting to say.
 func (l *lane) storeDown(run, asked []*job, err error) []*job {
 	g := l.d.guard
+	if errors.Is(err, errSettling) {
+		for _, j := range run {
+			j.next = l.d.timing.Now().Add(settleTime / 10)
+		}
+		return nil
+	}
 	g.pauses.set(pauseStore, err)
 	if g.plan.OnStoreError == ActionProcess && !isReset(err) {
 		for _, j := range asked {
@@ -63,19 +78,22 @@ func (l *lane) storeDown(run, asked []*job, err error) []*job {
 // answer acts on the verdicts. Of the jobs that may go, those behind a Busy one
 // of the same order key are given back: waiting while holding a claim is how
 // two lanes would wait for each other for ever.
-func (l *lane) answer(ctx, effects context.Context, run, asked []*job, verdicts []idempotency.Verdict) []*job {
+func (l *lane) answer(ctx, effects context.Context, run, asked []*job, verdicts []idempotency.Verdict, began time.Time) []*job {
 	var uncertain, conflicts, parked []*job
 	away := map[*job]bool{}
 	busy := map[string]bool{}
 	for i, v := range verdicts {
 		j := asked[i]
 		l.observeClaim(j, v.Answer)
+		if v.Answer != idempotency.Go && v.Answer != idempotency.GoUncertain && j.held {
+			l.drop(j) // it ran out, and somebody else took it
+		}
 		switch v.Answer {
 		case idempotency.Go:
-			l.hold(j)
+			l.hold(j, began)
 			continue
 		case idempotency.GoUncertain:
-			l.hold(j)
+			l.hold(j, began)
 			if l.d.guard.plan.OnUncertain != ActionPark {
 				continue
 			}
@@ -90,7 +108,7 @@ func (l *lane) answer(ctx, effects context.Context, run, asked []*job, verdicts 
 		default:
 			j.polls++
 			j.next = l.d.timing.Now().Add(l.d.timing.jitter(exponential(busyRetry, time.Second, j.polls)))
-			busy[string(orderKey(l.d.plan.Source.Order, j.rec))] = true
+			busy[l.orderKey(j)] = true
 		}
 		away[j] = true
 	}
@@ -100,20 +118,20 @@ func (l *lane) answer(ctx, effects context.Context, run, asked []*job, verdicts 
 	var goes, behind []*job
 	waiting := map[string]bool{}
 	for _, j := range run {
-		key := string(orderKey(l.d.plan.Source.Order, j.rec))
+		key := l.orderKey(j)
 		switch {
 		case away[j]:
 			waiting[key] = waiting[key] || !j.finished && busy[key]
-		case waiting[key] && l.d.plan.Source.Order != kafka.OrderNone:
+		case waiting[key]:
 			behind = append(behind, j)
 		default:
 			goes = append(goes, j)
 		}
 	}
-	l.d.guard.settle(effects, l, behind, idempotency.Released)
+	l.release(effects, behind)
 	l.conflicts(ctx, effects, conflicts)
-	l.bury(ctx, effects, uncertain, reasonUncertain, idempotency.ParkedAway)
-	l.bury(ctx, effects, parked, reasonParked, 0)
+	l.bury(ctx, effects, uncertain, reasonUncertain)
+	l.bury(ctx, effects, parked, reasonParked)
 	return goes
 }
 
@@ -127,7 +145,7 @@ func (l *lane) conflicts(ctx, effects context.Context, jobs []*job) {
 	}
 	l.d.guard.warnConflict(l.d.log, jobs[0].rec)
 	if l.d.guard.plan.OnConflict == ActionDeadLetter {
-		l.bury(ctx, effects, jobs, reasonConflict, 0)
+		l.bury(ctx, effects, jobs, reasonConflict)
 		return
 	}
 	for _, j := range jobs {
@@ -155,9 +173,6 @@ func (l *lane) confirm(effects context.Context, done []*job) {
 		switch {
 		case j.unguarded:
 			l.end(j, Delivered, reasonUnguarded, nil)
-		case j.lost.Load():
-			l.drop(j)
-			l.observe(j, Event{Kind: EventConfirm, Reason: "lost"})
 		default:
 			claimed = append(claimed, j)
 		}
@@ -177,17 +192,24 @@ func (l *lane) confirm(effects context.Context, done []*job) {
 	}
 }
 
-// hold notes that the job's claim is ours, for the keeper to extend.
-func (l *lane) hold(j *job) {
+// hold notes that the job's claim is ours, since a time, for the keeper to extend.
+func (l *lane) hold(j *job, since time.Time) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	j.held, j.polls = true, 0
-	l.held = append(l.held, j)
+	j.polls, j.renewed = 0, since
+	if !j.held {
+		j.held = true
+		l.held = append(l.held, j)
+	}
 }
 
 // drop notes that the claims of jobs are no longer ours, and gives each a new
 // token to ask anew with.
 func (l *lane) drop(jobs ...*job) {
+	if len(jobs) == 0 {
+		return
+	}
+	l.d.guard.free(jobs)
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for _, j := range jobs {
@@ -198,16 +220,36 @@ func (l *lane) drop(jobs ...*job) {
 	l.held = slices.DeleteFunc(l.held, func(j *job) bool { return !j.held })
 }
 
-// giveBack releases, at the end of a lane, the claims whose effect certainly
-// did not happen. The others stay, and are found as uncertain.
-func (l *lane) giveBack(effects context.Context) {
+// release gives back the claims of jobs whose effect certainly did not happen, so
+// that none waits for a lease to run out and none is found uncertain. The others
+// keep theirs. Where the store does not answer, all do.
+func (l *lane) release(effects context.Context, jobs []*job) {
+	if l.d.guard == nil {
+		return
+	}
 	var idle []*job
-	for _, j := range l.held {
-		if !j.maybe {
+	for _, j := range jobs {
+		if j.held && !j.maybe {
 			idle = append(idle, j)
 		}
 	}
-	l.d.guard.settle(effects, l, idle, idempotency.Released)
+	if l.d.guard.release(effects, idle) {
+		l.drop(idle...)
+	}
+}
+
+// giveBack releases, at the end of a lane, the claims whose effect certainly did
+// not happen, also those that were asked for without an answer. The others stay,
+// and are found as uncertain.
+func (l *lane) giveBack(effects context.Context) {
+	idle := slices.DeleteFunc(slices.Clone(l.held), func(j *job) bool { return j.maybe })
+	for _, j := range l.jobs {
+		if j.asked && !j.held && !j.maybe && !j.finished {
+			idle = append(idle, j)
+		}
+	}
+	l.d.guard.release(effects, idle)
+	l.d.guard.free(l.held)
 }
 
 // blame notes why a job is dead-lettered without a write.
@@ -229,5 +271,7 @@ const (
 	busyRetry    = 10 * time.Millisecond
 	storeRetry   = 50 * time.Millisecond
 	storeTimeout = 10 * time.Second
-	pauseStore   = "store"
+	// releaseTimeout bounds what is only a courtesy to the next who wants a key.
+	releaseTimeout = 2 * time.Second
+	pauseStore     = "store"
 )

@@ -2,10 +2,16 @@ package pipeline
 
 import (
 	"context"
+	"encoding/binary"
 	"errors"
+	"fmt"
+	"log/slog"
+	"maps"
 	"slices"
 	"strconv"
+	"sync"
 	"time"
+	"unicode/utf8"
 
 	"github.com/millrace/millrace/handlers"
 	"github.com/millrace/millrace/pipeline/idempotency"
@@ -21,6 +27,9 @@ type letter struct {
 	first, last error
 	attempts    int
 	key         string
+	// left is how many of the record's parts are left out: its value, then its
+	// headers, then its key.
+	left int
 }
 
 // deadLetters writes records that could not be delivered to their topic, with
@@ -31,6 +40,17 @@ type deadLetters struct {
 	observer                Observer
 	pauses                  *pauses
 	timing                  timing
+	log                     *slog.Logger
+
+	mu     sync.Mutex
+	logged map[string]*tally // by reason
+}
+
+// tally counts dead letters of one reason since they were last logged.
+type tally struct {
+	at    time.Time
+	since int
+	last  letter
 }
 
 // pauseLetters is what a pipeline waits for while its dead letters can't be
@@ -53,10 +73,19 @@ const (
 	HeaderKey          = "millrace-idempotency-key"
 	HeaderConfigDigest = "millrace-config-digest"
 	// HeaderValueDigest and HeaderValueBytes stand in for a value that the
-	// broker refused as too large.
-	HeaderValueDigest = "millrace-value-sha256"
-	HeaderValueBytes  = "millrace-value-bytes"
+	// broker refused as too large; then, where it still is, for the record's
+	// headers, and in the end for its key.
+	HeaderValueDigest   = "millrace-value-sha256"
+	HeaderValueBytes    = "millrace-value-bytes"
+	HeaderHeadersDigest = "millrace-headers-sha256"
+	HeaderHeadersBytes  = "millrace-headers-bytes"
+	HeaderKeyDigest     = "millrace-key-sha256"
+	HeaderKeyBytes      = "millrace-key-bytes"
 )
+
+// maxLetterText bounds the texts that Millrace itself writes into a dead letter,
+// so that without its record it always fits.
+const maxLetterText = 1000
 
 // write returns true once every letter is durable. It tries on for as long as
 // the topic takes none; false means that ctx ended first, or that the pipeline
@@ -64,7 +93,9 @@ const (
 // tries once, within effects.
 func (d *deadLetters) write(ctx, effects context.Context, letters []letter) bool {
 	if d.topic == "" {
-		d.pauses.set(PauseOff, letterError(letters[0]))
+		first := letters[0]
+		d.pauses.hold(PauseOff, fmt.Errorf("%s: %w", coordinates(first.rec), letterError(first)))
+		defer d.pauses.release(PauseOff)
 		d.timing.Wait(ctx, nil, -1)
 		return false
 	}
@@ -82,12 +113,16 @@ func (d *deadLetters) write(ctx, effects context.Context, letters []letter) bool
 		if len(records) == 0 {
 			break
 		}
-		d.pauses.set(pauseLetters, err)
-		if !d.timing.sleep(ctx, d.timing.jitter(exponential(200*time.Millisecond, 30*time.Second, n))) {
+		if d.pauses.hold(pauseLetters, err); n == 1 {
+			defer d.pauses.release(pauseLetters)
+		} else {
+			d.pauses.release(pauseLetters)
+		}
+		if !d.timing.sleep(ctx, d.timing.jitter(exponential(200*time.Millisecond, maxPause, n))) {
 			return false
 		}
 	}
-	d.pauses.clear(pauseLetters)
+	d.tell(letters)
 	for _, l := range letters {
 		d.observer.Observe(Event{
 			Kind: EventDeadLetter, Pipeline: d.pipeline, Sink: l.sink, Topic: l.rec.Topic, Partition: l.rec.Partition, Offset: l.rec.Offset,
@@ -97,8 +132,52 @@ func (d *deadLetters) write(ctx, effects context.Context, letters []letter) bool
 	return true
 }
 
+// tell logs the first dead letter of each reason, and then how many more there
+// were, once a minute.
+func (d *deadLetters) tell(letters []letter) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	now := d.timing.Now()
+	for _, l := range letters {
+		t := d.logged[l.reason]
+		if t == nil {
+			t = &tally{at: now.Add(-tallyEvery)}
+			if d.logged == nil {
+				d.logged = map[string]*tally{}
+			}
+			d.logged[l.reason] = t
+		}
+		t.since++
+		t.last = letter{rec: &handlers.Record{Topic: l.rec.Topic, Partition: l.rec.Partition, Offset: l.rec.Offset}, sink: l.sink, stage: l.stage, last: l.last}
+		if now.Sub(t.at) >= tallyEvery {
+			d.report(l.reason, t, now)
+		}
+	}
+}
+
+// report logs what a tally counted. The caller holds mu.
+func (d *deadLetters) report(reason string, t *tally, now time.Time) {
+	d.log.Warn("records went to the dead letters", "topic", d.topic, "reason", reason, "records", t.since,
+		"last", coordinates(t.last.rec), "sink", t.last.sink, "stage", string(t.last.stage), "err", t.last.last)
+	t.since, t.at = 0, now
+}
+
+// close logs what was counted and not told yet.
+func (d *deadLetters) close() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for _, reason := range slices.Sorted(maps.Keys(d.logged)) {
+		if t := d.logged[reason]; t.since > 0 {
+			d.report(reason, t, d.timing.Now())
+		}
+	}
+}
+
+// tallyEvery is how often dead letters of one reason are logged.
+const tallyEvery = time.Minute
+
 // failed returns what is still to be written: one that was refused as too large
-// goes without its value.
+// goes without its value, then without the record's headers, then without its key.
 func (d *deadLetters) failed(letters []letter, records []*handlers.Record, err error) ([]letter, []*handlers.Record) {
 	var left []letter
 	var again []*handlers.Record
@@ -107,20 +186,24 @@ func (d *deadLetters) failed(letters []letter, records []*handlers.Record, err e
 		if f == nil {
 			continue
 		}
-		if errors.Is(f, handlers.ErrTooLarge) && records[i].Value != nil {
-			records[i] = pointer(records[i])
+		l, r := letters[i], records[i]
+		if errors.Is(f, handlers.ErrTooLarge) && l.shrink() {
+			r = d.record(l)
 		}
-		left, again = append(left, letters[i]), append(again, records[i])
+		left, again = append(left, l), append(again, r)
 	}
 	return left, again
 }
 
 // record makes the dead letter: the record's key, value and headers as they
 // came, then where it came from and why it is here. Its time is now, so that a
-// topic's retention does not eat the letters of old records at once.
+// topic's retention does not eat the letters of old records at once. Of parts that
+// are left out it has digest and size: the record is found by its coordinates.
 func (d *deadLetters) record(l letter) *handlers.Record {
 	r := &handlers.Record{Topic: d.topic, Key: l.rec.Key, Value: l.rec.Value}
-	r.Headers = slices.Grow(slices.Clone(l.rec.Headers), 13)
+	if l.left < withoutHeaders {
+		r.Headers = slices.Grow(slices.Clone(l.rec.Headers), 13)
+	}
 	add := func(key, value string) {
 		if value != "" {
 			r.Headers = append(r.Headers, handlers.Header{Key: key, Value: []byte(value)})
@@ -139,33 +222,81 @@ func (d *deadLetters) record(l letter) *handlers.Record {
 	add(HeaderFirstError, errorText(l.first))
 	add(HeaderLastError, errorText(l.last))
 	add(HeaderAttempts, strconv.Itoa(l.attempts))
+	if l.left >= withoutKey {
+		l.key = clipText(l.key)
+	}
 	add(HeaderKey, l.key)
 	add(HeaderConfigDigest, d.digest)
+	without := func(digest, size string, part []byte) {
+		add(digest, idempotency.DigestOf(part).String())
+		add(size, strconv.Itoa(len(part)))
+	}
+	if l.left >= withoutValue && l.rec.Value != nil {
+		r.Value = nil
+		without(HeaderValueDigest, HeaderValueBytes, l.rec.Value)
+	}
+	if l.left >= withoutHeaders && len(l.rec.Headers) > 0 {
+		without(HeaderHeadersDigest, HeaderHeadersBytes, headerBytes(l.rec.Headers))
+	}
+	if l.left >= withoutKey && l.rec.Key != nil {
+		r.Key = nil
+		without(HeaderKeyDigest, HeaderKeyBytes, l.rec.Key)
+	}
 	return r
 }
 
-// pointer is a dead letter without its value: the record is found by its
-// coordinates and known by its digest.
-func pointer(r *handlers.Record) *handlers.Record {
-	small := *r
-	digest := idempotency.DigestOf(r.Value)
-	small.Headers = append(slices.Clone(r.Headers),
-		handlers.Header{Key: HeaderValueDigest, Value: []byte(digest.String())},
-		handlers.Header{Key: HeaderValueBytes, Value: []byte(strconv.Itoa(len(r.Value)))})
-	small.Value = nil
-	return &small
+// What of a record is left out, one after the other, until its letter fits.
+const (
+	withoutValue = iota + 1
+	withoutHeaders
+	withoutKey
+)
+
+// shrink leaves out the next part that the record has, and tells whether there was
+// one.
+func (l *letter) shrink() bool {
+	for l.left < withoutKey {
+		l.left++
+		switch {
+		case l.left == withoutValue && l.rec.Value != nil,
+			l.left == withoutHeaders && len(l.rec.Headers) > 0,
+			l.left == withoutKey && (l.rec.Key != nil || len(l.key) > maxLetterText):
+			return true
+		}
+	}
+	return false
 }
 
-// errorText is an error as a header carries it, cut to a bearable length.
+// headerBytes is what the digest of headers is made of: names and values, each
+// behind its length as a varint.
+func headerBytes(headers []handlers.Header) []byte {
+	var all []byte
+	for _, h := range headers {
+		for _, part := range [][]byte{[]byte(h.Key), h.Value} {
+			all = append(binary.AppendUvarint(all, uint64(len(part))), part...)
+		}
+	}
+	return all
+}
+
+// errorText is an error as a header carries it.
 func errorText(err error) string {
 	if err == nil {
 		return ""
 	}
-	s := err.Error()
-	if len(s) > 1000 {
-		s = s[:1000] + "…"
+	return clipText(err.Error())
+}
+
+// clipText cuts text to a bearable length, between characters.
+func clipText(s string) string {
+	if len(s) <= maxLetterText {
+		return s
 	}
-	return s
+	cut := maxLetterText
+	for cut > 0 && !utf8.RuneStart(s[cut]) {
+		cut--
+	}
+	return s[:cut] + "…"
 }
 
 func letterError(l letter) error {

@@ -253,7 +253,7 @@ func (d *Decider) request(s *SinkPlan, sink handlers.Sink) (any, Stage, error) {
 	if d.trace != nil {
 		d.view.trace = d.trace.render(s)
 	}
-	request, err := sink.Render(&d.view)
+	request, err := render(sink, &d.view)
 	if d.trace != nil {
 		d.trace.rendered(s.Name, request, err)
 	}
@@ -261,6 +261,16 @@ func (d *Decider) request(s *SinkPlan, sink handlers.Sink) (any, Stage, error) {
 		return nil, StageRender, fmt.Errorf("sink %q: %w", s.Name, err)
 	}
 	return request, StageRender, nil
+}
+
+// render is sink.Render, of which a panic is that record's error.
+func render(sink handlers.Sink, v handlers.View) (request any, err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			request, err = nil, fmt.Errorf("the sink panicked: %v", p)
+		}
+	}()
+	return sink.Render(v)
 }
 
 // unmatched does what the configuration wants of a record that no route takes.

@@ -63,7 +63,7 @@ func NewDelivery(ctx context.Context, plan *PipelinePlan, deps DeliveryDeps) *De
 	}
 	d.letters = &deadLetters{
 		pipeline: plan.Name, topic: plan.DeadLetter, digest: deps.ConfigDigest,
-		producer: deps.Producer, observer: deps.Observer, pauses: d.pauses, timing: d.timing,
+		producer: deps.Producer, observer: deps.Observer, pauses: d.pauses, timing: d.timing, log: deps.Logger,
 	}
 	for i, s := range plan.Sinks() {
 		d.gates = append(d.gates, newGate(s, deps.Sinks[i], d.pauses, d.timing))
@@ -86,6 +86,7 @@ func (d *Delivery) Close() {
 	for _, g := range d.gates {
 		g.close()
 	}
+	d.letters.close()
 }
 
 // Reasons says what is paused now, and why; empty when nothing is.
@@ -108,7 +109,7 @@ func (d *Delivery) Handle(m *message.Message) error {
 	lanes, refused, stopErr := d.decide(w)
 	var tasks []func()
 	for _, l := range lanes {
-		tasks = append(tasks, func() { l.run(ctx, effects) })
+		tasks = append(tasks, func() { l.deliver(ctx, effects) })
 	}
 	if len(refused) > 0 {
 		tasks = append(tasks, func() { d.refuse(ctx, effects, w, refused) })
@@ -132,7 +133,13 @@ func (d *Delivery) decide(w *work) (lanes []*lane, refused []letter, stopErr err
 	decider := d.deciders.Get().(*Decider)
 	defer d.deciders.Put(decider)
 	bySink := make([]*lane, len(d.gates))
+	// Without dead letters, what is behind a refused record of its order waits with it.
+	var held map[string]bool
 	for i, rec := range w.batch.Records {
+		if len(held) > 0 && held[string(orderOf(d.plan.Source.Order, rec))] {
+			continue
+		}
+		refusals := len(refused)
 		var dec Decision
 		if err := w.batch.Unreadable[i]; err != nil {
 			dec = decider.Unreadable(err)
@@ -164,6 +171,12 @@ func (d *Delivery) decide(w *work) (lanes []*lane, refused []letter, stopErr err
 				lanes = append(lanes, l)
 			}
 			l.add(i, rec, write, dec)
+		}
+		if d.letters.topic == "" && len(refused) > refusals {
+			if held == nil {
+				held = map[string]bool{}
+			}
+			held[string(orderOf(d.plan.Source.Order, rec))] = true
 		}
 	}
 	return lanes, refused, nil

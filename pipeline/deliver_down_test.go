@@ -17,7 +17,7 @@ import (
 
 func TestStoreDown(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		back := time.Now().Add(20 * time.Second)
+		back := time.Now().Add(15 * time.Second)
 		store := storetest.NewModel(time.Now)
 		store.Fail = func(string) error {
 			if time.Now().Before(back) {

@@ -21,19 +21,57 @@ type scripted struct {
 	limit  int
 	script func(call *handlers.Call, n int) error
 	render error
+	panics string                    // the value whose request can't be made
+	rekey  bool                      // the records written have keys of their own
+	scope  func(value string) string // nil where its system has no parts
 
 	mu     sync.Mutex
 	calls  []string // "offset" of every call, in the order they came
+	taken  []*handlers.Record
 	effect map[string]int
 }
 
-func (s *scripted) Render(v handlers.View) (any, error) { return string(v.Record().Value), s.render }
+// Scope is the part of the system that a value goes to.
+func (s *scripted) Scope(request any) string {
+	if s.scope == nil {
+		return ""
+	}
+	return s.scope(request.(string))
+}
+
+// order lists the offsets of the records of a key that were taken and whose value
+// begins with a letter.
+func (s *scripted) order(key string, letter byte) []string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var all []string
+	for _, r := range s.taken {
+		if string(r.Key) == key && r.Value[0] == letter {
+			all = append(all, fmt.Sprint(r.Offset))
+		}
+	}
+	return all
+}
+
+func (s *scripted) Render(v handlers.View) (any, error) {
+	if value := string(v.Record().Value); s.panics != "" && value == s.panics {
+		panic("index out of range")
+	}
+	return string(v.Record().Value), s.render
+}
 
 func (s *scripted) Close(context.Context) error { return nil }
 
 func (s *scripted) MaxBatch() int { return max(1, s.limit) }
 
 func (s *scripted) Write(ctx context.Context, batch []handlers.Call) error {
+	for i := range batch {
+		if s.rekey {
+			r := *batch[i].Record
+			r.Key = r.Value
+			batch[i].Record = &r
+		}
+	}
 	return handlers.Each(func(ctx context.Context, c *handlers.Call) error {
 		s.mu.Lock()
 		s.calls = append(s.calls, fmt.Sprint(c.Record.Offset))
@@ -50,6 +88,7 @@ func (s *scripted) Write(ctx context.Context, batch []handlers.Call) error {
 			s.effect = map[string]int{}
 		}
 		s.effect[c.ID]++
+		s.taken = append(s.taken, c.Record)
 		return nil
 	})(ctx, batch)
 }

@@ -2,8 +2,6 @@ package pipeline
 
 import (
 	"context"
-	"errors"
-	"log/slog"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -11,49 +9,75 @@ import (
 	"github.com/millrace/millrace/handlers"
 )
 
-// gate is the way to one sink, shared by all lanes of a pipeline. It closes
-// when the sink's system can't take calls: then one probe at a time goes
-// through, the lanes taking turns, until one is taken.
+// gate is the way to one sink, shared by all lanes of a pipeline. It stands open
+// while the sink takes calls. It shuts when the sink's system can't: then one
+// probe at a time goes through, the lanes taking turns, until one is taken. After
+// that it is narrow: one run passes at a time, then twice as many, and so on, so
+// that a receiver that came back, or takes only so many, is not run over.
 type gate struct {
 	plan   *SinkPlan
 	sink   handlers.Sink
+	scoped handlers.Scoped // nil where the sink's system has no parts
 	limit  int
 	pauses *pauses
 	timing timing
-	// taken counts runs that the sink took.
-	taken atomic.Int64
-	shut  atomic.Bool
+	// taken counts runs that the sink took, parts absent scopes, turns the choices
+	// of candidates.
+	taken, parts, turns atomic.Int64
 
-	mu       sync.Mutex
-	waiters  []chan struct{} // in turn; closed when their turn has come
-	probing  bool
-	until    time.Time
-	since    time.Time
-	failures int
-	timer    func()          // stops it; nil where none was set
-	suspects map[string]bool // different records that failed in a row
-	warned   string
+	mu      sync.Mutex
+	waiters []*waiter // in turn
+	lanes   int       // that have something to write
+	inside  int       // runs under way
+	alone   bool      // one of them lets no other in
+	shut    bool
+	until   time.Time // when the next probe may go
+	timer   func()    // stops it; nil where none was set
+	// window is how many runs may be under way, 0 for any number; credit is how
+	// many were taken since it last grew.
+	window, credit int
+	// era counts shuttings and reopenings: how a run of an earlier one ends says
+	// nothing of the system as it is now.
+	era int
+
+	evidence
+	absent map[string]*absence
 }
 
-// gateResult is how a run went, as far as the gate is concerned. Their order
-// is their weight: one failure of the system outweighs what it took before.
-type gateResult int
+// pass lets one run through the gate. It must be followed by result or leave.
+type pass struct {
+	// probe tells that the run tries whether a shut sink is back, trial that it
+	// tries whether one record alone is at fault. Both are one call, alone. few
+	// tells that the gate is narrow.
+	probe, trial, few bool
+	era               int
+}
 
+// waiter is a lane that wants to pass.
+type waiter struct {
+	pass
+	wants   bool          // to be a trial
+	turn    chan struct{} // closed once its wait is over; nil where it has none
+	granted bool
+}
+
+// maxPause is the longest time between two probes of a sink that is away, however
+// long it stays so, but for what a receiver asks for itself.
+const maxPause = 5 * time.Second
+
+// The window of a gate after it reopened: at narrowest it is open where nobody
+// waits, at widest in any case.
 const (
-	gateNothing gateResult = iota // the system was not reached, or said nothing of itself
-	gateTaken
-	gateDown
+	wideEnough = 8
+	widest     = 1024
 )
-
-// suspectRow is how many different records must fail in a row for the fault to
-// be the receiver's.
-const suspectRow = 5
 
 func newGate(plan *SinkPlan, sink handlers.Sink, p *pauses, t timing) *gate {
 	g := &gate{plan: plan, sink: sink, limit: maxRun, pauses: p, timing: t}
 	if l, ok := sink.(handlers.Limiter); ok {
 		g.limit = min(maxRun, max(1, l.MaxBatch()))
 	}
+	g.scoped, _ = sink.(handlers.Scoped)
 	return g
 }
 
@@ -66,179 +90,202 @@ func (g *gate) close() {
 	}
 }
 
-// enter waits until calls may be made. probe tells that this is the one that
-// tries whether the sink is back; it must be followed by result or leave. ok is
-// false where ctx ended first.
-func (g *gate) enter(ctx context.Context) (probe, ok bool) {
-	if !g.shut.Load() {
-		return false, ctx.Err() == nil
+// enter waits until a run may be made. trial asks to pass alone, while others are
+// taken. ok is false where ctx ended first, or for a trial where others are no
+// longer taken: what it would show is nothing.
+func (g *gate) enter(ctx context.Context, trial bool) (p pass, ok bool) {
+	if ctx.Err() != nil {
+		return p, false
 	}
+	w := &waiter{wants: trial}
 	g.mu.Lock()
-	if !g.shut.Load() {
-		g.mu.Unlock()
-		return false, true
+	if len(g.waiters) == 0 && g.admit(w) {
+		defer g.mu.Unlock()
+		return w.pass, w.granted
 	}
-	turn := make(chan struct{})
-	g.waiters = append(g.waiters, turn)
+	w.turn = make(chan struct{})
+	g.waiters = append(g.waiters, w)
 	g.advance()
 	g.mu.Unlock()
-	if g.timing.Wait(ctx, turn, -1); ctx.Err() != nil && g.withdraw(turn) {
-		return false, false
-	}
-	if !g.shut.Load() {
-		return false, true
-	}
-	if ctx.Err() != nil {
-		g.leave(true)
-		return false, false
-	}
-	return true, true
-}
-
-// withdraw takes a waiter out of the row; false means that its turn had come.
-func (g *gate) withdraw(turn chan struct{}) bool {
+	g.timing.Wait(ctx, w.turn, -1)
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	for i, w := range g.waiters {
-		if w == turn {
-			g.waiters = append(g.waiters[:i], g.waiters[i+1:]...)
-			return true
-		}
+	if w.granted && ctx.Err() == nil {
+		return w.pass, true
 	}
-	return false
+	if w.granted {
+		g.exit(w.pass)
+	} else {
+		g.withdraw(w)
+	}
+	g.advance()
+	return p, false
 }
 
-// advance lets the next waiter probe when it is time. The caller holds mu.
+// admit tells whether the wait of w is over: granted, where it may pass now. The
+// caller holds mu.
+func (g *gate) admit(w *waiter) bool {
+	switch {
+	case w.wants && !g.healthy():
+		return true
+	case g.alone:
+		return false
+	case g.shut:
+		if g.until.After(g.timing.Now()) {
+			return false
+		}
+		w.probe = true
+	case w.wants:
+		if g.inside > 0 {
+			return false
+		}
+		w.trial = true
+	case g.window > 0 && g.inside >= g.window:
+		return false
+	}
+	g.inside++
+	g.alone = w.probe || w.trial
+	w.few, w.era, w.granted = g.window > 0, g.era, true
+	return true
+}
+
+// advance lets those through whose turn has come. The caller holds mu.
 func (g *gate) advance() {
-	if !g.shut.Load() || g.probing || len(g.waiters) == 0 {
+	for len(g.waiters) > 0 && g.admit(g.waiters[0]) {
+		close(g.waiters[0].turn)
+		g.waiters = g.waiters[1:]
+	}
+	if !g.shut || g.alone || len(g.waiters) == 0 {
 		return
 	}
-	if wait := g.until.Sub(g.timing.Now()); wait > 0 {
-		if g.timer != nil {
-			g.timer()
-		}
-		g.timer = g.timing.AfterFunc(wait, func() {
-			g.mu.Lock()
-			defer g.mu.Unlock()
-			g.advance()
-		})
-		return
+	if g.timer != nil {
+		g.timer()
 	}
-	g.probing = true
-	close(g.waiters[0])
-	g.waiters = g.waiters[1:]
+	g.timer = g.timing.AfterFunc(g.until.Sub(g.timing.Now()), func() {
+		g.mu.Lock()
+		defer g.mu.Unlock()
+		g.advance()
+	})
 }
 
-// leave gives a probe's turn to the next without having made a call.
-func (g *gate) leave(probe bool) {
-	if probe {
-		g.result(true, gateNothing, time.Time{}, 0, nil)
-	}
-}
-
-// suspect notes that rec failed in a way that is, or may be, the receiver's
-// fault, and tells whether it now must be: five different records did so in a
-// row, or the gate is shut.
-func (g *gate) suspect(rec *handlers.Record) bool {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	if g.suspects == nil {
-		g.suspects = map[string]bool{}
-	}
-	if len(g.suspects) < suspectRow {
-		g.suspects[coordinates(rec)] = true
-	}
-	return g.shut.Load() || len(g.suspects) >= suspectRow
-}
-
-// outage tells whether five different records failed in a row.
-func (g *gate) outage() bool {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	return len(g.suspects) >= suspectRow
-}
-
-// result says how a run that began at a time went. asked is how long the
-// receiver wants to be left alone.
-func (g *gate) result(probe bool, r gateResult, began time.Time, asked time.Duration, cause error) {
-	if r == gateTaken {
-		g.taken.Add(1)
-		if !probe && !g.shut.Load() && !g.suspected() {
+// withdraw takes a waiter out of the row. The caller holds mu.
+func (g *gate) withdraw(w *waiter) {
+	for i, each := range g.waiters {
+		if each == w {
+			g.waiters = append(g.waiters[:i], g.waiters[i+1:]...)
 			return
 		}
 	}
+}
+
+// exit notes that a run is over. The caller holds mu.
+func (g *gate) exit(p pass) {
+	g.inside--
+	if p.probe || p.trial {
+		g.alone = false
+	}
+}
+
+// leave gives a pass back without having made a call.
+func (g *gate) leave(p pass) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if probe {
-		g.probing = false
+	g.exit(p)
+	g.advance()
+}
+
+// join notes that a lane has something to write.
+func (g *gate) join() {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.lanes++
+}
+
+// part is join's end. With the last lane the pauses end: nobody waits.
+func (g *gate) part() {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.lanes--; g.lanes > 0 {
+		return
 	}
-	switch r {
-	case gateTaken:
-		g.suspects = nil
-		if g.shut.Load() && (probe || began.After(g.since)) {
-			g.open()
-		}
-	case gateDown:
-		g.trip(probe, asked, cause)
+	g.pauses.clear(pauseSink + g.plan.Name)
+	for scope := range g.absent {
+		g.found(scope)
+	}
+}
+
+// result says how a run went.
+func (g *gate) result(p pass, f finding) {
+	if f.taken {
+		g.taken.Add(1)
+	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.exit(p)
+	if p.era == g.era {
+		g.weigh(p, f)
 	}
 	g.advance()
 }
 
-func (g *gate) suspected() bool {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	return len(g.suspects) > 0
+// weigh makes of a run's end what follows for the gate. The caller holds mu.
+func (g *gate) weigh(p pass, f finding) {
+	switch {
+	case f.down || g.note(p, f):
+		g.trip(f)
+	case f.taken && g.shut:
+		g.open()
+	case f.taken:
+		g.widen()
+	case f.missed && !p.trial:
+		g.narrow()
+	}
 }
 
-// open lets everybody through. The caller holds mu.
-func (g *gate) open() {
-	g.shut.Store(false)
-	g.probing, g.failures, g.warned = false, 0, ""
-	for _, w := range g.waiters {
-		close(w)
+// trip shuts the gate, or keeps it shut for longer. A pause is told only once a
+// probe has failed as well: a receiver that takes so many calls a second, and says
+// so, is at work.
+func (g *gate) trip(f finding) {
+	g.clear(f)
+	g.failures++
+	longest := min(g.plan.Retry.Max, maxPause)
+	pause := g.timing.jitter(exponential(g.plan.Retry.Initial, longest, g.failures))
+	g.until = g.timing.Now().Add(max(pause, min(f.asked, time.Hour)))
+	if !g.shut {
+		g.shut = true
+		g.era++
 	}
-	g.waiters = nil
+	if g.failures > 1 || f.asked > longest {
+		g.pauses.set(pauseSink+g.plan.Name, f.cause)
+	}
+}
+
+// open ends the pause: a probe was taken.
+func (g *gate) open() {
+	g.shut, g.failures = false, 0
+	g.window, g.credit = 1, 0
+	g.era++
 	g.pauses.clear(pauseSink + g.plan.Name)
 }
 
-// absolve opens the gate: what shut it was one record's fault.
-func (g *gate) absolve() {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	g.suspects = nil
-	if g.shut.Load() {
-		g.open()
-	}
-}
-
-// trip shuts the gate, or keeps it shut for longer after a failed probe. Calls
-// that were under way when it shut do not count again. The caller holds mu.
-func (g *gate) trip(probe bool, asked time.Duration, cause error) {
-	if g.shut.Load() && !probe {
+// widen lets twice as many runs through once as many as now were taken.
+func (g *gate) widen() {
+	if g.window == 0 {
 		return
 	}
-	g.failures++
-	pause := g.timing.jitter(exponential(g.plan.Retry.Initial, g.plan.Retry.Max, g.failures))
-	g.until = g.timing.Now().Add(max(pause, min(asked, time.Hour)))
-	if !g.shut.Swap(true) {
-		g.since = g.timing.Now()
+	if g.credit++; g.credit < g.window {
+		return
 	}
-	g.pauses.set(pauseSink+g.plan.Name, cause)
-}
-
-// warn logs a retry, once for each distinct error in a row.
-func (g *gate) warn(log *slog.Logger, j *job, f *handlers.Failure) {
-	if f.Class == handlers.Infrastructure {
-		return // the pause says it
-	}
-	g.mu.Lock()
-	text := f.Error()
-	fresh := text != g.warned
-	g.warned = text
-	g.mu.Unlock()
-	if fresh {
-		log.Warn("a write failed and is tried again", "sink", g.plan.Name, "record", coordinates(j.rec), "attempt", j.tries, "class", f.Class.String(), "err", f.Err)
+	g.window, g.credit = 2*g.window, 0
+	if g.window >= widest || g.window >= wideEnough && len(g.waiters) == 0 {
+		g.window = 0
 	}
 }
 
-var errClaimLost = errors.New("the key's claim was lost while the call was under way")
+// narrow halves what may be under way: the system may be losing strength.
+func (g *gate) narrow() {
+	if g.window == 0 {
+		g.window = g.inside + 1
+	}
+	g.window, g.credit = max(1, g.window/2), 0
+}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -25,14 +26,22 @@ type guard struct {
 
 	mu    sync.Mutex
 	lanes map[*lane]struct{}
-	end   context.CancelFunc
-	gone  sync.WaitGroup
+	// mine holds who of this process is at a key: another lane that wants it need
+	// not ask the store, and can't take it over when the store was away for longer
+	// than a lease.
+	mine map[idempotency.ID]*job
+	// away is since when the store has not answered, zero while it does; back is
+	// when it answered again after it had been away for so long that leases ran out.
+	away, back time.Time
+
+	end  context.CancelFunc
+	gone sync.WaitGroup
 }
 
 func newGuard(ctx context.Context, plan *IdempotencyPlan, deps DeliveryDeps, p *pauses, t timing) *guard {
 	g := &guard{
 		plan: plan, store: deps.Store, run: deps.Run, holder: deps.Holder, pauses: p, timing: t,
-		lanes: map[*lane]struct{}{},
+		lanes: map[*lane]struct{}{}, mine: map[idempotency.ID]*job{},
 	}
 	ctx, g.end = context.WithCancel(context.WithoutCancel(ctx))
 	g.gone.Go(func() { g.extendAll(ctx) })
@@ -68,14 +77,118 @@ func claimsOf(jobs []*job) []idempotency.Claim {
 	return claims
 }
 
-func (g *guard) claim(effects context.Context, jobs []*job) ([]idempotency.Verdict, error) {
+// claim asks the store for the jobs' keys. A key that another lane of this process
+// is at is Busy without being asked for.
+func (g *guard) claim(effects context.Context, l *lane, jobs []*job) ([]idempotency.Verdict, error) {
 	if len(jobs) == 0 {
 		return nil, nil
 	}
 	ctx, cancel := context.WithTimeout(effects, storeTimeout)
 	defer cancel()
-	return g.store.Claim(ctx, claimsOf(jobs))
+	if err := g.answers(ctx); err != nil {
+		return nil, err
+	}
+	verdicts := make([]idempotency.Verdict, len(jobs))
+	asked := g.take(jobs, verdicts)
+	if len(asked) == 0 {
+		return verdicts, nil
+	}
+	answers, err := g.store.Claim(ctx, claimsOf(asked))
+	g.saw(err)
+	if err != nil {
+		g.free(slices.DeleteFunc(slices.Clone(asked), func(j *job) bool { return j.held }))
+		return nil, err
+	}
+	next := 0
+	for i, j := range jobs {
+		if verdicts[i].Answer != 0 {
+			continue
+		}
+		verdicts[i] = answers[next]
+		next++
+		j.asked = false
+		if a := verdicts[i].Answer; a != idempotency.Go && a != idempotency.GoUncertain {
+			g.free([]*job{j})
+		}
+	}
+	return verdicts, nil
 }
+
+// take notes that jobs are at their keys, and returns those to ask the store for;
+// the verdict of the others is Busy.
+func (g *guard) take(jobs []*job, verdicts []idempotency.Verdict) []*job {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	asked := make([]*job, 0, len(jobs))
+	for i, j := range jobs {
+		if other := g.mine[j.claim.ID]; other != nil && other != j {
+			verdicts[i].Answer = idempotency.Busy
+			continue
+		}
+		g.mine[j.claim.ID] = j
+		j.asked = true
+		asked = append(asked, j)
+	}
+	return asked
+}
+
+// free notes that jobs are no longer at their keys.
+func (g *guard) free(jobs []*job) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	for _, j := range jobs {
+		if g.mine[j.claim.ID] == j {
+			delete(g.mine, j.claim.ID)
+		}
+	}
+}
+
+// saw notes whether the store answered.
+func (g *guard) saw(err error) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	now := g.timing.Now()
+	switch {
+	case err != nil && g.away.IsZero():
+		g.away = now
+	case err == nil && !g.away.IsZero():
+		if now.Sub(g.away) >= g.plan.Lease*2/3 {
+			g.back = now
+		}
+		g.away = time.Time{}
+	}
+}
+
+// answers returns why claims have to wait: while the store is away it is asked for
+// something that changes nothing, and once it is back from an absence that leases
+// did not outlast, those who hold claims have a moment to extend or confirm them
+// before anybody takes them over.
+func (g *guard) answers(ctx context.Context) error {
+	g.mu.Lock()
+	away := !g.away.IsZero()
+	g.mu.Unlock()
+	if away {
+		if look, ok := g.store.(idempotency.Inspector); ok {
+			_, err := look.Get(ctx, []idempotency.ID{{}})
+			g.saw(err)
+			if err != nil {
+				return err
+			}
+		}
+	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.timing.Now().Sub(g.back) < settleTime {
+		return errSettling
+	}
+	return nil
+}
+
+// settleTime is how long claims wait once the store is back: longer than a confirm
+// rests between two tries.
+const settleTime = time.Second
+
+var errSettling = errors.New("the key store is back: claims wait a moment for those who hold keys to renew them")
 
 // confirm tries until the store answers or effects end; false means the latter.
 func (g *guard) confirm(effects context.Context, jobs []*job) ([]idempotency.TokenState, bool) {
@@ -90,6 +203,7 @@ func (g *guard) confirm(effects context.Context, jobs []*job) ([]idempotency.Tok
 		ctx, cancel := context.WithTimeout(effects, storeTimeout)
 		states, err := g.store.Confirm(ctx, claims)
 		cancel()
+		g.saw(err)
 		if err == nil {
 			g.pauses.clear(pauseStore)
 			return states, true
@@ -102,27 +216,43 @@ func (g *guard) confirm(effects context.Context, jobs []*job) ([]idempotency.Tok
 	}
 }
 
-// settle ends the claims of jobs without a confirm. It is done once: where the
-// store does not answer, the lease ends what is left.
-func (g *guard) settle(effects context.Context, l *lane, jobs []*job, as idempotency.Settlement) {
-	if g == nil {
-		return
+// release gives claims back, and tells whether the store took it. It is tried once:
+// where the store does not answer, the lease ends what is left.
+func (g *guard) release(effects context.Context, jobs []*job) bool {
+	if len(jobs) == 0 {
+		return true
 	}
-	var held []*job
-	for _, j := range jobs {
-		if j.held {
-			held = append(held, j)
-		}
-	}
-	if len(held) == 0 || as == 0 {
-		return
-	}
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(effects), storeTimeout)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(effects), releaseTimeout)
 	defer cancel()
-	if _, err := g.store.Settle(ctx, claimsOf(held), as); err != nil {
-		g.pauses.set(pauseStore, err)
+	_, err := g.store.Settle(ctx, claimsOf(jobs), idempotency.Released)
+	g.saw(err)
+	return err == nil
+}
+
+// park keeps the keys of jobs, whose dead letters are written, from being claimed
+// by anything but a redrive. It tries until the store answers; false means that
+// effects ended first.
+func (g *guard) park(effects context.Context, l *lane, jobs []*job) bool {
+	if g == nil || len(jobs) == 0 {
+		return true
 	}
-	l.drop(held...)
+	claims := claimsOf(jobs)
+	for n := 1; ; n++ {
+		ctx, cancel := context.WithTimeout(effects, storeTimeout)
+		_, err := g.store.Settle(ctx, claims, idempotency.ParkedAway)
+		cancel()
+		g.saw(err)
+		if err == nil {
+			g.pauses.clear(pauseStore)
+			l.drop(jobs...)
+			return true
+		}
+		if effects.Err() != nil {
+			return false
+		}
+		g.pauses.set(pauseStore, err)
+		g.timing.sleep(effects, g.timing.jitter(exponential(storeRetry, time.Second, n)))
+	}
 }
 
 // keep has the lane's held claims extended until forget.
@@ -136,66 +266,92 @@ func (g *guard) forget(l *lane) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	delete(g.lanes, l)
+	if len(g.lanes) == 0 {
+		g.pauses.clear(pauseStore) // nobody waits for it
+	}
 }
 
-// extendAll moves the deadlines of all held claims every third of the lease.
+// extendAll moves the deadlines of held claims every third of the lease, and at
+// once when the store is back.
 func (g *guard) extendAll(ctx context.Context) {
-	tick := time.NewTicker(max(g.plan.Lease/3, time.Millisecond))
+	tick := time.NewTicker(max(min(g.plan.Lease/6, time.Second), time.Millisecond))
 	defer tick.Stop()
-	failures := 0
 	for {
 		select {
 		case <-ctx.Done():
 			return
 		case <-tick.C:
 		}
-		g.extend(ctx, &failures)
+		due := g.dueForExtension()
+		for len(due) > 0 && g.extend(ctx, due[:min(len(due), maxRun)]) {
+			due = due[min(len(due), maxRun):]
+		}
 	}
 }
 
 // heldJob is a claim that the keeper extends, with the lane that holds it.
 type heldJob struct {
-	lane *lane
-	job  *job
+	lane  *lane
+	job   *job
+	claim idempotency.Claim
 }
 
-// extend moves all deadlines once. A claim that went to somebody else, and
-// after two failed attempts every claim, is marked lost and its write is cut
-// off: it must not be confirmed.
-func (g *guard) extend(ctx context.Context, failures *int) {
-	var all []heldJob
-	var claims []idempotency.Claim
+// dueForExtension lists the held claims that were last renewed a third of a lease
+// ago or, while the store is away, all.
+func (g *guard) dueForExtension() []heldJob {
+	var due []heldJob
 	g.mu.Lock()
+	defer g.mu.Unlock()
+	before := g.timing.Now().Add(-g.plan.Lease/3 + g.plan.Lease/12)
 	for l := range g.lanes {
 		l.mu.Lock()
 		for _, j := range l.held {
-			all = append(all, heldJob{l, j})
-			claims = append(claims, j.claim)
+			if !g.away.IsZero() || j.renewed.Before(before) {
+				due = append(due, heldJob{l, j, j.claim})
+			}
 		}
 		l.mu.Unlock()
 	}
-	g.mu.Unlock()
-	if len(all) == 0 {
-		*failures = 0
-		return
+	return due
+}
+
+// extend moves deadlines once, and tells whether the store answered. A claim that
+// went to somebody else is marked lost; one that could not be extended is not: it
+// stays ours for as long as nobody takes it.
+func (g *guard) extend(ctx context.Context, due []heldJob) bool {
+	claims := make([]idempotency.Claim, len(due))
+	for i, h := range due {
+		claims[i] = h.claim
 	}
-	ctx, cancel := context.WithTimeout(ctx, g.plan.Lease/3)
+	began := g.timing.Now()
+	ctx, cancel := context.WithTimeout(ctx, max(min(g.plan.Lease/3, storeTimeout), time.Millisecond))
 	states, err := g.store.Extend(ctx, claims)
 	cancel()
-	if err == nil {
-		*failures = 0
-	} else if *failures++; *failures < 2 {
-		return
+	g.saw(err)
+	if err != nil {
+		return false
 	}
-	for i, h := range all {
-		if err != nil || states[i] != idempotency.Held {
-			h.lane.lose(h.job, claims[i].Token)
+	for i, h := range due {
+		if states[i] == idempotency.Held {
+			h.lane.renew(h.job, h.claim.Token, began)
+		} else {
+			h.lane.lose(h.job, h.claim.Token)
 		}
+	}
+	return true
+}
+
+// renew notes that a job's claim was extended at a time.
+func (l *lane) renew(j *job, token idempotency.Token, at time.Time) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if j.held && j.claim.Token == token {
+		j.renewed = at
 	}
 }
 
-// lose marks a job's claim as gone and cuts its lane's write off, unless the
-// claim was confirmed or given back in the meantime.
+// lose marks a job's claim as gone, unless it was confirmed or given back in the
+// meantime. A write of which every claim is gone is cut off.
 func (l *lane) lose(j *job, token idempotency.Token) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -203,10 +359,12 @@ func (l *lane) lose(j *job, token idempotency.Token) {
 		return
 	}
 	j.lost.Store(true)
-	if l.cancel != nil {
+	if l.cancel != nil && !slices.ContainsFunc(l.run, func(j *job) bool { return !j.lost.Load() }) {
 		l.cancel(errClaimLost)
 	}
 }
+
+var errClaimLost = errors.New("the key's claim was lost while the call was under way")
 
 // lost is the loss of memory that the store waits for a person about.
 func (g *guard) lost() error {

@@ -10,7 +10,6 @@ import (
 
 	"github.com/millrace/millrace/handlers"
 	"github.com/millrace/millrace/pipeline/idempotency"
-	"github.com/millrace/millrace/pipeline/kafka"
 )
 
 // job is one write of one record on its way through claim, write and confirm.
@@ -21,8 +20,12 @@ type job struct {
 	key   string
 	claim idempotency.Claim
 
-	// held tells that the claim is ours; keeper reads it under the lane's mu.
-	held bool
+	// held tells that the claim is ours, since its renewal at the latest; keeper
+	// reads and moves both under the lane's mu.
+	held    bool
+	renewed time.Time
+	// asked tells that a claim was sent and its answer is not known.
+	asked bool
 	// lost is set by the keeper when the claim went to somebody else.
 	lost atomic.Bool
 	// maybe tells that an attempt's fate is unknown: the claim must stay.
@@ -30,12 +33,16 @@ type job struct {
 	// unguarded tells that the store was down and `on_store_error` is process.
 	unguarded bool
 	finished  bool
+	// stuck tells that it belongs into dead letters that are off.
+	stuck bool
 
 	// tries counts writes; judged counts those that speak against the record.
 	tries, judged int
-	// infra tells that it met a failure of the system; seen is how many runs
-	// its sink had then taken.
-	infra bool
+	// accused tells that its last failure is the system's unless it is its own;
+	// convicted counts those that only it can have been at fault for, in a row.
+	accused   bool
+	convicted atomic.Int32
+	// seen is how many runs its sink had taken when it was last refused.
 	seen  int64
 	polls int
 	took  time.Duration // its last write
@@ -54,12 +61,15 @@ type lane struct {
 
 	mu     sync.Mutex
 	cancel context.CancelCauseFunc // of the write in progress
+	run    []*job                  // what it writes
 	held   []*job
 }
 
 // add queues a write.
 func (l *lane) add(index int, rec *handlers.Record, write Write, dec Decision) {
-	j := &job{index: index, rec: rec, key: dec.Key, call: handlers.Call{Record: write.Record, Request: write.Request}}
+	j := &job{index: index, rec: rec, key: dec.Key, call: handlers.Call{
+		Record: write.Record, Request: write.Request, Order: orderOf(l.d.plan.Source.Order, rec),
+	}}
 	name := l.gate.plan.Name
 	if g := l.d.guard; g != nil {
 		j.claim = g.claimFor(l.d.plan.Name, name, dec, rec)
@@ -71,10 +81,12 @@ func (l *lane) add(index int, rec *handlers.Record, write Write, dec Decision) {
 	l.left++
 }
 
-// run ends when every write has ended or ctx has. It never waits for another
+// deliver ends when every write has ended or ctx has. It never waits for another
 // holder while it could let go: a Busy key is asked for again later, and the
 // other keys go on meanwhile.
-func (l *lane) run(ctx, effects context.Context) {
+func (l *lane) deliver(ctx, effects context.Context) {
+	l.gate.join()
+	defer l.gate.part()
 	defer l.count()
 	if g := l.d.guard; g != nil {
 		g.keep(l)
@@ -88,19 +100,27 @@ func (l *lane) run(ctx, effects context.Context) {
 			l.d.timing.sleep(ctx, wait)
 			continue
 		}
-		probe, ok := l.gate.enter(ctx)
-		if !ok {
-			return
+		if l.convicted(run[0]) {
+			l.bury(ctx, effects, run, reasonAttempts)
+			continue
 		}
-		if probe {
-			run = run[:1]
+		p, ok := l.gate.enter(ctx, run[0].accused && l.gate.sound())
+		if !ok {
+			continue
+		}
+		if p.probe || p.few && !p.trial && len(run) == 1 {
+			run = l.candidate(run)
 		}
 		run = l.claim(ctx, effects, run)
 		if len(run) == 0 || !l.limit(ctx, len(run)) {
-			l.gate.leave(probe)
+			l.gate.leave(p)
 			continue
 		}
-		l.write(effects, run, probe)
+		if run = l.sure(run); len(run) == 0 {
+			l.gate.leave(p)
+			continue
+		}
+		l.write(effects, run, p)
 		l.settle(ctx, effects, run)
 	}
 }
@@ -110,6 +130,9 @@ func (l *lane) count() {
 	for _, j := range l.jobs {
 		if !j.finished && j.maybe {
 			l.d.cut.Add(1)
+		}
+		if !j.finished && j.stuck {
+			l.d.pauses.release(PauseOff)
 		}
 	}
 }
@@ -139,59 +162,6 @@ func (l *lane) skipDone(effects context.Context) {
 	}
 }
 
-// pick chooses the next run: jobs that are due, in order, no key twice, none
-// behind an unfinished one of its order key, and no more than the sink takes.
-// When none is due it says how long until one is.
-func (l *lane) pick(now time.Time) (run []*job, wait time.Duration) {
-	for len(l.jobs) > 0 && l.jobs[0].finished {
-		l.jobs = l.jobs[1:]
-	}
-	order := l.d.plan.Source.Order
-	var blocked map[string]bool
-	var ids map[idempotency.ID]bool
-	wait = time.Second
-	limit := min(l.gate.limit, l.d.burst())
-	block := func(j *job) {
-		if blocked == nil {
-			blocked = map[string]bool{}
-		}
-		blocked[string(orderKey(order, j.rec))] = true
-	}
-	for _, j := range l.jobs {
-		if j.finished || order != kafka.OrderNone && blocked[string(orderKey(order, j.rec))] {
-			continue
-		}
-		if j.next.After(now) {
-			wait = min(wait, j.next.Sub(now))
-			block(j)
-			continue
-		}
-		if l.d.guard != nil && limit > 1 {
-			if ids[j.claim.ID] {
-				block(j)
-				continue
-			}
-			if ids == nil {
-				ids = make(map[idempotency.ID]bool, min(limit, l.left))
-			}
-			ids[j.claim.ID] = true
-		}
-		if run = append(run, j); len(run) == limit {
-			break
-		}
-	}
-	return run, wait
-}
-
-// orderKey is what keeps rec in order: its key, or nothing at all where the
-// whole partition stays in order.
-func orderKey(order kafka.Order, rec *handlers.Record) []byte {
-	if order == kafka.OrderPartition {
-		return nil
-	}
-	return rec.Key
-}
-
 // burst is the longest run that the rate limit lets through at once.
 func (d *Delivery) burst() int {
 	if d.limiter == nil {
@@ -214,83 +184,101 @@ func (l *lane) limit(ctx context.Context, n int) bool {
 	return true
 }
 
+// sure keeps of a run the jobs whose claim is ours for as long as a call may take:
+// the rate limit may have held it back for long. The others are asked for again.
+func (l *lane) sure(run []*job) []*job {
+	if l.d.guard == nil {
+		return run
+	}
+	var sure []*job
+	for _, j := range run {
+		if j.unguarded || j.held && !l.stale(j) {
+			sure = append(sure, j)
+		}
+	}
+	return sure
+}
+
 // settle ends or postpones each job of a run that was written.
 func (l *lane) settle(ctx, effects context.Context, run []*job) {
-	var done []*job
-	var refused, parked []*job
+	var done, refused, exhausted, idle []*job
 	now := l.d.timing.Now()
 	for _, j := range run {
 		if j.last == nil {
 			done = append(done, j)
 			continue
 		}
-		var f *handlers.Failure
-		errors.As(j.last, &f)
-		switch f.Class {
-		case handlers.NotAttempted:
-		case handlers.NotApplied:
-			refused = append(refused, j)
-		default:
-			if effects.Err() == nil && l.judge(j, f) {
-				parked = append(parked, j)
-				continue
-			}
-			j.next = now.Add(l.backoff(j, f))
-			l.observe(j, Event{Kind: EventRetry, Attempt: j.tries, Reason: f.Class.String(), Err: f.Err, Took: j.took})
-			l.gate.warn(l.d.log, j, f)
+		f, _ := errors.AsType[*handlers.Failure](j.last)
+		if !j.maybe {
+			idle = append(idle, j)
 		}
+		if f.Class == handlers.NotAttempted {
+			continue
+		}
+		if effects.Err() == nil && !j.lost.Load() && l.judge(j, f) {
+			if f.Class == handlers.NotApplied {
+				refused = append(refused, j)
+			} else {
+				exhausted = append(exhausted, j)
+			}
+			continue
+		}
+		j.next = now.Add(l.backoff(j, f))
+		l.observe(j, Event{Kind: EventRetry, Attempt: j.tries, Reason: f.Class.String(), Err: f.Err, Took: j.took})
+		l.gate.warn(l.d.log, j, f)
 	}
 	l.confirm(effects, done)
-	l.bury(ctx, effects, refused, reasonRefused, idempotency.Released)
-	l.bury(ctx, effects, parked, reasonAttempts, idempotency.ParkedAway)
+	l.bury(ctx, effects, refused, reasonRefused)
+	l.bury(ctx, effects, exhausted, reasonAttempts)
+	l.release(effects, idle)
 }
 
-// judge tells whether a job has used up its attempts. A failure of the system
-// as a whole speaks against the record only where others were taken since its
-// first one, and few fail besides: so a record that brings the receiver down
-// can't hold the rest for ever, and an outage, which everybody meets, is nobody's
-// fault.
+// judge tells whether a job has used up its attempts. What is the fault of the
+// system as a whole never speaks against a record here: see convicted. A refusal
+// that may be the system's counts once others were taken since.
 func (l *lane) judge(j *job, f *handlers.Failure) bool {
-	taken := l.gate.taken.Load()
 	switch {
-	case f.Class != handlers.Infrastructure:
-		j.judged++
-	case !j.infra || l.gate.outage():
-		j.infra, j.seen, j.judged = true, taken, 1
+	case f.Class == handlers.Infrastructure:
 		return false
-	case taken > j.seen:
-		if j.judged++; j.judged >= l.gate.plan.Retry.Attempts {
-			l.gate.absolve()
-		}
+	case f.Class == handlers.NotApplied && !f.Suspect:
+		return true
 	}
-	return j.judged >= l.gate.plan.Retry.Attempts
+	j.judged++
+	taken := l.gate.taken.Load()
+	alone := f.Class == handlers.NotApplied && j.judged > 1 && taken > j.seen
+	j.seen = taken
+	return alone || j.judged >= l.gate.plan.Retry.Attempts
+}
+
+// convicted tells whether j alone was at fault as often as it has attempts: so a
+// record that brings the receiver down can't hold the rest for ever. Its first
+// failure counts, which accused it.
+func (l *lane) convicted(j *job) bool {
+	return j.accused && int(j.convicted.Load()) >= max(1, l.gate.plan.Retry.Attempts-1)
 }
 
 // backoff is how long a job waits after its last failure: doubled each time, up
 // to the maximum, less a random quarter so that retries spread. Where the system
-// is at fault the gate does the waiting, and the job only lets others go first.
+// is at fault the gate does the waiting, and the job lets others go first.
 func (l *lane) backoff(j *job, f *handlers.Failure) time.Duration {
 	r := l.gate.plan.Retry
-	if f.Class == handlers.Infrastructure {
-		return l.d.timing.jitter(r.Initial)
+	switch {
+	case f.Scope != "":
+		return 0 // the absence does the waiting
+	case f.Class == handlers.Infrastructure:
+		return l.d.timing.jitter(exponential(r.Initial, min(r.Max, maxPause), j.tries))
 	}
-	return max(l.d.timing.jitter(exponential(r.Initial, r.Max, j.tries)), f.RetryAfter)
+	return max(l.d.timing.jitter(exponential(r.Initial, r.Max, j.judged)), f.RetryAfter)
 }
 
-// bury dead-letters jobs, and only then settles their claims.
-func (l *lane) bury(ctx, effects context.Context, jobs []*job, reason string, as idempotency.Settlement) {
+// bury dead-letters jobs, and only then settles their claims: released where the
+// effect certainly did not happen, else parked.
+func (l *lane) bury(ctx, effects context.Context, jobs []*job, reason string) {
 	if len(jobs) == 0 {
 		return
 	}
 	if l.d.letters.topic == "" {
-		// `dead_letter: off` blocks: the same call is made again and again.
-		for _, j := range jobs {
-			j.next = l.d.timing.Now().Add(l.gate.plan.Retry.Max)
-			if j.tries == 0 && j.held {
-				l.drop(j) // not settled: found uncertain again when asked for anew
-			}
-		}
-		l.d.pauses.set(PauseOff, fmt.Errorf("%s: %w", coordinates(jobs[0].rec), jobs[0].last))
+		l.stick(jobs)
 		return
 	}
 	letters := make([]letter, len(jobs))
@@ -307,9 +295,33 @@ func (l *lane) bury(ctx, effects context.Context, jobs []*job, reason string, as
 	if !l.d.letters.write(ctx, effects, letters) {
 		return
 	}
-	l.d.guard.settle(effects, l, jobs, as)
+	var parked []*job
+	for _, j := range jobs {
+		if j.maybe && j.held {
+			parked = append(parked, j)
+		}
+	}
+	if !l.d.guard.park(effects, l, parked) {
+		return
+	}
+	l.release(effects, jobs)
 	for _, j := range jobs {
 		l.end(j, DeadLettered, reason, j.last)
+	}
+}
+
+// stick blocks at jobs that belong into the dead letters, which are off: the same
+// calls are made again and again.
+func (l *lane) stick(jobs []*job) {
+	for _, j := range jobs {
+		j.next = l.d.timing.Now().Add(l.gate.plan.Retry.Max)
+		if j.tries == 0 && j.held {
+			l.drop(j) // not settled: found uncertain again when asked for anew
+		}
+		if !j.stuck {
+			j.stuck = true
+			l.d.pauses.hold(PauseOff, fmt.Errorf("%s: %w", coordinates(j.rec), j.last))
+		}
 	}
 }
 
@@ -317,6 +329,9 @@ func (l *lane) bury(ctx, effects context.Context, jobs []*job, reason string, as
 func (l *lane) end(j *job, o Outcome, reason string, err error) {
 	j.finished = true
 	l.left--
+	if j.stuck {
+		l.d.pauses.release(PauseOff)
+	}
 	l.w.end(j.index, o, reason, err)
 }
 

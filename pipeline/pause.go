@@ -15,12 +15,13 @@ type pauses struct {
 	observer Observer
 	log      *slog.Logger
 
-	mu  sync.Mutex
-	now map[string]string // what → why
+	mu   sync.Mutex
+	now  map[string]string // what → why
+	held map[string]int    // how many hold it
 }
 
 func newPauses(pipeline string, o Observer, log *slog.Logger) *pauses {
-	return &pauses{pipeline: pipeline, observer: o, log: log, now: map[string]string{}}
+	return &pauses{pipeline: pipeline, observer: o, log: log, now: map[string]string{}, held: map[string]int{}}
 }
 
 // set says that what takes no calls, because of err.
@@ -34,10 +35,32 @@ func (p *pauses) set(what string, err error) {
 	}
 	p.observer.Observe(p.event(EventPause, what, err))
 	message := "paused; nothing is dropped, and it goes on by itself"
-	if isReset(err) {
+	switch {
+	case isReset(err):
 		message = "blocked until a person accepts what is lost; nothing is dropped"
+	case what == PauseOff:
+		message = "blocked at a record that can't be delivered, since `dead_letter` is off; it does not go on by itself"
 	}
 	p.log.Error(message, "waiting_for", what, "err", err)
+}
+
+// hold is set for what several wait for at once, each until its release.
+func (p *pauses) hold(what string, err error) {
+	p.mu.Lock()
+	p.held[what]++
+	p.mu.Unlock()
+	p.set(what, err)
+}
+
+// release ends one hold, and with the last the pause.
+func (p *pauses) release(what string) {
+	p.mu.Lock()
+	p.held[what]--
+	last := p.held[what] == 0
+	p.mu.Unlock()
+	if last {
+		p.clear(what)
+	}
 }
 
 // clear says that what takes calls again.
@@ -54,10 +77,11 @@ func (p *pauses) clear(what string) {
 }
 
 func (p *pauses) event(kind EventKind, what string, err error) Event {
-	sink, _ := strings.CutPrefix(what, pauseSink)
-	if sink == what {
+	sink, ok := strings.CutPrefix(what, pauseSink)
+	if !ok {
 		sink = ""
 	}
+	sink, _, _ = strings.Cut(sink, scopeMark)
 	return Event{Kind: kind, Pipeline: p.pipeline, Sink: sink, Reason: what, Err: err}
 }
 

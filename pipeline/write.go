@@ -5,18 +5,17 @@ import (
 	"fmt"
 	"log/slog"
 	"runtime/debug"
-	"time"
 
 	"github.com/millrace/millrace/handlers"
 )
 
 // write makes the calls of run, tells the gate how it went, and notes each
 // job's failure in its last; nil there means that the call is durable.
-func (l *lane) write(effects context.Context, run []*job, probe bool) {
+func (l *lane) write(effects context.Context, run []*job, p pass) {
 	ctx, cancel := context.WithCancelCause(effects)
 	defer cancel(nil)
 	l.mu.Lock()
-	l.cancel = cancel
+	l.cancel, l.run = cancel, run
 	l.mu.Unlock()
 
 	calls := make([]handlers.Call, len(run))
@@ -29,34 +28,60 @@ func (l *lane) write(effects context.Context, run []*job, probe bool) {
 	took := l.d.timing.Now().Sub(began)
 
 	l.mu.Lock()
-	l.cancel = nil
+	l.cancel, l.run = nil, nil
 	l.mu.Unlock()
-	outcome := gateNothing
-	var pause time.Duration
-	var cause error
+	found := finding{job: run[0]}
 	for i, j := range run {
 		j.call.Answer, j.took = calls[i].Answer, took
 		f := handlers.FailureOf(err, i)
-		if f != nil && effects.Err() != nil && f.Class != handlers.NotApplied && f.Class != handlers.NotAttempted {
-			f = &handlers.Failure{Class: handlers.Unknown, Err: f.Err} // cut off by the stop: nobody's fault
-		}
 		if f == nil {
-			j.last = nil
-			outcome = max(outcome, gateTaken)
+			j.last, j.accused = nil, false
+			found.taken = true
+			l.gate.reached(j)
 			l.observe(j, Event{Kind: EventWrite, Attempt: j.tries, Took: took})
 			continue
 		}
+		if cutOff := effects.Err() != nil || j.lost.Load(); cutOff && f.MaySystem() {
+			f = &handlers.Failure{Class: handlers.Unknown, NotSent: f.NotSent, Own: true, Err: f.Err} // by us: nobody's fault
+		}
 		l.fault(j, f)
-		if f.Class == handlers.NotApplied && !f.NotSent && !f.Suspect {
-			outcome = max(outcome, gateTaken) // refused, so the sink is there
-		}
-		down := f.Class == handlers.Infrastructure
-		if (down || f.Suspect) && l.gate.suspect(j.rec) || down {
-			j.last = &handlers.Failure{Class: handlers.Infrastructure, Err: f.Err, RetryAfter: f.RetryAfter, NotSent: f.NotSent}
-			outcome, pause, cause = gateDown, max(pause, f.RetryAfter), f.Err
-		}
+		l.accuse(j, f, p, &found)
 	}
-	l.gate.result(probe, outcome, began, pause, cause)
+	l.gate.result(p, found)
+}
+
+// accuse says what a failed call says of the system.
+func (l *lane) accuse(j *job, f *handlers.Failure, p pass, found *finding) {
+	infra := f.Class == handlers.Infrastructure
+	switch {
+	case f.Scope != "" && infra:
+		j.accused = false
+		l.gate.miss(f)
+	case f.MaySystem() && l.gate.suspect(j.rec, p) || infra && (!f.Suspect || f.RetryAfter > 0):
+		found.down, found.asked, found.cause = true, max(found.asked, f.RetryAfter), l.blamed(j, f, p)
+		j.last = &handlers.Failure{Class: handlers.Infrastructure, Err: f.Err, RetryAfter: f.RetryAfter, NotSent: f.NotSent}
+		j.convicted.Store(0)
+		j.accused = false
+	case infra:
+		found.missed, found.cause = true, l.blamed(j, f, p)
+		j.accused = true
+		if !p.trial {
+			j.convicted.Store(0)
+		}
+	case f.MaySystem():
+		found.failed = true
+	case f.Class == handlers.NotApplied && !f.NotSent:
+		found.taken = true // refused, so the sink is there
+	}
+}
+
+// blamed is a failure that may be the record's, with the record that met it: where
+// the sink stays shut, it may be that one that has to be seen to.
+func (l *lane) blamed(j *job, f *handlers.Failure, p pass) error {
+	if f.Class == handlers.Infrastructure && !f.Suspect || !p.probe {
+		return f.Err
+	}
+	return fmt.Errorf("%w (last tried with the record %s)", f.Err, coordinates(j.rec))
 }
 
 // fault notes what a failed call says of its job.
@@ -74,7 +99,8 @@ func (l *lane) fault(j *job, f *handlers.Failure) {
 	}
 }
 
-// safely turns a sink's panic into a failure of unknown fate.
+// safely turns a sink's panic into a failure of unknown fate, which like any error
+// without a class may be the system's.
 func safely(log *slog.Logger, write func() error) (err error) {
 	defer func() {
 		if p := recover(); p != nil {
