@@ -34,7 +34,9 @@ const doc = "Writes each record to a topic of the configured cluster. " +
 const delivery = "A record counts as written once all in-sync replicas have it (acks=all, with an idempotent producer). Records of one lane go out together, up to 1,024 at once, and records of one key keep their order.\n\n" +
 	"- *Refused* (the broker finds the record too large, or the record or the topic's name invalid): the record goes to the dead letters at once.\n" +
 	"- *Down* (no broker reachable, a connection lost, too few replicas in sync, no permission, a topic that does not exist): the pipeline pauses until that is over, and nothing goes to the dead letters.\n\n" +
-	"A record whose acknowledgement was lost is sent again, with those after it of the same key, and may then be in the topic twice."
+	"A record whose acknowledgement was lost is sent again, and may then be in the topic twice. " +
+	"What was acknowledged is not, also where a record before it failed: that one then comes after it.\n\n" +
+	"A timestamp is written as it is, to the millisecond. One outside of the years 1677 to 2262 can't be written: that record is refused."
 
 const example = "kafka:\n  topic: logs_${payload.severity}\n"
 

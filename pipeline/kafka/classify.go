@@ -3,6 +3,7 @@ package kafka
 import (
 	"errors"
 	"fmt"
+	"net"
 	"slices"
 	"strings"
 
@@ -11,9 +12,13 @@ import (
 	"github.com/millrace/millrace/handlers"
 )
 
-// refusedWhole tells whether the broker refused a whole batch for the fault of
-// one of its records. Nothing of the batch was written.
+// refusedWhole tells whether a whole batch was refused for the fault of one of
+// its records, by the broker or because it can't be encoded. Nothing of the batch
+// was written.
 func refusedWhole(err error) bool {
+	if _, ok := errors.AsType[sarama.PacketEncodingError](err); ok {
+		return true
+	}
 	code, ok := errors.AsType[sarama.KError](err)
 	return ok && slices.Contains([]sarama.KError{
 		sarama.ErrMessageSizeTooLarge, sarama.ErrMessageSetSizeTooLarge,
@@ -29,39 +34,64 @@ func tooLarge(err error) bool {
 	return errors.Is(err, sarama.ErrMessageSizeTooLarge) || errors.Is(err, sarama.ErrMessageSetSizeTooLarge)
 }
 
-// classify says what is known of a record that failed. The producer's errors
-// hold only the last cause of many attempts: those that an attempt at writing
-// can end with leave it open whether an earlier one succeeded.
-func classify(err error) *handlers.Failure {
-	if tooLarge(err) {
-		return handlers.Permanent(fmt.Errorf("write to kafka: %w: %w", handlers.ErrTooLarge, err))
+// classify says what is known of a record that failed. taken tells whether the
+// producer had put it into a request. Its errors hold only the last cause of many
+// attempts: those that an attempt at writing can end with leave it open whether
+// an earlier one succeeded.
+func classify(err error, taken bool) *handlers.Failure {
+	f := &handlers.Failure{Class: classOf(err), NotSent: !taken}
+	switch {
+	case tooLarge(err):
+		f.Err = fmt.Errorf("write to kafka: %w: %w", handlers.ErrTooLarge, err)
+	case f.Class == handlers.NotApplied || !taken || openly(err):
+		f.Err = fmt.Errorf("write to kafka: %w", err)
+	default:
+		f.Err = fmt.Errorf("write to kafka: whether it was written is unknown: %w", err)
 	}
-	if refusedWhole(err) {
-		return handlers.Permanent(fmt.Errorf("write to kafka: the broker refused the record: %w", err))
-	}
-	if _, ok := errors.AsType[sarama.ConfigurationError](err); ok {
-		return handlers.Permanent(fmt.Errorf("write to kafka: %w", err))
-	}
-	if _, ok := errors.AsType[sarama.PacketEncodingError](err); ok {
-		return handlers.Permanent(fmt.Errorf("write to kafka: %w", err))
-	}
-	if errors.Is(err, sarama.ErrInvalidPartition) {
-		return handlers.Permanent(fmt.Errorf("write to kafka: %w", err))
+	return f
+}
+
+func classOf(err error) handlers.Class {
+	if _, ok := errors.AsType[sarama.ConfigurationError](err); ok || refusedWhole(err) || errors.Is(err, sarama.ErrInvalidPartition) {
+		return handlers.NotApplied
 	}
 	code, ok := errors.AsType[sarama.KError](err)
 	if !ok {
-		return handlers.Unavailable(fmt.Errorf("write to kafka: whether it was written is unknown: %w", err))
+		return handlers.Infrastructure
 	}
 	switch code {
 	case sarama.ErrInvalidTopic, sarama.ErrPolicyViolation, sarama.ErrInvalidMessageSize:
-		return handlers.Permanent(fmt.Errorf("write to kafka: %w", err))
-	case sarama.ErrUnknownTopicOrPartition, sarama.ErrTopicAuthorizationFailed,
-		sarama.ErrClusterAuthorizationFailed, sarama.ErrSASLAuthenticationFailed:
-		return handlers.Unavailable(fmt.Errorf("write to kafka: %w", err))
+		return handlers.NotApplied
 	case sarama.ErrUnknown, sarama.ErrOutOfOrderSequenceNumber, sarama.ErrInvalidProducerEpoch,
 		sarama.ErrUnknownProducerID, sarama.ErrInvalidProducerIDMapping, sarama.ErrInvalidMessage:
-		return &handlers.Failure{Class: handlers.Unknown,
-			Err: fmt.Errorf("write to kafka: whether it was written is unknown: %w", err)}
+		return handlers.Unknown
 	}
-	return handlers.Unavailable(fmt.Errorf("write to kafka: whether it was written is unknown: %w", err))
+	return handlers.Infrastructure
+}
+
+// openly tells whether the broker said plainly why it takes nothing. Whether an
+// attempt before that was taken is as open as ever.
+func openly(err error) bool {
+	code, ok := errors.AsType[sarama.KError](err)
+	return ok && slices.Contains([]sarama.KError{
+		sarama.ErrUnknownTopicOrPartition, sarama.ErrTopicAuthorizationFailed,
+		sarama.ErrClusterAuthorizationFailed, sarama.ErrSASLAuthenticationFailed,
+	}, code)
+}
+
+// clusterWide tells whether what failed is the cluster, not one topic or one of
+// its partitions.
+func clusterWide(err error) bool {
+	for _, wide := range []error{sarama.ErrOutOfBrokers, sarama.ErrClusterAuthorizationFailed, sarama.ErrSASLAuthenticationFailed} {
+		if errors.Is(err, wide) {
+			return true
+		}
+	}
+	_, network := errors.AsType[net.Error](err)
+	return network
+}
+
+// unsent is a failure of the cluster before anything of a record was sent.
+func unsent(err error) *handlers.Failure {
+	return &handlers.Failure{Class: handlers.Infrastructure, NotSent: true, Err: err}
 }

@@ -33,7 +33,7 @@ type marshaler struct{}
 func (marshaler) Marshal(topic string, m *message.Message) (*sarama.ProducerMessage, error) {
 	out := &sarama.ProducerMessage{}
 	if r, ok := m.Context().Value(recordKey{}).(*handlers.Record); ok {
-		fill(out, r)
+		fill(out, r, &body{})
 		out.Topic = topic
 		return out, nil
 	}
@@ -47,16 +47,30 @@ func (marshaler) Marshal(topic string, m *message.Message) (*sarama.ProducerMess
 	return out, nil
 }
 
+// body is a record's value on its way. The producer asks for it when it puts
+// the record into a request: until then nothing of it has left the process.
+type body struct {
+	value []byte
+	taken bool
+}
+
+// Encode hands the value out, nil for null.
+func (b *body) Encode() ([]byte, error) {
+	b.taken = true
+	return b.value, nil
+}
+
+// Length is the value's length.
+func (b *body) Length() int { return len(b.value) }
+
 // fill makes the producer's form of a record. The bytes are shared.
-func fill(out *sarama.ProducerMessage, r *handlers.Record) {
+func fill(out *sarama.ProducerMessage, r *handlers.Record, b *body) {
+	*b = body{value: r.Value}
 	// The producer sets no offset where the broker answers that it has the
 	// record already.
-	*out = sarama.ProducerMessage{Topic: r.Topic, Timestamp: r.Time, Offset: -1}
+	*out = sarama.ProducerMessage{Topic: r.Topic, Timestamp: stamp(r.Time), Value: b, Offset: -1}
 	if r.Key != nil {
 		out.Key = sarama.ByteEncoder(r.Key)
-	}
-	if r.Value != nil {
-		out.Value = sarama.ByteEncoder(r.Value)
 	}
 	if len(r.Headers) == 0 {
 		return

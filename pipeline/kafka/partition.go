@@ -106,7 +106,7 @@ func slotsOf(records []*kgo.Record) []slot {
 		s.epoch = r.LeaderEpoch
 		s.record = handlers.Record{
 			Topic: r.Topic, Partition: r.Partition, Offset: r.Offset,
-			Time: r.Timestamp, Key: r.Key, Value: r.Value,
+			Time: exactTime(r.Timestamp), Key: r.Key, Value: r.Value,
 		}
 		size := len(r.Key) + len(r.Value)
 		if n := len(r.Headers); n > 0 {

@@ -13,45 +13,60 @@ import (
 // the batch would be larger than brokers take by default.
 const largeRecord = batchBytes - 1024
 
-// send writes records in order and tells what became of each. Large ones split
-// the batch, so that nothing overtakes them.
+// send writes records in order and tells what became of each. Large ones, and
+// those of an odd time, split the batch, so that nothing overtakes them.
 func (p *Publisher) send(records []*handlers.Record) ([]sarama.ProducerMessage, map[int]*handlers.Failure) {
-	s := &sending{p: p, messages: make([]sarama.ProducerMessage, len(records)), failed: map[int]*handlers.Failure{}}
+	s := &sending{
+		p: p, records: records, failed: map[int]*handlers.Failure{}, broken: map[topicPartition]bool{},
+		messages: make([]sarama.ProducerMessage, len(records)), bodies: make([]body, len(records)),
+	}
 	for i, r := range records {
-		fill(&s.messages[i], r)
+		s.fill(i)
+		if err := writable(r.Time); err != nil {
+			s.fail(i, &handlers.Failure{Class: handlers.NotApplied, NotSent: true, Err: fmt.Errorf("write to kafka: %w", err)})
+		}
 	}
 	from := 0
 	for i := range s.messages {
-		if s.messages[i].ByteSize(2) < largeRecord {
+		odd := oddTime(records[i].Time)
+		if !odd && s.messages[i].ByteSize(2) < largeRecord {
 			continue
 		}
-		s.batch(records, from, i)
-		s.alone(records, i)
+		s.batch(from, i)
+		s.alone(i)
 		from = i + 1
 	}
-	s.batch(records, from, len(records))
+	s.batch(from, len(records))
 	return s.messages, s.failed
 }
 
-// sending is one call of Produce on its way.
+// anyPartition stands for the partition of a record that has none yet.
+const anyPartition = -1
+
+// sending is one call of Produce on its way. What the cluster acknowledged stays
+// so, whatever became of records before it: to send it again would be a repeat.
 type sending struct {
 	p        *Publisher
+	records  []*handlers.Record
 	messages []sarama.ProducerMessage
+	bodies   []body
 	failed   map[int]*handlers.Failure
-	// broken holds the keys that failed in a way that is tried again.
-	broken map[string]bool
+	// broken holds the partitions that a record is still to be written to by the
+	// caller: what was not sent to them yet waits, so that it stays behind.
+	broken map[topicPartition]bool
 	// down is set when the cluster takes nothing: the rest need not wait for it.
 	down error
 }
 
+func (s *sending) fill(i int) { fill(&s.messages[i], s.records[i], &s.bodies[i]) }
+
 // batch sends records[from:to] together. What the broker refused with its whole
-// batch is sent again one by one; what has to be tried again by the caller takes
-// the later records of its key along.
-func (s *sending) batch(records []*handlers.Record, from, to int) {
+// batch is sent again one by one.
+func (s *sending) batch(from, to int) {
 	todo := make([]int, 0, to-from)
 	pointers := make([]*sarama.ProducerMessage, 0, to-from)
 	for i := from; i < to; i++ {
-		if s.skip(i, records[i]) {
+		if s.skip(i, topicPartition{s.records[i].Topic, anyPartition}) {
 			continue
 		}
 		todo = append(todo, i)
@@ -62,70 +77,66 @@ func (s *sending) batch(records []*handlers.Record, from, to int) {
 	}
 	_, producer, err := s.p.shared.open()
 	if err != nil {
-		s.refuse(records, todo, err)
+		s.refuse(todo, err)
 		return
 	}
 	if err = producer.SendMessages(pointers); err == nil {
 		return
 	}
-	errs := map[*sarama.ProducerMessage]error{}
-	if many, ok := errors.AsType[sarama.ProducerErrors](err); ok {
-		for _, e := range many {
-			errs[e.Msg] = e.Err
-		}
-	} else {
-		s.refuse(records, todo, err)
+	many, ok := errors.AsType[sarama.ProducerErrors](err)
+	if !ok {
+		s.refuse(todo, err)
 		return
 	}
-	s.sort(records, todo, errs)
+	errs := make(map[*sarama.ProducerMessage]error, len(many))
+	for _, e := range many {
+		errs[e.Msg] = e.Err
+	}
+	s.sort(todo, errs)
 }
 
 // sort goes through a batch of which some failed, in order.
-func (s *sending) sort(records []*handlers.Record, todo []int, errs map[*sarama.ProducerMessage]error) {
-	again := map[string]bool{}
+func (s *sending) sort(todo []int, errs map[*sarama.ProducerMessage]error) {
 	for _, i := range todo {
-		key := records[i].Key
 		err, bad := errs[&s.messages[i]]
-		switch {
-		case key != nil && s.broken[string(key)]:
-			// It may have been written, but before its predecessor: it goes
-			// again, behind it.
-			s.fail(i, records[i], notAttempted())
-		case bad && refusedWhole(err), key != nil && again[string(key)]:
-			fill(&s.messages[i], records[i])
-			s.alone(records, i)
-			if s.failed[i] == nil && key != nil {
-				again[string(key)] = true
-			}
-		case bad:
-			s.fail(i, records[i], classify(err))
+		if !bad {
+			continue
+		}
+		to := topicPartition{s.records[i].Topic, s.messages[i].Partition}
+		if !refusedWhole(err) {
+			s.fail(i, classify(err, s.bodies[i].taken))
+		} else if !s.skip(i, to) {
+			s.fill(i)
+			s.alone(i)
 		}
 	}
 }
 
 // alone sends one record in a request of its own.
-func (s *sending) alone(records []*handlers.Record, i int) {
-	if s.skip(i, records[i]) {
+func (s *sending) alone(i int) {
+	if s.skip(i, topicPartition{s.records[i].Topic, anyPartition}) {
 		return
 	}
 	_, producer, err := s.p.solo.open()
 	if err != nil {
-		s.refuse(records, []int{i}, err)
+		s.refuse([]int{i}, err)
 		return
 	}
 	if _, _, err := producer.SendMessage(&s.messages[i]); err != nil {
-		s.fail(i, records[i], classify(err))
+		s.fail(i, classify(err, s.bodies[i].taken))
 	}
 }
 
-// skip settles records that need not be tried: behind a failed one of their key,
-// or while the cluster takes nothing.
-func (s *sending) skip(i int, r *handlers.Record) bool {
+// skip settles a record that is not to be sent now: behind one that failed of
+// its partition, or while the cluster takes nothing. It tells whether i is settled.
+func (s *sending) skip(i int, to topicPartition) bool {
 	switch {
-	case r.Key != nil && s.broken[string(r.Key)]:
-		s.fail(i, r, notAttempted())
+	case s.failed[i] != nil:
 	case s.down != nil:
-		s.fail(i, r, handlers.Unavailable(s.down))
+		s.fail(i, unsent(s.down))
+	case s.broken[to]:
+		s.fail(i, &handlers.Failure{Class: handlers.NotAttempted, NotSent: true,
+			Err: errors.New("an earlier record of the same partition failed")})
 	default:
 		return false
 	}
@@ -133,32 +144,23 @@ func (s *sending) skip(i int, r *handlers.Record) bool {
 }
 
 // refuse fails records that were never sent.
-func (s *sending) refuse(records []*handlers.Record, todo []int, err error) {
+func (s *sending) refuse(todo []int, err error) {
 	s.down = fmt.Errorf("write to kafka: nothing was sent: %w", err)
 	for _, i := range todo {
-		s.fail(i, records[i], handlers.Unavailable(s.down))
+		s.fail(i, unsent(s.down))
 	}
 }
 
-func (s *sending) fail(i int, r *handlers.Record, f *handlers.Failure) {
+func (s *sending) fail(i int, f *handlers.Failure) {
 	s.failed[i] = f
-	s.messages[i].Offset = -1
-	switch f.Class {
-	case handlers.Infrastructure:
-		if s.down == nil {
-			s.down = f.Err
-		}
-		fallthrough
-	case handlers.Unknown, handlers.NotAttempted:
-		if r.Key != nil {
-			if s.broken == nil {
-				s.broken = map[string]bool{}
-			}
-			s.broken[string(r.Key)] = true
-		}
+	m := &s.messages[i]
+	m.Offset = -1
+	if f.Class == handlers.NotApplied {
+		return
 	}
-}
-
-func notAttempted() *handlers.Failure {
-	return &handlers.Failure{Class: handlers.NotAttempted, Err: errors.New("an earlier record of the same key failed")}
+	s.broken[topicPartition{m.Topic, m.Partition}] = true
+	s.broken[topicPartition{m.Topic, anyPartition}] = true
+	if s.down == nil && f.Class == handlers.Infrastructure && clusterWide(f.Err) {
+		s.down = f.Err
+	}
 }

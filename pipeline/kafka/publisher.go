@@ -103,12 +103,12 @@ func (p *Publisher) Produce(ctx context.Context, records []*handlers.Record) err
 // producer knows no contexts. Close waits for what is left behind.
 func (p *Publisher) detached(ctx context.Context, send func() []sarama.ProducerMessage) ([]sarama.ProducerMessage, error) {
 	if err := ctx.Err(); err != nil {
-		return nil, handlers.Unavailable(fmt.Errorf("write to kafka: nothing was sent: %w", err))
+		return nil, unsent(fmt.Errorf("write to kafka: nothing was sent: %w", err))
 	}
 	p.mu.Lock()
 	if p.closed {
 		p.mu.Unlock()
-		return nil, handlers.Unavailable(errors.New("write to kafka: the publisher is closed"))
+		return nil, unsent(errors.New("write to kafka: the publisher is closed"))
 	}
 	p.sends.Add(1)
 	p.callers++
@@ -176,8 +176,14 @@ func everyFailed(records []*handlers.Record, err error) error {
 }
 
 // Publish writes messages to topic in order and returns at the first that
-// fails. It implements [message.Publisher].
+// fails. Records of times before 1970 or after 2262 are for Produce: here they
+// would share requests, and are refused. It implements [message.Publisher].
 func (p *Publisher) Publish(topic string, messages ...*message.Message) error {
+	for _, m := range messages {
+		if r, ok := m.Context().Value(recordKey{}).(*handlers.Record); ok && oddTime(r.Time) {
+			return fmt.Errorf("publish to %q: a record of %s can't share a request", topic, r.Time.UTC())
+		}
+	}
 	p.mu.Lock()
 	if p.closed {
 		p.mu.Unlock()
