@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/IBM/sarama"
+	"github.com/eapache/go-resiliency/breaker"
 
 	"github.com/millrace/millrace/handlers"
 )
@@ -34,16 +35,19 @@ func tooLarge(err error) bool {
 	return errors.Is(err, sarama.ErrMessageSizeTooLarge) || errors.Is(err, sarama.ErrMessageSetSizeTooLarge)
 }
 
-// classify says what is known of a record that failed. taken tells whether the
-// producer had put it into a request. Its errors hold only the last cause of many
-// attempts: those that an attempt at writing can end with leave it open whether
-// an earlier one succeeded.
-func classify(err error, taken bool) *handlers.Failure {
+// classify says what is known of a record for topic that failed. taken tells
+// whether the producer had put it into a request. Its errors hold only the last
+// cause of many attempts: those that an attempt at writing can end with leave it
+// open whether an earlier one succeeded.
+func classify(err error, topic string, taken bool) *handlers.Failure {
 	f := &handlers.Failure{Class: classOf(err), NotSent: !taken}
+	if f.Class == handlers.Infrastructure && topicAway(err) {
+		f.Scope = topic
+	}
 	switch {
 	case tooLarge(err):
 		f.Err = fmt.Errorf("write to kafka: %w: %w", handlers.ErrTooLarge, err)
-	case f.Class == handlers.NotApplied || !taken || openly(err):
+	case f.Class == handlers.NotApplied || !taken || f.Scope != "":
 		f.Err = fmt.Errorf("write to kafka: %w", err)
 	default:
 		f.Err = fmt.Errorf("write to kafka: whether it was written is unknown: %w", err)
@@ -69,21 +73,17 @@ func classOf(err error) handlers.Class {
 	return handlers.Infrastructure
 }
 
-// openly tells whether the broker said plainly why it takes nothing. Whether an
-// attempt before that was taken is as open as ever.
-func openly(err error) bool {
-	code, ok := errors.AsType[sarama.KError](err)
-	return ok && slices.Contains([]sarama.KError{
-		sarama.ErrUnknownTopicOrPartition, sarama.ErrTopicAuthorizationFailed,
-		sarama.ErrClusterAuthorizationFailed, sarama.ErrSASLAuthenticationFailed,
-	}, code)
+// topicAway tells whether it is one topic that can't be written to. The library's
+// breakers are a topic's own: they are open after it could not be found.
+func topicAway(err error) bool {
+	return errors.Is(err, sarama.ErrUnknownTopicOrPartition) || errors.Is(err, sarama.ErrTopicAuthorizationFailed) ||
+		errors.Is(err, breaker.ErrBreakerOpen)
 }
 
-// clusterWide tells whether what failed is the cluster, not one topic or one of
-// its partitions.
-func clusterWide(err error) bool {
-	for _, wide := range []error{sarama.ErrOutOfBrokers, sarama.ErrClusterAuthorizationFailed, sarama.ErrSASLAuthenticationFailed} {
-		if errors.Is(err, wide) {
+// clusterAway tells whether no topic can be written to.
+func clusterAway(err error) bool {
+	for _, away := range []error{sarama.ErrOutOfBrokers, sarama.ErrClusterAuthorizationFailed, sarama.ErrSASLAuthenticationFailed} {
+		if errors.Is(err, away) {
 			return true
 		}
 	}

@@ -104,7 +104,7 @@ func (s *sending) sort(todo []int, errs map[*sarama.ProducerMessage]error) {
 		}
 		to := topicPartition{s.records[i].Topic, s.messages[i].Partition}
 		if !refusedWhole(err) {
-			s.fail(i, classify(err, s.bodies[i].taken))
+			s.fail(i, classify(err, s.records[i].Topic, s.bodies[i].taken))
 		} else if !s.skip(i, to) {
 			s.fill(i)
 			s.alone(i)
@@ -123,7 +123,7 @@ func (s *sending) alone(i int) {
 		return
 	}
 	if _, _, err := producer.SendMessage(&s.messages[i]); err != nil {
-		s.fail(i, classify(err, s.bodies[i].taken))
+		s.fail(i, classify(err, s.records[i].Topic, s.bodies[i].taken))
 	}
 }
 
@@ -160,7 +160,7 @@ func (s *sending) fail(i int, f *handlers.Failure) {
 	}
 	s.broken[topicPartition{m.Topic, m.Partition}] = true
 	s.broken[topicPartition{m.Topic, anyPartition}] = true
-	if s.down == nil && f.Class == handlers.Infrastructure && clusterWide(f.Err) {
+	if s.down == nil && f.Class == handlers.Infrastructure && clusterAway(f.Err) {
 		s.down = f.Err
 	}
 }

@@ -23,8 +23,8 @@ func TestAcknowledgedStaysSoBesideAMissingTopic(t *testing.T) {
 	if d := cmp.Diff([]string{"infrastructure", "ok"}, classesOf(err, 2)); d != "" {
 		t.Errorf("outcomes (-want +got):\n%s\n%v", d, err)
 	}
-	if f := handlers.FailureOf(err, 0); f != nil && !f.NotSent {
-		t.Errorf("%v: a record for a topic that does not exist was never sent", err)
+	if f := handlers.FailureOf(err, 0); f != nil && (!f.NotSent || f.Scope != "logs_error") {
+		t.Errorf("%+v: a record for a topic that does not exist was never sent, and only that topic is away", f)
 	}
 	if n := len(b.readAll("logs_warn")); n != 1 {
 		t.Errorf("%d records, want 1", n)
@@ -37,7 +37,8 @@ func TestMissingTopicDoesNotHoldOthers(t *testing.T) {
 	b := newBed(t)
 	b.topic("there", 1)
 	large := make([]byte, largeRecord)
-	err := b.publisher().Produce(t.Context(), []*handlers.Record{
+	p := b.publisher()
+	err := p.Produce(t.Context(), []*handlers.Record{
 		{Topic: "missing", Key: []byte("k"), Value: []byte("1")},
 		{Topic: "there", Key: []byte("k"), Value: []byte("2")},
 		{Topic: "missing", Key: []byte("k"), Value: large},
@@ -47,6 +48,13 @@ func TestMissingTopicDoesNotHoldOthers(t *testing.T) {
 	want := []string{"infrastructure", "ok", "not_attempted", "not_attempted", "ok"}
 	if d := cmp.Diff(want, classesOf(err, 5)); d != "" {
 		t.Errorf("outcomes (-want +got):\n%s\n%v", d, err)
+	}
+	// After a few failures the library does not look for the topic at all.
+	for range 5 {
+		err = p.Produce(t.Context(), []*handlers.Record{{Topic: "missing", Key: []byte("k")}})
+		if f := handlers.FailureOf(err, 0); f == nil || f.Scope != "missing" || !f.NotSent {
+			t.Fatalf("%+v, want a failure of one topic, not sent", f)
+		}
 	}
 	if n := len(b.readAll("there")); n != 2 {
 		t.Errorf("%d records, want 2", n)
