@@ -15,7 +15,7 @@ type Blocks struct {
 	Idempotency *StoreConfig                     `yaml:"idempotency" doc:"Where idempotency keys live, and what holds for every pipeline that uses them."`
 	Topics      yamlconf.Entries[TopicConfig]    `yaml:"topics" doc:"The topics that this file expects to exist, by name. 'millrace topics apply' makes them."`
 	Ingest      *IngestConfig                    `yaml:"ingest" doc:"Takes records over HTTP, and answers 202 once they are durable in a topic."`
-	Drain       time.Duration                    `yaml:"drain" default:"20s" doc:"How long a stop waits for work in flight."`
+	Drain       time.Duration                    `yaml:"drain" default:"20s" doc:"How long a stop waits for work in flight, and for records before those that are finished, so that these do not come again. Calls that take longer are cut off."`
 	Server      *ServerConfig                    `yaml:"server" doc:"What a running process offers over HTTP. Each part is off unless it is written."`
 	Pipelines   yamlconf.Entries[PipelineConfig] `yaml:"pipelines" doc:"The pipelines, by name."`
 	Tests       []TestConfig                     `yaml:"tests" doc:"Examples with the outcomes that are expected of them, run by millrace test."`

@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"github.com/ThreeDotsLabs/watermill/message"
-	"golang.org/x/time/rate"
 
 	"github.com/millrace/millrace/handlers"
 	"github.com/millrace/millrace/pipeline/idempotency"
@@ -24,7 +23,7 @@ type Delivery struct {
 	gates    []*gate
 	guard    *guard
 	letters  *deadLetters
-	limiter  *rate.Limiter
+	pace     *pace
 	observer Observer
 	log      *slog.Logger
 	stop     func(error)
@@ -71,9 +70,7 @@ func NewDelivery(ctx context.Context, plan *PipelinePlan, deps DeliveryDeps) *De
 	if plan.Idempotency != nil {
 		d.guard = newGuard(ctx, plan.Idempotency, deps, d.pauses, d.timing)
 	}
-	if plan.RateLimit > 0 {
-		d.limiter = rate.NewLimiter(rate.Limit(plan.RateLimit), max(1, int(plan.RateLimit)))
-	}
+	d.pace = newPace(plan.RateLimit, d.timing)
 	d.deciders.New = func() any { return NewDecider(plan, deps.Sinks) }
 	return d
 }
@@ -192,12 +189,12 @@ func (d *Delivery) refuse(ctx, effects context.Context, w *work, refused []lette
 	}
 }
 
-// detach makes a context for effects: it outlives ctx by the drain time, so
-// that a stop lets a call finish instead of cutting it off.
+// detach makes a context for effects, so that a stop lets a call finish instead
+// of cutting it off: it outlives ctx for as long as the partition is waited for.
 func detach(ctx context.Context, drain time.Duration) (context.Context, func()) {
 	effects, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	stop := context.AfterFunc(ctx, func() {
-		sleep(effects, drain)
+		sleep(effects, kafka.EffectsLeft(ctx, drain))
 		cancel()
 	})
 	return effects, func() { stop(); cancel() }
@@ -257,7 +254,17 @@ func (w *work) finish(i int, o Outcome, reason string, err error) {
 		Kind: EventRecord, Pipeline: w.d.plan.Name, Topic: r.Topic, Partition: r.Partition, Offset: r.Offset,
 		Outcome: o, Reason: reason, Err: err,
 	})
+	if w.d.repeatable(o, reason) {
+		w.batch.Passed(i)
+		return
+	}
 	w.batch.Done(i)
+}
+
+// repeatable tells whether a record that ended so may come again: nothing was
+// done for it, or what was is known by its key.
+func (d *Delivery) repeatable(o Outcome, reason string) bool {
+	return o != DeadLettered && o != Delivered || o == Delivered && d.guard != nil && reason != reasonUnguarded
 }
 
 func rank(o Outcome) int {

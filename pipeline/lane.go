@@ -112,7 +112,7 @@ func (l *lane) deliver(ctx, effects context.Context) {
 			run = l.candidate(run)
 		}
 		run = l.claim(ctx, effects, run)
-		if len(run) == 0 || !l.limit(ctx, len(run)) {
+		if len(run) == 0 || !l.d.pace.wait(ctx, len(run)) {
 			l.gate.leave(p)
 			continue
 		}
@@ -160,28 +160,6 @@ func (l *lane) skipDone(effects context.Context) {
 			l.end(l.jobs[i], Duplicate, "", nil)
 		}
 	}
-}
-
-// burst is the longest run that the rate limit lets through at once.
-func (d *Delivery) burst() int {
-	if d.limiter == nil {
-		return maxRun
-	}
-	return min(maxRun, d.limiter.Burst())
-}
-
-// limit waits for the rate limit; false means that ctx ended.
-func (l *lane) limit(ctx context.Context, n int) bool {
-	if l.d.limiter == nil {
-		return true
-	}
-	now := l.d.timing.Now()
-	turn := l.d.limiter.ReserveN(now, n)
-	if !l.d.timing.sleep(ctx, turn.DelayFrom(now)) {
-		turn.CancelAt(l.d.timing.Now())
-		return false
-	}
-	return true
 }
 
 // sure keeps of a run the jobs whose claim is ours for as long as a call may take:

@@ -24,7 +24,7 @@ func (l *lane) pick(now time.Time) (run []*job, wait time.Duration) {
 	var blocked map[string]bool
 	var ids map[idempotency.ID]bool
 	wait = time.Second
-	limit := min(l.gate.limit, l.d.burst())
+	limit := min(l.gate.limit, l.d.pace.burst())
 	block := func(j *job) {
 		if blocked == nil {
 			blocked = map[string]bool{}

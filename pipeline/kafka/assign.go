@@ -9,9 +9,19 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
-// catchUpLimit is how long at most the lanes of a partition that is being given
-// up may catch up with each other before messages' contexts end.
-const catchUpLimit = 2 * time.Second
+// lastWords is how long a partition that is being given up waits, after its
+// effects must have ended, for their handlers to say how they ended.
+const lastWords = 500 * time.Millisecond
+
+// leaveWithin is how long after the drain time a stop may last at most.
+const leaveWithin = 2 * time.Second
+
+func earlier(a, b time.Time) time.Time {
+	if a.Before(b) {
+		return a
+	}
+	return b
+}
 
 // onAssigned makes a fresh partition, with a fresh tracker, for each that came.
 // They deliver nothing until onPlace has said where they begin.
@@ -66,13 +76,6 @@ func (c *consumer) onLost(_ context.Context, _ *kgo.Client, lost map[string][]in
 	}
 	c.logger.Warn("partitions lost", "partitions", lost)
 	c.giveUp(parts, false)
-	again := 0
-	for _, p := range parts {
-		again += p.uncommitted()
-	}
-	if again > 0 {
-		c.logger.Warn("records were finished and could not be committed: they come again", "records", again)
-	}
 }
 
 // onFetched keeps the group's commits with their notes for onPlace, which the
@@ -100,15 +103,16 @@ func (c *consumer) among(named map[string][]int32) []*partition {
 
 // giveUp ends assignments: stop dispatch, let the lanes catch up, end the
 // messages' contexts, wait for batches in flight, in all as long as Drain says,
-// commit where that is still ours, and forget the partitions. A partition that another goroutine is giving up is
-// waited for.
+// commit where that is still ours, and forget the partitions. A partition that
+// another goroutine is giving up is waited for.
 func (c *consumer) giveUp(parts []*partition, commit bool) {
 	if len(parts) == 0 {
 		return
 	}
+	by := time.Now().Add(c.source.Drain)
 	var mine, others []*partition
 	for _, p := range parts {
-		if p.stop() {
+		if p.stop(by) {
 			mine = append(mine, p)
 		} else {
 			others = append(others, p)
@@ -116,7 +120,16 @@ func (c *consumer) giveUp(parts []*partition, commit bool) {
 	}
 	c.drain(mine, commit)
 	if commit && len(mine) > 0 {
-		c.commit(c.base, mine)
+		ctx, cancel := context.WithDeadline(c.base, earlier(time.Now().Add(commitTimeout), by.Add(leaveWithin)))
+		c.commitLast(ctx, mine)
+		cancel()
+	}
+	again := 0
+	for _, p := range mine {
+		again += p.uncommitted()
+	}
+	if again > 0 {
+		c.logger.Warn("records were finished and could not be committed: they come again", "records", again)
 	}
 	for _, p := range mine {
 		c.forget(p)
@@ -126,13 +139,14 @@ func (c *consumer) giveUp(parts []*partition, commit bool) {
 	}
 }
 
-// drain waits for the batches in flight of all parts at once. There is nothing to
-// catch up with where nothing is committed.
+// drain waits for the batches in flight of all parts at once. The last quarter of
+// the time is for what was begun before. There is nothing to catch up with where
+// nothing is committed.
 func (c *consumer) drain(parts []*partition, commit bool) {
 	catchUp, deadline := make(chan struct{}), make(chan struct{})
-	soon := time.AfterFunc(min(c.source.Drain/4, catchUpLimit), func() { close(catchUp) })
+	soon := time.AfterFunc(c.source.Drain*3/4, func() { close(catchUp) })
 	defer soon.Stop()
-	late := time.AfterFunc(c.source.Drain, func() { close(deadline) })
+	late := time.AfterFunc(c.source.Drain+lastWords, func() { close(deadline) })
 	defer late.Stop()
 	var drains sync.WaitGroup
 	for _, p := range parts {

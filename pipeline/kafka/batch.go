@@ -2,6 +2,8 @@ package kafka
 
 import (
 	"context"
+	"errors"
+	"time"
 
 	"github.com/ThreeDotsLabs/watermill"
 	"github.com/ThreeDotsLabs/watermill/message"
@@ -23,28 +25,50 @@ type Batch struct {
 	// over: it has coordinates, and neither key, headers, value nor time.
 	Unreadable map[int]error
 
-	done func(index int)
+	done, passed func(index int)
 }
 
 // NewBatch makes a batch whose finished records are told to done, by index;
 // done must be safe for concurrent use.
 func NewBatch(topic string, partition int32, topicID [16]byte, lane int, records []*handlers.Record, done func(index int)) *Batch {
-	return &Batch{Topic: topic, Partition: partition, TopicID: topicID, Lane: lane, Records: records, done: done}
+	return &Batch{Topic: topic, Partition: partition, TopicID: topicID, Lane: lane, Records: records, done: done, passed: done}
 }
 
 // Done says that the record at index is finished: its outcome is durable. The
 // partition's offset moves over the contiguous finished prefix. Done does not
 // block, may be called concurrently, and once per record. Records that are not
 // done when the message is acked or nacked are delivered again, to whoever owns
-// the partition then.
+// the partition then. A stop delivers what lies before a record that is done, so
+// that this one does not come again.
 func (b *Batch) Done(index int) { b.done(index) }
+
+// Passed is Done for a record that may come again: it had no effect, or its
+// effect is known by a key. A stop does not wait for what lies before it.
+func (b *Batch) Passed(index int) { b.passed(index) }
+
+// Ending is the cause with which a message's context ends where its partition is
+// given up. By then the effects that were begun under it must have ended too: the
+// partition may be another's afterwards.
+type Ending struct{ By time.Time }
+
+// Error tells that nothing new is to be begun.
+func (*Ending) Error() string { return "the partition is being given up" }
+
+// EffectsLeft is how long effects may go on that were begun under a message's
+// context which has ended: as long as its [Ending] says, and otherwise as given.
+func EffectsLeft(ctx context.Context, otherwise time.Duration) time.Duration {
+	if e, ok := errors.AsType[*Ending](context.Cause(ctx)); ok {
+		return time.Until(e.By)
+	}
+	return otherwise
+}
 
 type batchKey struct{}
 
 // NewMessage wraps a batch in a Watermill message. The message's context is
 // derived from ctx, which ends when the partition is being given up or the
-// process drains: the handler then finishes what it has claimed, starts nothing
-// new, and acks.
+// process drains, and nothing that is finished lies behind a record of the batch:
+// the handler then finishes what it has begun, starts nothing new, and acks.
 func NewMessage(ctx context.Context, b *Batch) *message.Message {
 	m := message.NewMessage(watermill.NewShortUUID(), nil)
 	m.SetContext(context.WithValue(ctx, batchKey{}, b))

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kerr"
@@ -15,11 +16,14 @@ import (
 // can last.
 const commitTimeout = 10 * time.Second
 
+// commitAgain is how long after a refused one the last commit is tried again.
+const commitAgain = 100 * time.Millisecond
+
 // errNotOurs refuses a commit of what another member may own by now.
 var errNotOurs = errors.New("a partition is no longer assigned to this member")
 
-// commitLoop commits finished prefixes at most once per interval.
-func (c *consumer) commitLoop(ctx context.Context) {
+// commitLoop commits finished prefixes at most once per interval, until ctx ends.
+func (c *consumer) commitLoop(ctx, lasting context.Context) {
 	ticker := time.NewTicker(c.source.CommitInterval)
 	defer ticker.Stop()
 	for {
@@ -27,8 +31,7 @@ func (c *consumer) commitLoop(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case <-ticker.C:
-			// A commit that is cut off may reach the broker after a later one.
-			c.commit(c.base, c.assigned())
+			c.commit(lasting, c.assigned())
 		}
 	}
 }
@@ -55,6 +58,23 @@ func (c *consumer) commit(ctx context.Context, parts []*partition) {
 	c.client.CommitOffsetsSync(ctx, offsets, func(_ *kgo.Client, req *kmsg.OffsetCommitRequest, resp *kmsg.OffsetCommitResponse, err error) {
 		c.committed(req, resp, err)
 	})
+}
+
+// commitLast commits how far parts came before they are given up, until every one
+// of them is committed, trying again can't help, or ctx ends: a group that is just
+// sharing its partitions out anew refuses commits for a moment.
+func (c *consumer) commitLast(ctx context.Context, parts []*partition) {
+	for {
+		c.commit(ctx, parts)
+		member, _ := c.client.GroupMetadata()
+		parts = slices.DeleteFunc(slices.Clone(parts), func(p *partition) bool {
+			_, left := p.progress()
+			return !left || p.member != member
+		})
+		if len(parts) == 0 || rest(ctx, commitAgain) != nil {
+			return
+		}
+	}
 }
 
 // guard looks at a commit the moment before it is sent. The broker checks the

@@ -93,10 +93,13 @@ func (c *consumer) run(ctx context.Context) {
 		}
 		return
 	}
-	c.side.Go(func() { c.commitLoop(ctx) })
+	// A commit that is cut off may reach the broker after a later one: those under
+	// way go on until the last has been made.
+	lasting, enough := context.WithCancel(c.base)
+	c.side.Go(func() { c.commitLoop(ctx, lasting) })
 	c.side.Go(func() { c.measureLoop(ctx) })
 	c.poll(ctx)
-	c.shutdown()
+	c.shutdown(enough)
 }
 
 // open resolves where to start and makes the client, which then joins.
@@ -211,14 +214,28 @@ func (c *consumer) hold(held bool) {
 }
 
 // shutdown gives everything up while the member is still in the group, and only
-// then leaves it.
-func (c *consumer) shutdown() {
+// then leaves it. enough ends commits that were under way before.
+func (c *consumer) shutdown(enough context.CancelFunc) {
 	c.giveUp(c.assigned(), true)
 	c.stop()
+	enough()
 	c.side.Wait()
 	c.client.Close()
 	// The client may have assigned partitions while it was leaving.
 	c.giveUp(c.assigned(), false)
+}
+
+// ask is the context of a question to the cluster that a stop does not wait for.
+func (c *consumer) ask() (context.Context, context.CancelFunc) {
+	ctx, cancel := context.WithTimeout(c.base, requestTimeout)
+	c.side.Go(func() {
+		select {
+		case <-c.stopNow:
+			cancel()
+		case <-ctx.Done():
+		}
+	})
+	return ctx, cancel
 }
 
 // once logs a warning that repeats, the first time only.

@@ -18,6 +18,18 @@ type lane struct {
 	// rest is what the last batch gave back; it goes before the queue.
 	rest    []*slot
 	running bool
+	// batch is what is in flight, from the first unfinished record on as far as
+	// that is known; cancel ends its context and is nil where nothing is.
+	batch  []*slot
+	cancel context.CancelCauseFunc
+}
+
+// wanted tells whether an unfinished record in flight lies before reach.
+func (l *lane) wanted(reach int64) bool {
+	for len(l.batch) > 0 && l.batch[0].done.Load() {
+		l.batch = l.batch[1:]
+	}
+	return len(l.batch) > 0 && l.batch[0].record.Offset < reach
 }
 
 type queue struct{ slots []*slot }
@@ -62,25 +74,34 @@ func (p *partition) spread(slots []slot) {
 
 // start sets idle lanes going that have something to do. The caller holds mu.
 func (p *partition) start() {
-	if p.cutOff || p.held {
+	if p.resting() {
 		return
 	}
 	for _, l := range p.lanes {
-		if !l.running && (len(l.queue.slots) > 0 || len(l.rest) > 0) {
+		if !l.running && (p.wants(l.queue.slots) || p.wants(l.rest)) {
 			l.running = true
 			p.work.Go(func() { p.run(l) })
 		}
 	}
 }
 
+// resting tells that no batch may be handed out. A pause does not keep the lanes
+// from catching up when the partition is given up.
+func (p *partition) resting() bool { return p.cutOff || p.held && !p.stopping }
+
+// wants tells whether the first of what waits is to be handed out.
+func (p *partition) wants(waiting []*slot) bool {
+	return len(waiting) > 0 && (!p.stopping || waiting[0].record.Offset < p.reach)
+}
+
 // run hands out one batch after the other until the lane has nothing to do.
 func (p *partition) run(l *lane) {
 	for {
-		batch := p.take(l)
+		batch, ctx := p.take(l)
 		if batch == nil {
 			return
 		}
-		p.hand(l, batch)
+		p.hand(ctx, l, batch)
 		if p.settle(l, batch) {
 			continue
 		}
@@ -93,12 +114,13 @@ func (p *partition) run(l *lane) {
 	}
 }
 
-// take makes the lane's next batch, nil where there is none to make.
-func (p *partition) take(l *lane) []*slot {
+// take makes the lane's next batch and its context, nil where there is none to
+// make.
+func (p *partition) take(l *lane) ([]*slot, context.Context) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	var batch []*slot
-	if !p.cutOff && !p.held {
+	if !p.resting() {
 		if batch = p.next(&l.rest, p.source.MaxBatch); batch == nil {
 			limit := p.source.MaxBatch
 			if p.source.Order == OrderNone {
@@ -109,18 +131,19 @@ func (p *partition) take(l *lane) []*slot {
 	}
 	if batch == nil {
 		l.running = false
-		return nil
+		return nil, nil
 	}
-	p.foremost = max(p.foremost, batch[len(batch)-1].record.Offset+1)
-	return batch
+	ctx, cancel := context.WithCancelCause(p.ctx)
+	l.batch, l.cancel = batch, cancel
+	return batch, ctx
 }
 
 // next cuts up to limit records off the front of what waits.
 func (p *partition) next(waiting *[]*slot, limit int) []*slot {
 	n := min(len(*waiting), limit)
 	if p.stopping {
-		// Only what lies before the foremost record handed out is still wanted.
-		for n > 0 && (*waiting)[n-1].record.Offset >= p.foremost {
+		// Only what lies before reach is still wanted.
+		for n > 0 && (*waiting)[n-1].record.Offset >= p.reach {
 			n--
 		}
 	}
@@ -136,9 +159,7 @@ func (p *partition) next(waiting *[]*slot, limit int) []*slot {
 
 // hand sends the batch out and waits until it is acked or nacked, or until the
 // partition waits no longer.
-func (p *partition) hand(l *lane, slots []*slot) {
-	ctx, cancel := context.WithCancel(p.ctx)
-	defer cancel()
+func (p *partition) hand(ctx context.Context, l *lane, slots []*slot) {
 	records := make([]*handlers.Record, len(slots))
 	var unreadable map[int]error
 	for i, s := range slots {
@@ -150,13 +171,13 @@ func (p *partition) hand(l *lane, slots []*slot) {
 			unreadable[i] = s.gap.err
 		}
 	}
-	done := func(index int) { slots[index].done.Store(true) }
-	batch := NewBatch(p.topic, p.number, p.topicID, l.index, records, done)
+	batch := NewBatch(p.topic, p.number, p.topicID, l.index, records, func(index int) { p.finish(slots[index], false) })
+	batch.passed = func(index int) { p.finish(slots[index], true) }
 	batch.Unreadable = unreadable
 	m := NewMessage(ctx, batch)
 	select {
 	case p.out <- m:
-	case <-p.ctx.Done():
+	case <-ctx.Done():
 		return
 	}
 	select {
@@ -169,18 +190,20 @@ func (p *partition) hand(l *lane, slots []*slot) {
 // settle moves the prefix after a batch and puts back what it left unfinished;
 // it tells whether nothing was.
 func (p *partition) settle(l *lane, batch []*slot) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	l.cancel(nil)
+	l.batch, l.cancel = nil, nil
 	var rest []*slot
 	for _, s := range batch {
 		if !s.done.Load() {
 			rest = append(rest, s)
 		}
 	}
-	p.mu.Lock()
-	defer p.mu.Unlock()
 	if len(rest) > 0 {
 		l.rest = append(rest, l.rest...)
 	}
-	p.tracker.advance()
+	p.advance()
 	if !p.stopping {
 		p.gate()
 	}

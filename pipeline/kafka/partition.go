@@ -4,6 +4,7 @@ import (
 	"context"
 	"hash/maphash"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/ThreeDotsLabs/watermill/message"
@@ -30,10 +31,15 @@ type partition struct {
 	// given up. gone is closed when in-flight batches are waited for no longer,
 	// given once the partition has been given up.
 	ctx    context.Context
-	cancel context.CancelFunc
+	cancel context.CancelCauseFunc
 	gone   chan struct{}
 	given  chan struct{}
 	work   sync.WaitGroup
+
+	// front is the record at which the prefix stands, nil where all are finished;
+	// ending is stopping. Who finishes a record reads them without the lock.
+	front  atomic.Pointer[slot]
+	ending atomic.Bool
 
 	mu      sync.Mutex
 	topicID [16]byte
@@ -42,9 +48,11 @@ type partition struct {
 	// placed tells that the position is known; before it nothing is delivered.
 	placed bool
 	// stopping tells that no more records are taken, cutOff that no more are
-	// handed out; foremost is the offset after the last that was.
+	// handed out. Between the two the lanes catch up with reach, the offset after
+	// the foremost record that is finished; by is when all effects must have ended.
 	stopping, cutOff bool
-	foremost         int64
+	reach            int64
+	by               time.Time
 	// full, held and alarm.Kind are the reasons why nothing is fetched: the
 	// unfinished span is at its bound, somebody paused the source, a person has
 	// to act.
@@ -71,7 +79,7 @@ func newPartition(ctx context.Context, topic string, number int32, source Source
 		gone: make(chan struct{}), given: make(chan struct{}),
 		committed: -1, end: -1,
 	}
-	p.ctx, p.cancel = context.WithCancel(ctx)
+	p.ctx, p.cancel = context.WithCancelCause(ctx)
 	p.lanes = newLanes(source)
 	return p
 }
@@ -89,7 +97,44 @@ func (p *partition) accept(slots []slot) {
 	p.tracker.add(slots)
 	p.spread(slots)
 	p.start()
+	p.advance()
 	p.gate()
+}
+
+// finish marks a record as finished. It takes the lock only where that moves the
+// prefix, and while the partition is being given up.
+func (p *partition) finish(s *slot, harmless bool) {
+	if harmless {
+		s.harmless.Store(true)
+	}
+	s.done.Store(true)
+	if p.front.Load() != s && !p.ending.Load() {
+		return
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.advance()
+	if !p.stopping {
+		p.gate()
+		return
+	}
+	if !harmless {
+		p.reach = max(p.reach, s.next())
+	}
+	p.review()
+}
+
+// advance moves the prefix. A record that is finished while front is set to it
+// may not have been seen by either side, so front is looked at once more.
+func (p *partition) advance() {
+	for {
+		p.tracker.advance()
+		front := p.tracker.front()
+		p.front.Store(front)
+		if front == nil || !front.done.Load() {
+			return
+		}
+	}
 }
 
 // slotsOf copies what the client fetched into one slab of records that share
@@ -157,15 +202,33 @@ func (p *partition) hold(held bool) {
 	p.start()
 }
 
-// stop makes the partition take no more records. The lanes still hand out what
-// lies before the last record that was handed out already. It tells whether
+// stop makes the partition take no more records: by is when effects must have
+// ended. The lanes still deliver what lies before the foremost record that is
+// finished and must not come again; other batches end at once. It tells whether
 // this call was the first.
-func (p *partition) stop() bool {
+func (p *partition) stop(by time.Time) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	first := !p.stopping
-	p.stopping = true
-	return first
+	if p.stopping {
+		return false
+	}
+	p.stopping, p.by = true, by
+	p.ending.Store(true)
+	p.advance()
+	p.reach = p.tracker.reach()
+	p.review()
+	return true
+}
+
+// review ends the batches of which nothing is wanted any more, and sets lanes
+// going that have something to catch up with.
+func (p *partition) review() {
+	for _, l := range p.lanes {
+		if l.cancel != nil && !l.wanted(p.reach) {
+			l.cancel(&Ending{p.by})
+		}
+	}
+	p.start()
 }
 
 // cut ends the context of what is in flight; nothing more is handed out.
@@ -173,13 +236,12 @@ func (p *partition) cut() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.cutOff = true
-	p.cancel()
+	p.cancel(&Ending{p.by})
 }
 
-// drain waits until no batch is in flight. For a moment the lanes may catch up
-// with the foremost of them, so that nothing finished lies behind something
-// unfinished and would be delivered again; then contexts end, and after the
-// deadline the batches are left to themselves.
+// drain waits until no batch is in flight, while the lanes catch up with each
+// other. After catchUp contexts end, and after the deadline the batches are left
+// to themselves.
 func (p *partition) drain(catchUp, deadline <-chan struct{}) {
 	idle := make(chan struct{})
 	go func() {
@@ -207,21 +269,21 @@ func (p *partition) progress() (at kgo.EpochOffset, ok bool) {
 	if !p.placed {
 		return at, false
 	}
-	p.tracker.advance()
+	p.advance()
 	at = kgo.EpochOffset{Epoch: p.tracker.epoch, Offset: p.tracker.next}
 	return at, p.unpinned || at.Offset != p.committed
 }
 
-// uncommitted is how many offsets were finished and are not committed.
+// uncommitted is how many records were finished, must not come again and are not
+// committed.
 func (p *partition) uncommitted() int {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if !p.placed || p.tracker.next < 0 {
 		return 0
 	}
-	p.tracker.advance()
-	behind := p.tracker.pending - p.tracker.unfinished()
-	return behind + int(p.tracker.next-max(p.committed, p.began))
+	p.advance()
+	return p.tracker.beyond() + int(p.tracker.next-max(p.committed, p.began))
 }
 
 // status is how far the partition is.

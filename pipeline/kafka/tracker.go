@@ -1,18 +1,22 @@
 package kafka
 
 import (
+	"slices"
 	"sync/atomic"
 
 	"github.com/millrace/millrace/handlers"
 )
 
 // slot is one record as it was delivered, and whether it is finished. Only done
-// changes after delivery, so that finishing a record takes no lock.
+// and harmless change after delivery, so that finishing a record takes no lock.
 type slot struct {
 	record handlers.Record
 	epoch  int32
 	size   int32
 	done   atomic.Bool
+	// harmless is set before done where nothing is repeated if the record comes
+	// again.
+	harmless atomic.Bool
 	// gap is set where the slot stands for records that can't be read.
 	gap *gap
 }
@@ -83,15 +87,44 @@ func (t *tracker) advance() {
 	}
 }
 
+// front is the record at which the prefix stands, nil where all are finished.
+func (t *tracker) front() *slot {
+	if len(t.slabs) == 0 {
+		return nil
+	}
+	return &t.slabs[0][t.head]
+}
+
+// reach is the offset after the foremost record that is finished and must not come
+// again, or where the prefix ends.
+func (t *tracker) reach() int64 {
+	for _, slab := range slices.Backward(t.slabs) {
+		for i := len(slab) - 1; i >= 0; i-- {
+			if slab[i].done.Load() && !slab[i].harmless.Load() {
+				return max(t.next, slab[i].next())
+			}
+		}
+	}
+	return t.next
+}
+
 // unfinished counts the records that are delivered and not finished.
-func (t *tracker) unfinished() int {
+func (t *tracker) unfinished() int { return t.count(func(s *slot) bool { return !s.done.Load() }) }
+
+// beyond counts the records behind the prefix that are finished and must not come
+// again.
+func (t *tracker) beyond() int {
+	return t.count(func(s *slot) bool { return s.done.Load() && !s.harmless.Load() })
+}
+
+func (t *tracker) count(which func(*slot) bool) int {
 	n := 0
 	for i, slab := range t.slabs {
 		if i == 0 {
 			slab = slab[t.head:]
 		}
 		for j := range slab {
-			if !slab[j].done.Load() {
+			if which(&slab[j]) {
 				n++
 			}
 		}

@@ -1,7 +1,6 @@
 package kafka
 
 import (
-	"context"
 	"errors"
 	"fmt"
 
@@ -75,7 +74,7 @@ func (c *consumer) halt(p *partition, alarm Alarm) {
 // judge raises the alarm with the range that is lost, or where the source says
 // so goes on at the earliest record.
 func (c *consumer) judge(p *partition, alarm Alarm) {
-	ctx, cancel := context.WithTimeout(c.base, requestTimeout)
+	ctx, cancel := c.ask()
 	defer cancel()
 	views, err := lookAt(ctx, c.client, []string{p.topic})
 	v := views[p.topic]

@@ -1,0 +1,91 @@
+package pipeline
+
+import (
+	"context"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/millrace/millrace/pipeline/kafka"
+)
+
+// A call must not outlive its partition: another process may make it meanwhile.
+func TestEffectsEndWhenThePartitionIsGivenUp(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ctx, cancel := context.WithCancelCause(t.Context())
+		effects, release := detach(ctx, 20*time.Second)
+		defer release()
+		time.Sleep(time.Minute)
+		if err := effects.Err(); err != nil {
+			t.Fatalf("before the end: %v", err)
+		}
+		began := time.Now()
+		// Of a drain of 20 s, 17 were spent on catching up.
+		cancel(&kafka.Ending{By: began.Add(3 * time.Second)})
+		<-effects.Done()
+		if took := time.Since(began); took != 3*time.Second {
+			t.Errorf("effects may go on for %s, and the partition is another's after 3s", took)
+		}
+	})
+}
+
+// Lanes that wait for the rate limit and give up must not delay those behind
+// them: a stop waits for these.
+func TestRateLimitForgetsWhoGivesUp(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := newPace(10, newTiming(nil))
+		stopped, stop := context.WithCancel(t.Context())
+		var lanes sync.WaitGroup
+		var through atomic.Int32
+		began := time.Now()
+		for range 100 {
+			lanes.Go(func() {
+				if p.wait(stopped, 10) {
+					through.Add(1)
+				}
+			})
+		}
+		synctest.Wait()
+		var last time.Duration
+		lanes.Go(func() {
+			if !p.wait(t.Context(), 10) {
+				t.Error("the one that is waited for did not get its turn")
+			}
+			last = time.Since(began)
+		})
+		synctest.Wait()
+		stop()
+		lanes.Wait()
+		if n := through.Load(); n != 1 {
+			t.Errorf("%d went through at once, want the 1 that the limit allows", n)
+		}
+		if last > time.Second {
+			t.Errorf("10 records of 10/s waited %s behind lanes that had given up", last)
+		}
+	})
+}
+
+func TestWhatMayComeAgain(t *testing.T) {
+	keyed, plain := &Delivery{guard: &guard{}}, &Delivery{}
+	for _, c := range []struct {
+		d       *Delivery
+		outcome Outcome
+		reason  string
+		want    bool
+	}{
+		{keyed, Delivered, "", true},
+		{keyed, Delivered, reasonUnguarded, false},
+		{plain, Delivered, "", false},
+		{keyed, DeadLettered, reasonRefused, false},
+		{keyed, Duplicate, "", true},
+		{plain, Filtered, "", true},
+		{plain, Unmatched, "", true},
+		{plain, Dropped, "", true},
+	} {
+		if got := c.d.repeatable(c.outcome, c.reason); got != c.want {
+			t.Errorf("%s %q, guarded %v: %v, want %v", c.outcome, c.reason, c.d.guard != nil, got, c.want)
+		}
+	}
+}

@@ -1,0 +1,250 @@
+package kafka
+
+import (
+	"bytes"
+	"fmt"
+	"hash/maphash"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/ThreeDotsLabs/watermill/message"
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
+)
+
+// slowKey is a key that has a lane of its own beside k0, k1 and k2.
+func slowKey(s *Subscriber) []byte {
+	c := s.consumers[0]
+	lane := func(key []byte) uint64 { return maphash.Bytes(c.seed, key) % uint64(c.source.Lanes) }
+	for i := 0; ; i++ {
+		key := fmt.Appendf(nil, "slow%d", i)
+		if lane(key) != lane([]byte("k0")) && lane(key) != lane([]byte("k1")) && lane(key) != lane([]byte("k2")) {
+			return key
+		}
+	}
+}
+
+func isSlow(batch *Batch) bool { return bytes.HasPrefix(batch.Records[0].Key, []byte("slow")) }
+
+// slowAnd makes records of a key that a test holds back, at the given offsets,
+// among n of others.
+func slowAnd(s *Subscriber, n int, slow ...int) []*kgo.Record {
+	records := make([]*kgo.Record, n)
+	for i := range records {
+		records[i] = &kgo.Record{Topic: "orders", Key: fmt.Appendf(nil, "k%d", i%3), Value: fmt.Appendf(nil, "%d", i)}
+	}
+	for _, i := range slow {
+		records[i].Key = slowKey(s)
+	}
+	return records
+}
+
+func TestFetchingResumesWhereverThePrefixMoves(t *testing.T) {
+	b := newBed(t)
+	b.topic("orders", 1)
+	source := b.source("orders")
+	source.MaxPending, source.Lanes, source.FetchMax, source.CommitInterval = 1000, 64, 64<<10, time.Hour
+	var finished atomic.Int64
+	bound, one, rest := make(chan struct{}), make(chan struct{}), make(chan struct{})
+	s := b.subscriber(source)
+	b.read(s, func(m *message.Message, batch *Batch) {
+		defer m.Ack()
+		from := 0
+		if isSlow(batch) {
+			if <-bound; batch.Records[0].Offset == 200 {
+				<-one
+				batch.Done(0)
+				from = 1
+				<-rest
+			}
+		}
+		for i := from; i < len(batch.Records); i++ {
+			finished.Add(1)
+			batch.Done(i)
+		}
+	})
+	records := slowAnd(s, 3000, 0, 200, 950)
+	for _, r := range records {
+		r.Value = append(r.Value, bytes.Repeat([]byte(" "), 1000)...)
+	}
+	for i := 0; i < len(records); i += 50 {
+		b.write(records[i : i+50]...)
+	}
+	full := func() bool {
+		parts := s.consumers[0].assigned()
+		if len(parts) == 0 {
+			return false
+		}
+		parts[0].mu.Lock()
+		defer parts[0].mu.Unlock()
+		return parts[0].full
+	}
+	b.eventually("the bound", full)
+	close(bound)
+	close(one)
+	// 950 is still unfinished: 1,000 more may be read, from there on.
+	b.eventually("records beyond the old bound", func() bool { return finished.Load() > 1900 })
+	close(rest)
+	b.eventually("all records", func() bool { return finished.Load() == 2999 })
+}
+
+// given is the subscription's partition once it is being given up.
+func given(b *bed, s *Subscriber) *partition {
+	b.Helper()
+	p := s.consumers[0].assigned()[0]
+	b.eventually("the stop", p.ending.Load)
+	return p
+}
+
+// closing begins a stop; the channel that it returns is closed at its end.
+func closing(b *bed, s *Subscriber) <-chan struct{} {
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		if err := s.Close(); err != nil {
+			b.Error(err)
+		}
+	}()
+	return done
+}
+
+// What is finished behind something unfinished would come again: a stop delivers
+// what lies before it, also where that waits for long, and nothing more.
+func TestStopRepeatsNothingThatIsFinished(t *testing.T) {
+	b := newBed(t)
+	b.topic("orders", 1)
+	source := b.source("orders")
+	source.Drain = 40 * time.Second
+	source.MaxBatch = 2
+	var others, slow atomic.Int32
+	turn := make(chan struct{})
+	s := b.subscriber(source)
+	b.read(s, func(m *message.Message, batch *Batch) {
+		defer m.Ack()
+		for i, r := range batch.Records {
+			if r.Offset > 500 && !isSlow(batch) {
+				<-m.Context().Done()
+				return
+			}
+			if isSlow(batch) {
+				select {
+				case <-turn:
+				case <-m.Context().Done():
+					return
+				}
+				slow.Add(1)
+			} else {
+				others.Add(1)
+			}
+			batch.Done(i)
+		}
+	})
+	b.write(slowAnd(s, 1000, 10, 20, 30, 600, 610)...)
+	b.eventually("the others", func() bool { return others.Load() == 501-3 })
+	done := closing(b, s)
+	given(b, s)
+	time.Sleep(3 * time.Second) // it would have been given up after 2 s
+	close(turn)
+	<-done
+	if n := slow.Load(); n != 3 {
+		t.Errorf("%d records of the slow key were delivered, want the 3 that lie before what was finished", n)
+	}
+	if got := b.committed("g-orders", "orders", 0); got != 501 {
+		t.Errorf("committed %d, want 501: what is finished comes again", got)
+	}
+}
+
+// A stop does not wait for what nothing finished lies behind, nor for the sake
+// of what may come again.
+func TestStopWaitsForNothingElse(t *testing.T) {
+	for name, finish := range map[string]func(*Batch, int){
+		"nothing is finished": func(*Batch, int) {},
+		"it may come again":   (*Batch).Passed,
+	} {
+		t.Run(name, func(t *testing.T) {
+			b := newBed(t)
+			b.topic("orders", 1)
+			source := b.source("orders")
+			source.Drain = 10 * time.Minute
+			var seen atomic.Int32
+			s := b.subscriber(source)
+			b.read(s, func(m *message.Message, batch *Batch) {
+				defer m.Ack()
+				seen.Add(int32(len(batch.Records)))
+				if !isSlow(batch) {
+					for i := range batch.Records {
+						finish(batch, i)
+					}
+				}
+				<-m.Context().Done()
+			})
+			b.write(slowAnd(s, 1000, 0)...)
+			b.eventually("batches", func() bool { return seen.Load() > 100 })
+			select {
+			case <-closing(b, s):
+			case <-time.After(patience):
+				t.Fatal("the stop waits for what may as well come again")
+			}
+		})
+	}
+}
+
+func TestEffectsAndPartitionHaveOneDeadline(t *testing.T) {
+	b := newBed(t)
+	b.topic("orders", 1)
+	source := b.source("orders")
+	source.Drain = 4 * time.Second
+	left := make(chan time.Duration, 1)
+	var others atomic.Int32
+	s := b.subscriber(source)
+	b.read(s, func(m *message.Message, batch *Batch) {
+		defer m.Ack()
+		if isSlow(batch) {
+			<-m.Context().Done()
+			left <- EffectsLeft(m.Context(), time.Hour)
+			return
+		}
+		for i := range batch.Records {
+			others.Add(1)
+			batch.Done(i)
+		}
+	})
+	b.write(slowAnd(s, 100, 0)...)
+	b.eventually("the others", func() bool { return others.Load() == 99 })
+	<-closing(b, s)
+	if got := <-left; got > source.Drain/4 {
+		t.Errorf("effects may go on for %s after 3 of 4 seconds", got)
+	}
+}
+
+// A group that is just sharing its partitions out anew refuses commits.
+func TestLastCommitIsTriedAgain(t *testing.T) {
+	b := newBed(t)
+	b.topic("orders", 1)
+	source := b.source("orders")
+	source.CommitInterval = time.Hour
+	b.write(numbered("orders", 0, 0, 100)...)
+	reader := b.read(b.subscriber(source), nil)
+	b.eventually("100 records", func() bool { return reader.count() == 100 })
+	b.cluster.ControlKey(kmsg.OffsetCommit.Int16(), func(kreq kmsg.Request) (kmsg.Response, error, bool) {
+		req := kreq.(*kmsg.OffsetCommitRequest)
+		resp := req.ResponseKind().(*kmsg.OffsetCommitResponse)
+		for _, t := range req.Topics {
+			rt := kmsg.NewOffsetCommitResponseTopic()
+			rt.Topic, rt.TopicID = t.Topic, t.TopicID
+			for _, p := range t.Partitions {
+				rp := kmsg.NewOffsetCommitResponseTopicPartition()
+				rp.Partition, rp.ErrorCode = p.Partition, kerr.RebalanceInProgress.Code
+				rt.Partitions = append(rt.Partitions, rp)
+			}
+			resp.Topics = append(resp.Topics, rt)
+		}
+		return resp, nil, true
+	})
+	reader.close(t)
+	if got := b.committed("g-orders", "orders", 0); got != 100 {
+		t.Errorf("committed %d, want 100: all of them come again", got)
+	}
+}
