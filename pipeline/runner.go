@@ -11,8 +11,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/ThreeDotsLabs/watermill/message"
-
 	"github.com/millrace/millrace/handlers"
 	"github.com/millrace/millrace/pipeline/admin"
 	"github.com/millrace/millrace/pipeline/idempotency"
@@ -131,22 +129,9 @@ func (r *Runner) run(ctx, lasting context.Context, open *closers) error {
 // flow lets records flow until ctx ends, the goal is reached or the last
 // pipeline has stopped, and drains.
 func (r *Runner) flow(ctx, lasting context.Context, in *ingest.Server, goal *goal) error {
-	router, err := message.NewRouter(message.RouterConfig{CloseTimeout: r.plan.Drain + 5*time.Second}, kafka.WatermillLogger(r.deps.Logger))
+	routing, err := startRouter(lasting, r.deps.Logger, r.plan.Drain, r.flows)
 	if err != nil {
-		return fmt.Errorf("make the router: %w", err)
-	}
-	for _, f := range r.flows {
-		router.AddConsumerHandler(f.plan.Name, f.plan.Name, f.subscriber, f.delivery.Handle)
-	}
-	routed := make(chan error, 1)
-	go func() { routed <- router.Run(lasting) }()
-	if len(r.flows) > 0 {
-		// A router that is closed before its handlers run waits for them in vain.
-		select {
-		case <-router.Running():
-		case err := <-routed:
-			return fmt.Errorf("start the router: %w", err)
-		}
+		return err
 	}
 	watch, stopWatch := context.WithCancel(ctx)
 	var watching sync.WaitGroup
@@ -155,18 +140,14 @@ func (r *Runner) flow(ctx, lasting context.Context, in *ingest.Server, goal *goa
 	reached := make(chan error, 1)
 	watching.Go(func() { goal.await(watch, reached) })
 
-	var over <-chan error = routed
-	if len(r.flows) == 0 {
-		over = nil // a router without handlers ends at once
-	}
-	failed := r.wait(ctx, over, reached)
+	failed := r.wait(ctx, routing.ended, reached)
 	stopWatch()
 	watching.Wait()
 	if in != nil {
 		in.Refuse()
 	}
 	r.deps.Logger.Info("draining", "drain", r.plan.Drain)
-	err = errors.Join(failed, r.drain(), router.Close(), r.leave(lasting))
+	err = errors.Join(failed, routing.stop(r.drain), r.leave(lasting))
 	cut := int64(0)
 	for _, f := range r.flows {
 		cut += f.delivery.Cut()
@@ -199,14 +180,14 @@ func (r *Runner) wait(ctx context.Context, routed, reached <-chan error) error {
 			}
 			return err
 		case f := <-r.ended:
-			// Closing drains the pipeline's other lanes; its offset stays
-			// before the record that stopped it.
 			f.keepPartitions()
-			if err := f.subscriber.Close(); err != nil {
-				r.deps.Logger.Warn("close a stopped pipeline", "pipeline", f.plan.Name, "err", err)
-			}
 			if running--; running == 0 {
 				return fmt.Errorf("the last pipeline has stopped: %w", f.stopped())
+			}
+			// Closing drains the pipeline's other lanes; its offset stays
+			// before the record that stopped it.
+			if err := f.subscriber.Close(); err != nil {
+				r.deps.Logger.Warn("close a stopped pipeline", "pipeline", f.plan.Name, "err", err)
 			}
 		}
 	}
