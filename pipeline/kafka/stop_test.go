@@ -248,3 +248,58 @@ func TestLastCommitIsTriedAgain(t *testing.T) {
 		t.Errorf("committed %d, want 100: all of them come again", got)
 	}
 }
+
+// The client may take an offset that it was told to fetch from for one to commit.
+func TestMovedFetchCommitsOnlyWhatIsFinished(t *testing.T) {
+	b := newBed(t)
+	b.topic("orders", 1)
+	source := b.source("orders")
+	source.Order = OrderPartition
+	source.MaxBatch = 1
+	b.write(numbered("orders", 0, 0, 5)...)
+	s := b.subscriber(source)
+	seen := make(chan int64, 100)
+	b.read(s, func(m *message.Message, batch *Batch) {
+		defer m.Ack()
+		seen <- batch.Records[0].Offset
+		if batch.Records[0].Offset == 3 {
+			<-m.Context().Done()
+			return
+		}
+		batch.Done(0)
+	})
+	b.eventually("record 3", func() bool { return <-seen == 3 })
+	c := s.consumers[0]
+	p := c.assigned()[0]
+	b.write(numbered("orders", 0, 5, 95)...)
+	if !c.moveTo(p, kgo.EpochOffset{Epoch: -1, Offset: 90}) {
+		t.Fatal("it was not moved")
+	}
+	b.eventually("record 99", func() bool { return p.lastDelivered() == 100 })
+	c.commit(t.Context(), []*partition{p})
+	if got := b.committed("g-orders", "orders", 0); got != 3 {
+		t.Errorf("committed %d while 3 is unfinished", got)
+	}
+	<-closing(b, s)
+	if got := b.committed("g-orders", "orders", 0); got != 3 {
+		t.Errorf("committed %d after a stop, and 3 was unfinished", got)
+	}
+}
+
+// So it is where nothing was read from there yet.
+func TestMovedFetchBeforeAnythingIsRead(t *testing.T) {
+	b := newBed(t)
+	b.topic("orders", 1)
+	s := b.subscriber(b.source("orders"))
+	b.read(s, nil)
+	b.eventually("the start", func() bool { return b.committed("g-orders", "orders", 0) == 0 })
+	c := s.consumers[0]
+	for _, p := range c.assigned() {
+		c.moveTo(p, kgo.EpochOffset{Epoch: -1, Offset: 50})
+		c.commit(t.Context(), []*partition{p})
+	}
+	<-closing(b, s)
+	if got := b.committed("g-orders", "orders", 0); got != 0 {
+		t.Errorf("committed %d, and nothing was read", got)
+	}
+}
