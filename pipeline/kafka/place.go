@@ -86,6 +86,10 @@ func decidePlace(key topicPartition, committed kgo.EpochOffset, n note, noted bo
 		return earliest
 	}
 	resumed := placement{at: committed, known: true, pinned: true}
+	if start.floating && haveFirst && committed.Offset == start.offset && committed.Offset < first {
+		// Retention was faster than this member, and nothing was read yet.
+		return earliest
+	}
 	switch {
 	case haveFirst && committed.Offset < first:
 		resumed.alarm = Alarm{Topic: key.topic, Partition: key.partition, Kind: "out_of_range",

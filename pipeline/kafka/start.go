@@ -14,9 +14,12 @@ import (
 
 // startOffset is where one partition begins because its topic had no commit.
 type startOffset struct {
-	set     bool
-	offset  int64
-	topicID [16]byte
+	set bool
+	// floating tells that no offset was named: where retention takes the first
+	// record away before it is read, the next one is the start.
+	floating bool
+	offset   int64
+	topicID  [16]byte
 }
 
 type startOffsets map[topicPartition]startOffset
@@ -73,13 +76,13 @@ func (c *consumer) resolveOnce(ctx context.Context, client *kgo.Client) (startOf
 	if err != nil {
 		return nil, err
 	}
-	starts := startOffsets{}
+	starts, floating := startOffsets{}, c.source.Start.Kind != StartOffsets
 	for _, topic := range fresh {
 		for number, o := range listed[topic] {
 			if o.Err != nil {
 				return nil, fmt.Errorf("list offsets of %s/%d: %w", topic, number, o.Err)
 			}
-			starts[topicPartition{topic, number}] = startOffset{set: true, offset: o.Offset, topicID: ids[topic]}
+			starts[topicPartition{topic, number}] = startOffset{set: true, floating: floating, offset: o.Offset, topicID: ids[topic]}
 		}
 	}
 	c.pin(ctx, admin, starts)
@@ -177,25 +180,52 @@ func (s Source) startAlarm(a Alarm, at, end int64) Alarm {
 	return a
 }
 
-// pin commits the starts. A group with live members refuses that: then this
-// member commits what it is assigned, once it has joined.
+// pinTries is how often the starts are committed at most until they stand.
+const pinTries = 3
+
+// pin commits the starts. Of several first members that resolve `latest` at the
+// same time the earliest counts, else what came between would be skipped: a commit
+// that is lower than ours stays, a higher one can only be another's start. A group
+// with live members refuses it: then this member commits what it is assigned, once
+// it has joined.
 func (c *consumer) pin(ctx context.Context, admin *kadm.Client, starts startOffsets) {
+	for range pinTries {
+		fetched, err := fetchOffsets(ctx, admin, c.source.Group)
+		if err != nil {
+			return
+		}
+		offsets := c.higher(fetched, starts)
+		if len(offsets) == 0 {
+			return
+		}
+		responses, err := admin.CommitOffsets(ctx, c.source.Group, offsets)
+		if err == nil {
+			err = responses.Error()
+		}
+		if err != nil {
+			if !errors.Is(err, context.Canceled) {
+				c.logger.Debug("the start is committed once the group is joined", "err", err)
+			}
+			return
+		}
+	}
+}
+
+// higher are the starts where the group has no commit, or a later one.
+func (c *consumer) higher(fetched kadm.OffsetResponses, starts startOffsets) kadm.Offsets {
 	epoch := ""
 	if c.deps.Epoch != nil {
 		epoch = c.deps.Epoch()
 	}
 	offsets := kadm.Offsets{}
 	for key, s := range starts {
+		if o, ok := fetched.Lookup(key.topic, key.partition); ok && o.Err == nil && o.At >= 0 && o.At <= s.offset {
+			continue
+		}
 		offsets.Add(kadm.Offset{
 			Topic: key.topic, Partition: key.partition, At: s.offset, LeaderEpoch: -1,
 			Metadata: note{topicID: s.topicID, epoch: epoch}.String(),
 		})
 	}
-	responses, err := admin.CommitOffsets(ctx, c.source.Group, offsets)
-	if err == nil {
-		err = responses.Error()
-	}
-	if err != nil && !errors.Is(err, context.Canceled) {
-		c.logger.Debug("the start is committed once the group is joined", "err", err)
-	}
+	return offsets
 }

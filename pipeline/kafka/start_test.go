@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kgo"
 )
 
 // lowest is the first offset that was read of a partition, -1 for none.
@@ -146,5 +147,70 @@ func testNewPartitionsAndMatchingTopicsBeginAtTheirFirstRecord(t *testing.T, new
 	}
 	if got := r.lowest("other", 0); got != -1 {
 		t.Error("a topic that does not match was read")
+	}
+}
+
+// Two first members may resolve `latest` at the same time, and records come in
+// between: the earlier one's start holds, whoever commits last.
+func TestEarliestOfTwoStartsHolds(t *testing.T) {
+	b := newBed(t)
+	b.topic("orders", 1)
+	source := b.source("orders")
+	source.Start.Kind = StartLatest
+	members := make([]*consumer, 2)
+	for i := range members {
+		members[i] = newConsumer(t.Context(), b.subscriber(source).cluster, source, b.deps(), false)
+	}
+	pin := func(member int, offset int64) {
+		members[member].pin(t.Context(), b.admin, startOffsets{{"orders", 0}: {set: true, offset: offset}})
+	}
+	for name, order := range map[string][2]int64{"the later one commits last": {100, 120}, "the earlier one commits last": {120, 100}} {
+		pin(0, order[0])
+		pin(1, order[1])
+		if got := b.committed("g-orders", "orders", 0); got != 100 {
+			t.Errorf("%s: committed %d, want 100", name, got)
+		}
+		if _, err := b.admin.DeleteGroups(t.Context(), "g-orders"); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// Retention may take records away between the resolving of the start and the
+// first record. Nobody has lost what nobody was to read.
+func TestRetentionBeforeTheFirstRecordIsNoLoss(t *testing.T) {
+	key := topicPartition{"orders", 0}
+	ends := map[int32]int64{0: 100}
+	for name, c := range map[string]struct {
+		start startOffset
+		alarm string
+	}{
+		"earliest":        {startOffset{set: true, floating: true, offset: 0}, ""},
+		"a named offset":  {startOffset{set: true, offset: 0}, "out_of_range"},
+		"read by another": {startOffset{}, "out_of_range"},
+	} {
+		d := decidePlace(key, kgo.EpochOffset{Epoch: -1, Offset: 0}, note{}, true, logView{starts: map[int32]int64{0: 10}, ends: ends}, c.start, false)
+		if d.alarm.Kind != c.alarm || c.alarm == "" && d.at.Offset != 10 {
+			t.Errorf("%s: begins at %d with alarm %q, want alarm %q", name, d.at.Offset, d.alarm.Kind, c.alarm)
+		}
+	}
+}
+
+func TestRetentionWhileTheFirstFetchIsUnderWay(t *testing.T) {
+	b := newBed(t)
+	b.topic("orders", 1)
+	b.write(numbered("orders", 0, 0, 20)...)
+	s := b.subscriber(b.source("orders"))
+	var r *reading
+	release := b.holdFetches(func() { r = b.read(s, nil) })
+	b.eventually("the start's commit", func() bool { return b.committed("g-orders", "orders", 0) == 0 })
+	b.deleteBefore("orders", 0, 10)
+	release()
+	b.eventually("the records that are left", func() bool { return r.count() == 10 })
+	r.close(t)
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if len(b.alarms) > 0 {
+		t.Errorf("alarms %+v of a group that had read nothing", b.alarms)
 	}
 }

@@ -87,6 +87,7 @@ func (c *consumer) judge(p *partition, alarm Alarm) {
 		}
 	}
 	alarm.Message += c.mend(alarm)
+	unread := ok && alarm.Kind == "out_of_range" && c.unread(p, first)
 	p.mu.Lock()
 	stopping := p.stopping
 	p.alarm = alarm
@@ -94,8 +95,10 @@ func (c *consumer) judge(p *partition, alarm Alarm) {
 	if stopping {
 		return
 	}
-	c.raise(alarm)
-	if !c.source.ResetOutOfRange || !ok {
+	if !unread {
+		c.raise(alarm)
+	}
+	if !c.source.ResetOutOfRange && !unread || !ok {
 		return
 	}
 	// A leader epoch would make the client look for the loss again.
@@ -108,8 +111,17 @@ func (c *consumer) judge(p *partition, alarm Alarm) {
 		p.gate()
 	}
 	p.mu.Unlock()
-	alarm.Cleared = true
-	c.tell(alarm)
+	if !unread {
+		alarm.Cleared = true
+		c.tell(alarm)
+	}
+}
+
+// unread tells whether a partition lost its range to retention between the
+// resolving of its start and the first record: nothing of that was to be read.
+func (c *consumer) unread(p *partition, first int64) bool {
+	start := c.starts[topicPartition{p.topic, p.number}]
+	return start.floating && p.lastDelivered() == start.offset && start.offset < first
 }
 
 // passOver hands a record out in place of a batch that is too large to be
