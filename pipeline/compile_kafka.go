@@ -11,6 +11,7 @@ import (
 	"github.com/millrace/millrace/pipeline/diag"
 	"github.com/millrace/millrace/pipeline/idempotency/redis"
 	"github.com/millrace/millrace/pipeline/kafka"
+	"github.com/millrace/millrace/pipeline/kafka/embedded"
 	"github.com/millrace/millrace/pipeline/yamlconf"
 )
 
@@ -53,8 +54,19 @@ func (c *compiler) kafka() {
 		c.plan.Embedded = embeddedAddress
 		if block.Embedded != nil && block.Embedded.Listen != "" {
 			c.plan.Embedded = block.Embedded.Listen
-			c.address(f, "kafka.embedded.listen", block.Embedded.Listen)
+			c.embeddedListen(f, block.Embedded.Listen)
 		}
+	}
+}
+
+// embeddedListen checks the address of the embedded broker as the broker does.
+func (c *compiler) embeddedListen(f *File, address string) {
+	const path = diag.Path("kafka.embedded.listen")
+	if c.address(f, path, address); !c.sound(f, path) {
+		return
+	}
+	if err := embedded.CheckListen(address); err != nil {
+		c.atValue(f, path, diag.CodeMalformed, err.Error(), "")
 	}
 }
 

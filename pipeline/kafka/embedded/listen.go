@@ -15,6 +15,13 @@ import (
 // listenKey is the configuration's key of the address, for errors to name.
 const listenKey = "kafka.embedded.listen"
 
+// CheckListen tells why Open would refuse to listen on address, whatever the
+// machine; nil where it would not. Its error begins with the configuration's key.
+func CheckListen(address string) error {
+	_, err := loopback(address)
+	return err
+}
+
 // loopback checks that address reaches this machine only and returns it with a
 // literal host.
 func loopback(address string) (string, error) {
