@@ -31,9 +31,9 @@ func Compile(config *Config, registry handlers.Registry) (*Plan, diag.Problems) 
 	c.server()
 	c.pipelines()
 	c.ingest()
+	c.plan.origins = c.origins
 	c.together()
 	c.tests()
-	c.plan.origins = c.origins
 	c.plan.redactor = newRedactor(c.plan.secrets, config.Files)
 	c.problems.Sort()
 	return c.plan, c.problems

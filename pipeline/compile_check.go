@@ -13,6 +13,7 @@ func (c *compiler) together() {
 	c.groups()
 	c.loops()
 	c.longLoops()
+	c.likeNames()
 	c.addresses()
 	c.retention()
 	c.scale()
@@ -116,11 +117,14 @@ func (c *compiler) longLoops() {
 	for _, o := range c.origins {
 		for _, s := range c.sinkConfigs(o) {
 			for _, t := range s.Topics {
-				c.feeds(next, o, t, s.Config.HandlerPath().Field("topic"))
+				c.feeds(next, o, s.Config.HandlerPath().Field("topic"), func(p *PipelinePlan) bool { return reads(p, t) })
+			}
+			for _, t := range topicTemplates(s) {
+				c.feeds(next, o, t.Path, func(p *PipelinePlan) bool { return mayFeed(t.Template, p) != "" })
 			}
 		}
 		if o.plan.DeadLetter != "" {
-			c.feeds(next, o, o.plan.DeadLetter, o.path.Field("dead_letter").Field("topic"))
+			c.feeds(next, o, o.path.Field("dead_letter").Field("topic"), func(p *PipelinePlan) bool { return reads(p, o.plan.DeadLetter) })
 		}
 	}
 	told := map[*PipelinePlan]bool{}
@@ -140,10 +144,10 @@ func (c *compiler) longLoops() {
 	}
 }
 
-// feeds notes which other pipelines read a topic that one writes.
-func (c *compiler) feeds(next map[*PipelinePlan][]edge, o origin, topic string, path diag.Path) {
+// feeds notes which other pipelines read what one writes at path.
+func (c *compiler) feeds(next map[*PipelinePlan][]edge, o origin, path diag.Path, reads func(*PipelinePlan) bool) {
 	for _, other := range c.origins {
-		if other.plan != o.plan && reads(other.plan, topic) {
+		if other.plan != o.plan && reads(other.plan) {
 			next[o.plan] = append(next[o.plan], edge{other.plan, path})
 		}
 	}

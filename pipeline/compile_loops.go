@@ -2,6 +2,7 @@ package pipeline
 
 import (
 	"regexp"
+	"slices"
 	"strings"
 
 	"github.com/millrace/millrace/handlers"
@@ -10,7 +11,8 @@ import (
 	"github.com/millrace/millrace/pipeline/yamlconf"
 )
 
-// loops reports pipelines that read what they write, each topic once.
+// loops reports pipelines that read what they write, and topics that a pipeline's
+// records must not go to, each topic once.
 func (c *compiler) loops() {
 	for _, o := range c.origins {
 		if c.brokenSource(o) {
@@ -20,10 +22,15 @@ func (c *compiler) loops() {
 		for _, s := range c.sinkConfigs(o) {
 			topic := s.Config.HandlerPath().Field("topic")
 			for _, t := range s.Topics {
-				if reads(o.plan, t) && !told[t] {
-					told[t] = true
+				wrong := o.plan.mayWrite(t)
+				switch {
+				case wrong == nil || told[t]:
+				case reads(o.plan, t):
 					c.loop(o, topic, t, "it writes to")
+				default:
+					c.atValue(o.file, topic, diag.CodeTopicName, wrong.Error(), "write to another topic")
 				}
+				told[t] = told[t] || wrong != nil
 			}
 			c.templateLoop(o, s)
 		}
@@ -46,42 +53,79 @@ func (c *compiler) brokenSource(o origin) bool {
 
 var templatePart = regexp.MustCompile(`\$\{[^}]*\}`)
 
-// templateLoop warns of a sink whose topics depend on the record and may be
-// those that the pipeline reads.
+// templateLoop warns of a sink whose topics depend on the record and may be those
+// that the pipeline reads, which is refused once it happens.
 func (c *compiler) templateLoop(o origin, s sinkOrigin) {
+	for _, t := range topicTemplates(s) {
+		source := o.path.Field("source")
+		at := source.Field("pattern")
+		topic := mayFeed(t.Template, o.plan)
+		switch i := slices.Index(o.plan.Source.Topics, topic); {
+		case topic == "":
+			continue
+		case o.plan.Source.Pattern == nil && o.file.Source.Has(source.Field("topic")):
+			at = source.Field("topic")
+		case o.plan.Source.Pattern == nil:
+			at = source.Field("topics").Item(i)
+		}
+		p := diag.Problem{Path: t.Path, Place: o.file.Source.Value(t.Path), Severity: diag.Warning, Code: diag.CodeLoop,
+			Message: "the pipeline may read what it writes: the topic may be " + topic + ", and the records for it are refused then",
+			Hint:    "write to names that can't be that of the source",
+			Related: &diag.Related{Place: o.file.Source.Value(at), Message: "it reads the topic here"}}
+		switch {
+		case o.plan.Source.Pattern != nil && keepsName(t.Template, o.plan):
+			p.Severity, p.Message, p.Hint = diag.Error, "the pipeline reads the topics that it writes to: its records would go round for ever", "use other topics"
+			p.Related.Message = "the pattern is here"
+		case o.plan.Source.Pattern != nil:
+			p.Message = "the pipeline may read what it writes: its pattern matches topics such as " + topic + ", and the records for them are refused"
+			p.Hint, p.Related.Message = "write to names that the pattern does not match", "the pattern is here"
+		}
+		c.add(p)
+	}
+}
+
+// topicTemplates are the templates of a sink's topics whose names depend on the
+// record by more than its own topic.
+func topicTemplates(s sinkOrigin) (all []yamlconf.Text) {
 	yamlconf.Walk(s.Config.Handler, s.Config.HandlerPath(), func(t yamlconf.Text) {
-		if t.Template == nil || t.Template.Constant || expression.Place(t.Place) != expression.PlaceTopic {
-			return
-		}
-		for i, topic := range o.plan.Source.Topics {
-			if !mayRender(t.Template, topic) {
-				continue
-			}
-			at := o.path.Field("source").Field("topic")
-			if !o.file.Source.Has(at) {
-				at = o.path.Field("source").Field("topics").Item(i)
-			}
-			c.add(diag.Problem{Path: t.Path, Place: o.file.Source.Value(t.Path), Severity: diag.Warning, Code: diag.CodeLoop,
-				Message: "the pipeline may read what it writes: the topic may be " + topic,
-				Hint:    "write to names that can't be that of the source",
-				Related: &diag.Related{Place: o.file.Source.Value(at), Message: "it reads the topic here"}})
-			return
-		}
-		if example := templatePart.ReplaceAllString(t.Template.Source, "x"); o.plan.Source.Pattern != nil && o.plan.Source.Pattern.MatchString(example) {
-			pattern := o.path.Field("source").Field("pattern")
-			c.add(diag.Problem{Path: t.Path, Place: o.file.Source.Value(t.Path), Severity: diag.Warning, Code: diag.CodeLoop,
-				Message: "the pipeline may read what it writes: its pattern matches topics such as " + example,
-				Hint:    "write to names that the pattern does not match",
-				Related: &diag.Related{Place: o.file.Source.Value(pattern), Message: "the pattern is here"}})
+		if t.Template != nil && !t.Template.Constant && expression.Place(t.Place) == expression.PlaceTopic && len(s.Topics) == 0 {
+			all = append(all, t)
 		}
 	})
+	return all
 }
+
+// mayFeed is a topic that a template may make and that a pipeline reads, or an
+// example of one where it reads a pattern; empty where there is none.
+func mayFeed(t *handlers.Template, p *PipelinePlan) string {
+	for _, topic := range p.Source.Topics {
+		if mayRender(t, topic) {
+			return topic
+		}
+	}
+	example := templatePart.ReplaceAllString(t.Source, "x")
+	if p.Source.Pattern != nil && (keepsName(t, p) || p.Source.Pattern.MatchString(example)) {
+		return example
+	}
+	return ""
+}
+
+// keepsName tells whether a template makes the name of the source topic, whichever
+// that is.
+func keepsName(t *handlers.Template, p *PipelinePlan) bool {
+	names := []string{"a", "b.c"}
+	made, err := p.Result.ByTopic(t.Program.(*expression.Template), names)
+	return err == nil && slices.Equal(made, names)
+}
+
+// wholePart tells whether a template has no text of its own.
+func wholePart(t *handlers.Template) bool { return templatePart.ReplaceAllString(t.Source, "") == "" }
 
 // mayRender tells whether a template with text of its own may make a name. One
 // that takes the whole name from the record may make any, which says nothing.
 func mayRender(t *handlers.Template, name string) bool {
 	literals := templatePart.Split(t.Source, -1)
-	if strings.Join(literals, "") == "" || !strings.HasPrefix(name, t.Prefix) {
+	if wholePart(t) || !strings.HasPrefix(name, t.Prefix) {
 		return false
 	}
 	for i, text := range literals {

@@ -3,9 +3,12 @@ package pipeline
 import (
 	"fmt"
 	"regexp"
+	"slices"
 	"strings"
 
 	"github.com/millrace/millrace/pipeline/diag"
+	"github.com/millrace/millrace/pipeline/expression"
+	"github.com/millrace/millrace/pipeline/yamlconf"
 )
 
 var (
@@ -60,4 +63,60 @@ func (c *compiler) topicName(f *File, path diag.Path, topic string, atKey bool) 
 		p.Place = f.Source.Key(path)
 	}
 	c.add(p)
+}
+
+// certainTopics are the names that a sink's topic has whatever is in the record: a
+// constant, or what is made of the name of the source topic alone.
+func (c *compiler) certainTopics(f *File, plan *PipelinePlan, t yamlconf.Text, compiled *expression.Template) []string {
+	if t.Template.Constant {
+		return []string{t.Template.Prefix}
+	}
+	names, err := plan.Result.ByTopic(compiled, plan.Source.Topics)
+	if err != nil {
+		c.atValue(f, t.Path, diag.CodeTopicName, err.Error(), "")
+	}
+	slices.Sort(names)
+	return slices.Compact(names)
+}
+
+// likeNames reports topics of the file that can't both exist: to Kafka, dots and
+// underscores of a name are one.
+func (c *compiler) likeNames() {
+	first := map[string]topicUse{}
+	told := map[string]bool{}
+	for _, u := range c.namedTopics() {
+		alike := strings.ReplaceAll(u.topic, ".", "_")
+		other, ok := first[alike]
+		if !ok {
+			first[alike] = u
+			continue
+		}
+		if other.topic == u.topic || told[u.topic] || !c.sound(u.file, u.path) || !legalTopic.MatchString(u.topic) {
+			continue
+		}
+		told[u.topic] = true
+		p := diag.Problem{Path: u.path, Place: u.place(), Code: diag.CodeTopicName,
+			Message: fmt.Sprintf("the topics %q and %q can't both exist: Kafka tells no dots and underscores apart", other.topic, u.topic),
+			Hint:    "give one of them another name", Related: &diag.Related{Place: other.place(), Message: "the other one is here"}}
+		c.add(p)
+	}
+}
+
+// namedTopics are all places that name a topic: those of topics: and those that use
+// one.
+func (c *compiler) namedTopics() (uses []topicUse) {
+	for _, f := range c.config.Files {
+		for _, t := range f.Blocks.Topics {
+			uses = append(uses, topicUse{topic: t.Name, file: f, path: t.Path, declared: true})
+		}
+	}
+	return append(uses, c.plan.topicUses()...)
+}
+
+// place is where the topic is written, or what it has its name from.
+func (u topicUse) place() diag.Place {
+	if u.declared {
+		return u.file.Source.Key(u.path)
+	}
+	return u.file.Source.Value(u.path)
 }

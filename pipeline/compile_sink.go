@@ -76,7 +76,7 @@ func (c *compiler) sinks(f *File, path diag.Path, plan *PipelinePlan, p *Pipelin
 			c.name(f, config.Path.Field("name"), sink.Name, "sink", false)
 		}
 		c.sinkName(f, config, sink.Name, names)
-		sink.Topics = c.handler(f, plan.Result, config)
+		sink.Topics = c.handler(f, plan, config)
 		plans = append(plans, sink)
 	}
 	return plans
@@ -107,8 +107,8 @@ func (c *compiler) sinkName(f *File, config *SinkConfig, name string, names *sin
 
 // handler compiles a sink's own settings, lets it check them, and returns the
 // topics that it writes whatever the record.
-func (c *compiler) handler(f *File, scope *expression.Scope, config *SinkConfig) []string {
-	path := config.HandlerPath()
+func (c *compiler) handler(f *File, plan *PipelinePlan, config *SinkConfig) []string {
+	scope, path := plan.Result, config.HandlerPath()
 	var topics []string
 	open := false
 	yamlconf.Walk(config.Handler, path, func(t yamlconf.Text) {
@@ -131,8 +131,8 @@ func (c *compiler) handler(f *File, scope *expression.Scope, config *SinkConfig)
 				open = true
 				return
 			}
-			if place == expression.PlaceTopic && t.Template.Constant {
-				topics = append(topics, t.Template.Prefix)
+			if place == expression.PlaceTopic {
+				topics = append(topics, c.certainTopics(f, plan, t, compiled)...)
 			}
 		}
 	})

@@ -96,6 +96,8 @@ type topicUse struct {
 	origin *origin // nil where no pipeline uses it
 	file   *File
 	path   diag.Path
+	// declared tells that it is an entry of topics:.
+	declared bool
 }
 
 type topicRole string
@@ -117,14 +119,14 @@ func (p *Plan) topicUses() (uses []topicUse) {
 			if !o.file.Source.Has(path) {
 				path = source.Field("topics").Item(n)
 			}
-			uses = append(uses, topicUse{topic, asSource, o, o.file, path})
+			uses = append(uses, topicUse{topic: topic, role: asSource, origin: o, file: o.file, path: path})
 		}
 		if topic := o.plan.DeadLetter; topic != "" {
-			uses = append(uses, topicUse{topic, asDeadLetter, o, o.file, o.path.Field("dead_letter").Field("topic")})
+			uses = append(uses, topicUse{topic: topic, role: asDeadLetter, origin: o, file: o.file, path: o.path.Field("dead_letter").Field("topic")})
 		}
 		for _, s := range o.sinks() {
 			for _, topic := range s.plan.Topics {
-				uses = append(uses, topicUse{topic, asSink, o, o.file, s.path.Field("topic")})
+				uses = append(uses, topicUse{topic: topic, role: asSink, origin: o, file: o.file, path: s.path.Field("topic")})
 			}
 		}
 	}
@@ -133,7 +135,7 @@ func (p *Plan) topicUses() (uses []topicUse) {
 			continue
 		}
 		for i, route := range f.Blocks.Ingest.Routes {
-			uses = append(uses, topicUse{route.Topic, asIngest, nil, f, diag.Path("ingest.routes").Item(i).Field("topic")})
+			uses = append(uses, topicUse{topic: route.Topic, role: asIngest, file: f, path: diag.Path("ingest.routes").Item(i).Field("topic")})
 		}
 	}
 	return uses

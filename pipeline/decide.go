@@ -87,7 +87,7 @@ func NewDecider(plan *PipelinePlan, sinks []handlers.Sink) *Decider {
 		d.first = append(d.first, n)
 		n += len(r.Sinks)
 	}
-	d.view = view{in: d.out, json: plan.Format == expression.FormatJSON || plan.Transform != nil && plan.Transform.Payload != nil}
+	d.view = view{in: d.out, plan: plan, json: plan.Format == expression.FormatJSON || plan.Transform != nil && plan.Transform.Payload != nil}
 	return d
 }
 
@@ -311,6 +311,7 @@ func (d *Decider) failed(stage Stage, err error) Decision {
 // view is one record as its sinks see it.
 type view struct {
 	in   *expression.Input
+	plan *PipelinePlan
 	rec  *handlers.Record
 	json bool
 	// trace is nil but in Trace.
@@ -327,6 +328,9 @@ func (v *view) Text(t handlers.Template) (string, error) {
 		return t.Source, nil
 	}
 	text, err := program.Text(v.in)
+	if err == nil && !t.Constant && program.Place() == expression.PlaceTopic {
+		err = v.plan.mayWrite(text)
+	}
 	if v.trace != nil {
 		v.trace.template(program, v.in, text, err)
 	}

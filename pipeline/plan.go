@@ -175,7 +175,7 @@ type SinkPlan struct {
 	Spec handlers.Spec
 	// Config is a pointer to the sink's config struct, decoded and compiled.
 	Config any
-	// Topics are those that the sink writes whatever the record, for making
+	// Topics are those that the sink writes whatever is in the record, for making
 	// them and for finding loops.
 	Topics []string
 	Retry  RetryPlan

@@ -40,6 +40,8 @@ func unseenGoldens() map[string]string {
 		"merge-wrong":       "a merge, which is no part of JSON",
 		"start-offsets":     "how many partitions the topic has",
 		"store-redis":       "what a Redis address may hold behind its scheme",
+		"topic-alike":       "whether two names differ in dots and underscores only",
+		"topic-own":         "what a template makes of the source's topics",
 		"transform-headers": "a name that is empty: the keys of a map are free there",
 		"version":           "that 1.0 is no whole number: it is one in a schema",
 	}

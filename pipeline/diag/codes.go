@@ -51,7 +51,8 @@ const (
 const (
 	// CodeName is a name of a pipeline or sink that is not allowed.
 	CodeName Code = "MR060"
-	// CodeTopicName is a topic name that Kafka would refuse.
+	// CodeTopicName is a topic name that Kafka would refuse, or that is not for
+	// the records of a pipeline.
 	CodeTopicName Code = "MR061"
 	// CodeExclusive is more than one, or none, of keys that exclude each other.
 	CodeExclusive Code = "MR062"

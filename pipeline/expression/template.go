@@ -28,6 +28,9 @@ type piece struct {
 // Source is the text that was compiled.
 func (t *Template) Source() string { return t.source }
 
+// Place is where the template's text goes.
+func (t *Template) Place() Place { return t.place }
+
 // Secret tells that text of a file is part of the template, so that what it
 // renders to must not be shown.
 func (t *Template) Secret() bool { return t.secret }

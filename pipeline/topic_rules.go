@@ -1,0 +1,29 @@
+package pipeline
+
+import (
+	"fmt"
+	"strings"
+)
+
+// internalTopic begins the names of topics that belong to the cluster itself.
+const internalTopic = "__"
+
+// resolvedLetters ends the name of the topic that notes which dead letters are
+// settled.
+const resolvedLetters = ".resolved"
+
+// mayWrite tells why a record of the pipeline must not go to a topic, nil where it
+// may. It is asked at load of the names that are certain then, and of each record
+// for the others: a record that chose its own source would come round for ever, and
+// one among the dead letters would be taken for one.
+func (p *PipelinePlan) mayWrite(topic string) error {
+	switch {
+	case strings.HasPrefix(topic, internalTopic):
+		return fmt.Errorf("the topic %q is internal: names that begin with %s are the cluster's own", topic, internalTopic)
+	case p.DeadLetter != "" && (topic == p.DeadLetter || topic == p.DeadLetter+resolvedLetters):
+		return fmt.Errorf("the topic %q is that of the pipeline's dead letters", topic)
+	case reads(p, topic):
+		return fmt.Errorf("the pipeline reads the topic %q itself: the record would go round for ever", topic)
+	}
+	return nil
+}
