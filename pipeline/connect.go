@@ -219,7 +219,7 @@ func (c *connector) probe(ctx context.Context, all *sync.WaitGroup) {
 
 func (c *connector) probeSink(ctx context.Context, o *origin, s placedSink) {
 	sink, err := s.plan.Spec.Open(s.plan.Config, handlers.Env{
-		Pipeline: o.plan.Name, Name: s.plan.Name, Producer: lookingProducer{c}, Stdout: c.options.Stdout, Logger: c.options.Logger,
+		Pipeline: o.plan.Name, Name: s.plan.Name, Producer: lookingProducer{c: c}, Stdout: c.options.Stdout, Logger: c.options.Logger,
 	})
 	if err != nil {
 		c.report(o.file, diag.Problem{Path: s.path, Code: diag.CodeSinkDown, Message: fmt.Sprintf("the sink %q can't be opened: %v", s.plan.Name, err)})
@@ -257,7 +257,17 @@ func (c *connector) ownIngest(err error) bool {
 }
 
 // lookingProducer writes nothing: it tells sinks about topics.
-type lookingProducer struct{ c *connector }
+type lookingProducer struct {
+	c *connector
+	// makes tells that the sink makes the topics that are missing.
+	makes bool
+}
+
+// WithMissingTopic notes what the sink does about topics that are missing.
+func (l lookingProducer) WithMissingTopic(policy string) handlers.Producer {
+	l.makes = policy == handlers.MissingCreate || policy == "" && l.c.plan.Embedded != ""
+	return l
+}
 
 // Produce refuses every record.
 func (lookingProducer) Produce(context.Context, []*handlers.Record) error {
@@ -277,7 +287,7 @@ func (l lookingProducer) ProbeTopic(ctx context.Context, topic string) error {
 	switch {
 	case !ok, told && !state.Exists:
 		return nil
-	case !state.Exists && !state.Refused() && l.c.plan.Embedded != "":
+	case !state.Exists && !state.Refused() && (l.makes || l.c.plan.Embedded != ""):
 		return nil // It is made by the first record.
 	}
 	if _, message, hint := unwritable(state); message != "" {

@@ -124,6 +124,8 @@ func TestConnectTopics(t *testing.T) {
 			`pipelines.copy.source.topic: MR101 the source topic "orders" does not exist on the cluster`,
 			"pipelines.copy.sinks[0].kafka.topic: MR113 the sink \"kafka\" is not ready: the topic \"copies\" does not exist on the cluster: make it with `millrace topics apply`, or `run --create-topics`",
 		}},
+		"a sink that makes its topic": {func(w *world) { w.topic("orders", 1, 3) },
+			"pipelines: {p: {source: {topic: orders}, dead_letter: off, sinks: [{kafka: {topic: copies, missing_topic: create}}]}}\n", nil},
 		"a topic that is only declared": {func(w *world) { w.topic("orders", 1, 3) },
 			"topics: {other: {partitions: 3}}\npipelines: {p: {source: {topic: orders}, dead_letter: off, sinks: [{stdout: {}}]}}\n",
 			[]string{`topics.other: warning MR101 the topic "other" does not exist on the cluster`}},

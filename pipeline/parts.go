@@ -8,12 +8,9 @@ import (
 	"net/http"
 	"os"
 	"slices"
-	"sync"
 	"time"
 
-	"github.com/millrace/millrace/handlers"
 	"github.com/millrace/millrace/pipeline/admin"
-	"github.com/millrace/millrace/pipeline/kafka"
 	"github.com/millrace/millrace/pipeline/kafka/embedded"
 	"github.com/millrace/millrace/pipeline/state"
 )
@@ -156,61 +153,6 @@ func (r *Runner) broker() string {
 		return ""
 	}
 	return r.settings.Brokers[0]
-}
-
-// maker is a Producer for the embedded broker that makes a topic before its
-// first record: those of templated names are not known earlier.
-type maker struct {
-	handlers.Producer
-	settings kafka.Settings
-	log      *slog.Logger
-
-	mu    sync.RWMutex
-	known map[string]bool
-}
-
-func newMaker(settings kafka.Settings, log *slog.Logger, next handlers.Producer, named map[string]int32) *maker {
-	m := &maker{Producer: next, settings: settings, log: log, known: map[string]bool{}}
-	for name := range named {
-		m.known[name] = true
-	}
-	return m
-}
-
-// Produce makes what topics are missing and passes the records on.
-func (m *maker) Produce(ctx context.Context, records []*handlers.Record) error {
-	last := ""
-	for _, rec := range records {
-		if rec.Topic == last {
-			continue
-		}
-		last = rec.Topic
-		if err := m.ensure(ctx, last); err != nil {
-			return handlers.Unavailable(err)
-		}
-	}
-	return m.Producer.Produce(ctx, records)
-}
-
-func (m *maker) ensure(ctx context.Context, topic string) error {
-	m.mu.RLock()
-	known := m.known[topic]
-	m.mu.RUnlock()
-	if known {
-		return nil
-	}
-	admin, err := kafka.NewAdmin(m.settings, kafka.Deps{Logger: m.log})
-	if err != nil {
-		return err
-	}
-	defer admin.Close()
-	if err := makeTopics(ctx, admin, map[string]int32{topic: 0}); err != nil {
-		return err
-	}
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	m.known[topic] = true
-	return nil
 }
 
 // RunBroker runs the embedded broker alone until ctx ends, announced on the

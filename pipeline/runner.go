@@ -26,6 +26,8 @@ type Runner struct {
 	deps    RunnerDeps
 	started time.Time
 	metrics *admin.Metrics
+	// admin looks at the cluster; it is set before anything runs.
+	admin *kafka.Admin
 
 	mu    sync.Mutex
 	store KeyStore // set once; nil where no pipeline guards its effects
@@ -90,10 +92,14 @@ func (r *Runner) run(ctx, lasting context.Context, open *closers) error {
 	if err != nil {
 		return err
 	}
+	if r.admin, err = kafka.NewAdmin(r.settings, kafka.Deps{Logger: r.deps.Logger}); err != nil {
+		return fmt.Errorf("reach the brokers: %w", err)
+	}
+	open.add("the admin client", func(context.Context) error { r.admin.Close(); return nil })
 	if err := r.prepareTopics(ctx); err != nil {
 		return err
 	}
-	goal, err := r.newGoal(ctx, open)
+	goal, err := r.newGoal(ctx)
 	if err != nil {
 		return err
 	}
@@ -109,10 +115,11 @@ func (r *Runner) run(ctx, lasting context.Context, open *closers) error {
 	r.mu.Lock()
 	r.publisher = publisher
 	r.mu.Unlock()
-	var producer handlers.Producer = publisher
+	policy := handlers.MissingPause
 	if r.embedded {
-		producer = newMaker(r.settings, r.deps.Logger, publisher, r.namedTopics())
+		policy = handlers.MissingCreate
 	}
+	producer := &topicWriter{next: publisher, book: newTopicBook(r.admin, r.plan, r.deps.Logger), policy: policy}
 	if err := r.openFlows(lasting, store, producer, open); err != nil {
 		return err
 	}

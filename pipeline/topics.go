@@ -91,20 +91,15 @@ func (r *Runner) namedTopics() map[string]int32 {
 // as it is unless making topics was asked for: a source or dead-letter topic
 // that it lacks is an error.
 func (r *Runner) prepareTopics(ctx context.Context) error {
-	admin, err := kafka.NewAdmin(r.settings, kafka.Deps{Logger: r.deps.Logger})
-	if err != nil {
-		return fmt.Errorf("reach the brokers: %w", err)
-	}
-	defer admin.Close()
 	if r.embedded {
-		return makeTopics(ctx, admin, r.namedTopics())
+		return makeTopics(ctx, r.admin, r.namedTopics())
 	}
 	if r.deps.CreateTopics {
-		if err := r.createTopics(ctx, admin); err != nil {
+		if err := r.createTopics(ctx, r.admin); err != nil {
 			return err
 		}
 	}
-	found, err := admin.Topics(ctx)
+	found, err := r.admin.Topics(ctx)
 	if err != nil {
 		return fmt.Errorf("reach the brokers: %w", err)
 	}
@@ -168,17 +163,12 @@ func (r *Runner) leave(ctx context.Context) error {
 	}
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()
-	admin, err := kafka.NewAdmin(r.settings, kafka.Deps{Logger: r.deps.Logger})
-	if err != nil {
-		return fmt.Errorf("leave the groups: %w", err)
-	}
-	defer admin.Close()
 	var errs []error
 	for _, p := range r.plan.Pipelines {
 		if p.Source.Instance == "" {
 			continue
 		}
-		if err := admin.LeaveGroup(ctx, p.Source.Group, p.Source.Instance); err != nil {
+		if err := r.admin.LeaveGroup(ctx, p.Source.Group, p.Source.Instance); err != nil {
 			errs = append(errs, fmt.Errorf("pipeline %q: %w", p.Name, err))
 			continue
 		}

@@ -64,17 +64,12 @@ func (r *Runner) source(p *PipelinePlan) kafka.Source {
 }
 
 // newGoal takes down where the topics end now; nil where the run has no end.
-func (r *Runner) newGoal(ctx context.Context, open *closers) (*goal, error) {
+func (r *Runner) newGoal(ctx context.Context) (*goal, error) {
 	if !r.deps.UntilEnd {
 		return nil, nil
 	}
-	admin, err := kafka.NewAdmin(r.settings, kafka.Deps{Logger: r.deps.Logger})
-	if err != nil {
-		return nil, fmt.Errorf("reach the brokers: %w", err)
-	}
-	open.add("the admin client", func(context.Context) error { admin.Close(); return nil })
-	g := &goal{r: r, admin: admin, ends: map[*PipelinePlan]map[partitionName]*target{}}
-	all, err := admin.Topics(ctx)
+	g := &goal{r: r, admin: r.admin, ends: map[*PipelinePlan]map[partitionName]*target{}}
+	all, err := r.admin.Topics(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("look where the topics end: %w", err)
 	}

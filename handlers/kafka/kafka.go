@@ -14,9 +14,11 @@ import (
 
 // Config is the sink as it stands in the file.
 type Config struct {
-	Topic   handlers.Template            `yaml:"topic" required:"true" place:"topic" doc:"The topic to write to, such as 'orders_${payload.region}'."`
-	Key     handlers.Template            `yaml:"key" doc:"The key of the record that is written. Without it, the record keeps its own, also where it has none."`
-	Headers map[string]handlers.Template `yaml:"headers" place:"header" doc:"Headers to set, by name. One that the record has already is replaced, the others stay."`
+	Topic handlers.Template `yaml:"topic" required:"true" place:"topic" doc:"The topic to write to, such as 'orders_${payload.region}'."`
+	Key   handlers.Template `yaml:"key" doc:"The key of the record that is written. Without it, the record keeps its own, also where it has none."`
+	// MissingTopic is empty for what the cluster is used to.
+	MissingTopic string                       `yaml:"missing_topic" enum:"pause,create,dead_letter" doc:"What a topic means that has a legal name and does not exist. With 'pause' the records of that topic wait for it and others flow on, up to the bound of unfinished records; with 'create' it is made, as 'topics:' says of it or as is the cluster's default; with 'dead_letter' its records go to the dead letters. The default is 'pause' on a cluster and 'create' on the embedded broker."`
+	Headers      map[string]handlers.Template `yaml:"headers" place:"header" doc:"Headers to set, by name. One that the record has already is replaced, the others stay."`
 }
 
 // Check finds what the types alone do not tell.
@@ -32,8 +34,10 @@ const doc = "Writes each record to a topic of the configured cluster. " +
 	"The key chooses the partition as in every other client (murmur2 hash); records without a key are spread."
 
 const delivery = "A record counts as written once all in-sync replicas have it (acks=all, with an idempotent producer). Records of one lane go out together, up to 1,024 at once, and records of one key keep their order.\n\n" +
-	"- *Refused* (the broker finds the record too large, or the record or the topic's name invalid): the record goes to the dead letters at once.\n" +
-	"- *Down* (no broker reachable, a connection lost, too few replicas in sync, no permission, a topic that does not exist): the pipeline pauses until that is over, and nothing goes to the dead letters.\n\n" +
+	"- *Refused* (the broker finds the record too large, or the record invalid, or can't have a topic of that name): the record goes to the dead letters at once.\n" +
+	"- *Down* (no broker reachable, a connection lost, too few replicas in sync): the pipeline pauses until that is over, and nothing goes to the dead letters.\n" +
+	"- *One topic is away* (it does not exist, or there is no permission to write to it): its records wait, or as `missing_topic` says; others flow on.\n" +
+	"- *Not to be rendered*: a topic that depends on the record can't be one that the pipeline reads, its dead-letter topic, or one whose name begins with `__`; such a record goes the way of `on_error`.\n\n" +
 	"A record whose acknowledgement was lost is sent again, and may then be in the topic twice. " +
 	"What was acknowledged is not, also where a record before it failed: that one then comes after it.\n\n" +
 	"A timestamp is written as it is, to the millisecond. One outside of the years 1677 to 2262 can't be written: that record is refused."
@@ -47,11 +51,11 @@ func Spec() handlers.Spec {
 			if env.Producer == nil {
 				return nil, errors.New("there is no Kafka cluster to write to")
 			}
-			return &sink{
-				config:      config,
-				headerNames: slices.Sorted(maps.Keys(config.Headers)),
-				producer:    env.Producer,
-			}, nil
+			s := &sink{config: config, headerNames: slices.Sorted(maps.Keys(config.Headers)), producer: env.Producer}
+			if choosy, ok := env.Producer.(handlers.TopicPolicy); ok {
+				s.producer = choosy.WithMissingTopic(config.MissingTopic)
+			}
+			return s, nil
 		})
 	spec.Delivery = delivery
 	return spec
