@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"log/slog"
 	"maps"
-	"os"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -175,70 +174,6 @@ func (f *flow) reasons() []string {
 	}
 	f.mu.Unlock()
 	return append(all, f.delivery.Reasons()...)
-}
-
-// Status is what the process does now.
-func (r *Runner) Status() admin.Status {
-	r.mu.Lock()
-	flows := r.flows
-	s := admin.Status{
-		PID: os.Getpid(), Version: r.deps.Version, Started: r.started, Files: absolute(r.plan.Files),
-		Embedded: r.embedded, Ingest: r.ingest, Health: r.health, Ready: true, Pipelines: []admin.PipelineStatus{},
-	}
-	full, waiting := r.brokerFull, ""
-	if r.publisher != nil {
-		waiting = r.publisher.Waiting()
-	}
-	r.mu.Unlock()
-	s.Broker = r.broker()
-	if trouble := r.storeTrouble(); trouble != "" {
-		s.Ready, s.Reasons = false, append(s.Reasons, trouble)
-	}
-	for _, reason := range []string{full, waiting} {
-		if reason != "" {
-			s.Ready, s.Reasons = false, append(s.Reasons, reason)
-		}
-	}
-	if len(flows) < len(r.plan.Pipelines) {
-		s.Ready, s.Reasons = false, append(s.Reasons, "starting")
-	}
-	for _, f := range flows {
-		p := f.status()
-		if len(p.Reasons) > 0 || p.State != "running" {
-			s.Ready = false
-		}
-		s.Pipelines = append(s.Pipelines, p)
-	}
-	return s
-}
-
-// Measure brings the lag of all pipelines up to date.
-func (r *Runner) Measure(ctx context.Context) {
-	r.mu.Lock()
-	flows := slices.Clone(r.flows)
-	r.mu.Unlock()
-	var asked sync.WaitGroup
-	for _, f := range flows {
-		asked.Go(func() { f.subscriber.Measure(ctx) })
-	}
-	asked.Wait()
-}
-
-func (f *flow) status() admin.PipelineStatus {
-	p := admin.PipelineStatus{
-		Name: f.plan.Name, State: f.getState(), Reasons: f.reasons(), Outcomes: f.meter.outcomes(),
-		Retries: f.meter.retries.Load(), InFlight: f.subscriber.InFlight(), Partitions: f.partitions(),
-	}
-	for _, part := range p.Partitions {
-		p.Lag += part.Lag
-	}
-	switch {
-	case p.State == "starting":
-		p.Reasons = append(p.Reasons, "joining its consumer group")
-	case p.State == "running" && len(p.Reasons) > 0:
-		p.State = "waiting"
-	}
-	return p
 }
 
 // meter turns events into metrics and into the counts that a status shows.

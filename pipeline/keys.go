@@ -79,14 +79,17 @@ func requestOf(ids []idempotency.ID) keysRequest {
 	return request
 }
 
+// errNoStore is the answer while the key store is waited for.
+var errNoStore = errors.New("the key store is not open yet")
+
 // keysHandlers are what the control socket answers about keys.
 func (r *Runner) keysHandlers() map[string]http.Handler {
-	if r.store == nil {
+	if !r.needsKeys() {
 		return nil
 	}
 	return map[string]http.Handler{
-		"POST /keys/get": keysHandler(func(ctx context.Context, ids []idempotency.ID) (any, error) {
-			rows, err := r.store.Get(ctx, ids)
+		"POST /keys/get": r.keysHandler(func(ctx context.Context, store KeyStore, ids []idempotency.ID) (any, error) {
+			rows, err := store.Get(ctx, ids)
 			encoded := make([][]byte, len(rows))
 			for i, row := range rows {
 				if row != nil {
@@ -95,11 +98,15 @@ func (r *Runner) keysHandlers() map[string]http.Handler {
 			}
 			return encoded, err
 		}),
-		"POST /keys/delete": keysHandler(func(ctx context.Context, ids []idempotency.ID) (any, error) {
-			return r.store.Delete(ctx, ids)
+		"POST /keys/delete": r.keysHandler(func(ctx context.Context, store KeyStore, ids []idempotency.ID) (any, error) {
+			return store.Delete(ctx, ids)
 		}),
 		"POST /keys/accept-reset": http.HandlerFunc(func(w http.ResponseWriter, request *http.Request) {
-			if err := r.store.AcceptReset(request.Context()); err != nil {
+			err := errNoStore
+			if store := r.keyStore(); store != nil {
+				err = store.AcceptReset(request.Context())
+			}
+			if err != nil {
 				admin.WriteError(w, http.StatusServiceUnavailable, err)
 				return
 			}
@@ -108,7 +115,7 @@ func (r *Runner) keysHandlers() map[string]http.Handler {
 	}
 }
 
-func keysHandler(do func(context.Context, []idempotency.ID) (any, error)) http.Handler {
+func (r *Runner) keysHandler(do func(context.Context, KeyStore, []idempotency.ID) (any, error)) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, request *http.Request) {
 		var asked keysRequest
 		if !admin.ReadJSON(w, request, &asked) {
@@ -122,7 +129,11 @@ func keysHandler(do func(context.Context, []idempotency.ID) (any, error)) http.H
 			}
 			copy(ids[i][:], id)
 		}
-		answer, err := do(request.Context(), ids)
+		var answer any
+		err := errNoStore
+		if store := r.keyStore(); store != nil {
+			answer, err = do(request.Context(), store, ids)
+		}
 		if err != nil {
 			admin.WriteError(w, http.StatusServiceUnavailable, err)
 			return

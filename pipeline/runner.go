@@ -31,13 +31,14 @@ type Runner struct {
 
 	mu    sync.Mutex
 	store KeyStore // set once; nil where no pipeline guards its effects
-	// storeDown is why the key store does not answer, empty if it does.
-	storeDown string
-	flows     []*flow
-	settings  kafka.Settings
-	embedded  bool
-	ingest    string
-	health    string
+	// storeDown is why the key store does not answer, empty if it does, and
+	// clusterDown the same of the brokers; waiting is what a start waits for.
+	storeDown, clusterDown, waiting string
+	flows                           []*flow
+	settings                        kafka.Settings
+	embedded                        bool
+	ingest                          string
+	health                          string
 	// brokerFull is why the embedded broker takes no records, empty if it does.
 	brokerFull string
 	ended      chan *flow
@@ -82,6 +83,9 @@ func (r *Runner) Run(ctx context.Context) error {
 	lasting := context.WithoutCancel(ctx)
 	var open closers
 	err := r.run(ctx, lasting, &open)
+	if errors.Is(err, errStopped) {
+		err = nil
+	}
 	closing, cancel := context.WithTimeout(lasting, 5*time.Second)
 	defer cancel()
 	return errors.Join(err, open.close(closing))
@@ -96,20 +100,38 @@ func (r *Runner) run(ctx, lasting context.Context, open *closers) error {
 		return fmt.Errorf("reach the brokers: %w", err)
 	}
 	open.add("the admin client", func(context.Context) error { r.admin.Close(); return nil })
-	if err := r.prepareTopics(ctx); err != nil {
+	if parts, err = r.openOwnStore(ctx, folder, parts, open); err != nil {
 		return err
 	}
-	goal, err := r.newGoal(ctx)
+	// From here on others see the process, also while it waits for what is not up.
+	if err := r.openDoors(lasting, folder, parts, open); err != nil {
+		return err
+	}
+	goal, err := r.awaitCluster(ctx)
 	if err != nil {
 		return err
 	}
-	store, err := r.openStore(ctx, folder, &parts, open)
+	if err := r.openSharedStore(ctx, open); err != nil {
+		return err
+	}
+	producer, err := r.openProducer(open)
 	if err != nil {
 		return err
 	}
+	if err := r.openFlows(lasting, r.keyStore(), producer, open); err != nil {
+		return err
+	}
+	in, err := r.openIngest(producer, open)
+	if err != nil {
+		return err
+	}
+	return r.flow(ctx, lasting, in, goal)
+}
+
+func (r *Runner) openProducer(open *closers) (handlers.Producer, error) {
 	publisher, err := kafka.NewPublisher(r.settings, kafka.Deps{Logger: r.deps.Logger})
 	if err != nil {
-		return fmt.Errorf("open the producer: %w", err)
+		return nil, fmt.Errorf("open the producer: %w", err)
 	}
 	open.add("the producer", func(context.Context) error { return publisher.Close() })
 	r.mu.Lock()
@@ -119,18 +141,7 @@ func (r *Runner) run(ctx, lasting context.Context, open *closers) error {
 	if r.embedded {
 		policy = handlers.MissingCreate
 	}
-	producer := &topicWriter{next: publisher, book: newTopicBook(r.admin, r.plan, r.deps.Logger), policy: policy}
-	if err := r.openFlows(lasting, store, producer, open); err != nil {
-		return err
-	}
-	if err := r.openDoors(lasting, folder, parts, open); err != nil {
-		return err
-	}
-	in, err := r.openIngest(producer, open)
-	if err != nil {
-		return err
-	}
-	return r.flow(ctx, lasting, in, goal)
+	return &topicWriter{next: publisher, book: newTopicBook(r.admin, r.plan, r.deps.Logger), policy: policy}, nil
 }
 
 // flow lets records flow until ctx ends, the goal is reached or the last
@@ -144,6 +155,8 @@ func (r *Runner) flow(ctx, lasting context.Context, in *ingest.Server, goal *goa
 	var watching sync.WaitGroup
 	watching.Go(func() { r.watch(watch) })
 	watching.Go(func() { r.watchStore(watch) })
+	watching.Go(func() { r.watchCluster(watch) })
+	watching.Go(func() { r.watchStopped(watch) })
 	reached := make(chan error, 1)
 	watching.Go(func() { goal.await(watch, reached) })
 

@@ -19,6 +19,10 @@ configuration names no cluster. SIGTERM or Ctrl-C drains: it stops fetching,
 finishes what is in flight, confirms, commits and leaves the groups. A second
 signal ends the process at once.
 
+A Kafka or a Redis that is not up yet is waited for: the log, status and /readyz
+say so. What waiting can't mend, such as refused credentials or a topic that does
+not exist, ends the run.
+
 With --until-end, as for cron and CI, it drains by itself and exits 0 once every
 group has committed up to where its topics ended at the start, whichever member
 of the group did so. A sink or a store that is down is waited for; a partition

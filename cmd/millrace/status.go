@@ -26,7 +26,8 @@ func (a *app) statusCommand() *cobra.Command {
   STATE      starting, running, waiting (a line that begins with ! says what for),
              paused, draining or stopped
   LAG        how many offsets of its topics its group has not committed yet; commits
-             follow what is done by up to a second
+             follow what is done by up to a second. It is unknown, in JSON null,
+             where no broker tells it
   IN FLIGHT  records that are being worked on
   RETRIES    how often a write was tried again
   OUTCOMES   what became of the records since the start
@@ -137,7 +138,7 @@ func showStatus(w io.Writer, s admin.Status) error {
 				outcomes = append(outcomes, fmt.Sprintf("%d %s", n, o))
 			}
 		}
-		fmt.Fprintf(table, "%s\t%s\t%d\t%d\t%d\t%s\n", p.Name, p.State, p.Lag, p.InFlight, p.Retries, strings.Join(outcomes, ", "))
+		fmt.Fprintf(table, "%s\t%s\t%s\t%d\t%d\t%s\n", p.Name, p.State, p.Lag, p.InFlight, p.Retries, strings.Join(outcomes, ", "))
 	}
 	if err := table.Flush(); err != nil {
 		return err

@@ -4,6 +4,8 @@ import (
 	"strconv"
 
 	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/millrace/millrace/pipeline/kafka"
 )
 
 // statusCollector reads lag and what is in flight when the metrics are read, so
@@ -46,6 +48,9 @@ func (c *statusCollector) Collect(metrics chan<- prometheus.Metric) {
 	for _, p := range status.Pipelines {
 		metrics <- prometheus.MustNewConstMetric(c.inFlight, prometheus.GaugeValue, float64(p.InFlight), p.Name)
 		for _, part := range p.Partitions {
+			if part.Lag == kafka.LagUnknown {
+				continue // a gauge that is absent is not one that says 0
+			}
 			metrics <- prometheus.MustNewConstMetric(c.lag, prometheus.GaugeValue, float64(part.Lag),
 				p.Name, part.Topic, strconv.Itoa(int(part.Partition)))
 		}

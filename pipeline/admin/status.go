@@ -39,8 +39,9 @@ type PipelineStatus struct {
 	// InFlight is how many records are delivered and not finished.
 	InFlight int `json:"in_flight"`
 	// Lag is how many offsets are not committed yet: of this moment where the
-	// brokers answer, else as it was last known.
-	Lag        int64                   `json:"lag"`
+	// brokers answer, else as it was known a few seconds ago, else unknown. Of a
+	// pipeline that stopped it is what its group leaves of its partitions.
+	Lag        kafka.Lag               `json:"lag"`
 	Partitions []kafka.PartitionStatus `json:"partitions"`
 }
 

@@ -70,6 +70,7 @@ func (c *consumer) onRevoked(_ context.Context, client *kgo.Client, revoked map[
 
 // onLost gives partitions up that the group took away: nothing is committed.
 func (c *consumer) onLost(_ context.Context, _ *kgo.Client, lost map[string][]int32) {
+	c.joined.Store(false) // until the next assignment
 	parts := c.among(lost)
 	if len(parts) == 0 {
 		return

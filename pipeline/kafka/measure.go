@@ -2,7 +2,9 @@ package kafka
 
 import (
 	"context"
+	"encoding/json"
 	"slices"
+	"strconv"
 	"sync"
 	"time"
 
@@ -11,6 +13,85 @@ import (
 
 // measureInterval is how often the broker is asked how far its logs reach.
 const measureInterval = 3 * time.Second
+
+// staleAfter is how long what the broker told of a log's end is taken for true.
+const staleAfter = 3*measureInterval + time.Second
+
+// Lag is a number of offsets that are not committed yet. In JSON an unknown one is
+// null.
+type Lag int64
+
+// LagUnknown is the lag that nobody can tell, which is not none.
+const LagUnknown Lag = -1
+
+// String is the number, or that it is not known.
+func (l Lag) String() string {
+	if l == LagUnknown {
+		return "unknown"
+	}
+	return strconv.FormatInt(int64(l), 10)
+}
+
+// MarshalJSON writes an unknown lag as null.
+func (l Lag) MarshalJSON() ([]byte, error) {
+	if l == LagUnknown {
+		return []byte("null"), nil
+	}
+	return []byte(l.String()), nil
+}
+
+// UnmarshalJSON reads what MarshalJSON writes.
+func (l *Lag) UnmarshalJSON(text []byte) error {
+	if *l = LagUnknown; string(text) == "null" {
+		return nil
+	}
+	return json.Unmarshal(text, (*int64)(l))
+}
+
+// lagBehind is how far a commit is from a log's end.
+func lagBehind(end, committed int64) Lag { return Lag(max(0, end-max(committed, 0))) }
+
+// SumLag is the lag of several partitions, unknown where that of one is.
+func SumLag(parts []PartitionStatus) Lag {
+	var all Lag
+	for _, p := range parts {
+		if p.Lag == LagUnknown {
+			return LagUnknown
+		}
+		all += p.Lag
+	}
+	return all
+}
+
+// Measured is how far the log and the group's commits are now of partitions that
+// nobody here reads any more. Where the brokers do not tell, the lag is unknown.
+func (a *Admin) Measured(ctx context.Context, group string, parts []PartitionStatus) []PartitionStatus {
+	parts = slices.Clone(parts)
+	var topics []string
+	for i := range parts {
+		topics = append(topics, parts[i].Topic)
+	}
+	slices.Sort(topics)
+	ends, err := a.admin.ListCommittedOffsets(ctx, slices.Compact(topics)...)
+	if err != nil {
+		ends = nil
+	}
+	committed, err := fetchOffsets(ctx, a.admin, group)
+	if err != nil {
+		ends = nil
+	}
+	for i := range parts {
+		p := &parts[i]
+		p.Lag = LagUnknown
+		if at, ok := committed.Lookup(p.Topic, p.Partition); ok && at.Err == nil {
+			p.Committed = at.At
+		}
+		if end, ok := ends.Lookup(p.Topic, p.Partition); ok && end.Err == nil {
+			p.End, p.Lag = end.Offset, lagBehind(end.Offset, p.Committed)
+		}
+	}
+	return parts
+}
 
 // measureLoop keeps the partitions' ends fresh, whether records come or not.
 func (c *consumer) measureLoop(ctx context.Context) {
@@ -41,7 +122,7 @@ func (c *consumer) measure(ctx context.Context) {
 	for _, p := range parts {
 		if end, ok := ends.Lookup(p.topic, p.number); ok && end.Err == nil {
 			p.mu.Lock()
-			p.end = end.Offset
+			p.end, p.told = end.Offset, time.Now()
 			p.mu.Unlock()
 		}
 	}

@@ -61,6 +61,8 @@ type partition struct {
 	paused     bool
 	committed  int64
 	end        int64
+	// told is when the broker last told end.
+	told time.Time
 	// began is where the assignment began to read.
 	began int64
 	// unpinned tells that the position is not yet in the group's commits.
@@ -292,9 +294,11 @@ func (p *partition) status() PartitionStatus {
 	defer p.mu.Unlock()
 	s := PartitionStatus{
 		Topic: p.topic, Partition: p.number, Committed: p.committed, End: p.end,
-		Pending: p.tracker.unfinished(), Alarm: p.alarm.Message,
+		Pending: p.tracker.unfinished(), Alarm: p.alarm.Message, Lag: LagUnknown,
 	}
-	s.Lag = max(0, p.end-max(p.committed, 0))
+	if time.Since(p.told) < staleAfter {
+		s.Lag = lagBehind(p.end, p.committed)
+	}
 	return s
 }
 

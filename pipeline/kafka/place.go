@@ -138,7 +138,7 @@ func (c *consumer) place(p *partition, d placement, v logView) kgo.Offset {
 		p.committed = d.at.Offset
 	}
 	if end, ok := v.ends[p.number]; ok {
-		p.end = end
+		p.end, p.told = end, time.Now()
 	}
 	if !d.passing {
 		p.alarm = d.alarm

@@ -141,8 +141,9 @@ type PartitionStatus struct {
 	Committed int64 `json:"committed"`
 	// End is the last stable offset as the broker last told it.
 	End int64 `json:"end"`
-	// Lag is End - Committed, never below 0.
-	Lag int64 `json:"lag"`
+	// Lag is End - Committed, never below 0; it is unknown where the broker has
+	// not told End for some time.
+	Lag Lag `json:"lag"`
 	// Pending is how many records are delivered and not finished.
 	Pending int `json:"pending"`
 	// Alarm is why it stands still, empty if it does not.

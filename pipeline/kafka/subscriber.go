@@ -143,7 +143,7 @@ func (s *Subscriber) setPaused(paused bool) {
 }
 
 // Ready tells whether every subscription has joined its group and been told its
-// assignment at least once, and there is a subscription.
+// assignment, and not lost the membership since, and there is a subscription.
 func (s *Subscriber) Ready() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
