@@ -80,6 +80,9 @@ func (a *app) connectTo(ctx context.Context, plan *pipeline.Plan, pid int) (*clu
 	}
 	broker := c.close
 	c.close = func() error { c.admin.Close(); return broker() }
+	if err := a.reach(ctx, c); err != nil {
+		return nil, errors.Join(err, c.close())
+	}
 	return c, nil
 }
 

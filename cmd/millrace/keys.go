@@ -233,7 +233,11 @@ func (a *app) keyStore(ctx context.Context, plan *pipeline.Plan, pid int) (pipel
 			return nil, nil, err
 		}
 	}
-	store, err := pipeline.OpenKeyStore(ctx, plan.Store, deps)
+	var store pipeline.KeyStore
+	err = a.patiently("the key store has not answered yet", func() error {
+		store, err = pipeline.OpenKeyStore(ctx, plan.Store, deps)
+		return err
+	}, nil)
 	if err != nil {
 		return nil, nil, err
 	}

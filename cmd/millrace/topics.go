@@ -9,7 +9,6 @@ import (
 	"os"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
@@ -82,11 +81,6 @@ func (a *app) withTopics(ctx context.Context, f func(*cluster) error) error {
 	c, err := a.connect(ctx, 0)
 	if err != nil {
 		return err
-	}
-	waiting, cancel := context.WithTimeout(ctx, 15*time.Second)
-	defer cancel()
-	if err := c.admin.Ping(waiting); err != nil {
-		return errors.Join(err, c.close())
 	}
 	return errors.Join(f(c), c.close())
 }

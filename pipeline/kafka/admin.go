@@ -40,22 +40,6 @@ func NewAdmin(settings Settings, deps Deps) (*Admin, error) {
 // Close disconnects.
 func (a *Admin) Close() { a.client.Close() }
 
-// Ping waits until a broker answers. It returns the last refusal when ctx ends
-// before that, and at once where only a change of the configuration can help,
-// such as another certificate or password.
-func (a *Admin) Ping(ctx context.Context) error {
-	for {
-		err := a.client.Ping(ctx)
-		if err == nil {
-			return nil
-		}
-		err = a.cluster.explain(err)
-		if hopeless(err) || rest(ctx, 200*time.Millisecond) != nil {
-			return fmt.Errorf("reach the cluster: %w", err)
-		}
-	}
-}
-
 // Topic is what the cluster says of one topic.
 type Topic struct {
 	Name string

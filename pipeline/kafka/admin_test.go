@@ -113,7 +113,7 @@ func TestListsOffsets(t *testing.T) {
 
 func TestPingWaitsForTheCluster(t *testing.T) {
 	b := newBed(t)
-	if err := b.adminClient().Ping(within(t, patience)); err != nil {
+	if err := b.adminClient().Ping(within(t, patience), nil); err != nil {
 		t.Fatal(err)
 	}
 	// An address that nobody listens on.
@@ -130,7 +130,7 @@ func TestPingWaitsForTheCluster(t *testing.T) {
 	defer a.Close()
 	ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
 	defer cancel()
-	if err := a.Ping(ctx); err == nil {
+	if err := a.Ping(ctx, nil); err == nil {
 		t.Error("a cluster that is not there answered")
 	}
 }

@@ -3,15 +3,39 @@ package kafka
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
+
+// Ping waits until a broker answers. It returns the last refusal when ctx ends
+// before that, and at once where only a change of the configuration can help, such
+// as another certificate or password. tried, where set, is told of each try that
+// was in vain.
+func (a *Admin) Ping(ctx context.Context, tried func(error)) error {
+	for {
+		err := a.Answers(ctx)
+		if err == nil {
+			return nil
+		}
+		if hopeless(err) || ctx.Err() != nil {
+			return fmt.Errorf("reach the cluster: %w", err)
+		}
+		if tried != nil {
+			tried(err)
+		}
+		if rest(ctx, 200*time.Millisecond) != nil {
+			return fmt.Errorf("reach the cluster: %w", err)
+		}
+	}
+}
 
 // Answers returns nil if a broker of the cluster answers now. Else it says what the
 // brokers met, each cause once, and of those the one alone that only a change of

@@ -253,7 +253,7 @@ func TestPingEndsAtOnceWhereWaitingIsOfNoUse(t *testing.T) {
 	}
 	defer admin.Close()
 	begun := time.Now()
-	err = admin.Ping(within(t, patience))
+	err = admin.Ping(within(t, patience), nil)
 	if err == nil || time.Since(begun) > soon || !strings.Contains(err.Error(), "kafka.tls.ca") {
 		t.Errorf("%v after %v", err, time.Since(begun))
 	}

@@ -57,7 +57,7 @@ func TestRealSecureWays(t *testing.T) {
 				t.Fatal(err)
 			}
 			defer admin.Close()
-			if err := admin.Ping(within(t, patience)); err != nil {
+			if err := admin.Ping(within(t, patience), nil); err != nil {
 				t.Fatal(err)
 			}
 			topic := b.name("orders")
@@ -132,7 +132,7 @@ func TestRealSecureFaults(t *testing.T) {
 				limit = time.Second
 			}
 			begun := time.Now()
-			pinged := admin.Ping(within(t, limit))
+			pinged := admin.Ping(within(t, limit), nil)
 			if took := time.Since(begun); took > soon {
 				t.Errorf("it took %v", took)
 			}
