@@ -9,6 +9,7 @@ import (
 	"io"
 	"strconv"
 	"time"
+	"unicode/utf16"
 	"unicode/utf8"
 )
 
@@ -114,11 +115,15 @@ func readObject(data []byte) ([]field, error) {
 	var fields []field
 	seen := map[string]bool{}
 	for dec.More() {
+		from := dec.InputOffset()
 		token, err := dec.Token()
 		if err != nil {
 			return nil, syntaxError(err)
 		}
 		name, _ := token.(string)
+		if err := exactText(data[from:dec.InputOffset()]); err != nil {
+			return nil, fmt.Errorf("the name of a field %w", err)
+		}
 		if seen[name] {
 			return nil, fmt.Errorf("field %q is repeated", name)
 		}
@@ -151,14 +156,54 @@ func readText(raw json.RawMessage) (string, error) {
 	if len(raw) == 0 || raw[0] != '"' {
 		return "", errors.New("must be text")
 	}
-	if !utf8.Valid(raw) {
-		return "", errors.New("must be UTF-8; other bytes are written as base64")
+	if err := exactText(raw); err != nil {
+		return "", err
 	}
 	var text string
 	if err := json.Unmarshal(raw, &text); err != nil {
 		return "", errors.New("must be text")
 	}
 	return text, nil
+}
+
+// exactText tells whether encoding/json reads the text in raw without a stand-in
+// for what is not UTF-8, or half of a surrogate pair: with one, two keys would
+// become one.
+func exactText(raw []byte) error {
+	if !utf8.Valid(raw) {
+		return errors.New("must be UTF-8; other bytes are written as base64")
+	}
+	for rest := raw; ; {
+		i := bytes.IndexByte(rest, '\\')
+		if i < 0 || i+1 >= len(rest) {
+			return nil
+		}
+		escape := rest[i+1]
+		rest = rest[i+2:]
+		if escape != 'u' {
+			continue
+		}
+		first, low := hexRune(rest), rune(utf8.RuneError)
+		if !utf16.IsSurrogate(first) {
+			continue
+		}
+		if rest = rest[4:]; len(rest) >= 6 && rest[0] == '\\' && rest[1] == 'u' {
+			low = hexRune(rest[2:])
+		}
+		if utf16.DecodeRune(first, low) == utf8.RuneError {
+			return errors.New("holds half of a surrogate pair, such as \\ud800, which is no character")
+		}
+		rest = rest[6:]
+	}
+}
+
+// hexRune is the number of the four hexadecimal digits that text begins with.
+func hexRune(text []byte) rune {
+	n, err := strconv.ParseUint(string(text[:min(4, len(text))]), 16, 32)
+	if err != nil {
+		return utf8.RuneError
+	}
+	return rune(n)
 }
 
 // readBytes never returns nil without an error: empty text is not null.

@@ -63,6 +63,9 @@ func equalFlat(a, b any) bool {
 }
 
 func equalScalars(a, b scalar) bool {
+	if a.kind == kindHalf || b.kind == kindHalf {
+		failf("%s cannot be compared", halfText)
+	}
 	if a.kind != b.kind {
 		return false
 	}
@@ -189,9 +192,12 @@ func memberOf(a, b any) bool {
 			}
 		}
 	case map[string]any:
-		if k, ok := a.(string); ok {
-			_, ok = list[k]
+		switch k := a.(type) {
+		case string:
+			_, ok := list[k]
 			return ok
+		case half:
+			failf("%s is no name", halfText)
 		}
 	}
 	return false

@@ -23,7 +23,7 @@ func (e *Expression) Bool(in *Input) (bool, error) {
 // neither int64 nor float64 exactly. Lists and objects must not be changed.
 func (e *Expression) Value(in *Input) (any, error) {
 	v, err := e.eval(&in.input)
-	if zone := kindOf(v) == kindZone; err == nil && (zone || v == unknown{}) {
+	if k := kindOf(v); err == nil && (k == kindZone || k == kindHalf || v == unknown{}) {
 		return nil, fmt.Errorf("%s is %s: it has no value", shorten(e.source), kindOf(v))
 	}
 	return v, err
@@ -34,7 +34,7 @@ func (e *expression) eval(in *input) (any, error) {
 	case e.term.constant:
 		return e.term.value, nil
 	case e.term.ref != nil:
-		return protect(func() (any, error) { return e.term.ref.value(in), nil })
+		return protect(func() (any, error) { return e.term.ref.read(in), nil })
 	}
 	v, err := in.run(e.program)
 	if k := kindOf(v); err != nil || k != kindList && k != kindObject {
@@ -79,8 +79,11 @@ func (e *Expression) Bytes(in *Input) ([]byte, error) {
 		return nil, err
 	}
 	if raw != nil {
-		if s := decodeScalar(raw); s.kind == kindText {
+		switch s := decodeScalar(raw); s.kind {
+		case kindText:
 			return append([]byte{}, s.s...), nil
+		case kindHalf:
+			return nil, fmt.Errorf("%s is %s", shorten(e.source), halfText)
 		}
 		return append([]byte{}, raw...), nil
 	}

@@ -29,9 +29,6 @@ type node struct {
 	items  []*node // by index
 	// under are the slots at and below this node.
 	under []int
-	// odd tells that a name holds U+FFFD, which also stands for what is not
-	// UTF-8, so that keys must be decoded before they are compared.
-	odd bool
 }
 
 // slot is what one pass found for one path.
@@ -77,9 +74,6 @@ func (n *node) child(s step) *node {
 		kid := &node{slot: -1}
 		n.names = append(n.names, s.name)
 		n.fields = append(n.fields, kid)
-		for _, r := range s.name {
-			n.odd = n.odd || r == '\uFFFD'
-		}
 		return kid
 	}
 	i, found := slices.BinarySearch(n.at, s.index)
@@ -202,8 +196,9 @@ func keyEnd(data []byte, i int) (end int, escaped bool) {
 }
 
 func (n *node) field(quoted []byte, escaped bool) *node {
-	if escaped || n.odd {
-		return n.named(decodeText(quoted))
+	if escaped {
+		name, _ := decodeText(quoted)
+		return n.named(name)
 	}
 	inside := quoted[1 : len(quoted)-1]
 	for i, name := range n.names {

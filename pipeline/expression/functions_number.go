@@ -155,7 +155,7 @@ func typeName(_ *operation, args []any) any {
 	default:
 		names := map[kind]string{
 			kindBool: "bool", kindNumber: "int", kindText: "string", kindList: "array", kindObject: "map",
-			kindTime: "time", kindDuration: "duration", kindZone: "timezone",
+			kindTime: "time", kindDuration: "duration", kindZone: "timezone", kindHalf: "string",
 		}
 		return names[kindOf(v)]
 	}

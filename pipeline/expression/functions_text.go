@@ -12,8 +12,8 @@ var textFunctions = map[string]builtin{
 	"trim":        {1, 2, kindText, trim},
 	"trimPrefix":  {1, 2, kindText, cut(strings.TrimPrefix)},
 	"trimSuffix":  {1, 2, kindText, cut(strings.TrimSuffix)},
-	"upper":       {1, 1, kindText, func(op *operation, a []any) any { return bounded(op, strings.ToUpper(op.text(0, a))) }},
-	"lower":       {1, 1, kindText, func(op *operation, a []any) any { return bounded(op, strings.ToLower(op.text(0, a))) }},
+	"upper":       {1, 1, kindText, func(op *operation, a []any) any { return bounded(op, strings.ToUpper(op.characters(0, a))) }},
+	"lower":       {1, 1, kindText, func(op *operation, a []any) any { return bounded(op, strings.ToLower(op.characters(0, a))) }},
 	"split":       {2, 3, kindList, splitWith(strings.SplitN)},
 	"splitAfter":  {2, 3, kindList, splitWith(strings.SplitAfterN)},
 	"replace":     {3, 4, kindText, replace},
@@ -40,6 +40,19 @@ func (o *operation) textOf(i int, v any) string {
 	return s
 }
 
+// characters is argument i, which must be text whose characters can be told
+// apart: of bytes that are no UTF-8, work by characters makes others.
+func (o *operation) characters(i int, args []any) string {
+	return o.utf8(i, o.text(i, args))
+}
+
+func (o *operation) utf8(i int, s string) string {
+	if !utf8.ValidString(s) {
+		failf("%s is text that is not UTF-8: %s cannot take it", o.operand(i), o.name)
+	}
+	return s
+}
+
 func bounded(op *operation, s string) string {
 	if len(s) > maxText {
 		op.tooLong()
@@ -55,7 +68,7 @@ func trim(op *operation, args []any) any {
 	if len(args) == 1 {
 		return strings.TrimSpace(op.text(0, args))
 	}
-	return strings.Trim(op.text(0, args), op.text(1, args))
+	return strings.Trim(op.characters(0, args), op.characters(1, args))
 }
 
 func cut(by func(s, part string) string) func(*operation, []any) any {

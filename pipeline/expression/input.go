@@ -102,7 +102,14 @@ func (in *input) value(id int) any {
 			s.value = decode(s.raw)
 		}
 	}
+	if s.value == (half{}) {
+		in.halved(id)
+	}
 	return s.value
+}
+
+func (in *input) halved(id int) {
+	failf("%s is %s", pathText("payload", in.paths.paths[id]), halfText)
 }
 
 // scalar is the value of a path without decoding lists and objects.
@@ -111,7 +118,11 @@ func (in *input) scalar(id int) scalar {
 	if s.raw == nil {
 		return scalar{kind: kindNull}
 	}
-	return decodeScalar(s.raw)
+	v := decodeScalar(s.raw)
+	if v.kind == kindHalf {
+		in.halved(id)
+	}
+	return v
 }
 
 // header is the value of the last header of that name, nil where it is missing

@@ -64,7 +64,11 @@ func appendText(dst []byte, s string) ([]byte, error) {
 	if !utf8.ValidString(s) {
 		return dst, fmt.Errorf("text that is not UTF-8 cannot be written as JSON: toBase64(...) can carry it")
 	}
-	dst = append(dst, '"')
+	return append(appendEscaped(append(dst, '"'), s), '"'), nil
+}
+
+// appendEscaped appends the inside of a JSON string that says s.
+func appendEscaped(dst []byte, s string) []byte {
 	from := 0
 	for i := 0; i < len(s); i++ {
 		c := s[i]
@@ -86,7 +90,23 @@ func appendText(dst []byte, s string) ([]byte, error) {
 			dst = append(dst, '\\', 'u', '0', '0', hex[c>>4], hex[c&15])
 		}
 	}
-	return append(append(dst, s[from:]...), '"'), nil
+	return append(dst, s[from:]...)
+}
+
+// appendHalves appends the JSON string that decodeText has read s from, each half
+// of a surrogate pair as the escape that it came as.
+func appendHalves(dst []byte, s string) []byte {
+	dst = append(dst, '"')
+	for s != "" {
+		at := badByte([]byte(s))
+		if dst = appendEscaped(dst, s[:at]); at == len(s) {
+			break
+		}
+		r := 0xD000 | rune(s[at+1]&0x3F)<<6 | rune(s[at+2]&0x3F)
+		dst = append(dst, '\\', 'u', hex[r>>12], hex[r>>8&15], hex[r>>4&15], hex[r&15])
+		s = s[at+3:]
+	}
+	return append(dst, '"')
 }
 
 // plainTextOf is the text of a value that JSON has no form for: a time as RFC
@@ -143,9 +163,8 @@ func canonicalAt(dst, data []byte, i int) ([]byte, int) {
 		return append(dst, ']'), i + 1
 	case '"':
 		end := stringEnd(data, i)
-		// What decodeText returns is UTF-8, so that it cannot fail.
-		dst, _ = appendText(dst, decodeText(data[i:end]))
-		return dst, end
+		text, _ := decodeText(data[i:end])
+		return appendHalves(dst, text), end
 	default:
 		end := valueEnd(data, i)
 		return append(dst, data[i:end]...), end
@@ -156,7 +175,7 @@ func canonicalObject(dst, data []byte, i int) ([]byte, int) {
 	fields := map[string]int{}
 	for i = skipSpace(data, i+1); data[i] != '}'; {
 		end := stringEnd(data, i)
-		key := decodeText(data[i:end])
+		key, _ := decodeText(data[i:end])
 		i = skipSpace(data, skipSpace(data, end)+1)
 		fields[key] = i
 		if i = skipSpace(data, valueEnd(data, i)); data[i] == ',' {
@@ -168,8 +187,7 @@ func canonicalObject(dst, data []byte, i int) ([]byte, int) {
 		if n > 0 {
 			dst = append(dst, ',')
 		}
-		dst, _ = appendText(dst, key)
-		dst, _ = canonicalAt(append(dst, ':'), data, fields[key])
+		dst, _ = canonicalAt(append(appendHalves(dst, key), ':'), data, fields[key])
 	}
 	return append(dst, '}'), i + 1
 }

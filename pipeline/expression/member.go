@@ -84,7 +84,7 @@ func (c *compilation) slice(n *ast.SliceNode) term {
 			from, to := bound(1, noFrom, 0, len(v)), bound(2, noTo, len(v), len(v))
 			return v[min(from, to):to:to]
 		case string:
-			runes := []rune(v)
+			runes := []rune(op.utf8(0, v))
 			from, to := bound(1, noFrom, 0, len(runes)), bound(2, noTo, len(runes), len(runes))
 			return string(runes[min(from, to):to])
 		}

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
+	"unicode/utf16"
 	"unicode/utf8"
 	"unsafe"
 
@@ -23,7 +24,12 @@ func checkJSON(data []byte) error {
 		return fmt.Errorf("the value is JSON nested deeper than %d", maxDepth)
 	}
 	if gjson.ValidBytes(data) {
-		return nil
+		if utf8.Valid(data) {
+			return nil
+		}
+		// RFC 8259 knows no other text. Read with a stand-in for what is not
+		// UTF-8, two values would become one.
+		return fmt.Errorf("the value is not valid JSON: it is not UTF-8 at byte %d", badByte(data)+1)
 	}
 	var whole json.RawMessage
 	if e, ok := errors.AsType[*json.SyntaxError](json.Unmarshal(data, &whole)); ok {
@@ -106,31 +112,110 @@ func valueEnd(data []byte, i int) int {
 // ends are the bytes that a number, true, false or null ends at.
 var ends = [256]bool{',': true, '}': true, ']': true, ':': true, ' ': true, '\n': true, '\r': true, '\t': true}
 
-// plainText returns the inside of a quoted JSON string where that is the text
-// itself: no escapes, and UTF-8.
-func plainText(quoted []byte) ([]byte, bool) {
-	inside := quoted[1 : len(quoted)-1]
-	ascii := true
-	for _, c := range inside {
-		if c == '\\' {
-			return nil, false
+// badByte is the index of the first byte that is not UTF-8.
+func badByte(data []byte) int {
+	at := 0
+	for at < len(data) {
+		r, size := utf8.DecodeRune(data[at:])
+		if r == utf8.RuneError && size <= 1 {
+			break
 		}
-		ascii = ascii && c < utf8.RuneSelf
+		at += size
 	}
-	return inside, ascii || utf8.Valid(inside)
+	return at
 }
 
-// decodeText is the text of a quoted JSON string, read as encoding/json does:
-// what is not UTF-8 and lone surrogates become U+FFFD.
-func decodeText(quoted []byte) string {
+// plainText returns the inside of a quoted JSON string where that is the text
+// itself: no escapes.
+func plainText(quoted []byte) ([]byte, bool) {
+	inside := quoted[1 : len(quoted)-1]
+	return inside, bytes.IndexByte(inside, '\\') < 0
+}
+
+// half is in the place of text that holds one half of a surrogate pair, such as
+// "\ud800": it names no character. It can be passed on and copied, and is an
+// error wherever it is read, since any stand-in would make two texts one.
+type half struct{}
+
+// halfText is what an error says of it.
+const halfText = "text with half of a surrogate pair, such as \\ud800"
+
+// decodeText is the text of a quoted JSON string. Half of a surrogate pair, for
+// which whole is false, is in it as its three bytes, which are not UTF-8: so the
+// text differs from all others.
+func decodeText(quoted []byte) (text string, whole bool) {
 	if inside, ok := plainText(quoted); ok {
-		return string(inside)
+		return string(inside), true
 	}
-	var s string
-	if json.Unmarshal(quoted, &s) != nil {
-		return ""
+	out, whole := unescape(make([]byte, 0, len(quoted)), quoted)
+	return string(out), whole
+}
+
+// unescape appends what decodeText returns.
+func unescape(dst, quoted []byte) (out []byte, whole bool) {
+	whole = true
+	inside := quoted[1 : len(quoted)-1]
+	for {
+		i := bytes.IndexByte(inside, '\\')
+		if i < 0 {
+			return append(dst, inside...), whole
+		}
+		dst = append(dst, inside[:i]...)
+		c := inside[i+1]
+		inside = inside[i+2:]
+		if c != 'u' {
+			dst = append(dst, unescaped(c))
+			continue
+		}
+		r := hexRune(inside)
+		inside = inside[4:]
+		if utf16.IsSurrogate(r) {
+			pair := utf8.RuneError
+			if len(inside) >= 6 && inside[0] == '\\' && inside[1] == 'u' {
+				pair = utf16.DecodeRune(r, hexRune(inside[2:]))
+			}
+			if pair == utf8.RuneError {
+				dst, whole = append(dst, 0xE0|byte(r>>12), 0x80|byte(r>>6)&0x3F, 0x80|byte(r)&0x3F), false
+				continue
+			}
+			r, inside = pair, inside[6:]
+		}
+		dst = utf8.AppendRune(dst, r)
 	}
-	return s
+}
+
+func unescaped(c byte) byte {
+	switch c {
+	case 'b':
+		return '\b'
+	case 'f':
+		return '\f'
+	case 'n':
+		return '\n'
+	case 'r':
+		return '\r'
+	case 't':
+		return '\t'
+	default:
+		return c
+	}
+}
+
+// hexRune is the number of the four hexadecimal digits at the start of text.
+func hexRune(text []byte) rune {
+	var r rune
+	for _, c := range text[:4] {
+		switch {
+		case c >= 'a':
+			c -= 'a' - 10
+		case c >= 'A':
+			c -= 'A' - 10
+		default:
+			c -= '0'
+		}
+		r = r<<4 | rune(c)
+	}
+	return r
 }
 
 // decodeNumber reads a JSON number: an integer of 64 bits exactly, a larger one
@@ -180,7 +265,8 @@ func smallInt(text []byte) int64 {
 func view(b []byte) string { return unsafe.String(unsafe.SliceData(b), len(b)) }
 
 // decodeScalar reads a valid JSON value without an allocation where it is plain
-// text, a number, true, false or null; of a list or object it tells the kind.
+// text, a number, true, false or null; of a list, an object or a half it tells
+// the kind.
 func decodeScalar(raw []byte) scalar {
 	switch raw[0] {
 	case 'n':
@@ -193,7 +279,11 @@ func decodeScalar(raw []byte) scalar {
 		if inside, ok := plainText(raw); ok {
 			return scalar{kind: kindText, s: view(inside)}
 		}
-		return scalar{kind: kindText, s: decodeText(raw)}
+		text, whole := decodeText(raw)
+		if !whole {
+			return scalar{kind: kindHalf}
+		}
+		return scalar{kind: kindText, s: text}
 	case '{':
 		return scalar{kind: kindObject}
 	case '[':
@@ -244,7 +334,11 @@ func decodeAt(data []byte, i int) (any, int) {
 		return list, i + 1
 	case '"':
 		end := stringEnd(data, i)
-		return decodeText(data[i:end]), end
+		text, whole := decodeText(data[i:end])
+		if !whole {
+			return half{}, end
+		}
+		return text, end
 	default:
 		end := valueEnd(data, i)
 		s := decodeScalar(data[i:end])
@@ -259,7 +353,7 @@ func decodeObject(data []byte, i int) (any, int) {
 	object := map[string]any{}
 	for i = skipSpace(data, i+1); data[i] != '}'; {
 		end := stringEnd(data, i)
-		key := decodeText(data[i:end])
+		key, _ := decodeText(data[i:end])
 		i = skipSpace(data, skipSpace(data, end)+1)
 		object[key], i = decodeAt(data, i)
 		if i = skipSpace(data, i); data[i] == ',' {

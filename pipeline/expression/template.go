@@ -118,10 +118,11 @@ func (e *expression) appendPart(dst []byte, in *input, place Place) ([]byte, err
 	case raw == nil:
 		return textOf(dst, v)
 	case k == kindText:
-		if inside, ok := plainText(raw); ok {
-			return append(dst, inside...), nil
+		out, whole := unescape(dst, raw)
+		if !whole {
+			return dst, fmt.Errorf("it is %s", halfText)
 		}
-		return append(dst, decodeText(raw)...), nil
+		return out, nil
 	default:
 		return append(dst, raw...), nil
 	}

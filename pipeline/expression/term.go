@@ -48,6 +48,13 @@ func (r *ref) input(in *input) *input {
 // raw is the JSON text of a path, nil for null.
 func (r *ref) raw(in *input) []byte { return r.input(in).slot(r.slot).raw }
 
+// read is the value where it leaves the expression.
+func (r *ref) read(in *input) any {
+	v := r.value(in)
+	weigh(v)
+	return v
+}
+
 func (t term) isUnknown() bool { return t.constant && t.value == unknown{} }
 
 // quiet gives a new node a type that is neither pointer nor interface. expr's

@@ -20,6 +20,7 @@ const (
 	kindTime
 	kindDuration
 	kindZone
+	kindHalf // see half
 )
 
 // String is the kind with its article, as it reads after "is".
@@ -43,6 +44,8 @@ func (k kind) String() string {
 		return "a duration"
 	case kindZone:
 		return "a time zone"
+	case kindHalf:
+		return halfText
 	default:
 		return "unknown"
 	}
@@ -68,6 +71,8 @@ func kindOf(v any) kind {
 		return kindDuration
 	case *time.Location:
 		return kindZone
+	case half:
+		return kindHalf
 	default:
 		return kindAny
 	}
@@ -148,7 +153,8 @@ func failf(format string, args ...any) {
 	panic(&failure{fmt.Sprintf(format, args...)})
 }
 
-// weigh fails for a value that would be too much to walk through. Lists and
+// weigh fails for a value that would be too much to walk through, or has a half
+// in it, since who walks through it reads it. Lists and
 // objects that an expression makes may hold one another many times over, so that
 // a few steps make one without end: [a, a] of [b, b] of [c, c].
 func weigh(v any) {
@@ -166,6 +172,8 @@ func weighed(v any, left *int, depth int) {
 	switch v := v.(type) {
 	case string:
 		*left -= len(v)
+	case half:
+		failf("the value holds %s", halfText)
 	case []any:
 		for _, e := range v {
 			weighed(e, left, depth+1)

@@ -130,6 +130,8 @@ func TestRefusedByTheExpressions(t *testing.T) {
 		"nothing":          {"/plain", "", "the body is not JSON"},
 		"two values":       {"/plain", "1 2", "the body is not JSON"},
 		"too deep":         {"/checked", strings.Repeat("[", 5000) + strings.Repeat("]", 5000), "the body is not JSON"},
+		"another charset":  {"/orders", "{\"order_id\":\"M\xfcller\"}", "the body is not JSON"},
+		"half a pair":      {"/orders", `{"order_id":"\ud800"}`, "the record's key cannot be made"},
 		"null key":         {"/orders", `{"order_id":null}`, "the record's key cannot be made"},
 		"key of no object": {"/orders", `"s3cret"`, "the record's key cannot be made"},
 	} {
