@@ -10,7 +10,7 @@ import (
 type PipelineConfig struct {
 	Description string              `yaml:"description" doc:"What the pipeline is for, in a sentence."`
 	Source      SourceConfig        `yaml:"source" required:"true" doc:"What it reads."`
-	Filter      handlers.Expression `yaml:"filter" doc:"Which records go on, such as 'payload.total > 100'. Null counts as false. Without it, all do."`
+	Filter      handlers.Expression `yaml:"filter" doc:"Which records go on, such as 'payload.status == \"paid\"'. A result that is null counts as false; comparing what is not there by '>' or '<' is an error of the record, also of a tombstone, and '(payload.total ?? 0) > 100' is the way out. Without it, all do."`
 	Idempotency *GuardConfig        `yaml:"idempotency" doc:"Guards the effects: each happens once per key."`
 	Transform   *TransformConfig    `yaml:"transform" doc:"Replaces what it names of the record, and keeps the rest."`
 	Sinks       []SinkConfig        `yaml:"sinks" doc:"Where records go. It is short for one route without 'when'; write either 'sinks' or 'routes'."`
@@ -61,7 +61,7 @@ type GuardConfig struct {
 type TransformConfig struct {
 	Key     handlers.Expression `yaml:"key" doc:"The new key of the record, such as 'payload.order_id'."`
 	Headers HeadersConfig       `yaml:"headers" doc:"Headers to set, by name. They are merged into those of the record; 'null' removes one."`
-	Payload *PayloadConfig      `yaml:"payload" doc:"The new payload. Each leaf is an expression, so text needs quotes within quotes: '\"text\"'."`
+	Payload *PayloadConfig      `yaml:"payload" doc:"The new payload. Each leaf is an expression, so text needs quotes within quotes: '\"text\"'. One expression for the whole makes a tombstone where it is null; a map or a list of leaves leaves a tombstone one."`
 }
 
 // RouteConfig is one route.

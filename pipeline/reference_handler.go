@@ -36,7 +36,7 @@ pipelines:
   orders-to-%s:
     source:
       topic: orders
-    filter: payload.total > 0
+    filter: payload.status == "paid"
     idempotency:
       key: order:${payload.order_id}
     sinks:

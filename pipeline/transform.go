@@ -40,16 +40,33 @@ func (d *Decider) transform(rec *handlers.Record) (*handlers.Record, error) {
 		}
 	}
 	if t.Payload != nil {
-		value, err := d.appendPayload(nil, t.Payload)
-		if d.trace != nil {
-			d.trace.payload("transform.payload", t.Payload, d.in)
-		}
+		value, err := d.value(rec, t.Payload)
 		if err != nil {
 			return nil, fmt.Errorf("payload%w", err)
 		}
 		made.Value = value
 	}
 	return &made, nil
+}
+
+// value is what a transform makes of the record's value, nil for a tombstone: a
+// whole payload that is null makes one, and a map or a list of leaves, of which
+// none has anything to read in a tombstone, leaves one as it is.
+func (d *Decider) value(rec *handlers.Record, payload *PayloadPlan) ([]byte, error) {
+	if payload.Leaf == nil && rec.Value == nil {
+		if d.trace != nil {
+			d.trace.add(Step{Stage: StageTransform, Where: "transform.payload", Value: "a tombstone stays one"})
+		}
+		return nil, nil
+	}
+	value, err := d.appendPayload(nil, payload)
+	if d.trace != nil {
+		d.trace.payload("transform.payload", payload, d.in)
+	}
+	if err != nil || payload.Leaf != nil && string(value) == "null" {
+		return nil, err
+	}
+	return value, nil
 }
 
 // appendPayload appends the JSON of one node of a transform's tree. Its errors

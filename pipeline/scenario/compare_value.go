@@ -54,8 +54,12 @@ func (c *comparison) count(n pipeline.Named, what string, got int, hint string) 
 // payload compares a value whole; the place is that of the first part that
 // differs.
 func (c *comparison) payload(n pipeline.Named, what string, got []byte) {
-	if got == nil {
+	switch {
+	case got == nil:
 		got = []byte("null")
+	case string(n.JSON) == "null":
+		c.differ(n.Path, what+" is no tombstone", n.JSON, quoted(string(got)), "null is a tombstone; the text null is expected with value: 'null'")
+		return
 	}
 	want, have := parse(n.JSON), parse(got)
 	if have == nil && string(got) != "null" {
