@@ -158,6 +158,10 @@ type Template struct {
 	// record, the whole text where Constant. It is set when the configuration
 	// is compiled.
 	Prefix string
+	// Sample is the text with an x in the place of each part that depends on
+	// the record, the whole text where Constant: what Check finds wrong with it
+	// is wrong with every rendering. It is set when the configuration is compiled.
+	Sample string
 	// Secret tells that some of the text is not to be shown, such as what comes
 	// from file(). It is set when the configuration is compiled.
 	Secret bool

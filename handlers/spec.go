@@ -71,6 +71,16 @@ type Checker interface {
 	Check() []Issue
 }
 
+// BodyTyper is implemented by pointers to config structs with a Template whose
+// place is "body" and a field that says its media type.
+type BodyTyper interface {
+	// BodyType is the media type that is written for bodies, empty where there is
+	// none or the record decides. It is called once the other templates are
+	// compiled. A JSON body has what the record puts into it escaped, and is
+	// checked; without a type, one that has the form of JSON is taken as JSON.
+	BodyType() string
+}
+
 // Spec describes one kind of sink: everything that the decoder, the JSON Schema,
 // the reference page and the runner need to know. The config is a struct whose
 // fields carry these tags:
@@ -82,7 +92,8 @@ type Checker interface {
 //	required:"true"    it must be written
 //	enum:"a,b"         the only values it takes
 //	place:"url"        for a Template, where its text goes: text (the default),
-//	                   url, query, topic, header, name; decides on escaping and checks
+//	                   url, query, topic, header, bytes, name, body; decides on
+//	                   escaping and checks
 //	secret:"true"      its value is redacted in every output
 //	path:"true"        a path, relative to the file that it is written in
 //	min:"1", max:"9"   the bounds of a number, duration or size

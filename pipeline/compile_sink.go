@@ -111,31 +111,30 @@ func (c *compiler) handler(f *File, plan *PipelinePlan, config *SinkConfig) []st
 	scope, path := plan.Result, config.HandlerPath()
 	var topics []string
 	open := false
-	yamlconf.Walk(config.Handler, path, func(t yamlconf.Text) {
-		switch {
-		case t.Expression != nil:
-			if compiled := c.expression(f, scope, t.Path, t.Expression.Source); compiled != nil {
-				t.Expression.Program = compiled
+	for _, bodies := range []bool{false, true} {
+		// What is a body may depend on a type that is written elsewhere.
+		yamlconf.Walk(config.Handler, path, func(t yamlconf.Text) {
+			switch body := expression.Place(t.Place) == expression.PlaceBody; {
+			case body != bodies:
+			case t.Expression != nil:
+				if compiled := c.expression(f, scope, t.Path, t.Expression.Source); compiled != nil {
+					t.Expression.Program = compiled
+				}
+			case t.Template != nil:
+				place := placeOf(config.Handler, t)
+				compiled := c.sinkTemplate(f, scope, path, t, place)
+				if compiled == nil {
+					return
+				}
+				fillTemplate(t.Template, compiled)
+				if strings.Contains(t.Template.Sample, expression.Unknown) {
+					open = true
+				} else if place == expression.PlaceTopic {
+					topics = append(topics, c.certainTopics(f, plan, t, compiled)...)
+				}
 			}
-		case t.Template != nil:
-			place := expression.Place(t.Place)
-			if place == "" {
-				place = expression.PlaceText
-			}
-			compiled := c.sinkTemplate(f, scope, path, t, place)
-			if compiled == nil {
-				return
-			}
-			fillTemplate(t.Template, compiled)
-			if strings.Contains(t.Template.Prefix, expression.Unknown) {
-				open = true
-				return
-			}
-			if place == expression.PlaceTopic {
-				topics = append(topics, c.certainTopics(f, plan, t, compiled)...)
-			}
-		}
-	})
+		})
+	}
 	checker, ok := config.Handler.(handlers.Checker)
 	if !ok || f.unknown[path] || c.config.problems.Broken(f.Name, path) || open || c.unknownBelow(f, path) || c.unclear(f, config.Path) {
 		return topics
@@ -148,6 +147,20 @@ func (c *compiler) handler(f *File, plan *PipelinePlan, config *SinkConfig) []st
 		c.issue(f, path, issue)
 	}
 	return topics
+}
+
+// placeOf is where a sink's template goes.
+func placeOf(config any, t yamlconf.Text) expression.Place {
+	place := expression.Place(t.Place)
+	if typer, ok := config.(handlers.BodyTyper); ok && place == expression.PlaceBody {
+		if written := typer.BodyType(); written != "" {
+			return expression.PlaceOf(written)
+		}
+	}
+	if place == "" {
+		return expression.PlaceText
+	}
+	return place
 }
 
 func (c *compiler) issue(f *File, path diag.Path, issue handlers.Issue) {

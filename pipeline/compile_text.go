@@ -112,5 +112,5 @@ func (c *compiler) eatenByComment(f *File, path diag.Path, source string, findin
 // fillTemplate gives a sink's template what was compiled of it.
 func fillTemplate(t *handlers.Template, compiled *expression.Template) {
 	_, constant := compiled.Constant()
-	t.Program, t.Secret, t.Constant, t.Prefix = compiled, compiled.Secret(), constant, compiled.Prefix()
+	t.Program, t.Secret, t.Constant, t.Prefix, t.Sample = compiled, compiled.Secret(), constant, compiled.Prefix(), compiled.Sample()
 }

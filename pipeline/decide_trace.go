@@ -134,7 +134,7 @@ func templateField(text yamlconf.Text) shownField {
 	switch {
 	case f.url:
 		f.source = yamlconf.ShownURL(f.source)
-	case text.Place == "header" || text.Place == "name" || text.Place == "query":
+	case text.Place == "header" || text.Place == "bytes" || text.Place == "name" || text.Place == "query":
 		f.secret, f.source = handlers.SecretName(name), yamlconf.ShownHeader(name, f.source)
 	}
 	f.source = strings.ReplaceAll(f.source, yamlconf.Redacted, redacted)

@@ -203,7 +203,7 @@ func TestFlappingReceiver(t *testing.T) {
 		began := time.Now()
 		sink := &scripted{script: func(*handlers.Call, int) error {
 			time.Sleep(20 * time.Millisecond)
-			if time.Since(began)%(10*time.Minute) < 100*time.Millisecond {
+			if time.Since(began)%time.Minute < 500*time.Millisecond {
 				return nil
 			}
 			return handlers.Unavailable(errBoom)

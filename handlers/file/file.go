@@ -5,7 +5,6 @@ import (
 	"errors"
 	"log/slog"
 	"os"
-	"strings"
 	"sync"
 	"time"
 
@@ -65,18 +64,8 @@ func Spec() handlers.Spec {
 // Check finds what the types alone do not tell.
 func (c *Config) Check() []handlers.Issue {
 	var issues []handlers.Issue
-	prefix := c.Path.Prefix
-	switch end := strings.LastIndexByte(prefix, '/'); {
-	case c.Path.Constant:
-	case end > 0:
-		prefix = prefix[:end]
-	case end < 0:
-		prefix = ""
-	}
-	if c.Path.Constant || prefix != "" {
-		if err := checkName(prefix, c.longest()); err != nil {
-			issues = append(issues, handlers.Issue{Field: "path", Message: "path " + err.Error()})
-		}
+	if err := checkName(c.Path.Sample, c.longest()); err != nil {
+		issues = append(issues, handlers.Issue{Field: "path", Message: "path " + err.Error()})
 	}
 	if c.Batch.Wait > 0 && c.Fsync != "batch" {
 		issues = append(issues, handlers.Issue{Field: "batch.wait", Warning: true,

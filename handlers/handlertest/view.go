@@ -51,13 +51,13 @@ func (v View) Value(e handlers.Expression) (any, error) {
 
 // Constant is a template that is the same for every record.
 func Constant(text string) handlers.Template {
-	return handlers.Template{Source: text, Constant: true, Prefix: text}
+	return handlers.Template{Source: text, Constant: true, Prefix: text, Sample: text}
 }
 
 // Template is a template that begins with the constant text prefix, and whose
 // whole text is what render makes of the record.
 func Template(prefix string, render func(*handlers.Record) (string, error)) handlers.Template {
-	return handlers.Template{Source: prefix + "${…}", Prefix: prefix, Program: render}
+	return handlers.Template{Source: prefix + "${…}", Prefix: prefix, Sample: prefix + "x", Program: render}
 }
 
 // Key is the template `prefix${key}`; it fails on a record without a key, as a

@@ -43,6 +43,9 @@ func (c *Config) Check() []handlers.Issue {
 	} else if c.Method != strings.ToUpper(c.Method) {
 		add("method", "write "+strings.ToUpper(c.Method), "methods are written in capital letters")
 	}
+	if !c.Body.IsZero() && (c.Method == nethttp.MethodGet || c.Method == nethttp.MethodHead) {
+		issues = append(issues, handlers.Issue{Field: "body", Warning: true, Message: "many receivers drop or refuse the body of a " + c.Method, Hint: "send it with POST"})
+	}
 	if c.Timeout <= 0 {
 		add("timeout", "write 5s", "the timeout must be more than nothing")
 	}
@@ -67,11 +70,30 @@ func (c *Config) Check() []handlers.Issue {
 	return issues
 }
 
+// BodyType is the Content-Type under headers, where it is the same for every
+// record.
+func (c *Config) BodyType() string {
+	for name, value := range c.Headers {
+		if nethttp.CanonicalHeaderKey(name) == "Content-Type" && value.Constant {
+			return value.Prefix
+		}
+	}
+	return ""
+}
+
 func (c *Config) checkURL() []handlers.Issue {
 	issue := func(hint, format string, args ...any) []handlers.Issue {
 		return []handlers.Issue{{Field: "url", Message: fmt.Sprintf(format, args...), Hint: hint}}
 	}
 	const hint = "write http://host/path or https://host/path"
+	const dots, dotsHint = "the path has a part that is . or ..", "write the path without . and .."
+	// shown is what a message may show of the URL.
+	shown := func(text string) string {
+		if c.URL.Secret {
+			return "that it renders to"
+		}
+		return text
+	}
 	prefix := c.URL.Prefix
 	fixed := c.URL.Constant || authorityEnd(prefix) >= 0
 	switch {
@@ -79,7 +101,10 @@ func (c *Config) checkURL() []handlers.Issue {
 		return issue("write the host out, or list the hosts under allowed_hosts", "the host depends on the record")
 	case !fixed:
 		if scheme, _, ok := strings.Cut(prefix, "://"); ok && !isWeb(scheme) {
-			return issue(hint, "the scheme %q is neither http nor https", scheme)
+			return issue(hint, "the scheme %q is neither http nor https", shown(scheme))
+		}
+		if hasDots(pathOf(c.URL.Sample)) {
+			return issue(dotsHint, dots)
 		}
 		return nil
 	}
@@ -94,15 +119,15 @@ func (c *Config) checkURL() []handlers.Issue {
 	case u.Scheme == "":
 		return issue(hint, "the URL has no http:// or https://")
 	case !isWeb(u.Scheme):
-		return issue(hint, "the scheme %q is neither http nor https", u.Scheme)
+		return issue(hint, "the scheme %q is neither http nor https", shown(u.Scheme))
 	case u.Hostname() == "":
 		return issue(hint, "the URL names no host")
 	case !isPort(u.Port()):
-		return issue("a port is a number up to 65535", "the URL's port %s is none", u.Port())
+		return issue("a port is a number up to 65535", "the URL's port %s is none", shown(u.Port()))
 	case isMetadataHost(u.Hostname()):
-		return issue("", "%s is an address of machine metadata, which is always denied", u.Hostname())
-	case hasDots(u.Path):
-		return issue("write the path without . and ..", "the path has a part that is . or ..")
+		return issue("", "%s is an address of machine metadata, which is always denied", shown(u.Hostname()))
+	case hasDots(pathOf(c.URL.Sample)):
+		return issue(dotsHint, dots)
 	case hasFragment(c.URL.Source):
 		return []handlers.Issue{{Field: "url", Warning: true, Message: "what follows # in a URL is never sent", Hint: "remove it, or write %23 for the character itself"}}
 	}
@@ -145,6 +170,20 @@ func authorityEnd(prefix string) int {
 		return -1
 	}
 	return len(prefix) - len(rest) + end
+}
+
+// pathOf is the decoded path of a URL's text, as far as it can be decoded.
+func pathOf(text string) string {
+	if _, rest, ok := strings.Cut(text, "://"); ok {
+		text = rest
+	}
+	text, _, _ = strings.Cut(text, "#")
+	text, _, _ = strings.Cut(text, "?")
+	_, path, _ := strings.Cut(text, "/")
+	if decoded, err := url.PathUnescape(path); err == nil {
+		return decoded
+	}
+	return path
 }
 
 // hasDots tells whether a decoded path has a part that servers resolve.

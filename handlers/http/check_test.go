@@ -37,7 +37,15 @@ func TestCheck(t *testing.T) {
 		"another scheme and host": {free("ftp://", "h"), []handlers.Issue{{Field: "url", Message: `the scheme "ftp" is neither http nor https`, Hint: hint}}},
 		"metadata":                {url("http://169.254.169.254/latest"), []handlers.Issue{{Field: "url", Message: "169.254.169.254 is an address of machine metadata, which is always denied"}}},
 		"dots":                    {url("http://h/a/../b"), []handlers.Issue{{Field: "url", Message: "the path has a part that is . or ..", Hint: "write the path without . and .."}}},
-		"free without a list":     {free("http://h"), []handlers.Issue{{Field: "url", Message: "the host depends on the record", Hint: "write the host out, or list the hosts under allowed_hosts"}}},
+		"dots behind a part":      {http.Config{URL: handlertest.Template("http://h/x/../", nil)}, []handlers.Issue{{Field: "url", Message: "the path has a part that is . or ..", Hint: "write the path without . and .."}}},
+		"dots behind a host":      {free("http://x/%2e%2E/", "h"), []handlers.Issue{{Field: "url", Message: "the path has a part that is . or ..", Hint: "write the path without . and .."}}},
+		"a secret port": {http.Config{URL: handlers.Template{Prefix: "http://h:99999/", Sample: "http://h:99999/", Constant: true, Secret: true}}, []handlers.Issue{
+			{Field: "url", Message: "the URL's port that it renders to is none", Hint: "a port is a number up to 65535"},
+		}},
+		"GET with a body": {http.Config{URL: ok, Method: "GET", Body: handlertest.Key("")}, []handlers.Issue{
+			{Field: "body", Warning: true, Message: "many receivers drop or refuse the body of a GET", Hint: "send it with POST"},
+		}},
+		"free without a list": {free("http://h"), []handlers.Issue{{Field: "url", Message: "the host depends on the record", Hint: "write the host out, or list the hosts under allowed_hosts"}}},
 		"method": {http.Config{URL: ok, Method: "post"}, []handlers.Issue{
 			{Field: "method", Message: "methods are written in capital letters", Hint: "write POST"},
 		}},

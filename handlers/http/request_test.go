@@ -45,6 +45,23 @@ func TestRequestOnTheWire(t *testing.T) {
 			record: tombstone, want: received{Method: "POST", Path: "/a", Body: "null"},
 			headers: map[string]string{"Content-Type": "application/json"},
 		},
+		"a body of text": {
+			config: http.Config{Body: handlertest.Key("id ")}, record: order("k"), want: received{Method: "POST", Path: "/a", Body: "id k"},
+			headers: map[string]string{"Content-Type": "text/plain; charset=utf-8"},
+		},
+		"a body of JSON": {
+			config: http.Config{Body: handlertest.Key(`[1] `)}, record: order(" "), want: received{Method: "POST", Path: "/a", Body: "[1]  "},
+			headers: map[string]string{"Content-Type": "application/json"},
+		},
+		"GET has no body": {
+			config: http.Config{Method: "GET"}, record: order("k"), want: received{Method: "GET", Path: "/a"},
+			headers: map[string]string{"Content-Type": "", "Content-Length": ""},
+		},
+		"GET of a tombstone": {config: http.Config{Method: "GET"}, record: tombstone, want: received{Method: "GET", Path: "/a"}},
+		"HEAD has no body":   {config: http.Config{Method: "HEAD"}, record: order("k"), want: received{Method: "HEAD", Path: "/a"}},
+		"GET with a body that is written": {
+			config: http.Config{Method: "GET", Body: handlertest.Key("q ")}, record: order("k"), want: received{Method: "GET", Path: "/a", Body: "q k"},
+		},
 		"tombstone deletes": {
 			config: http.Config{Tombstone: "delete", Body: handlertest.Constant("b")}, record: tombstone, want: received{Method: "DELETE", Path: "/a"},
 			headers: map[string]string{"Content-Type": "", "Idempotency-Key": "ABCDEFGHIJKLMNOPQRSTUVWXYZ"},
@@ -98,7 +115,7 @@ func TestRequestShown(t *testing.T) {
 				URL: handlertest.Constant("http://me:s3cret@h/a"), Body: secret,
 				Headers: templates{"Authorization": handlertest.Constant("Bearer s3cret"), "X-Token": secret, "X-Shown": handlertest.Constant("1")},
 			},
-			`{"method":"POST","url":"http://me:xxxxx@h/a","headers":{"Authorization":"[redacted]","Content-Type":"application/json","X-Shown":"1","X-Token":"[redacted]"},"body":"[redacted]"}`,
+			`{"method":"POST","url":"http://me:xxxxx@h/a","headers":{"Authorization":"[redacted]","Content-Type":"text/plain; charset=utf-8","X-Shown":"1","X-Token":"[redacted]"},"body":"[redacted]"}`,
 		},
 		"secret in the query": {
 			http.Config{URL: handlertest.Constant("http://h/a"), Query: templates{"token": secret}},
@@ -129,7 +146,11 @@ func TestRenderRefuses(t *testing.T) {
 		key    string
 		want   string
 	}{
-		"line break":         {http.Config{URL: url, Headers: templates{"x": free("")}}, "a\r\nHost: b", `header "X": the value holds a line break or another control character`},
+		"line break": {http.Config{URL: url, Headers: templates{"x": free("")}}, "a\r\nHost: b", `header "X": the value holds a line break or another control character`},
+		"a type that lies": {
+			http.Config{URL: url, Body: free("{"), Headers: templates{"content-type": free("application/")}}, "json",
+			"body: what it renders to is no JSON, which its Content-Type says",
+		},
 		"dots":               {http.Config{URL: free("http://h/a/")}, "..", "url: the path has a part that is . or .."},
 		"escaped dots":       {http.Config{URL: free("http://h/a/")}, "b%2F..%2Fc", "url: the path has a part that is . or .."},
 		"NUL":                {http.Config{URL: free("http://h/a/")}, "\x00", "url: what it renders to is not a URL"},
@@ -146,6 +167,18 @@ func TestRenderRefuses(t *testing.T) {
 				t.Errorf("got %v, want %s", err, c.want)
 			}
 		})
+	}
+}
+
+func TestQueryOfARecordsURL(t *testing.T) {
+	sink := open(t, http.Config{URL: handlertest.Key("http://"), AllowedHosts: []string{"h"}})
+	request, err := sink.Render(handlertest.View{Of: order("h/b?q=a b&r=ü%20")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	shown, err := request.(json.Marshaler).MarshalJSON()
+	if want := `"url":"http://h/b?q=a%20b&r=%C3%BC%20"`; err != nil || !strings.Contains(string(shown), want) {
+		t.Errorf("got %s, want %s", shown, want)
 	}
 }
 

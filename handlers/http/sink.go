@@ -1,10 +1,13 @@
 package http
 
 import (
+	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"maps"
+	"mime"
 	nethttp "net/http"
 	"net/url"
 	"slices"
@@ -106,23 +109,8 @@ func (s *sink) Render(view handlers.View) (any, error) {
 		r.method = nethttp.MethodDelete
 		return r, nil
 	}
-	switch {
-	case !s.config.Body.IsZero():
-		text, err := view.Text(s.config.Body)
-		if err != nil {
-			return nil, fmt.Errorf("body: %w", err)
-		}
-		r.body, r.secretBody = []byte(text), s.config.Body.Secret
-	case tombstone:
-		r.body = []byte("null")
-	default:
-		r.body = view.Record().Value
-	}
-	if _, ok := r.header["Content-Type"]; !ok {
-		r.header.Set("Content-Type", "application/octet-stream")
-		if view.JSON() {
-			r.header.Set("Content-Type", "application/json")
-		}
+	if err := s.renderBody(r, view); err != nil {
+		return nil, fmt.Errorf("body: %w", err)
 	}
 	return r, nil
 }
@@ -150,6 +138,7 @@ func (s *sink) renderURL(view handlers.View) (*url.URL, error) {
 		return nil, errors.New("url: the record changes the host")
 	}
 	u.Fragment, u.RawFragment = "", ""
+	u.RawQuery = onTheWire(u.RawQuery)
 	if len(s.query) == 0 {
 		return u, nil
 	}
@@ -166,6 +155,68 @@ func (s *sink) renderURL(view handlers.View) (*url.URL, error) {
 	}
 	u.RawQuery += values.Encode()
 	return u, nil
+}
+
+// onTheWire is a query with what no request line may hold escaped: a record that
+// names its URL may name it as a person types it.
+func onTheWire(query string) string {
+	if !strings.ContainsFunc(query, func(r rune) bool { return r <= ' ' || r > '~' }) {
+		return query
+	}
+	var out strings.Builder
+	for i := range len(query) {
+		if c := query[i]; c <= ' ' || c > '~' {
+			fmt.Fprintf(&out, "%%%02X", c)
+		} else {
+			out.WriteByte(c)
+		}
+	}
+	return out.String()
+}
+
+// renderBody makes the body, and its type where none is written. GET and HEAD
+// carry none but one that is written.
+func (s *sink) renderBody(r *request, view handlers.View) error {
+	kind := "application/octet-stream"
+	switch {
+	case !s.config.Body.IsZero():
+		text, err := view.Text(s.config.Body)
+		if err != nil {
+			return err
+		}
+		r.body, r.secretBody = []byte(text), s.config.Body.Secret
+		if kind = "text/plain; charset=utf-8"; isStructured(r.body) {
+			kind = "application/json"
+		}
+	case r.method == nethttp.MethodGet || r.method == nethttp.MethodHead:
+		return nil
+	case view.Record().Value == nil:
+		r.body = []byte("null")
+	default:
+		r.body = view.Record().Value
+	}
+	if view.JSON() && s.config.Body.IsZero() {
+		kind = "application/json"
+	}
+	written := r.header.Get("Content-Type")
+	if written == "" && len(r.header["Content-Type"]) == 0 {
+		r.header.Set("Content-Type", kind)
+	}
+	if !s.config.Body.IsZero() && isJSONType(written) && !json.Valid(r.body) {
+		return errors.New("what it renders to is no JSON, which its Content-Type says")
+	}
+	return nil
+}
+
+// isStructured tells whether a body is a JSON object, list or text.
+func isStructured(body []byte) bool {
+	body = bytes.TrimSpace(body)
+	return len(body) > 0 && strings.IndexByte(`{["`, body[0]) >= 0 && json.Valid(body)
+}
+
+func isJSONType(text string) bool {
+	kind, _, err := mime.ParseMediaType(text)
+	return err == nil && (kind == "application/json" || kind == "text/json" || strings.HasSuffix(kind, "+json"))
 }
 
 func (s *sink) renderHeaders(r *request, view handlers.View) error {

@@ -18,7 +18,7 @@ type Config struct {
 	Key   handlers.Template `yaml:"key" doc:"The key of the record that is written. Without it, the record keeps its own, also where it has none."`
 	// MissingTopic is empty for what the cluster is used to.
 	MissingTopic string                       `yaml:"missing_topic" enum:"pause,create,dead_letter" doc:"What a topic means that has a legal name and does not exist. With 'pause' the records of that topic wait for it and others flow on, up to the bound of unfinished records; with 'create' it is made, as 'topics:' says of it or as is the cluster's default; with 'dead_letter' its records go to the dead letters. The default is 'pause' on a cluster and 'create' on the embedded broker."`
-	Headers      map[string]handlers.Template `yaml:"headers" place:"header" doc:"Headers to set, by name. One that the record has already is replaced, the others stay."`
+	Headers      map[string]handlers.Template `yaml:"headers" place:"bytes" doc:"Headers to set, by name. One that the record has already is replaced, the others stay."`
 }
 
 // Check finds what the types alone do not tell.

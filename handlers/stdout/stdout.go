@@ -16,7 +16,7 @@ import (
 // Config is the sink as it stands in the file.
 type Config struct {
 	Format   string            `yaml:"format" default:"value" enum:"value,record" doc:"What a line shows: 'value' is the record's value, 'record' the whole record as JSON, as 'millrace tail' prints it."`
-	Template handlers.Template `yaml:"template" doc:"A line of your own, in the place of 'format', such as '${payload.id} ${payload.total}'."`
+	Template handlers.Template `yaml:"template" place:"body" doc:"A line of your own, in the place of 'format', such as '${payload.id} ${payload.total}'. One that has the form of JSON stays JSON, whatever the record puts into it."`
 }
 
 const doc = "Prints each record as one line on the standard output of `millrace run`. " +
@@ -62,7 +62,7 @@ func (s *sink) Render(view handlers.View) (any, error) {
 		if err != nil {
 			return nil, fmt.Errorf("template: %w", err)
 		}
-		return &request{oneLine([]byte(text))}, nil
+		return &request{valueLine([]byte(text), true)}, nil
 	case s.config.Format == "record":
 		return &request{handlers.AppendJSON(nil, record)}, nil
 	case record.Value == nil:

@@ -53,7 +53,7 @@ const (
 	// CodeURLHost: a part of the record in the scheme or the host of a URL. It
 	// is legal where the sink's `allowed_hosts` is set.
 	CodeURLHost = "MR043"
-	// CodeTopicName: a constant topic name that Kafka refuses.
+	// CodeTopicName: a topic name, or text in one, that Kafka refuses.
 	CodeTopicName = "MR044"
 	// CodeStatic: a part of a record where only env and file(...) may be used.
 	CodeStatic = "MR045"
@@ -66,6 +66,11 @@ const (
 	CodeMayBeMissing = "MR048"
 	// CodePlace: an object or list where the template takes none.
 	CodePlace = "MR047"
+	// CodeNotJSON: text that is sent as JSON, or looks like it, and is none.
+	CodeNotJSON = "MR050"
+	// CodeNeverTaken: text or a constant that the template's place never takes,
+	// such as a line break in a header.
+	CodeNeverTaken = "MR051"
 )
 
 // The limits of an expression and of its evaluation.

@@ -39,6 +39,8 @@ type expression struct {
 	program *vm.Program // nil where the term is constant or a path
 	secret  bool
 	reads   []read
+	// outermost is the name of the function that makes the value, if one does.
+	outermost string
 	typed
 }
 
@@ -90,6 +92,8 @@ type compilation struct {
 	constants map[ast.Node]any
 	// reads are the parts of the record that the expression uses.
 	reads []read
+	// outermost is that of the expression.
+	outermost string
 }
 
 func newCompilation(s *Scope, source string) *compilation {
@@ -113,11 +117,27 @@ func (c *compilation) compile() (term, typed) {
 	if c.failed() {
 		return term{}, typed{}
 	}
+	c.outermost = functionOf(root)
 	t := c.expr(root)
 	if c.failed() {
 		return t, typed{}
 	}
 	return t, c.check(root)
+}
+
+// functionOf is the name of the function that a node calls, empty for none.
+func functionOf(n ast.Node) string {
+	switch n := n.(type) {
+	case *ast.ChainNode:
+		return functionOf(n.Node)
+	case *ast.BuiltinNode:
+		return n.Name
+	case *ast.CallNode:
+		if callee, ok := n.Callee.(*ast.IdentifierNode); ok {
+			return callee.Value
+		}
+	}
+	return ""
 }
 
 // typed is what is known of an expression's value, and what follows for the
@@ -133,7 +153,7 @@ func (c *compilation) finish(t term, known typed) (*Expression, []Finding) {
 		// One problem an expression: the rest may only follow from it.
 		return nil, c.findings[:1]
 	}
-	e := &Expression{expression{source: c.source, term: t, secret: c.secret, reads: c.reads, typed: known}}
+	e := &Expression{expression{source: c.source, term: t, secret: c.secret, reads: c.reads, outermost: c.outermost, typed: known}}
 	if !t.constant && t.ref == nil {
 		program, err := link(t.toNode(), c.source, c.scope.language())
 		if err != nil {

@@ -10,7 +10,10 @@ import (
 func testConstants() Constants {
 	return Constants{
 		Env: func(name string) (string, bool) {
-			v, ok := map[string]string{"PORT": "8080", "EMPTY": "", "PATTERN": "^a", "FIELD": "a"}[name]
+			v, ok := map[string]string{
+				"PORT": "8080", "EMPTY": "", "PATTERN": "^a", "FIELD": "a", "LEVEL": "5", "ENABLED": "true",
+				"ODD": "ab#cd/%zz", "BASE": "http://h/b c?x=ü", "LINES": "abc\n", "PERCENT": "http://h/50%", "DOTS": "..",
+			}[name]
 			return v, ok
 		},
 		File: func(path string) (string, error) {

@@ -2,6 +2,7 @@ package expression
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -58,11 +59,13 @@ func appendValue(dst []byte, v any) ([]byte, error) {
 	}
 }
 
+var errNotUTF8 = errors.New("text that is not UTF-8 cannot be written as JSON: toBase64(...) can carry it")
+
 const hex = "0123456789abcdef"
 
 func appendText(dst []byte, s string) ([]byte, error) {
 	if !utf8.ValidString(s) {
-		return dst, fmt.Errorf("text that is not UTF-8 cannot be written as JSON: toBase64(...) can carry it")
+		return dst, errNotUTF8
 	}
 	return append(appendEscaped(append(dst, '"'), s), '"'), nil
 }

@@ -22,19 +22,30 @@ func (t *Template) check(written int) []Finding {
 			return []Finding{f}
 		}
 		return []Finding{whole}
-	case t.place == PlaceTopic && constant && !strings.Contains(text, Unknown) && !legalTopic([]byte(text)):
+	case t.place == PlaceTopic && !strings.Contains(t.sample, Unknown) && (constant && !legalTopic([]byte(text)) || t.neverTopic()):
 		whole.Code, whole.Message = CodeTopicName, "this is no legal topic name"
 		whole.Hint = "a name has 1 to 249 letters, digits, '.', '_' and '-'"
 		return []Finding{whole}
 	}
 	for _, p := range t.pieces {
-		if p.part != nil && t.place == PlaceURL && (p.position == inScheme || p.position == inHost) {
+		if p.part != nil && t.place == PlaceURL && (p.position == inScheme || p.position == inHost || p.position == inUser) {
 			whole.Code, whole.Message = CodeURLHost, "the scheme and the host of a URL must not depend on the record"
 			whole.Hint = "write them out, or take them from env"
 			return []Finding{whole}
 		}
 	}
 	return nil
+}
+
+// neverTopic tells that what is constant in a topic's name makes it illegal.
+func (t *template) neverTopic() bool {
+	size := 0
+	for _, p := range t.pieces {
+		if size += len(p.text); p.part == nil && strings.ContainsFunc(p.text, func(r rune) bool { return !inTopic(r) }) {
+			return true
+		}
+	}
+	return size > 249
 }
 
 // doubt finds a part that the place can never take, or not from every record,

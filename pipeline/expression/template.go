@@ -1,10 +1,6 @@
 package expression
 
-import (
-	"fmt"
-	"regexp"
-	"strings"
-)
+import "fmt"
 
 // Template is compiled text. It is immutable.
 type Template struct{ template }
@@ -13,6 +9,8 @@ type template struct {
 	source string
 	place  Place
 	pieces []piece
+	// sample is the text with an x in the place of each part.
+	sample string
 	secret bool
 }
 
@@ -21,7 +19,7 @@ type piece struct {
 	text string
 	// part is nil for text.
 	part *Expression
-	// position is where in a URL the part stands.
+	// position is where in a URL or in JSON the part stands.
 	position position
 }
 
@@ -56,6 +54,10 @@ func (t *Template) Prefix() string {
 	return t.pieces[0].text
 }
 
+// Sample is the text with an x in the place of each record-dependent part: what
+// is wrong with it for certain is wrong with whatever the template renders to.
+func (t *Template) Sample() string { return t.sample }
+
 // Unknown stands in constant text for what Constants.Skip left open. Text that
 // holds it must not be converted or looked into.
 const Unknown = "\uFFFDunknown\uFFFD"
@@ -87,10 +89,10 @@ func (t *Template) AppendText(dst []byte, in *Input) ([]byte, error) {
 		}
 		from := len(dst)
 		var err error
-		if dst, err = p.part.appendPart(dst, &in.input, t.place); err != nil {
+		if dst, err = p.part.appendPart(dst, &in.input, t.place, p.position); err != nil {
 			return dst[:start], fmt.Errorf("${%s}: %w", shorten(p.part.source), err)
 		}
-		if dst, err = t.place.fit(dst, from, p.position); err != nil {
+		if dst, err = t.place.fit(dst, from, p); err != nil {
 			return dst[:start], fmt.Errorf("${%s}: %w", shorten(p.part.source), err)
 		}
 	}
@@ -101,7 +103,10 @@ func (t *Template) AppendText(dst []byte, in *Input) ([]byte, error) {
 }
 
 // appendPart appends the text of one part.
-func (e *expression) appendPart(dst []byte, in *input, place Place) ([]byte, error) {
+func (e *expression) appendPart(dst []byte, in *input, place Place, at position) ([]byte, error) {
+	if place == PlaceJSON || place == PlaceJSONLines {
+		return e.appendToJSON(dst, in, at, place == PlaceJSONLines)
+	}
 	v, raw, err := e.copied(in)
 	if err != nil {
 		return dst, err
@@ -139,35 +144,30 @@ func (s *Scope) Template(source string, place Place) (*Template, []Finding) {
 	}
 	var errs, warnings []Finding
 	written := 0
-	for _, p := range parts {
+	for i := range parts {
+		p := &parts[i]
 		if !p.expr {
-			t.literal(p.text)
 			continue
 		}
 		written++
 		e, found := s.Expression(p.text)
 		for _, f := range found {
-			f = p.lift(f, source)
-			if f.Warning {
+			if f = p.lift(f, source); f.Warning {
 				warnings = append(warnings, f)
 			} else {
 				errs = append(errs, f)
 			}
 		}
-		if e != nil {
+		if p.made = e; e != nil {
 			t.secret = t.secret || e.secret
-			f := t.add(e)
-			if f == nil {
-				f = t.place.doubt(e)
-			}
-			switch {
-			case f == nil:
-			case f.Warning:
-				f.Offset, f.End = p.inside()
-				warnings = append(warnings, *f)
-			default:
-				f.Offset, f.End = p.inside()
-				errs = append(errs, *f)
+		}
+	}
+	if errs == nil {
+		for _, f := range t.assemble(parts) {
+			if f.Warning {
+				warnings = append(warnings, f)
+			} else {
+				errs = append(errs, f)
 			}
 		}
 	}
@@ -180,14 +180,49 @@ func (s *Scope) Template(source string, place Place) (*Template, []Finding) {
 	if warnings == nil && !s.static {
 		warnings = t.warn()
 	}
-	if _, constant := t.Constant(); warnings == nil && place == PlaceKey && !constant {
+	if _, constant := t.Constant(); warnings == nil && t.place == PlaceKey && !constant {
 		warnings = s.coarseKey(t)
 	}
 	return t, append(errs, warnings...)
 }
 
+// assemble puts a template together: each part is told where it stands, text is
+// checked and written by the rules of its place, and what is constant is
+// rendered, once.
+func (t *template) assemble(parts []templatePart) []Finding {
+	at, findings := t.locate(parts)
+	if findings != nil && !findings[0].Warning {
+		return findings
+	}
+	for i := range parts {
+		p := &parts[i]
+		var f *Finding
+		var text string
+		switch {
+		case !p.expr:
+			text, f = t.place.literal(p, at[i])
+		case p.made.term.constant:
+			text, f = t.constant(p.made, at[i])
+		default:
+			t.pieces = append(t.pieces, piece{part: p.made, position: at[i].position})
+			t.sample += "x"
+			f = t.place.doubt(p.made)
+		}
+		t.literal(text)
+		if f == nil {
+			continue
+		}
+		if p.expr {
+			f.Offset, f.End = p.inside()
+		}
+		findings = append(findings, *f)
+	}
+	return findings
+}
+
 // literal adds text, joined to text before it.
 func (t *template) literal(text string) {
+	t.sample += text
 	if n := len(t.pieces); n > 0 && t.pieces[n-1].part == nil {
 		t.pieces[n-1].text += text
 		return
@@ -197,164 +232,31 @@ func (t *template) literal(text string) {
 	}
 }
 
-// add adds a part: as text where it is constant.
-func (t *template) add(e *Expression) *Finding {
-	if !e.term.constant {
-		p := piece{part: e}
-		if t.place == PlaceURL {
-			p.position = t.urlPosition()
-		}
-		t.pieces = append(t.pieces, p)
-		return nil
-	}
-	if e.term.isUnknown() {
-		t.literal(Unknown)
-		return nil
-	}
-	text, err := e.appendPart(nil, nil, t.place)
+// constant is the text of a part that is the same for every record. What is
+// found of it does not hold it, since it may be secret.
+func (t *template) constant(e *Expression, at location) (string, *Finding) {
 	switch {
+	case e.term.isUnknown() && at.position == asValue:
+		return `"` + Unknown + `"`, nil
+	case e.term.isUnknown():
+		return Unknown, nil
 	case e.term.value == nil:
-		return &Finding{Code: CodeNullPart, Message: "this is always null", Hint: "give a default: ${… ?? \"…\"}"}
-	case err != nil:
-		return &Finding{Code: CodePlace, Message: err.Error()}
-	case len(text) == 0 && t.place == PlaceKey:
-		return &Finding{Code: CodeNullPart, Message: "a part of a key must not be empty"}
+		return "", &Finding{Code: CodeNullPart, Message: "this is always null", Hint: "give a default: ${… ?? \"…\"}"}
 	}
-	t.literal(string(text))
-	return nil
-}
-
-// templatePart is a part of a template's source: text, or the inside of ${ }.
-type templatePart struct {
-	text     string
-	expr     bool
-	from, to int // of the inside
-}
-
-// inside is where the expression stands without the space around it.
-func (p templatePart) inside() (from, to int) {
-	left := len(p.text) - len(strings.TrimLeft(p.text, " \t\r\n"))
-	return p.from + left, p.from + max(left, len(strings.TrimRight(p.text, " \t\r\n")))
-}
-
-// split takes a template's source apart.
-func split(source string) (parts []templatePart, findings []Finding) {
-	var text strings.Builder
-	for i := 0; i < len(source); {
-		rest := source[i:]
-		switch {
-		case strings.HasPrefix(rest, "$${"):
-			text.WriteString("${")
-			i += 3
-		case strings.HasPrefix(rest, "${"):
-			end := closing(source, i+2)
-			if end < 0 {
-				return nil, []Finding{unclosed(source, i)}
-			}
-			if text.Len() > 0 {
-				parts = append(parts, templatePart{text: text.String()})
-				text.Reset()
-			}
-			parts = append(parts, templatePart{text: source[i+2 : end], expr: true, from: i + 2, to: end})
-			i = end + 1
-		default:
-			text.WriteByte(source[i])
-			i++
-		}
+	text, err := e.appendPart(nil, nil, t.place, at.position)
+	if err != nil {
+		return "", &Finding{Code: CodePlace, Message: err.Error()}
 	}
-	if text.Len() > 0 {
-		parts = append(parts, templatePart{text: text.String()})
+	if len(text) == 0 && t.place == PlaceKey {
+		return "", &Finding{Code: CodeNullPart, Message: "a part of a key must not be empty"}
 	}
-	return parts, nil
-}
-
-// simplePath is what stands in most ${ }.
-var simplePath = regexp.MustCompile(`^\s*[A-Za-z_][\w.\[\]]*`)
-
-// unclosed is the finding for a ${ without its }: mostly that is missing.
-func unclosed(source string, i int) Finding {
-	f := Finding{Offset: i, End: len(source), Code: CodeTemplate, Message: "this ${ is never closed by }"}
-	inner := source[i+2:]
-	path := simplePath.FindString(inner)
-	quotes := strings.Count(inner, `"`)%2 == 1 || strings.Count(inner, "'")%2 == 1
-	switch {
-	case quotes:
-		f.Hint = "a quote in it is open, so that the } behind it counts as text"
-	case path == "":
-		f.Hint = "write $${ for the text ${"
-	default:
-		f.Hint = "add the }: ${" + path + "}"
-		if path == inner {
-			f.Fix = source + "}"
-		}
+	if at.position == inScheme {
+		// What begins a URL is a part of one, in the form of one.
+		return t.place.literal(&templatePart{text: string(text)}, at)
 	}
-	return f
-}
-
-// closing is the } that ends the expression at i, -1 where there is none. Text
-// in quotes, comments and the braces of objects belong to the expression.
-func closing(source string, i int) int {
-	for depth := 0; i < len(source); i++ {
-		switch c := source[i]; c {
-		case '"', '\'', '`':
-			for i++; i < len(source) && source[i] != c; i++ {
-				if source[i] == '\\' && c != '`' {
-					i++
-				}
-			}
-		case '/':
-			if strings.HasPrefix(source[i:], "/*") {
-				end := strings.Index(source[i+2:], "*/")
-				if end < 0 {
-					return -1
-				}
-				i += end + 3
-			}
-		case '{':
-			depth++
-		case '}':
-			if depth--; depth < 0 {
-				return i
-			}
-		}
+	text, err = t.place.fit(text, 0, piece{part: e, position: at.position})
+	if err != nil {
+		return "", &Finding{Code: CodeNeverTaken, Message: err.Error(), Hint: "it is the same for every record: correct the value"}
 	}
-	return -1
-}
-
-// lift moves a finding in a part to its place in the template, with hints for
-// what a shell would understand.
-func (p templatePart) lift(f Finding, source string) Finding {
-	f.Offset += p.from
-	f.End += p.from
-	if f.Fix != "" {
-		f.Fix = source[:p.from] + f.Fix + source[p.to:]
-	}
-	name, fallback, has := shellVariable(p.text)
-	if name == "" || f.Code != CodeUnknownName && f.Code != CodeSyntax {
-		return f
-	}
-	f.Code, f.Offset, f.End = CodeShellVariable, p.from, p.to
-	f.Message = "${" + p.text + "} is how a shell reads a variable"
-	inside := "env." + name
-	if has {
-		inside += fmt.Sprintf(" ?? %q", fallback)
-	}
-	f.Hint = "write ${" + inside + "}"
-	f.Fix = source[:p.from] + inside + source[p.to:]
-	return f
-}
-
-// shellVariable reads NAME, NAME:-default, NAME-default and env.NAME:-default.
-func shellVariable(text string) (name, fallback string, has bool) {
-	name, fallback, has = strings.Cut(text, ":-")
-	if has {
-		name = strings.TrimPrefix(name, "env.")
-	}
-	if !has {
-		name, fallback, has = strings.Cut(text, "-")
-	}
-	if name != strings.ToUpper(name) || !isName(name) || strings.Contains(name, "$") {
-		return "", "", false
-	}
-	return name, fallback, has
+	return string(text), nil
 }

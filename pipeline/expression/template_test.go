@@ -6,7 +6,7 @@ import (
 )
 
 func TestTemplates(t *testing.T) {
-	const value = `{"s":"x/ y?ü","n":1.50,"big":18446744073709551616,"o":{"b": 1,"a":2.0},"l":[1, 2],"t":true,"e":"","id":"o-1","dots":"..","esc":"a\"b\u00e9"}`
+	const value = `{"s":"x/ y?ü","n":1.50,"big":18446744073709551616,"o":{"b": 1,"a":2.0},"l":[1, 2],"t":true,"e":"","id":"o-1","dots":"..","esc":"a\"b\u00e9","nl":"a\r\nb"}`
 	for _, row := range []struct {
 		source string
 		place  Place
@@ -45,6 +45,17 @@ func TestTemplates(t *testing.T) {
 		{source: "http://h:${env.PORT}/${payload.id}", place: PlaceURL, want: "http://h:8080/o-1"},
 		{source: "http://h/${payload.dots}", place: PlaceURL, err: "${payload.dots}: it is . or .., which a URL's path cannot hold"},
 		{source: "http://h/${payload.o}", place: PlaceURL, err: "${payload.o}: it is an object: a URL takes none"},
+
+		{source: "http://h/${env.ODD}/x?k=${env.ODD}&m=full", place: PlaceURL, want: "http://h/ab%23cd%2F%25zz/x?k=ab%23cd%2F%25zz&m=full"},
+		{source: "${env.BASE}/t/${env.ODD}/${payload.id}", place: PlaceURL, want: "http://h/b%20c?x=%C3%BC/t/ab%23cd%2F%25zz/o-1"},
+		{source: "http://${env.PORT}:${env.ODD}@h:${env.PORT}/${payload.id}", place: PlaceURL, want: "http://8080:ab%23cd%2F%25zz@h:8080/o-1"},
+		{source: "http://h/ü b?q=a b|c&id=${payload.id}#<", place: PlaceURL, want: "http://h/%C3%BC%20b?q=a%20b%7Cc&id=o-1#%3C"},
+		{source: "http://h/%41%2f${payload.id}", place: PlaceURL, want: "http://h/%41%2fo-1"},
+		{source: "${payload.nl}", place: PlaceHeader, err: "${payload.nl}: it holds a line break or another control character: a header's value has none"},
+		{source: "${payload.nl}", place: PlaceBytes, want: "a\r\nb"},
+
+		{source: "a=${payload.s}&b=${payload.n}&c=${env.ODD}", place: PlaceForm, want: "a=x%2F+y%3F%C3%BC&b=1.50&c=ab%23cd%2F%25zz"},
+		{source: "${payload.o}", place: PlaceForm, err: "${payload.o}: it is an object: a form takes none"},
 
 		{source: "logs_${payload.id}", place: PlaceTopic, want: "logs_o-1"},
 		{source: "logs_${payload.s}", place: PlaceTopic, err: "it renders to no legal topic name, which has 1 to 249 letters, digits, '.', '_' and '-'"},
@@ -109,7 +120,23 @@ func TestTemplateFindings(t *testing.T) {
 		{source: "${payload.url}", code: CodeURLHost, at: "${payload.url}", message: "the scheme and the host of a URL must not depend on the record", hint: "*"},
 		{source: "http://${payload.h}.example.com/x", code: CodeURLHost, at: "http://${payload.h}.example.com/x", message: "the scheme and the host of a URL must not depend on the record", hint: "*"},
 	})
+	checkFindings(t, compile(PlaceURL), []finding{
+		{source: "http://h/a%zz/${payload.id}", code: CodeNeverTaken, at: "%", message: "a URL has no such %: it stands before two hexadecimal digits", hint: "the character itself is written %25"},
+		{source: "http://h/?q=${payload.a}&b=5%", code: CodeNeverTaken, at: "%", message: "a URL has no such %: it stands before two hexadecimal digits", hint: "*"},
+		{source: "http://h/a\nb", code: CodeNeverTaken, at: "\n", message: "a URL holds no control characters"},
+		{source: "${env.PERCENT}/${payload.id}", code: CodeNeverTaken, at: "env.PERCENT", message: "a URL has no such %: it stands before two hexadecimal digits", hint: "*"},
+		{source: "http://h/${env.DOTS}/${payload.id}", code: CodeNeverTaken, at: "env.DOTS", message: "it is . or .., which a URL's path cannot hold", hint: "*"},
+		{source: "http://${env.ODD}/${payload.id}", code: CodeNeverTaken, at: "env.ODD", message: "it cannot be a part of a host", hint: "*"},
+		{source: "http://${payload.user}@h/", code: CodeURLHost, at: "http://${payload.user}@h/", message: "the scheme and the host of a URL must not depend on the record", hint: "*"},
+	})
+	checkFindings(t, compile(PlaceHeader), []finding{
+		{source: "Bearer ${env.LINES}", code: CodeNeverTaken, at: "env.LINES", message: "it holds a line break or another control character: a header's value has none", hint: "*"},
+		{source: "a ${payload.a}\r\nb", code: CodeNeverTaken, at: "\r", message: "a header's value holds no line break or other control character"},
+	})
 	checkFindings(t, compile(PlaceTopic), []finding{
+		{source: "out_${payload.a}/x", code: CodeTopicName, at: "out_${payload.a}/x", message: "this is no legal topic name", hint: "*"},
+		{source: `out_${timestamp.Format("2006/01/02")}${env.ODD}`, code: CodeTopicName, at: `out_${timestamp.Format("2006/01/02")}${env.ODD}`, message: "this is no legal topic name", hint: "*"},
+		{source: "${payload.a}" + strings.Repeat("x", 250), code: CodeTopicName, at: "${payload.a}" + strings.Repeat("x", 250), message: "this is no legal topic name", hint: "*"},
 		{source: "a b", code: CodeTopicName, at: "a b", message: "this is no legal topic name", hint: "*"},
 	})
 	scope := NewScope(Options{})
@@ -142,6 +169,8 @@ func TestSkippedTemplatesAreNotLookedInto(t *testing.T) {
 	s := NewScope(Options{Constants: c})
 	for source, place := range map[string]Place{
 		"${env.BASE}/orders/${payload.id}": PlaceURL, "http://${env.HOST}/${payload.id}": PlaceURL, "${env.TOPIC}": PlaceTopic, "${env.A}": PlaceText,
+		`{"a": ${env.A}, "b": "${env.B}"}`: PlaceBody, `{"a": ${payload.a}, "b": ${env.B}}`: PlaceJSON, "a${env.A}": PlaceHeader,
+		"http://${env.USER}:${env.PASSWORD}@h/": PlaceURL, "${env.A}/${payload.a}": PlaceName,
 	} {
 		if _, found := s.Template(source, place); found != nil {
 			t.Errorf("%s: %+v", source, found)
