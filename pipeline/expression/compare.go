@@ -11,12 +11,18 @@ import (
 // equal is == : values of different types are never equal, integers and
 // fractions are one type and compared exactly.
 func equal(a, b any) bool {
-	switch a.(type) {
-	case []any, map[string]any:
-		weigh(a)
-		return equalNested(a, b)
+	k := kindOf(a)
+	if k != kindList && k != kindObject {
+		return equalFlat(a, b)
 	}
-	return equalFlat(a, b)
+	if kindOf(b) != k {
+		return false
+	}
+	// Both are weighed whole: whether a half or a difference is met first would
+	// be for the order of fields to say.
+	weigh(a)
+	weigh(b)
+	return equalNested(a, b)
 }
 
 func equalNested(a, b any) bool {
