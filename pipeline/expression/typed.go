@@ -130,6 +130,13 @@ func (k *checker) constantType(n ast.Node) (Type, bool) {
 	}
 	t := LiteralType(v)
 	if k.fromOutside(n) {
+		switch {
+		case !isOutside(n):
+			// The value is not what its parts are held against one another for.
+			k.infer(n)
+		case v != nil && v != any(unknown{}):
+			return Type{kinds: isText}, true
+		}
 		if _, nested := v.([]any); nested || v == nil {
 			return AnyType(), true
 		}
@@ -157,6 +164,21 @@ func (k *checker) literalType(n ast.Node) (Type, bool) {
 		return LiteralType(int64(n.Value)), true
 	}
 	return Type{}, false
+}
+
+// isOutside tells whether a node is env.NAME or file(...) itself, which is text.
+func isOutside(n ast.Node) bool {
+	switch n := n.(type) {
+	case *ast.ChainNode:
+		return isOutside(n.Node)
+	case *ast.MemberNode:
+		id, ok := n.Node.(*ast.IdentifierNode)
+		return ok && id.Value == "env"
+	case *ast.CallNode:
+		id, ok := n.Callee.(*ast.IdentifierNode)
+		return ok && id.Value == "file"
+	}
+	return false
 }
 
 // fromOutside tells whether env or file(...) are a part of the node.

@@ -46,7 +46,7 @@ func (k *checker) canEqual(negated bool, left, right ast.Node, a, b Type) bool {
 // different reports two operands of types that do not go together.
 func (k *checker) different(code string, left, right ast.Node, a, b Type, why string) {
 	at := right
-	if k.isConstant(left) {
+	if k.isConstant(left) && !k.fromOutside(left) {
 		at = left
 	}
 	k.report(at, code, fmt.Sprintf("%s and %s: %s", k.says(left, a), k.says(right, b), why), "")
