@@ -3,6 +3,7 @@ package pipeline
 import (
 	"fmt"
 	"regexp"
+	"slices"
 	"strings"
 	"time"
 
@@ -23,7 +24,9 @@ func (c *compiler) pipeline(f *File, path diag.Path, name string, p *PipelineCon
 	}
 	c.deadLetter(f, path, plan, &p.DeadLetter)
 	known := c.format(f, path.Field("source").Field("format"), plan)
-	plan.Scope = expression.NewScope(expression.Options{Format: plan.Format, Constants: c.config.constants[f], Topics: knownTopics(plan)})
+	plan.Scope = expression.NewScope(expression.Options{
+		Format: plan.Format, Constants: c.config.constants[f], Topics: knownTopics(plan), OnePartition: c.onePartition(plan),
+	})
 	plan.Result = plan.Scope
 	if !known {
 		return plan
@@ -49,6 +52,18 @@ func (c *compiler) pipeline(f *File, path diag.Path, name string, p *PipelineCon
 	}
 	plan.Routes = c.routes(f, path, plan, p)
 	return plan
+}
+
+// onePartition tells whether the file says of every topic that a pipeline reads
+// that it has one partition.
+func (c *compiler) onePartition(plan *PipelinePlan) bool {
+	topics := knownTopics(plan)
+	for _, name := range topics {
+		if !slices.ContainsFunc(c.plan.Topics, func(t TopicPlan) bool { return t.Name == name && t.Partitions == 1 && !t.assumed }) {
+			return false
+		}
+	}
+	return len(topics) > 0
 }
 
 // filter compiles a pipeline's filter: what comes after it sees only records for

@@ -14,30 +14,42 @@ func (t *Template) escapedKey() (Finding, bool) {
 		Hint:    "a part of the record has one $: " + shorten(meant), Fix: meant}, true
 }
 
-// coarseKey warns of a key that many records share, since nothing but where they
-// come from is a part of it.
+// coarseKey warns of a key that different records share, since nothing but a
+// part of where they come from is in it: all but the first would be skipped.
 func (s *Scope) coarseKey(t *Template) []Finding {
-	partition := false
+	has := map[string]bool{}
 	for _, p := range t.pieces {
 		if p.part == nil {
 			continue
 		}
 		for _, r := range p.part.reads {
-			switch strings.TrimPrefix(r.name, "source.") {
-			case "topic":
-			case "partition":
-				partition = true
-			default:
+			name := strings.TrimPrefix(r.name, "source.")
+			if name != "topic" && name != "partition" && name != "offset" {
 				return nil
 			}
+			has[name] = true
 		}
 	}
+	severalTopics, severalPartitions := len(s.options.Topics) != 1, !s.options.OnePartition
 	f := Finding{End: len(t.source), Warning: true, Code: CodeConstantKey,
 		Message: "the key is the same for every record of a topic", Hint: "name what makes an effect one: orders:${payload.order_id}"}
 	switch {
-	case partition:
+	case has["offset"]:
+		missing := ""
+		switch {
+		case severalPartitions && !has["partition"] && severalTopics && !has["topic"]:
+			f.Message, missing = "records of different topics and partitions share the key: each partition counts its offsets from 0", "${topic}-${partition}-"
+		case severalPartitions && !has["partition"]:
+			f.Message, missing = "records of different partitions share the key: each counts its offsets from 0", "${partition}-"
+		case severalTopics && !has["topic"]:
+			f.Message, missing = "records of different topics share the key: each has the same partitions and offsets", "${topic}-"
+		default:
+			return nil
+		}
+		f.Hint = "put " + missing + " before it; or name what makes an effect one, which also holds where a producer sends it twice: orders:${payload.order_id}"
+	case has["partition"]:
 		f.Message = "the key is the same for every record of a partition"
-	case len(s.options.Topics) == 1:
+	case !severalTopics:
 		f.Message = "the key is the same for every record"
 	}
 	return []Finding{f}

@@ -24,6 +24,8 @@ type Options struct {
 	Constants Constants
 	// Topics are all that a record can be from; empty where that is not known.
 	Topics []string
+	// OnePartition tells that each of them is known to have one partition alone.
+	OnePartition bool
 	// Request tells that the scope is an ingest route's: only payload, key (null),
 	// headers, topic and value exist.
 	Request bool
