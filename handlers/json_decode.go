@@ -17,10 +17,10 @@ import (
 // Partition, Offset and Time are those of defaults where the line does not hold
 // them; a missing key is null, missing headers are none, and one of `payload`,
 // `value` and `value_base64` must be there. The payload's bytes are taken as
-// they stand in the line. Errors name the field and hold none of its content.
+// they stand in the line; a byte order mark before it is skipped. Errors name the field and hold none of its content.
 // The record shares no memory with line.
 func DecodeJSON(line []byte, defaults Record) (*Record, error) {
-	fields, err := readObject(line)
+	fields, err := readObject(bytes.TrimPrefix(line, byteOrderMark))
 	if err != nil {
 		return nil, err
 	}
@@ -48,6 +48,8 @@ func DecodeJSON(line []byte, defaults Record) (*Record, error) {
 	}
 	return r, nil
 }
+
+var byteOrderMark = []byte("\xef\xbb\xbf")
 
 // UnmarshalJSON is DecodeJSON without defaults.
 func (r *Record) UnmarshalJSON(line []byte) error {

@@ -133,6 +133,13 @@ func TestDecodeJSONRefuses(t *testing.T) {
 	}
 }
 
+func TestDecodeJSONSkipsAByteOrderMark(t *testing.T) {
+	r, err := handlers.DecodeJSON([]byte("\xef\xbb\xbf"+`{"payload":{"a":1}}`), handlers.Record{})
+	if err != nil || string(r.Value) != `{"a":1}` {
+		t.Errorf("got %v, %v", r, err)
+	}
+}
+
 // TestJSONRoundTrip is the promise of the form: whatever a record holds, it
 // fits on one line and comes back.
 func TestJSONRoundTrip(t *testing.T) {

@@ -3,6 +3,8 @@ package pipeline
 import (
 	"fmt"
 	"net"
+	"slices"
+	"strings"
 
 	"github.com/millrace/millrace/pipeline/diag"
 	"github.com/millrace/millrace/pipeline/yamlconf"
@@ -11,10 +13,11 @@ import (
 // addresses reports two listeners on one address.
 func (c *compiler) addresses() {
 	type listener struct {
-		file *File
-		path diag.Path
+		file    *File
+		path    diag.Path
+		address string
 	}
-	taken := map[string]listener{}
+	var taken []listener
 	for _, path := range []diag.Path{"kafka.embedded.listen", "ingest.listen", "server.health"} {
 		f := c.with(path)
 		address := map[diag.Path]string{"kafka.embedded.listen": c.plan.Embedded, "server.health": c.plan.Health}[path]
@@ -25,11 +28,12 @@ func (c *compiler) addresses() {
 		if err != nil || port == "0" {
 			continue
 		}
-		first, ok := taken[address]
-		if !ok {
-			taken[address] = listener{f, path}
+		i := slices.IndexFunc(taken, func(l listener) bool { return sameAddress(l.address, address) })
+		if i < 0 {
+			taken = append(taken, listener{f, path, address})
 			continue
 		}
+		first := taken[i]
 		p := diag.Problem{Path: path, Place: f.Source.Value(path), Code: diag.CodeAddressTaken,
 			Message: fmt.Sprintf("%s has the address of %s", path, first.path), Hint: "give each a port of its own"}
 		if first.file != nil {
@@ -37,6 +41,26 @@ func (c *compiler) addresses() {
 		}
 		c.add(p)
 	}
+}
+
+// sameAddress tells whether two listeners can't both have their address: it is one
+// and the same, written in two ways, or one takes every address of the machine.
+func sameAddress(a, b string) bool {
+	host := func(address string) (host, port string) {
+		host, port, _ = net.SplitHostPort(address)
+		switch ip := net.ParseIP(host); {
+		case strings.EqualFold(host, "localhost"):
+			host = "127.0.0.1"
+		case ip != nil && ip.IsUnspecified():
+			host = ""
+		case ip != nil:
+			host = ip.String()
+		}
+		return strings.ToLower(host), port
+	}
+	hostA, portA := host(a)
+	hostB, portB := host(b)
+	return portA == portB && (hostA == hostB || hostA == "" || hostB == "")
 }
 
 // retention warns of keys that are forgotten before their records.

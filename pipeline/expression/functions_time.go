@@ -3,11 +3,14 @@ package expression
 import (
 	"fmt"
 	"math"
+	"strings"
 	"time"
 	// Time zones must not depend on what the machine has installed.
 	_ "time/tzdata"
 
 	"github.com/expr-lang/expr/ast"
+
+	"github.com/millrace/millrace/handlers"
 )
 
 // timeFunctions are the functions on times. None knows the machine's zone.
@@ -17,10 +20,20 @@ var timeFunctions = map[string]builtin{
 	"timezone": {1, 1, kindZone, func(op *operation, a []any) any { return zone(op, op.text(0, a)) }},
 }
 
+// duration reads what a field of the configuration takes, such as 8d, and what
+// Go does, such as -1h.
 func duration(op *operation, args []any) any {
-	d, err := time.ParseDuration(op.text(0, args))
+	text := op.text(0, args)
+	if d, err := time.ParseDuration(text); err == nil {
+		return d
+	}
+	unsigned, negative := strings.CutPrefix(text, "-")
+	d, err := handlers.ParseDuration(unsigned)
 	if err != nil {
-		failf(`%s is text that is no duration such as "1h30m"`, op.operand(0))
+		failf(`%s is text that is no duration such as "1h30m" or "8d"`, op.operand(0))
+	}
+	if negative {
+		return -d
 	}
 	return d
 }

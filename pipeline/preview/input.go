@@ -105,7 +105,7 @@ func (i *Input) Next() ([]Item, error) {
 func (i *Input) item(line []byte) (Item, error) {
 	r, err := handlers.DecodeJSON(line, handlers.Record{Offset: -1, Time: i.now})
 	if err != nil {
-		return Item{}, err
+		return Item{}, fmt.Errorf(`%w; a line is a record such as {"key": "k", "payload": …}`, err)
 	}
 	if r.Topic == "" {
 		if i.noTopic != nil {

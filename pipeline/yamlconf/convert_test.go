@@ -10,23 +10,6 @@ import (
 	"github.com/millrace/millrace/pipeline/yamlconf"
 )
 
-func TestParseDuration(t *testing.T) {
-	const day = 24 * time.Hour
-	for text, want := range map[string]time.Duration{
-		"0": 0, "250ms": 250 * time.Millisecond, "1m30s": 90 * time.Second, "8d": 8 * day, "1w": 7 * day,
-		"1w2d3h": 9*day + 3*time.Hour, "1.5d": 36 * time.Hour, ".5s": 500 * time.Millisecond, "100us": 100 * time.Microsecond, "5µs": 5 * time.Microsecond,
-	} {
-		if got, err := yamlconf.ParseDuration(text); err != nil || got != want {
-			t.Errorf("%q: got %v, %v, want %v", text, got, err, want)
-		}
-	}
-	for _, text := range []string{"", "10", "-1s", "+1s", "1 s", "7 days", "d", "1y", "300000d", "1.2.3s", "9999999999999999999s", "1s "} {
-		if got, err := yamlconf.ParseDuration(text); err == nil {
-			t.Errorf("%q: got %v, want an error", text, got)
-		}
-	}
-}
-
 func TestParseSize(t *testing.T) {
 	for text, want := range map[string]handlers.Size{
 		"0": 0, "512": 512, "1B": 1, "64kB": 64_000, "1MB": 1_000_000, "2GB": 2_000_000_000,
@@ -61,7 +44,7 @@ func TestFormatsAreRead(t *testing.T) {
 		d := time.Duration(rapid.Int64Range(0, 1<<62).Draw(t, "duration"))
 		d = d.Truncate(rapid.SampledFrom([]time.Duration{1, time.Millisecond, time.Second, time.Hour, 24 * time.Hour}).Draw(t, "unit"))
 		text := yamlconf.FormatDuration(d)
-		if got, err := yamlconf.ParseDuration(text); err != nil || (got-d).Abs() > d/1_000_000 {
+		if got, err := handlers.ParseDuration(text); err != nil || (got-d).Abs() > d/1_000_000 {
 			t.Errorf("%v is written %q and read %v, %v", d, text, got, err)
 		}
 		size := rapid.Int64Range(0, 1<<50).Draw(t, "size")

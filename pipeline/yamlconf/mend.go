@@ -3,6 +3,8 @@ package yamlconf
 import (
 	"regexp"
 	"strings"
+
+	"github.com/millrace/millrace/handlers"
 )
 
 // The ways in which people write units. What they can only have meant is mended;
@@ -60,7 +62,7 @@ func mendDuration(text string) string {
 		out += m[1] + durationUnit(m[2])
 		rest = rest[len(m[0]):]
 	}
-	if _, err := ParseDuration(out); err != nil {
+	if _, err := handlers.ParseDuration(out); err != nil {
 		return ""
 	}
 	return out

@@ -3,6 +3,8 @@ package yamlconf
 import (
 	"regexp"
 	"testing"
+
+	"github.com/millrace/millrace/handlers"
 )
 
 // What the schema's patterns take is what the decoder takes, and templates.
@@ -16,7 +18,7 @@ func TestPatternsAgreeWithNotations(t *testing.T) {
 		pattern string
 		parse   func(string) error
 	}{
-		"duration": {durationPattern, func(s string) error { _, err := ParseDuration(s); return err }},
+		"duration": {durationPattern, func(s string) error { _, err := handlers.ParseDuration(s); return err }},
 		"size":     {sizePattern, func(s string) error { _, err := ParseSize(s); return err }},
 		"rate":     {ratePattern, func(s string) error { _, err := ParseRate(s); return err }},
 	} {

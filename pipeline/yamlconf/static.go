@@ -9,7 +9,9 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
+	"github.com/millrace/millrace/handlers"
 	"github.com/millrace/millrace/pipeline/diag"
 	"github.com/millrace/millrace/pipeline/expression"
 )
@@ -161,7 +163,7 @@ func convert(v reflect.Value, text string, f field) *malformed {
 }
 
 func convertDuration(v reflect.Value, text string, f field) *malformed {
-	duration, err := ParseDuration(text)
+	duration, err := handlers.ParseDuration(text)
 	if err != nil {
 		problem := &malformed{diag.CodeMalformed, ": " + err.Error(), durationHint(text), mendDuration(text)}
 		if problem.fix != "" {
@@ -170,11 +172,16 @@ func convertDuration(v reflect.Value, text string, f field) *malformed {
 		if _, isNumber := strconv.ParseFloat(text, 64); isNumber == nil && !strings.HasPrefix(text, "-") {
 			problem.message = fmt.Sprintf(" is a duration and needs a unit, not just %s", clip(text))
 			problem.hint, problem.fix = fmt.Sprintf("write %ss for seconds", clip(text)), text+"s"
+			if ms, err := handlers.ParseDuration(text + "ms"); err == nil && ms > 2*365*24*time.Hour/1000 {
+				// As seconds it would be more than two years.
+				problem.fix = FormatDuration(ms)
+				problem.hint = "write " + problem.fix + ", which is that many milliseconds"
+			}
 		}
 		return problem
 	}
 	v.SetInt(int64(duration))
-	return bounds(f, text, float64(duration), func(s string) float64 { n, _ := ParseDuration(s); return float64(n) })
+	return bounds(f, text, float64(duration), func(s string) float64 { n, _ := handlers.ParseDuration(s); return float64(n) })
 }
 
 func unreadableRate(text string, err error) *malformed {
