@@ -34,7 +34,7 @@ func Compile(config *Config, registry handlers.Registry) (*Plan, diag.Problems) 
 	c.plan.origins = c.origins
 	c.together()
 	c.tests()
-	c.plan.redactor = newRedactor(c.plan.secrets, config.Files)
+	c.plan.redactor = newRedactor(c.plan.secrets, config)
 	c.problems.Sort()
 	return c.plan, c.problems
 }

@@ -35,6 +35,9 @@ type LoadOptions struct {
 	// Texts stand for the texts of files, by the names that they are given by;
 	// a file that is not among them is read.
 	Texts map[string][]byte
+
+	// uses, where set, tells which problems matter: a file may hold others.
+	uses func(diag.Problem) bool
 }
 
 // Config is what one or several files say, decoded but not yet understood.
@@ -50,6 +53,8 @@ type Config struct {
 	envNames  []string
 	// fragment tells that there need not be anything to run.
 	fragment bool
+	// skipEnv is LoadOptions.SkipEnv.
+	skipEnv bool
 }
 
 // File is one file of a configuration.
@@ -152,7 +157,7 @@ func newReader(o LoadOptions, registry handlers.Registry) *reader {
 		levels[kind] = append(levels[kind], "pipelines.<name>.sinks", "pipelines.<name>.routes.sinks")
 	}
 	return &reader{options: o, registry: registry, levels: levels,
-		config: &Config{constants: map[*File]expression.Constants{}, envNames: o.EnvNames}}
+		config: &Config{constants: map[*File]expression.Constants{}, envNames: o.EnvNames, skipEnv: o.SkipEnv}}
 }
 
 func unreadable(name string, err error) diag.Problem {
@@ -208,12 +213,15 @@ func (r *reader) text(name string) ([]byte, error) {
 // file parses and decodes one file, and tells whether it is YAML.
 func (r *reader) file(name string, source *diag.Source) bool {
 	document, problems := yamlconf.ParseSource(source)
+	if document == nil && r.options.uses != nil {
+		document, problems = r.withoutBroken(source, problems)
+	}
 	r.problems = append(r.problems, problems...)
 	if document == nil {
 		return false
 	}
 	document.MaskSecrets()
-	f := &File{Name: displayName(name), Dir: filepath.Dir(name), Source: document.Source}
+	f := &File{Name: displayName(name), Dir: dirOf(name), Source: document.Source}
 	if slices.ContainsFunc(r.config.Files, func(other *File) bool { return other.Name == f.Name }) {
 		r.problems.Add(diag.Problem{Place: document.Source.Whole(), Code: diag.CodeRepeated, Message: "the file is given twice"})
 		return false
@@ -234,6 +242,15 @@ func (r *reader) file(name string, source *diag.Source) bool {
 	r.config.Files = append(r.config.Files, f)
 	r.config.constants[f] = constants
 	return true
+}
+
+// dirOf is the folder that a file's relative paths are relative to: its own, or
+// for a pipe, which lies in none, the one of the process.
+func dirOf(name string) string {
+	if info, err := os.Stat(name); err == nil && !info.Mode().IsRegular() {
+		return "."
+	}
+	return filepath.Dir(name)
 }
 
 // redactProblems takes values that no output may show out of what is said of

@@ -6,7 +6,12 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+
+	"github.com/millrace/millrace/pipeline/expression"
 )
+
+// unset stands for what LoadOptions.SkipEnv left open.
+const unset = "[unset]"
 
 // Redact replaces, in what a person is to see of a record's way, the values of
 // secret fields and the texts of file(...), also where they are escaped for JSON
@@ -20,9 +25,10 @@ func (p *Plan) Redact(text string) string {
 }
 
 // newRedactor makes what Redact uses, nil where nothing is secret.
-func newRedactor(secrets []string, files []*File) *strings.Replacer {
+// What is not known is called so.
+func newRedactor(secrets []string, config *Config) *strings.Replacer {
 	all := slices.Clone(secrets)
-	for _, f := range files {
+	for _, f := range config.Files {
 		if f.included != nil {
 			all = append(all, *f.included...)
 		}
@@ -34,6 +40,11 @@ func newRedactor(secrets []string, files []*File) *strings.Replacer {
 		}
 		for _, form := range escapedForms(secret) {
 			pairs = append(pairs, form, redacted)
+		}
+	}
+	if config.skipEnv {
+		for _, form := range escapedForms(expression.Unknown) {
+			pairs = append(pairs, form, unset)
 		}
 	}
 	if pairs == nil {

@@ -36,15 +36,15 @@ type cluster struct {
 // connect finds the configuration's Kafka: the cluster that it names, else the
 // embedded broker of a process that runs on the state folder, else the folder
 // itself, on which it opens the broker for as long as the command takes.
-func (a *app) connect(ctx context.Context, pid int) (*cluster, error) {
+func (a *app) connect(ctx context.Context, pid int, of uses) (*cluster, error) {
 	if !a.hasConfig() {
 		return a.connectTo(ctx, nil, pid)
 	}
-	plan, err := a.load()
+	part, err := a.loadPart(of)
 	if err != nil {
 		return nil, err
 	}
-	return a.connectTo(ctx, plan, pid)
+	return a.connectTo(ctx, part.Plan, pid)
 }
 
 // connectToRead is connect for a command that only reads.
@@ -52,11 +52,11 @@ func (a *app) connectToRead(ctx context.Context, pid int) (*cluster, error) {
 	if !a.hasConfig() {
 		return a.look(ctx, nil, pid)
 	}
-	plan, err := a.load()
+	part, err := a.loadPart(only("kafka"))
 	if err != nil {
 		return nil, err
 	}
-	return a.look(ctx, plan, pid)
+	return a.look(ctx, part.Plan, pid)
 }
 
 // connectTo is connect for a configuration that was loaded, or none.

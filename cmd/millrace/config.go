@@ -12,7 +12,7 @@ import (
 
 func (a *app) configCommand() *cobra.Command {
 	var format, name string
-	var options pipeline.LoadOptions
+	var skipEnv bool
 	cmd := &cobra.Command{
 		Use: "config", Short: "Show the whole configuration as it is understood, defaults filled in",
 		Long: `Config shows the configuration as millrace understands it: several files merged
@@ -31,21 +31,21 @@ mistake.`,
 			if format != "yaml" && format != "json" {
 				return usageError{fmt.Errorf("--format takes yaml or json, not %q", format)}
 			}
-			return a.config(format, name, options)
+			return a.config(format, name, skipEnv)
 		},
 	}
 	cmd.Flags().StringVar(&format, "format", "yaml", "yaml or json")
 	cmd.Flags().StringVar(&name, "pipeline", "", "show only this pipeline")
-	cmd.Flags().BoolVar(&options.SkipEnv, "skip-env", false, "take unset variables and missing secret files as unknown text")
+	cmd.Flags().BoolVar(&skipEnv, "skip-env", false, "take unset variables and missing secret files as unknown text")
 	return cmd
 }
 
-func (a *app) config(format, name string, options pipeline.LoadOptions) error {
-	env, err := a.environment()
+func (a *app) config(format, name string, skipEnv bool) error {
+	options, err := a.loadOptions()
 	if err != nil {
 		return err
 	}
-	options.Env, options.Stdin = env, a.in
+	options.SkipEnv = skipEnv
 	effective, problems := pipeline.LoadEffective(a.configFiles(), options, builtin.Registry())
 	if err := diag.Write(a.err, diag.FormatText, problems, colour(a.err)); err != nil {
 		return err

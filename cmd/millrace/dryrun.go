@@ -102,15 +102,15 @@ func (a *app) dryRun(ctx context.Context, args []string, f dryRunFlags) error {
 	if err != nil {
 		return err
 	}
-	plan, err := a.load()
+	part, err := a.loadPart(only("kafka", "idempotency", "topics", pipelinePath(args)))
 	if err != nil {
 		return err
 	}
-	chosen, err := choose(plan, args)
+	chosen, err := a.sound(part, args)
 	if err != nil {
 		return err
 	}
-	d := &dryRun{app: a, flags: f, plan: plan, chosen: chosen}
+	d := &dryRun{app: a, flags: f, plan: part.Plan, chosen: chosen}
 	if f.input != "" {
 		return d.fromInput(ctx)
 	}

@@ -106,13 +106,14 @@ func (a *app) eval(ctx context.Context, source string, f evalFlags) error {
 // evalScope is a scope of its own, or a pipeline's.
 func (a *app) evalScope(name string) (*expression.Scope, error) {
 	if name != "" {
-		plan, err := a.load()
+		named := []string{name}
+		part, err := a.loadPart(only("topics", pipelinePath(named)))
 		if err != nil {
 			return nil, err
 		}
-		chosen, err := choose(plan, []string{name})
+		chosen, err := choose(part.Plan, named)
 		if err != nil {
-			return nil, err
+			return nil, a.notThere(part, err)
 		}
 		return chosen[0].Scope, nil
 	}

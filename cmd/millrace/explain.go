@@ -90,14 +90,19 @@ func (a *app) explain(ctx context.Context, args []string, f explainFlags) (err e
 			return usageError{fmt.Errorf("--at: %w", err)}
 		}
 	}
-	plan, err := a.load()
+	blocks := []diag.Path{"kafka", "idempotency"}
+	if len(args) > 0 {
+		blocks = append(blocks, pipelinePath(args))
+	}
+	part, err := a.loadPart(only(blocks...))
 	if err != nil {
 		return err
 	}
-	chosen, err := choose(plan, args)
+	chosen, err := a.sound(part, args)
 	if err != nil {
 		return err
 	}
+	plan := part.Plan
 	c, err := a.look(ctx, plan, f.pid)
 	if err != nil {
 		return err

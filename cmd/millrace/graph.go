@@ -5,13 +5,12 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/millrace/millrace/pipeline"
 	"github.com/millrace/millrace/pipeline/diag"
 )
 
 func (a *app) graphCommand() *cobra.Command {
 	var format string
-	var options pipeline.LoadOptions
+	var skipEnv bool
 	cmd := &cobra.Command{
 		Use: "graph", Short: "Draw what the pipelines connect, as Mermaid or DOT",
 		Long: `Graph draws the topics, pipelines and sinks of the configuration, with the filters
@@ -24,7 +23,7 @@ DOT is drawn by Graphviz.`,
 			if format != "mermaid" && format != "dot" {
 				return usageError{fmt.Errorf("--format takes mermaid or dot, not %q", format)}
 			}
-			plan, problems, err := a.compile(options)
+			plan, problems, err := a.compile(skipEnv)
 			if err != nil {
 				return err
 			}
@@ -43,6 +42,6 @@ DOT is drawn by Graphviz.`,
 		},
 	}
 	cmd.Flags().StringVar(&format, "format", "mermaid", "mermaid or dot")
-	cmd.Flags().BoolVar(&options.SkipEnv, "skip-env", false, "take unset variables and missing secret files as unknown text")
+	cmd.Flags().BoolVar(&skipEnv, "skip-env", false, "take unset variables and missing secret files as unknown text")
 	return cmd
 }

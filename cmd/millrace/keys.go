@@ -120,11 +120,11 @@ func (a *app) keysDelete(ctx context.Context, pipelineName, key string, f keysFl
 }
 
 func (a *app) keysAcceptReset(ctx context.Context, f keysFlags) (err error) {
-	plan, err := a.load()
+	part, err := a.loadPart(only("kafka", "idempotency"))
 	if err != nil {
 		return err
 	}
-	store, closeStore, err := a.keyStore(ctx, plan, f.pid)
+	store, closeStore, err := a.keyStore(ctx, part.Plan, f.pid)
 	if err != nil {
 		return err
 	}
@@ -153,17 +153,28 @@ func (a *app) sure(question string, yes bool) error {
 	}
 }
 
+// usesKeys is what the identity of a pipeline's keys hangs on, beside the store:
+// its generation and the names of its sinks, not what a key is made of.
+func usesKeys(pipelineName string) uses {
+	path := pipelinePath([]string{pipelineName})
+	return func(p diag.Problem) bool {
+		inSink := strings.Contains(string(p.Path), ".sinks[")
+		return only("kafka", "idempotency")(p) || p.Path == path.Field("idempotency").Field("generation") ||
+			p.Path.Within(path) && inSink && (strings.HasSuffix(string(p.Path), ".name") || p.Code == diag.CodeUnknownKey || p.Code == diag.CodeSinkName)
+	}
+}
+
 // namedKeys are the keys that a command is about, one a sink, and their store.
 func (a *app) namedKeys(ctx context.Context, pipelineName, key string, f keysFlags) ([]namedKey, pipeline.Keys, func() error, error) {
-	plan, err := a.load()
+	part, err := a.loadPart(usesKeys(pipelineName))
 	if err != nil {
 		return nil, nil, nil, err
 	}
-	named, err := nameKeys(plan, pipelineName, key, f)
+	named, err := nameKeys(part.Plan, pipelineName, key, f)
 	if err != nil {
-		return nil, nil, nil, err
+		return nil, nil, nil, a.notThere(part, err)
 	}
-	store, closeStore, err := a.keyStore(ctx, plan, f.pid)
+	store, closeStore, err := a.keyStore(ctx, part.Plan, f.pid)
 	return named, store, closeStore, err
 }
 

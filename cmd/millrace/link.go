@@ -23,7 +23,7 @@ type link struct {
 
 // open connects and makes sure that the topic is there.
 func (l *link) open(ctx context.Context) error {
-	c, err := l.app.connect(ctx, l.pid)
+	c, err := l.app.connect(ctx, l.pid, only("kafka"))
 	if err != nil {
 		return err
 	}

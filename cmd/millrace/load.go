@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"io"
 	"maps"
 	"os"
 	"regexp"
@@ -12,12 +13,13 @@ import (
 	"github.com/millrace/millrace/handlers/builtin"
 	"github.com/millrace/millrace/pipeline"
 	"github.com/millrace/millrace/pipeline/diag"
+	"github.com/millrace/millrace/pipeline/yamlconf"
 )
 
 // load reads and compiles the configuration. Problems are shown on standard
 // error; errInvalid tells that some of them are errors.
 func (a *app) load() (*pipeline.Plan, error) {
-	plan, problems, err := a.compile(pipeline.LoadOptions{})
+	plan, problems, err := a.compile(false)
 	if err != nil {
 		return nil, err
 	}
@@ -32,14 +34,50 @@ func (a *app) load() (*pipeline.Plan, error) {
 
 // compile reads and compiles the configuration with the environment of the
 // process and of --env-file.
-func (a *app) compile(options pipeline.LoadOptions) (*pipeline.Plan, diag.Problems, error) {
-	env, err := a.environment()
+func (a *app) compile(skipEnv bool) (*pipeline.Plan, diag.Problems, error) {
+	options, err := a.loadOptions()
 	if err != nil {
 		return nil, nil, err
 	}
-	options.Env, options.EnvNames, options.Stdin = env, a.envNames, a.in
+	options.SkipEnv = skipEnv
 	plan, problems := pipeline.Load(a.configFiles(), options, builtin.Registry())
 	return plan, problems, nil
+}
+
+// loadOptions are the environment, and the texts of what can be read only once:
+// standard input, and pipes such as those of <(…).
+func (a *app) loadOptions() (pipeline.LoadOptions, error) {
+	env, err := a.environment()
+	if err != nil {
+		return pipeline.LoadOptions{}, err
+	}
+	for _, name := range a.configFiles() {
+		if _, done := a.texts[name]; done || name != "-" && !isPipe(name) {
+			continue
+		}
+		in := io.NopCloser(a.in)
+		if name != "-" {
+			if in, err = os.Open(name); err != nil {
+				return pipeline.LoadOptions{}, err
+			}
+		}
+		text, err := io.ReadAll(io.LimitReader(in, yamlconf.MaxBytes+2))
+		if err := errors.Join(err, in.Close()); err != nil {
+			return pipeline.LoadOptions{}, fmt.Errorf("read %s: %w", name, err)
+		}
+		if a.texts == nil {
+			a.texts = map[string][]byte{}
+		}
+		a.texts[name] = text
+	}
+	return pipeline.LoadOptions{Env: env, EnvNames: a.envNames, Texts: a.texts}, nil
+}
+
+// isPipe tells whether a file gives its text only once, and lies in no folder
+// that is meant.
+func isPipe(name string) bool {
+	info, err := os.Stat(name)
+	return err == nil && !info.IsDir() && !info.Mode().IsRegular()
 }
 
 // environment is how `env.NAME` is read: the process's own variables, then those

@@ -41,6 +41,7 @@ type app struct {
 	stateDir  string
 	envFile   string
 	envNames  []string
+	texts     map[string][]byte // of files that can be read only once
 	logLevel  string
 	logFormat string
 	quiet     bool
@@ -167,6 +168,9 @@ func (a *app) state() string {
 	first := a.configFiles()[0]
 	if info, err := os.Stat(first); err == nil && info.IsDir() {
 		return filepath.Join(first, ".millrace")
+	}
+	if isPipe(first) {
+		return ".millrace"
 	}
 	return filepath.Join(filepath.Dir(first), ".millrace")
 }

@@ -14,7 +14,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/millrace/millrace/handlers/builtin"
-	"github.com/millrace/millrace/pipeline"
 	"github.com/millrace/millrace/pipeline/diag"
 	"github.com/millrace/millrace/pipeline/scenario"
 )
@@ -71,14 +70,12 @@ func (a *app) test(ctx context.Context, f testFlags) error {
 	if formats := []string{"text", "json", "junit"}; !slices.Contains(formats, f.format) {
 		return usageError{fmt.Errorf("--format takes one of %v, not %q", formats, f.format)}
 	}
-	env, err := a.environment()
+	load, err := a.loadOptions()
 	if err != nil {
 		return err
 	}
-	options := scenario.Options{
-		Files: a.configFiles(), Registry: builtin.Registry(),
-		Load: pipeline.LoadOptions{Env: env, SkipEnv: f.skipEnv, Stdin: a.in},
-	}
+	load.SkipEnv = f.skipEnv
+	options := scenario.Options{Files: a.configFiles(), Registry: builtin.Registry(), Load: load}
 	if f.run != "" {
 		if options.Run, err = regexp.Compile(f.run); err != nil {
 			return usageError{fmt.Errorf("--run takes a regular expression: %w", err)}

@@ -63,7 +63,7 @@ cluster: what apply would make, and what it leaves to a person.`,
 			if err := checkFormat(format); err != nil {
 				return err
 			}
-			return a.withTopics(cmd.Context(), func(c *cluster) error {
+			return a.withTopics(cmd.Context(), usesTopics, func(c *cluster) error {
 				plan, err := c.compareTopics(cmd.Context())
 				if err != nil {
 					return err
@@ -77,8 +77,8 @@ cluster: what apply would make, and what it leaves to a person.`,
 }
 
 // withTopics runs f on the configuration's cluster.
-func (a *app) withTopics(ctx context.Context, f func(*cluster) error) error {
-	c, err := a.connect(ctx, 0)
+func (a *app) withTopics(ctx context.Context, of uses, f func(*cluster) error) error {
+	c, err := a.connect(ctx, 0, of)
 	if err != nil {
 		return err
 	}
@@ -122,7 +122,7 @@ it does not make, such as a topic with more partitions than the file says.`,
 			if !yes && !a.canAsk() {
 				return usageError{errors.New("topics apply asks before it changes anything, and nobody can answer here: give --yes")}
 			}
-			return a.withTopics(cmd.Context(), func(c *cluster) error { return a.applyTopics(cmd.Context(), c, format, yes) })
+			return a.withTopics(cmd.Context(), usesTopics, func(c *cluster) error { return a.applyTopics(cmd.Context(), c, format, yes) })
 		},
 	}
 	formatFlag(cmd, &format)
@@ -189,7 +189,7 @@ before it.`,
 			if err := checkFormat(format); err != nil {
 				return err
 			}
-			return a.withTopics(cmd.Context(), func(c *cluster) error {
+			return a.withTopics(cmd.Context(), only("kafka"), func(c *cluster) error {
 				listed, err := c.listTopics(cmd.Context(), all)
 				if err != nil {
 					return err

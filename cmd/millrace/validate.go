@@ -72,11 +72,12 @@ func (a *app) validate(ctx context.Context, flags validateFlags) error {
 	case flags.yes && !flags.fix:
 		return usageError{errors.New("--yes answers what --fix asks: give both")}
 	}
-	env, err := a.environment()
+	options, err := a.loadOptions()
 	if err != nil {
 		return err
 	}
-	flags.options.Env, flags.options.EnvNames, flags.options.Stdin = env, a.envNames, a.in
+	options.SkipEnv = flags.options.SkipEnv
+	flags.options = options
 	if flags.fix {
 		return a.fix(flags)
 	}

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"path/filepath"
 	"slices"
@@ -12,7 +11,6 @@ import (
 	"github.com/millrace/millrace/handlers/builtin"
 	"github.com/millrace/millrace/pipeline"
 	"github.com/millrace/millrace/pipeline/diag"
-	"github.com/millrace/millrace/pipeline/yamlconf"
 )
 
 // fix shows the certain mends of the configuration, and writes them after a yes.
@@ -25,11 +23,6 @@ func (a *app) fix(flags validateFlags) error {
 		if len(files) > 1 {
 			return usageError{errors.New("--fix of standard input prints its mended text, and takes no further file")}
 		}
-		text, err := io.ReadAll(io.LimitReader(a.in, yamlconf.MaxBytes+2))
-		if err != nil {
-			return fmt.Errorf("read standard input: %w", err)
-		}
-		flags.options.Texts = map[string][]byte{"-": text}
 	}
 	mended, err := pipeline.Mend(files, flags.options, builtin.Registry())
 	if err != nil {
