@@ -13,7 +13,6 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/millrace/millrace/handlers"
 	"github.com/millrace/millrace/pipeline"
 	"github.com/millrace/millrace/pipeline/admin"
 	"github.com/millrace/millrace/pipeline/diag"
@@ -80,7 +79,7 @@ func (a *app) explain(ctx context.Context, args []string, f explainFlags) (err e
 	if err != nil {
 		return err
 	}
-	keep, err := a.where(f.where)
+	where, err := a.where(f.where)
 	if err != nil {
 		return err
 	}
@@ -116,7 +115,7 @@ func (a *app) explain(ctx context.Context, args []string, f explainFlags) (err e
 	if f.at != "" {
 		return x.one(ctx, at)
 	}
-	return x.search(ctx, window, keep)
+	return x.search(ctx, window, where)
 }
 
 // parsePlace reads topic/partition/offset.
@@ -247,10 +246,13 @@ func (x *explaining) pipelines(topic string) []int {
 }
 
 // search explains the newest records that an expression holds for.
-func (x *explaining) search(ctx context.Context, w preview.Window, keep func(*handlers.Record) bool) error {
-	items, read, err := x.topics.Search(ctx, x.chosen, w, keep)
+func (x *explaining) search(ctx context.Context, w preview.Window, where *where) error {
+	items, read, err := x.topics.Search(ctx, x.chosen, w, where.holds)
 	x.progress.done()
 	if err != nil {
+		return err
+	}
+	if err := where.failure(); err != nil {
 		return err
 	}
 	if len(items) == 0 {

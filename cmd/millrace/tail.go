@@ -14,7 +14,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/millrace/millrace/handlers"
-	"github.com/millrace/millrace/pipeline/expression"
 	"github.com/millrace/millrace/pipeline/kafka"
 	"github.com/millrace/millrace/pipeline/state"
 )
@@ -71,21 +70,16 @@ search the whole topic, give -n -1.`,
 }
 
 func (a *app) tail(ctx context.Context, topic string, f tailFlags) (err error) {
-	holds, err := a.where(f.where)
+	where, err := a.where(f.where)
 	if err != nil {
 		return err
 	}
-	seen, kept := 0, 0
-	keep := func(r *handlers.Record) bool {
-		ok := holds(r)
-		if seen++; ok {
-			kept++
-		}
-		return ok
-	}
 	defer func() {
-		if err == nil && f.untilEnd && seen > 0 && kept == 0 && !a.quiet {
-			fmt.Fprintf(a.err, "--where holds for none of %s%s\n", count(seen, "record"), f.searchHint(seen))
+		if err != nil {
+			return
+		}
+		if err = where.failure(); err == nil && f.untilEnd && where.seen > 0 && where.kept == 0 && !a.quiet {
+			fmt.Fprintf(a.err, "--where holds for none of %s%s\n", count(where.seen, "record"), f.searchHint(where.seen))
 		}
 	}()
 	options := kafka.ReadOptions{Follow: !f.untilEnd}
@@ -100,7 +94,7 @@ func (a *app) tail(ctx context.Context, topic string, f tailFlags) (err error) {
 		options.Last = f.last
 	}
 	for {
-		again, err := a.tailOnce(ctx, topic, &options, f.pid, keep)
+		again, err := a.tailOnce(ctx, topic, &options, f.pid, where.holds)
 		if err != nil || !again {
 			return err
 		}
@@ -187,36 +181,6 @@ func (a *app) printRecords(ctx context.Context, reader *kafka.Reader, keep func(
 			return err
 		}
 	}
-}
-
-// where compiles the condition of --where. A record for which it fails, such as
-// one that is no JSON where the condition uses the payload, is not kept.
-func (a *app) where(source string) (func(*handlers.Record) bool, error) {
-	if source == "" {
-		return func(*handlers.Record) bool { return true }, nil
-	}
-	env, err := a.environment()
-	if err != nil {
-		return nil, err
-	}
-	scope := expression.NewScope(expression.Options{Format: expression.FormatJSON, Constants: expression.Constants{Env: env}})
-	condition, findings := scope.Condition(source)
-	for _, f := range findings {
-		if !f.Warning {
-			message := fmt.Sprintf("--where: at character %d: %s", f.Offset+1, f.Message)
-			if f.Hint != "" {
-				message += " (" + f.Hint + ")"
-			}
-			return nil, usageError{errors.New(message)}
-		}
-	}
-	in := scope.NewInput()
-	return func(r *handlers.Record) bool {
-		// Of a value that is no JSON all but the payload can be asked for.
-		_ = in.Load(r)
-		ok, err := condition.Bool(in)
-		return ok && err == nil
-	}, nil
 }
 
 // parseTime reads RFC 3339, or how long before now.
