@@ -100,9 +100,33 @@ func (f *flow) stop(log *slog.Logger, err error, ended chan<- *flow) {
 	}
 	f.mu.Unlock()
 	if first {
-		log.Error("the pipeline has stopped; its offset stays before the first unfinished record", "err", err)
+		log.Error("the pipeline has stopped, and does not go on by itself: its offset stays before the first unfinished record, which the next start reads again", "err", err)
 		ended <- f
 	}
+}
+
+// CutOff says what it means that the process ends now, before its drain is done.
+func (r *Runner) CutOff() {
+	r.mu.Lock()
+	flows := r.flows
+	r.mu.Unlock()
+	for _, f := range flows {
+		f.sayCut(r.deps.Logger, "what was in flight is cut off", f.subscriber.InFlight())
+	}
+}
+
+// sayCut says what becomes of records whose calls were cut off, and whether there
+// are any.
+func (f *flow) sayCut(log *slog.Logger, what string, records int) bool {
+	if records == 0 {
+		return false
+	}
+	then := "they are made again at the next start"
+	if guard := f.plan.Idempotency; guard != nil && guard.OnUncertain == ActionPark {
+		then = "the next start parks those whose call was under way, as on_uncertain says, and does not make it again"
+	}
+	log.Warn(what+": what became of them is unknown, and "+then, "pipeline", f.plan.Name, "records", records)
+	return true
 }
 
 // earlier tells whether a names an earlier record of the same partition than b.
@@ -167,7 +191,7 @@ func (f *flow) reasons() []string {
 	f.mu.Lock()
 	var all []string
 	if f.err != nil {
-		all = append(all, f.err.Error())
+		all = append(all, f.err.Error()+"; the pipeline does not go on by itself")
 	}
 	for _, where := range slices.Sorted(maps.Keys(f.alarms)) {
 		all = append(all, where+": "+f.alarms[where])

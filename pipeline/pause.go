@@ -39,7 +39,7 @@ func (p *pauses) set(what string, err error) {
 	case isReset(err):
 		message = "blocked until a person accepts what is lost; nothing is dropped"
 	case what == PauseOff:
-		message = "blocked at a record that can't be delivered, since `dead_letter` is off; it does not go on by itself"
+		message = "stands at a record that would be a dead letter, and " + notByItself + "; nothing is dropped"
 	}
 	p.log.Error(message, "waiting_for", what, "err", err)
 }
@@ -92,13 +92,20 @@ const pauseSink = "sink "
 // a record that belongs there.
 const PauseOff = "dead_letter: off"
 
+// notByItself is what holds where only a person can take a record out of the way.
+const notByItself = "does not go past it by itself"
+
 // reasons lists what is paused, sorted.
 func (p *pauses) reasons() []string {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	var all []string
 	for _, what := range slices.Sorted(maps.Keys(p.now)) {
-		all = append(all, what+": "+p.now[what])
+		reason := what + ": " + p.now[what]
+		if what == PauseOff {
+			reason += "; the pipeline " + notByItself
+		}
+		all = append(all, reason)
 	}
 	return all
 }

@@ -168,14 +168,15 @@ func (r *Runner) flow(ctx, lasting context.Context, in *ingest.Server, goal *goa
 	}
 	r.deps.Logger.Info("draining", "drain", r.plan.Drain)
 	err = errors.Join(failed, routing.stop(r.drain), r.leave(lasting))
-	cut := int64(0)
+	cut := false
 	for _, f := range r.flows {
-		cut += f.delivery.Cut()
+		cut = f.sayCut(r.deps.Logger, "calls were cut off after the drain time", int(f.delivery.Cut())) || cut
 	}
-	if cut > 0 {
-		r.deps.Logger.Warn("calls were cut off after the drain time: what became of them is unknown, and they are made again at the next start", "records", cut)
+	if cut {
+		r.deps.Logger.Info("ended; what was not cut off is drained")
+	} else {
+		r.deps.Logger.Info("drained")
 	}
-	r.deps.Logger.Info("drained")
 	return err
 }
 

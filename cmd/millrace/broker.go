@@ -1,8 +1,7 @@
 package main
 
 import (
-	"os/signal"
-	"syscall"
+	"context"
 
 	"github.com/spf13/cobra"
 
@@ -32,9 +31,8 @@ listens where kafka.embedded.listen of the configuration says, or --listen.`,
 					listen = plan.Embedded
 				}
 			}
-			ctx, stop := signal.NotifyContext(cmd.Context(), syscall.SIGINT, syscall.SIGTERM)
-			defer stop()
-			return pipeline.RunBroker(ctx, listen, pipeline.RunnerDeps{Version: version(), StateDir: a.state(), Logger: log})
+			deps := pipeline.RunnerDeps{Version: version(), StateDir: a.state(), Logger: log}
+			return untilSignal(cmd.Context(), func(ctx context.Context) error { return pipeline.RunBroker(ctx, listen, deps) }, func() {})
 		},
 	}
 	cmd.Flags().StringVar(&listen, "listen", "127.0.0.1:9092", "`ADDRESS` on loopback; port 0 picks a free one")

@@ -57,9 +57,13 @@ func run(ctx context.Context, args []string, in io.Reader, out, errOut io.Writer
 	root.SetErr(errOut)
 	cmd, err := root.ExecuteContextC(ctx)
 	var usage usageError
+	var cut signalError
 	switch {
 	case err == nil:
 		return exitDone
+	case errors.As(err, &cut):
+		fmt.Fprintf(errOut, "millrace: %v\n", err)
+		return cut.code()
 	case errors.Is(err, errInvalid):
 		return exitInvalid
 	case errors.As(err, &usage):

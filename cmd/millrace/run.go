@@ -2,8 +2,6 @@ package main
 
 import (
 	"context"
-	"os/signal"
-	"syscall"
 
 	"github.com/spf13/cobra"
 
@@ -16,8 +14,9 @@ func (a *app) runCommand() *cobra.Command {
 		Use: "run", Short: "Run every pipeline until SIGTERM, then drain",
 		Long: `Run starts every pipeline of the configuration, and the embedded broker where the
 configuration names no cluster. SIGTERM or Ctrl-C drains: it stops fetching,
-finishes what is in flight, confirms, commits and leaves the groups. A second
-signal ends the process at once.
+finishes what is in flight, confirms, commits and leaves the groups. So does a
+SIGHUP, as of a terminal that is closed. A second SIGTERM or Ctrl-C cuts off what is
+in flight, says so, and exits 143 or 130.
 
 A Kafka or a Redis that is not up yet is waited for: the log, status and /readyz
 say so. What waiting can't mend, such as refused credentials or a topic that does
@@ -48,9 +47,7 @@ func (a *app) runPipelines(ctx context.Context, deps pipeline.RunnerDeps) error 
 	if err != nil {
 		return err
 	}
-	ctx, stop := signal.NotifyContext(ctx, syscall.SIGINT, syscall.SIGTERM)
-	defer stop()
-	context.AfterFunc(ctx, stop) // from then on a signal kills
 	deps.Version, deps.StateDir, deps.Stdout, deps.Logger = version(), a.state(), a.out, log
-	return pipeline.NewRunner(plan, deps).Run(ctx)
+	runner := pipeline.NewRunner(plan, deps)
+	return untilSignal(ctx, runner.Run, runner.CutOff)
 }
