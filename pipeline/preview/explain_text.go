@@ -1,9 +1,11 @@
 package preview
 
 import (
+	"encoding/base64"
 	"fmt"
 	"io"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/millrace/millrace/handlers"
 	"github.com/millrace/millrace/pipeline"
@@ -30,7 +32,7 @@ func (p *Preview) WriteExplanation(out io.Writer, style Style, x *Explanation) e
 	}
 	e.group(x)
 	e.letters(x)
-	_, err := io.WriteString(out, redact(p.plan, e.out.String()))
+	_, err := io.WriteString(out, e.out.String())
 	return err
 }
 
@@ -43,20 +45,31 @@ type explainer struct {
 const labelWidth = 12
 
 func (e *explainer) title(text string) {
+	text = redact(e.preview.plan, text)
 	if e.style.Colour {
 		text = paint(bold, text)
 	}
 	e.out.WriteString(text + "\n")
 }
 
-// row writes a line behind a label, which may be empty.
+// row writes a line behind a label, which may be empty. Secrets are taken out
+// before it is broken: no part of one may stay.
 func (e *explainer) row(label, text string) {
-	line := fmt.Sprintf("%-*s%s", labelWidth, label, text)
-	// Colours are only in lines that are short anyway.
-	if e.style.Width > 0 && !strings.Contains(line, "\x1b") {
-		line = short(line, e.style.Width)
+	line := fmt.Sprintf("%-*s%s", labelWidth, label, redact(e.preview.plan, text))
+	// A terminal breaks what is coloured.
+	if !strings.Contains(line, "\x1b") {
+		line = wrap(line, e.style.Width, labelWidth+4)
 	}
 	e.out.WriteString(strings.TrimRight(line, " ") + "\n")
+}
+
+// text writes a line of a record's own text, cut to what a terminal's line holds.
+func (e *explainer) text(text string) {
+	text = redact(e.preview.plan, text)
+	if e.style.Width > labelWidth {
+		text = short(text, e.style.Width-labelWidth)
+	}
+	e.row("", text)
 }
 
 func (e *explainer) outcome(text string) string {
@@ -68,24 +81,35 @@ func (e *explainer) outcome(text string) string {
 
 func (e *explainer) record(r *handlers.Record) {
 	text := "time " + timeText(r.Time)
-	if r.Key != nil {
-		text += "  key " + valueText(string(r.Key))
-	} else {
+	switch {
+	case r.Key == nil:
 		text += "  no key"
+	case !utf8.Valid(r.Key):
+		text += "  key_base64 " + base64.StdEncoding.EncodeToString(r.Key)
+	default:
+		text += "  key " + valueText(string(r.Key))
 	}
 	e.row("record", text)
 	for _, h := range r.Headers {
 		value := "null"
-		if h.Value != nil {
+		switch {
+		case h.Value == nil:
+		case !utf8.Valid(h.Value):
+			value = "base64 " + base64.StdEncoding.EncodeToString(h.Value)
+		default:
 			value = valueText(string(h.Value))
 		}
-		e.row("", "header "+printable(h.Key)+": "+value)
+		e.text("header " + printable(h.Key) + ": " + value)
 	}
 	if r.Value == nil {
 		e.row("", "a tombstone: no value")
 		return
 	}
-	e.row("", printable(string(r.Value)))
+	if !utf8.Valid(r.Value) {
+		e.text("value_base64 " + base64.StdEncoding.EncodeToString(r.Value))
+		return
+	}
+	e.text(printable(string(r.Value)))
 }
 
 func (e *explainer) step(s *pipeline.Step, first bool) {
@@ -104,13 +128,11 @@ func (e *explainer) step(s *pipeline.Step, first bool) {
 	}
 	e.row(label, where+": "+printable(strings.Join(strings.Fields(s.Source), " ")))
 	for _, r := range s.Reads {
-		text := ""
 		if r.Err != nil {
-			text = "error: " + r.Err.Error()
+			e.row("", "    "+r.Name+" = error: "+r.Err.Error())
 		} else {
-			text = printable(valueText(r.Value))
+			e.text("    " + r.Name + " = " + printable(valueText(r.Value)))
 		}
-		e.row("", "    "+r.Name+" = "+text)
 	}
 	e.row("", "  → "+said)
 }
@@ -124,12 +146,21 @@ func (e *explainer) value(s *pipeline.Step) string {
 	case s.Secret:
 		return redacted
 	case s.Stage == pipeline.StageRender && s.Source == "":
-		return printable(requestText(s.Value))
+		return e.request(s.Value)
 	}
 	if text, ok := s.Value.(string); ok {
 		return printable(text)
 	}
 	return printable(string(valueJSON(s.Value)))
+}
+
+// request is a request of at most some lines.
+func (e *explainer) request(request any) string {
+	text := redact(e.preview.plan, printable(requestText(request)))
+	if e.style.Width == 0 {
+		return text
+	}
+	return short(text, 5*e.style.Width)
 }
 
 // now is what a run would make of the record from here on.

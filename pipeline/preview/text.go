@@ -14,7 +14,8 @@ import (
 
 // Style is how text is laid out.
 type Style struct {
-	// Width is how many columns a line may have; 0 cuts nothing.
+	// Width is how many columns a line may have; 0 cuts nothing. What does not fit
+	// goes on in the next line; only values and requests are cut.
 	Width int
 	// Colour paints outcomes.
 	Colour bool
@@ -51,7 +52,8 @@ func (t *Table) Write(results []Result) error {
 	var out strings.Builder
 	if !t.head {
 		t.head = true
-		out.WriteString(t.cut(t.columns("RECORD", "PIPELINE")+fmt.Sprintf("%-*s  ", t.widths[2], "OUTCOME")+"KEY, OR WHY") + "\n")
+		head := t.columns("RECORD", "PIPELINE") + fmt.Sprintf("%-*s  ", t.widths[2], "OUTCOME") + "KEY, OR WHY"
+		out.WriteString(short(head, t.Style.Width) + "\n")
 	}
 	for i := range results {
 		t.result(&out, &results[i])
@@ -64,8 +66,8 @@ func (t *Table) result(out *strings.Builder, r *Result) {
 	outcome := outcomeText(r.Outcome, r.Halt)
 	line := t.columns(coordinates(r.Record), r.Pipeline)
 	from, padding := len([]rune(line)), strings.Repeat(" ", t.widths[2]-len(outcome)+2)
-	line = strings.TrimRight(t.cut(line+outcome+padding+t.safe(r.detail())), " ")
-	if runes := []rune(line); t.Style.Colour && len(runes) >= from+len(outcome) {
+	line = strings.TrimRight(wrap(line+outcome+padding+t.safe(r.detail()), t.Style.Width, indent), " ")
+	if runes := []rune(line); t.Style.Colour && len(runes) >= from+len(outcome) && !strings.Contains(string(runes[:from+len(outcome)]), "\n") {
 		line = string(runes[:from]) + paint(colourOf(r.Outcome), outcome) + string(runes[from+len(outcome):])
 	}
 	out.WriteString(line + "\n")
@@ -74,16 +76,28 @@ func (t *Table) result(out *strings.Builder, r *Result) {
 		text := "    " + w.Sink
 		switch said := w.why(r.Record); {
 		case w.Outcome == pipeline.Delivered && said == "":
-			text += " → " + requestText(w.Request)
+			text += " → " + t.request(w.Request, text)
 		case w.Outcome == pipeline.Delivered:
-			text += " → " + requestText(w.Request) + "  (" + said + ")"
+			text += " → " + t.request(w.Request, text) + "  (" + said + ")"
 		case len(r.Writes) == 1 && r.Reason == w.Reason:
 			continue // the record's own line says it
 		default:
 			text += ": " + outcomeText(w.Outcome, w.Halt) + " " + said
 		}
-		out.WriteString(strings.TrimRight(t.cut(t.safe(text)), " ") + "\n")
+		out.WriteString(strings.TrimRight(wrap(t.safe(text), t.Style.Width, indent), " ") + "\n")
 	}
+}
+
+// indent is that of what goes on in a next line.
+const indent = 8
+
+// request is a request that fits behind what stands before it.
+func (t *Table) request(request any, before string) string {
+	text := t.safe(requestText(request))
+	if t.Style.Width == 0 {
+		return text
+	}
+	return short(text, max(t.Style.Width-len([]rune(before))-len(" → "), indent))
 }
 
 // columns are those before the outcome.
@@ -97,13 +111,6 @@ func (t *Table) columns(record, name string) string {
 
 // safe is text on one line that moves no cursor, without what is secret.
 func (t *Table) safe(text string) string { return printable(redact(t.preview.plan, text)) }
-
-func (t *Table) cut(line string) string {
-	if t.Style.Width == 0 {
-		return line
-	}
-	return short(line, t.Style.Width)
-}
 
 // detail is a record's key or why it ended as it did.
 func (r *Result) detail() string {
