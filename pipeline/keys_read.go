@@ -45,6 +45,17 @@ func NewKeyReader(plan StorePlan, dir string, log *slog.Logger) (KeyReader, erro
 	return reader, nil
 }
 
+// DeleteKeys forgets keys of the Redis that a plan names, and tells which there
+// were. It writes nothing else there, so that it works on one that is full.
+func DeleteKeys(ctx context.Context, plan StorePlan, ids []idempotency.ID) (_ []bool, err error) {
+	reader, err := redis.OpenReader(string(plan.URL))
+	if err != nil {
+		return nil, fmt.Errorf("idempotency.store: %w", err)
+	}
+	defer func() { err = errors.Join(err, reader.Close()) }()
+	return reader.Delete(ctx, ids)
+}
+
 type embeddedKeys struct {
 	dir string
 	log *slog.Logger

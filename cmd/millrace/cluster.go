@@ -37,26 +37,30 @@ type cluster struct {
 // embedded broker of a process that runs on the state folder, else the folder
 // itself, on which it opens the broker for as long as the command takes.
 func (a *app) connect(ctx context.Context, pid int, of uses) (*cluster, error) {
-	if !a.hasConfig() {
-		return a.connectTo(ctx, nil, pid)
-	}
-	part, err := a.loadPart(of)
+	plan, err := a.planOf(of)
 	if err != nil {
 		return nil, err
 	}
-	return a.connectTo(ctx, part.Plan, pid)
+	return a.connectTo(ctx, plan, pid)
 }
 
-// connectToRead is connect for a command that only reads.
+// connectToRead is connect for a command that makes no topic: it makes no folder
+// either.
 func (a *app) connectToRead(ctx context.Context, pid int) (*cluster, error) {
-	if !a.hasConfig() {
-		return a.look(ctx, nil, pid)
-	}
-	part, err := a.loadPart(only("kafka"))
+	plan, err := a.planOf(only("kafka"))
 	if err != nil {
 		return nil, err
 	}
-	return a.look(ctx, part.Plan, pid)
+	return a.look(ctx, plan, pid)
+}
+
+// planOf loads what a command uses, nil where there is no configuration.
+func (a *app) planOf(of uses) (*pipeline.Plan, error) {
+	if !a.hasConfig() {
+		return nil, nil
+	}
+	part, err := a.loadPart(of)
+	return part.Plan, err
 }
 
 // connectTo is connect for a configuration that was loaded, or none.
@@ -229,14 +233,14 @@ func missingTopic(name string, there []string, plan *pipeline.Plan) string {
 // broker ever ran on the state folder, there is nothing to read, and the folder
 // is not made.
 func (a *app) look(ctx context.Context, plan *pipeline.Plan, pid int) (*cluster, error) {
-	if plan == nil || plan.Embedded != "" {
+	if !a.nowhere() && (plan == nil || plan.Embedded != "") {
 		runs, err := a.processes(pid)
 		if err != nil {
 			return nil, err
 		}
 		_, err = os.Stat(filepath.Join(a.state(), string(state.Broker)))
 		if errors.Is(err, fs.ErrNotExist) && !slices.ContainsFunc(runs, func(r state.Run) bool { return r.Broker != "" }) {
-			return nil, fmt.Errorf("there are no records: no broker runs, or ever ran, on %s; start one with `millrace run`, or give records with --input", a.state())
+			return nil, fmt.Errorf("there are no topics: no broker runs, or ever ran, on %s; start one with `millrace run`", a.state())
 		}
 	}
 	return a.connectTo(ctx, plan, pid)

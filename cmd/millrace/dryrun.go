@@ -28,6 +28,7 @@ type dryRunFlags struct {
 	until     string
 	input     string
 	noStore   bool
+	values    bool
 	format    string
 	pid       int
 }
@@ -79,6 +80,9 @@ end, outcome is null and halt says why: stop, block (dead_letter is off) or wait
 			if f.input != "" && topic {
 				return usageError{errors.New("--input excludes --from-topic, -n, --since and --until: records come from one of the two")}
 			}
+			if f.values && f.input == "" {
+				return usageError{errors.New("--values says what the lines of --input are")}
+			}
 			return a.dryRun(ctx, args, f)
 		},
 	}
@@ -88,6 +92,7 @@ end, outcome is null and halt says why: stop, block (dead_letter is off) or wait
 	flags.StringVar(&f.since, "since", "", "take records from a time on: RFC 3339, or how long ago, such as 15m")
 	flags.StringVar(&f.until, "until", "", "take records before a time")
 	flags.StringVar(&f.input, "input", "", "take records as JSON, one a line, from this file; - is stdin")
+	flags.BoolVar(&f.values, "values", false, "with --input: each line is a record's value, its bytes as they stand")
 	flags.BoolVar(&f.noStore, "no-store", false, "look no keys up: only records here repeat each other")
 	flags.StringVar(&f.format, "format", "text", "text or json")
 	flags.IntVar(&f.pid, "pid", 0, "which process, where several run")
@@ -213,6 +218,7 @@ func (d *dryRun) fromInput(ctx context.Context) (err error) {
 	}
 	defer func() { err = errors.Join(err, d.preview.Close(ctx)) }()
 	input := preview.NewInput(name, in, d.plan, d.chosen)
+	input.Values = d.flags.values
 	for {
 		items, err := input.Next()
 		if shown := d.show(ctx, items); shown != nil {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -22,6 +23,7 @@ type keysFlags struct {
 	format     string
 	yes        bool
 	pid        int
+	exitCode   bool
 }
 
 func (a *app) keysCommand() *cobra.Command {
@@ -32,22 +34,25 @@ func (a *app) keysCommand() *cobra.Command {
 configuration names: Redis itself, or the embedded store, through the process
 that holds it or, when none runs, by opening its folder.`,
 		Args: knownCommand,
-		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+		RunE: func(*cobra.Command, []string) error {
+			return usageError{errors.New("keys takes get, delete or accept-reset")}
+		},
 	}
 	keys.PersistentFlags().IntVar(&f.pid, "pid", 0, "which process, where several run")
 	get := &cobra.Command{
 		Use: "get PIPELINE KEY", Short: "Show who claimed a key, when, from which record, and when it was confirmed",
 		Example: "  millrace keys get invoice-notifications notification:invoices:o-1",
-		Args:    cobra.ExactArgs(2),
+		Args:    pipelineAndKey,
 		RunE:    func(cmd *cobra.Command, args []string) error { return a.keysGet(cmd.Context(), args[0], args[1], f) },
 	}
 	formatFlag(get, &f.format)
+	exitCodeFlag(get, &f.exitCode, "a sink's key is not there")
 	remove := &cobra.Command{
 		Use: "delete PIPELINE KEY", Short: "Forget a key, so that its effect can happen again",
 		Long: `Delete makes the store forget a key: the next record with it is delivered, also
 where its effect has happened before. It asks first.`,
 		Example: "  millrace keys delete invoice-notifications notification:invoices:o-1 --sink http",
-		Args:    cobra.ExactArgs(2),
+		Args:    pipelineAndKey,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return a.keysDelete(cmd.Context(), args[0], args[1], f)
 		},
@@ -63,6 +68,12 @@ and is not there now may be repeated.`,
 	for _, cmd := range []*cobra.Command{get, remove} {
 		cmd.Flags().StringVar(&f.sink, "sink", "", "only this sink's key (default every sink's)")
 		cmd.Flags().IntVar(&f.generation, "generation", 0, "keys of this generation (default the configuration's)")
+		cmd.PreRunE = func(cmd *cobra.Command, _ []string) error {
+			if cmd.Flags().Changed("generation") && f.generation < 1 {
+				return usageError{errors.New("--generation counts from 1")}
+			}
+			return nil
+		}
 	}
 	for _, cmd := range []*cobra.Command{remove, accept} {
 		cmd.Flags().BoolVarP(&f.yes, "yes", "y", false, "do not ask")
@@ -74,16 +85,39 @@ and is not there now may be repeated.`,
 	return keys
 }
 
+// pipelineAndKey takes both, and says which is missing.
+func pipelineAndKey(_ *cobra.Command, args []string) error {
+	switch len(args) {
+	case 2:
+		return nil
+	case 1:
+		return fmt.Errorf("it takes a pipeline and a key, and was given only %q", args[0])
+	default:
+		return fmt.Errorf("it takes a pipeline and a key, in quotes where it has spaces, and was given %s", count(len(args), "argument"))
+	}
+}
+
 func (a *app) keysGet(ctx context.Context, pipelineName, key string, f keysFlags) (err error) {
 	if err := checkFormat(f.format); err != nil {
 		return err
 	}
-	named, store, closeStore, err := a.namedKeys(ctx, pipelineName, key, f)
+	plan, named, err := a.namedKeys(pipelineName, key, f)
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, closeStore()) }()
-	rows, err := store.Get(ctx, idsOf(named))
+	log, err := a.clientLogger()
+	if err != nil {
+		return err
+	}
+	if _, err := a.processes(f.pid); err != nil {
+		return err
+	}
+	keys, err := pipeline.NewKeyReader(plan.Store, a.state(), log)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, keys.Close()) }()
+	rows, _, err := keys.Get(ctx, idsOf(named))
 	if err != nil {
 		return err
 	}
@@ -92,20 +126,22 @@ func (a *app) keysGet(ctx context.Context, pipelineName, key string, f keysFlags
 			return err
 		}
 	}
+	if f.exitCode && slices.Contains(rows, nil) {
+		return errSaid
+	}
 	return nil
 }
 
 func (a *app) keysDelete(ctx context.Context, pipelineName, key string, f keysFlags) (err error) {
-	named, store, closeStore, err := a.namedKeys(ctx, pipelineName, key, f)
+	plan, named, err := a.namedKeys(pipelineName, key, f)
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, closeStore()) }()
 	question := fmt.Sprintf("forget %q of %s? Its effect can then happen again.", key, strings.Join(sinksOf(named), ", "))
 	if err := a.sure(question, f.yes); err != nil {
 		return err
 	}
-	were, err := store.Delete(ctx, idsOf(named))
+	were, err := a.deleteKeys(ctx, plan, idsOf(named), f.pid)
 	if err != nil {
 		return err
 	}
@@ -117,6 +153,19 @@ func (a *app) keysDelete(ctx context.Context, pipelineName, key string, f keysFl
 		fmt.Fprintf(a.out, "%s %s: %s\n", named[i].Pipeline, named[i].Sink, word)
 	}
 	return nil
+}
+
+// deleteKeys forgets keys where they live.
+func (a *app) deleteKeys(ctx context.Context, plan *pipeline.Plan, ids []idempotency.ID, pid int) (_ []bool, err error) {
+	if !plan.Store.Embedded {
+		return pipeline.DeleteKeys(ctx, plan.Store, ids)
+	}
+	store, closeStore, err := a.keyStore(ctx, plan, pid)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, closeStore()) }()
+	return store.Delete(ctx, ids)
 }
 
 func (a *app) keysAcceptReset(ctx context.Context, f keysFlags) (err error) {
@@ -164,18 +213,18 @@ func usesKeys(pipelineName string) uses {
 	}
 }
 
-// namedKeys are the keys that a command is about, one a sink, and their store.
-func (a *app) namedKeys(ctx context.Context, pipelineName, key string, f keysFlags) ([]namedKey, pipeline.Keys, func() error, error) {
+// namedKeys are the keys that a command is about, one a sink, and the plan with
+// their store.
+func (a *app) namedKeys(pipelineName, key string, f keysFlags) (*pipeline.Plan, []namedKey, error) {
 	part, err := a.loadPart(usesKeys(pipelineName))
 	if err != nil {
-		return nil, nil, nil, err
+		return nil, nil, err
 	}
 	named, err := nameKeys(part.Plan, pipelineName, key, f)
 	if err != nil {
-		return nil, nil, nil, a.notThere(part, err)
+		return nil, nil, a.notThere(part, err)
 	}
-	store, closeStore, err := a.keyStore(ctx, part.Plan, f.pid)
-	return named, store, closeStore, err
+	return part.Plan, named, nil
 }
 
 func nameKeys(plan *pipeline.Plan, pipelineName, key string, f keysFlags) ([]namedKey, error) {

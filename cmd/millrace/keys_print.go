@@ -48,7 +48,7 @@ func (k namedKey) print(w io.Writer, format string, row *idempotency.Row) error 
 	}
 	line("confirmed", when(row.ConfirmedAt))
 	line("answer", row.Answer)
-	line("forgotten", when(row.Expires))
+	line("remembered until", when(row.Expires))
 	line("digest", row.Digest.String())
 	return table.Flush()
 }

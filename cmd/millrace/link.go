@@ -23,7 +23,11 @@ type link struct {
 
 // open connects and makes sure that the topic is there.
 func (l *link) open(ctx context.Context) error {
-	c, err := l.app.connect(ctx, l.pid, only("kafka"))
+	connect := l.app.connectToRead
+	if l.create {
+		connect = func(ctx context.Context, pid int) (*cluster, error) { return l.app.connect(ctx, pid, only("kafka")) }
+	}
+	c, err := connect(ctx, l.pid)
 	if err != nil {
 		return err
 	}

@@ -26,6 +26,9 @@ func (a *app) load() (*pipeline.Plan, error) {
 	if err := diag.Write(a.err, diag.FormatText, problems, colour(a.err)); err != nil {
 		return nil, err
 	}
+	if !a.hasConfig() {
+		fmt.Fprintf(a.err, "hint: `millrace init` makes a first %s; -f names one that lies elsewhere\n", a.configFiles()[0])
+	}
 	if problems.HasErrors() {
 		return nil, errInvalid
 	}

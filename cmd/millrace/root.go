@@ -32,6 +32,9 @@ func (e usageError) Unwrap() error { return e.err }
 // errInvalid is a configuration with errors, which have been shown already.
 var errInvalid = errors.New("the configuration has errors")
 
+// errSaid is what --exit-code answers with 1: the output says it already.
+var errSaid = errors.New("said already")
+
 // app is what all commands share: the streams and the global flags.
 type app struct {
 	in       io.Reader
@@ -61,6 +64,8 @@ func run(ctx context.Context, args []string, in io.Reader, out, errOut io.Writer
 	switch {
 	case err == nil:
 		return exitDone
+	case errors.Is(err, errSaid):
+		return exitFailed
 	case errors.As(err, &cut):
 		fmt.Fprintf(errOut, "millrace: %v\n", err)
 		return cut.code()

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -19,6 +20,7 @@ import (
 func (a *app) statusCommand() *cobra.Command {
 	var format string
 	var pid int
+	var exitCode bool
 	cmd := &cobra.Command{
 		Use: "status [PIPELINE]", Short: "Show what the running processes do: outcomes, lag, what they wait for",
 		Long: `Status asks the processes that run on the state folder. Of each pipeline it shows
@@ -46,22 +48,41 @@ shows the lag of all of them.`,
 			if err != nil {
 				return err
 			}
-			if format == "json" {
-				encoder := json.NewEncoder(a.out)
-				encoder.SetIndent("", "  ")
-				return encoder.Encode(all)
+			if err := a.showStatuses(all, format); err != nil {
+				return err
 			}
-			for _, s := range all {
-				if err := showStatus(a.out, s); err != nil {
-					return err
-				}
+			if exitCode && slices.ContainsFunc(all, func(s admin.Status) bool { return !readyOf(s, args) }) {
+				return errSaid
 			}
 			return nil
 		},
 	}
+	exitCodeFlag(cmd, &exitCode, "a process, or the pipeline named, is not ready")
 	cmd.Flags().StringVar(&format, "format", "text", "text or json")
 	cmd.Flags().IntVar(&pid, "pid", 0, "only this process")
 	return cmd
+}
+
+// readyOf tells whether a process is ready, or just the pipeline named.
+func readyOf(s admin.Status, named []string) bool {
+	if len(named) == 0 {
+		return s.Ready
+	}
+	return !slices.ContainsFunc(s.Pipelines, func(p admin.PipelineStatus) bool { return p.State != "running" || len(p.Reasons) > 0 })
+}
+
+func (a *app) showStatuses(all []admin.Status, format string) error {
+	if format == "json" {
+		encoder := json.NewEncoder(a.out)
+		encoder.SetIndent("", "  ")
+		return encoder.Encode(all)
+	}
+	for _, s := range all {
+		if err := showStatus(a.out, s); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // statuses asks every process on the state folder, for one pipeline where it is

@@ -127,7 +127,7 @@ func (f tailFlags) searchHint(seen int) string {
 // itself it prints only what is there, and says that it is to be called again
 // once a process runs, with options that go on from there.
 func (a *app) tailOnce(ctx context.Context, topic string, options *kafka.ReadOptions, pid int, keep func(*handlers.Record) bool) (again bool, err error) {
-	c, err := a.connect(ctx, pid, only("kafka"))
+	c, err := a.connectToRead(ctx, pid)
 	if err != nil {
 		return false, err
 	}

@@ -44,6 +44,11 @@ func formatFlag(cmd *cobra.Command, format *string) {
 	cmd.Flags().StringVar(format, "format", "text", "text or json")
 }
 
+// exitCodeFlag adds --exit-code, for scripts and health checks.
+func exitCodeFlag(cmd *cobra.Command, on *bool, answer string) {
+	cmd.Flags().BoolVar(on, "exit-code", false, "exit 1 where "+answer)
+}
+
 func checkFormat(format string) error {
 	if format != "text" && format != "json" {
 		return usageError{fmt.Errorf("--format takes text or json, not %q", format)}
@@ -53,6 +58,7 @@ func checkFormat(format string) error {
 
 func (a *app) topicsPlanCommand() *cobra.Command {
 	var format string
+	var exitCode bool
 	cmd := &cobra.Command{
 		Use: "plan", Short: "Show what apply would do, and what it would not",
 		Long: `Plan shows the difference between the topics that the file names and those of the
@@ -68,11 +74,18 @@ cluster: what apply would make, and what it leaves to a person.`,
 				if err != nil {
 					return err
 				}
-				return a.showTopics(format, plan)
+				if err := a.showTopics(format, plan); err != nil {
+					return err
+				}
+				if exitCode && plan.Pending()+plan.Left() > 0 {
+					return errSaid
+				}
+				return nil
 			})
 		},
 	}
 	formatFlag(cmd, &format)
+	exitCodeFlag(cmd, &exitCode, "the cluster differs from the file")
 	return cmd
 }
 

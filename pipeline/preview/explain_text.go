@@ -209,7 +209,7 @@ func (e *explainer) key(k *KeyState) {
 		}
 		e.row("", text)
 	}
-	e.row("", "  forgotten "+timeText(k.Row.Expires))
+	e.row("", "  remembered until "+timeText(k.Row.Expires))
 }
 
 func (e *explainer) group(x *Explanation) {

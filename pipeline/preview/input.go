@@ -19,6 +19,8 @@ import (
 type Input struct {
 	// Name is how the input is called in errors.
 	Name string
+	// Values takes each line for a record's value, its bytes as they stand.
+	Values bool
 	// Left counts records of topics that only pipelines other than the chosen
 	// ones read.
 	Left int
@@ -75,7 +77,9 @@ func (i *Input) Next() ([]Item, error) {
 			return items, nil
 		}
 		line, err := i.in.ReadBytes('\n')
-		i.line++
+		if i.line++; i.line == 1 {
+			line = bytes.TrimPrefix(line, []byte("\ufeff"))
+		}
 		if err != nil {
 			i.ended = true
 			if !errors.Is(err, io.EOF) {
@@ -102,10 +106,19 @@ func (i *Input) Next() ([]Item, error) {
 	return items, nil
 }
 
+func (i *Input) record(line []byte) (*handlers.Record, error) {
+	empty := handlers.Record{Offset: -1, Time: i.now}
+	if i.Values {
+		empty.Value = bytes.Clone(line)
+		return &empty, nil
+	}
+	return handlers.DecodeJSON(line, empty)
+}
+
 func (i *Input) item(line []byte) (Item, error) {
-	r, err := handlers.DecodeJSON(line, handlers.Record{Offset: -1, Time: i.now})
+	r, err := i.record(line)
 	if err != nil {
-		return Item{}, fmt.Errorf(`%w; a line is a record such as {"key": "k", "payload": …}`, err)
+		return Item{}, fmt.Errorf(`%w; a line is a record such as {"payload": …}, or with --values a bare value`, err)
 	}
 	if r.Topic == "" {
 		if i.noTopic != nil {

@@ -19,6 +19,8 @@ pipelines:
   c: {source: {pattern: '^logs_.*'}, sinks: [{stdout: {}}]}
 `
 
+const aLine = `a line is a record such as {"payload": …}, or with --values a bare value`
+
 func newInput(plan *pipeline.Plan, lines string, chosen ...int) *preview.Input {
 	pipelines := plan.Pipelines
 	if len(chosen) > 0 {
@@ -44,8 +46,8 @@ func TestInput(t *testing.T) {
 		"topics":                {`{"topic": "returns", "payload": 1}` + "\n" + `{"topic": "logs_x", "payload": 1}`, nil, "returns/0/0[0] logs_x/0/0[2] EOF"},
 		"of others":             {`{"topic": "logs_x", "payload": 1}` + "\n" + `{"payload": 1}`, []int{1}, "orders/0/0[0] EOF left 1"},
 		"unknown topic":         {`{"payload": 1}` + "\n" + `{"topic": "order", "payload": 1}`, []int{0}, `orders/0/0[0] in.jsonl:2: no pipeline reads topic "order" (did you mean "orders"?)`},
-		"no JSON":               {"\n{", []int{0}, `in.jsonl:2: the JSON ends too early; a line is a record such as {"key": "k", "payload": …}`},
-		"bare payloads":         {`{"id": 1}`, []int{0}, `in.jsonl:1: unknown field "id"; a line is a record such as {"key": "k", "payload": …}`},
+		"no JSON":               {"\n{", []int{0}, "in.jsonl:2: the JSON ends too early; " + aLine},
+		"bare payloads":         {`{"id": 1}`, []int{0}, `in.jsonl:1: unknown field "id"; ` + aLine},
 		"a byte order mark":     {"\xef\xbb\xbf{\"payload\": 1}", []int{0}, "orders/0/0[0] EOF"},
 		"a pattern, no topic":   {`{"payload": 1}`, []int{2}, `in.jsonl:1: the record has no topic, and pipeline "c" reads a pattern: add "topic" to it`},
 		"pipelines of patterns": {`{"payload": 1}`, nil, `in.jsonl:1: the record has no topic, and pipeline "c" reads a pattern: add "topic" to it`},

@@ -12,7 +12,8 @@ import (
 )
 
 // Reader looks keys up in Redis and writes nothing there, not even the count of
-// batches that a Store keeps. It may be used concurrently.
+// batches that a Store keeps, so that it works on one that is full. It may be used
+// concurrently.
 type Reader struct {
 	client  rueidis.Client
 	prefix  string
@@ -63,6 +64,20 @@ func (r *Reader) Get(ctx context.Context, ids []idempotency.ID) ([]*idempotency.
 		rows[i] = idempotency.Alive(rows[i], now)
 	}
 	return rows, now, nil
+}
+
+// Delete forgets keys, whatever their state, and tells which there were. It needs
+// no memory, and so gives some back on a Redis that is full.
+func (r *Reader) Delete(ctx context.Context, ids []idempotency.ID) ([]bool, error) {
+	were := make([]bool, len(ids))
+	for i, id := range ids {
+		n, err := r.client.Do(ctx, r.client.B().Del().Key(r.prefix+"k:"+id.External()).Build()).AsInt64()
+		if err != nil {
+			return nil, fmt.Errorf("delete keys on redis at %s: %w", r.address, err)
+		}
+		were[i] = n > 0
+	}
+	return were, nil
 }
 
 func (r *Reader) time(ctx context.Context) (time.Time, error) {
