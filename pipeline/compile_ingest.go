@@ -2,6 +2,7 @@ package pipeline
 
 import (
 	"fmt"
+	"net"
 	"slices"
 	"strings"
 
@@ -26,6 +27,7 @@ func (c *compiler) ingest() {
 		if f.Source.Has("ingest.listen") {
 			plan.Listen = block.Listen
 			c.address(f, "ingest.listen", block.Listen)
+			c.reachable(f, "ingest.listen", block.Listen)
 		}
 		for i := range block.Routes {
 			plan.Routes = append(plan.Routes, c.ingestRoute(f, diag.Path("ingest.routes").Item(i), &block.Routes[i], seen))
@@ -46,6 +48,19 @@ func (c *compiler) ingest() {
 	case plan.Listen == "" && c.sound(written, "ingest.listen"):
 		c.atValue(written, "ingest.listen", diag.CodeEmpty, "ingest.listen is empty", "")
 	}
+}
+
+// reachable warns of a listener that takes records from other machines: whoever
+// reaches it may write.
+func (c *compiler) reachable(f *File, path diag.Path, address string) {
+	host, _, err := net.SplitHostPort(address)
+	ip := net.ParseIP(host)
+	if err != nil || !c.sound(f, path) || host == "localhost" || ip != nil && ip.IsLoopback() {
+		return
+	}
+	c.add(diag.Problem{Path: path, Place: f.Source.Value(path), Severity: diag.Warning, Code: diag.CodeOpenIngest,
+		Message: fmt.Sprintf("%s takes records from other machines too, and asks nobody who they are", path),
+		Hint:    "listen on 127.0.0.1, behind a proxy that does, or let a firewall say who may write"})
 }
 
 func (c *compiler) ingestRoute(f *File, path diag.Path, r *IngestRouteConfig, seen map[string]diag.Place) ingest.Route {

@@ -90,6 +90,8 @@ const (
 	CodeCleartext Code = "MR080"
 	// CodeCostly is a number that costs more than it is likely to bring.
 	CodeCostly Code = "MR081"
+	// CodeOpenIngest is an ingest listener that others than this machine reach.
+	CodeOpenIngest Code = "MR082"
 	// CodeTest is a test that asks for what its pipeline does not have, or whose
 	// expectations are not one a record.
 	CodeTest Code = "MR090"
