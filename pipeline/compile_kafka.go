@@ -229,6 +229,9 @@ func (c *compiler) shown(f *File, path diag.Path, value string) string {
 	if _, secret := f.secrets[path]; secret {
 		return "this text"
 	}
+	if at := strings.LastIndex(value, "@"); at >= 0 {
+		value = "…" + value[at:] // what is before it may be a login
+	}
 	if runes := []rune(value); len(runes) > 60 {
 		value = string(runes[:59]) + "…"
 	}

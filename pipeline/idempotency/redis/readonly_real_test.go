@@ -78,3 +78,35 @@ func dump(t *testing.T, client rueidis.Client) map[string]string {
 	}
 	return all
 }
+
+// On a Redis that is full a person looks at keys and forgets them, which makes
+// room: neither needs a write.
+func TestRealFullRedisIsReadAndCleared(t *testing.T) {
+	s := startServer(t)
+	store := open(t, s.url("/0"), Options{})
+	claim := aClaim(idempotency.NewRun())
+	if _, err := store.Claim(t.Context(), []idempotency.Claim{claim}); err != nil {
+		t.Fatal(err)
+	}
+	reader, err := OpenReader(s.url("/0"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer reader.Close()
+	if err := reader.client.Do(t.Context(), reader.client.B().ConfigSet().ParameterValue().ParameterValue("maxmemory", "1").Build()).Error(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := store.Get(t.Context(), []idempotency.ID{claim.ID}); err == nil {
+		t.Fatal("the store, which counts its batches, writes: Redis is not full")
+	}
+	ids := []idempotency.ID{claim.ID, {9}}
+	if rows, _, err := reader.Get(t.Context(), ids); err != nil || rows[0] == nil || rows[1] != nil {
+		t.Fatal(rows, err)
+	}
+	if were, err := reader.Delete(t.Context(), ids); err != nil || !were[0] || were[1] {
+		t.Fatal(were, err)
+	}
+	if rows, _, err := reader.Get(t.Context(), ids); err != nil || rows[0] != nil {
+		t.Fatal(rows, err)
+	}
+}

@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"net/url"
 	"strconv"
 	"strings"
 	"sync"
@@ -111,30 +110,6 @@ func (s *Store) Close() error {
 func CheckURL(address string) error {
 	_, _, err := parse(address)
 	return err
-}
-
-// parse reads the URL. Its errors leave out what may be secret.
-func parse(address string) (rueidis.ClientOption, string, error) {
-	u, err := url.Parse(address)
-	if err != nil || u.Scheme != "redis" && u.Scheme != "rediss" {
-		return rueidis.ClientOption{}, "", errors.New("its address is not a redis:// or rediss:// URL")
-	}
-	prefix := DefaultPrefix
-	query := u.Query()
-	if query.Has("prefix") {
-		prefix = query.Get("prefix")
-		query.Del("prefix")
-		u.RawQuery = query.Encode()
-	}
-	option, err := rueidis.ParseURL(u.String())
-	if err != nil {
-		return option, "", err
-	}
-	option.ClientName = "millrace"
-	option.DisableCache = true
-	option.ReadBufferEachConn = 64 << 10
-	option.WriteBufferEachConn = 64 << 10
-	return option, prefix, nil
 }
 
 // checkSettings refuses a Redis that evicts and logs how durable it is. A
