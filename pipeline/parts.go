@@ -156,8 +156,9 @@ func (r *Runner) broker() string {
 }
 
 // RunBroker runs the embedded broker alone until ctx ends, announced on the
-// state folder so that other commands find it.
-func RunBroker(ctx context.Context, listen string, deps RunnerDeps) (err error) {
+// state folder so that other commands find it. It makes the topics that a file
+// declares and the broker does not have.
+func RunBroker(ctx context.Context, listen string, declared []TopicPlan, deps RunnerDeps) (err error) {
 	lasting := context.WithoutCancel(ctx)
 	var open closers
 	defer func() { err = errors.Join(err, open.close(lasting)) }()
@@ -170,6 +171,9 @@ func RunBroker(ctx context.Context, listen string, deps RunnerDeps) (err error) 
 		return err
 	}
 	open.add("the embedded broker", func(context.Context) error { return broker.Close() })
+	if err := declare(ctx, broker.Addr(), declared, deps.Logger); err != nil {
+		return err
+	}
 	started := time.Now()
 	alone := brokerReporter{version: deps.Version, started: started, addr: broker.Addr()}
 	err = announce(lasting, folder, state.Run{
@@ -180,6 +184,26 @@ func RunBroker(ctx context.Context, listen string, deps RunnerDeps) (err error) 
 	}
 	deps.Logger.Info("ready", "broker", broker.Addr())
 	<-ctx.Done()
+	return nil
+}
+
+// declare makes the topics of a `topics:` block that the broker does not have.
+func declare(ctx context.Context, broker string, declared []TopicPlan, log *slog.Logger) error {
+	if len(declared) == 0 {
+		return nil
+	}
+	named := map[string]int32{}
+	for _, t := range declared {
+		named[t.Name] = t.Partitions
+	}
+	admin, err := kafka.NewAdmin(kafka.Settings{Brokers: []string{broker}}, kafka.Deps{Logger: log})
+	if err != nil {
+		return fmt.Errorf("make the topics that the file declares: %w", err)
+	}
+	defer admin.Close()
+	if err := makeTopics(ctx, admin, named); err != nil {
+		return fmt.Errorf("make the topics that the file declares: %w", err)
+	}
 	return nil
 }
 

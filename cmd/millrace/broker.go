@@ -14,7 +14,9 @@ func (a *app) brokerCommand() *cobra.Command {
 		Use: "broker", Short: "Run the embedded broker alone; a run beside it uses it",
 		Long: `Broker runs the embedded broker on the state folder, for kcat or any Kafka client.
 A millrace run on the same folder uses it instead of starting one of its own. It
-listens where kafka.embedded.listen of the configuration says, or --listen.`,
+listens where kafka.embedded.listen of the configuration says, or --listen, and
+makes the topics that its topics: block declares. The configuration needs no
+pipelines.`,
 		Example: `  millrace broker
   millrace broker --listen 127.0.0.1:0 --state /tmp/millrace`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -22,17 +24,19 @@ listens where kafka.embedded.listen of the configuration says, or --listen.`,
 			if err != nil {
 				return err
 			}
-			if !cmd.Flags().Changed("listen") && a.hasConfig() {
-				plan, err := a.load()
-				if err != nil {
-					return err
-				}
-				if plan.Embedded != "" {
+			plan, err := a.planOf(only("kafka", "topics"))
+			if err != nil {
+				return err
+			}
+			var declared []pipeline.TopicPlan
+			if plan != nil {
+				declared = plan.Topics
+				if plan.Embedded != "" && !cmd.Flags().Changed("listen") {
 					listen = plan.Embedded
 				}
 			}
 			deps := pipeline.RunnerDeps{Version: version(), StateDir: a.state(), Logger: log}
-			return untilSignal(cmd.Context(), func(ctx context.Context) error { return pipeline.RunBroker(ctx, listen, deps) }, func() {})
+			return untilSignal(cmd.Context(), func(ctx context.Context) error { return pipeline.RunBroker(ctx, listen, declared, deps) }, func() {})
 		},
 	}
 	cmd.Flags().StringVar(&listen, "listen", "127.0.0.1:9092", "`ADDRESS` on loopback; port 0 picks a free one")
