@@ -4,6 +4,7 @@ import (
 	"context"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/millrace/millrace/handlers"
@@ -223,7 +224,8 @@ func (x *Explanation) Running(statuses []admin.Status) {
 func (x *Explanation) Done() bool { return x.Group.Known && x.Group.Committed > x.Record.Offset }
 
 // Ended is how the record ended, as far as what is left of it tells, and why it
-// is believed: `not_yet` where its offset was not passed.
+// is believed: `not_yet` where its offset was not passed and not every sink that it
+// has a write for is known to be done with it.
 func (x *Explanation) Ended() (outcome, because string) {
 	own, others := 0, 0
 	for _, k := range x.Keys {
@@ -236,8 +238,12 @@ func (x *Explanation) Ended() (outcome, because string) {
 			others++
 		}
 	}
-	decided := x.Now.Outcome
+	decided, waits := x.Now.Outcome, x.waiting()
 	switch {
+	case x.Group.Known && !x.Done() && len(waits) > 0 && len(waits) < len(x.Now.Writes):
+		return "not_yet", "waiting for " + strings.Join(waits, ", ") + ", while its other sinks are done; " + x.notYet()
+	case x.Group.Known && !x.Done() && len(waits) > 0:
+		return "not_yet", x.notYet()
 	case len(x.Letters.Found) > 0:
 		l := x.Letters.Found[len(x.Letters.Found)-1]
 		return string(pipeline.DeadLettered), "its dead letter is " + l.At.String() + " (" + l.Reason + ")"
@@ -256,6 +262,22 @@ func (x *Explanation) Ended() (outcome, because string) {
 	default:
 		return "unknown", "its offset was passed, and nothing remembers it: the configuration may have been another, or the key expired"
 	}
+}
+
+// waiting are the sinks of which nothing tells that they are done with the record:
+// no confirmed key and no dead letter.
+func (x *Explanation) waiting() []string {
+	var sinks []string
+	for i := range x.Now.Writes {
+		sink := x.Now.Writes[i].Sink
+		done := slices.ContainsFunc(x.Keys, func(k KeyState) bool {
+			return k.Sink == sink && k.Row != nil && k.Row.State == idempotency.Confirmed
+		})
+		if !done && !slices.ContainsFunc(x.Letters.Found, func(l Letter) bool { return l.Sink == "" || l.Sink == sink }) {
+			sinks = append(sinks, sink)
+		}
+	}
+	return sinks
 }
 
 func (x *Explanation) firstRow() *idempotency.Row {
