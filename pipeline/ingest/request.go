@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"maps"
 	"mime"
 	"net/http"
@@ -27,9 +26,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 	}
 	answer := refuse(http.StatusNotFound, "there is no route of this path")
 	if ok {
-		if answer = s.admit(req); answer == nil {
-			answer = s.take(w, req, route)
-		}
+		answer = s.take(w, req, route)
 	}
 	answer.write(w)
 	if s.deps.OnRequest != nil {
@@ -37,21 +34,14 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 	}
 }
 
-// admit takes a slot, or says why there is none.
-func (s *Server) admit(req *http.Request) *answer {
+// stopping refuses what must not begin any more.
+func (s *Server) stopping(req *http.Request) *answer {
 	if s.refusing.Load() && !fromPipeline(req.Header.Get("Idempotency-Key")) {
 		a := refuse(http.StatusServiceUnavailable, "the server is stopping: send the record again")
 		a.retryAfter, a.close = "1", true
 		return a
 	}
-	select {
-	case s.slots <- struct{}{}:
-		return nil
-	default:
-		a := refuse(http.StatusTooManyRequests, "too many requests at once: send the record again")
-		a.retryAfter = "1"
-		return a
-	}
+	return nil
 }
 
 // fromPipeline tells whether an idempotency key has the form that pipelines
@@ -60,10 +50,12 @@ func fromPipeline(key string) bool {
 	return len(key) == 26 && strings.Trim(strings.ToUpper(key), "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789") == ""
 }
 
-// take is the way of one record: check, read, key, produce. It gives the slot
-// back.
+// take is the way of one record: check, read, key, produce. A slot is taken only
+// once the body is there: a client that is slow to send it holds up nobody.
 func (s *Server) take(w http.ResponseWriter, req *http.Request, route *route) *answer {
-	defer func() { <-s.slots }()
+	if a := s.stopping(req); a != nil {
+		return a
+	}
 	if a := s.checkHead(req); a != nil {
 		return a
 	}
@@ -71,8 +63,18 @@ func (s *Server) take(w http.ResponseWriter, req *http.Request, route *route) *a
 	if key := req.Header.Get("Idempotency-Key"); key != "" {
 		record.Headers = []handlers.Header{{Key: "idempotency-key", Value: []byte(key)}}
 	}
-	var a *answer
-	if record.Value, a = readBody(w, req, route.MaxBytes); a != nil {
+	body, a := s.readBody(w, req, route.MaxBytes)
+	defer s.bodies.give(body.taken)
+	if a != nil {
+		return a
+	}
+	record.Value = body.bytes
+	select {
+	case s.slots <- struct{}{}:
+		defer func() { <-s.slots }()
+	default:
+		a := refuse(http.StatusTooManyRequests, "too many requests at once: send the record again")
+		a.retryAfter = "1"
 		return a
 	}
 	if a := route.check(req, record); a != nil {
@@ -117,29 +119,6 @@ func isJSON(types []string) bool {
 func legalKey(key string) bool {
 	return key != "" && len(key) <= maxKeyBytes &&
 		!strings.ContainsFunc(key, func(r rune) bool { return r < ' ' || r > '~' })
-}
-
-// readBody reads the whole body. An empty one is empty and not nil, which would
-// be a tombstone.
-func readBody(w http.ResponseWriter, req *http.Request, limit int64) ([]byte, *answer) {
-	tooLarge := func() *answer {
-		a := refuse(http.StatusRequestEntityTooLarge, fmt.Sprintf("the record is larger than %d bytes, which is ingest.max_record_bytes", limit))
-		a.close = true
-		return a
-	}
-	if req.ContentLength > limit {
-		return nil, tooLarge()
-	}
-	body, err := io.ReadAll(http.MaxBytesReader(w, req.Body, limit))
-	if _, ok := errors.AsType[*http.MaxBytesError](err); ok {
-		return nil, tooLarge()
-	}
-	if err != nil {
-		a := refuse(http.StatusBadRequest, "the body could not be read to its end")
-		a.close = true
-		return nil, a
-	}
-	return body, nil
 }
 
 // check reads the value, validates it, and sets the record's key.

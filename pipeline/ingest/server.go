@@ -17,8 +17,8 @@ import (
 )
 
 const (
-	// maxInFlight is how many requests are worked on at once; more are told to
-	// come back.
+	// maxInFlight is how many whole requests are worked on at once; more are told
+	// to come back.
 	maxInFlight = 1024
 	// defaultMaxBytes is the largest body where a route names none.
 	defaultMaxBytes = 1 << 20
@@ -50,6 +50,7 @@ type Server struct {
 	server   *http.Server
 	listener net.Listener
 	slots    chan struct{}
+	bodies   budget
 	origins  *http.CrossOriginProtection
 	refusing atomic.Bool
 	// failing tells that the last record could not be made durable, so that an
@@ -85,6 +86,7 @@ func New(plan *Plan, producer handlers.Producer, deps Deps) *Server {
 // on. The address stays what it was.
 func (s *Server) Update(plan *Plan) {
 	routes := make(map[string]*route, len(plan.Routes))
+	most := int64(minBudget)
 	for _, r := range plan.Routes {
 		if r.MaxBytes <= 0 {
 			r.MaxBytes = defaultMaxBytes
@@ -93,9 +95,11 @@ func (s *Server) Update(plan *Plan) {
 			// The body is checked to be JSON by loading it, key or not.
 			r.Scope = expression.NewScope(expression.Options{Format: expression.FormatJSON, Request: true})
 		}
+		most = max(most, atOnce*r.MaxBytes)
 		scope := r.Scope
 		routes[r.Path] = &route{Route: r, inputs: sync.Pool{New: func() any { return scope.NewInput() }}}
 	}
+	s.bodies.most.Store(most)
 	s.routes.Store(&routes)
 }
 
