@@ -76,7 +76,7 @@ func (f *file) locked(more int) (again bool, err error) {
 	if info.Size() != f.size {
 		// Another process wrote to it, or it was opened just now.
 		f.last = info.ModTime()
-		if f.size, err = f.mend(info.Size()); err != nil {
+		if f.size, err = f.mend(root, info.Size()); err != nil {
 			f.size = -1
 			return false, err
 		}
@@ -166,10 +166,15 @@ const (
 	mendMost  = 256 << 20
 )
 
+// tornSuffix is behind the name of the file that takes ends without a newline.
+const tornSuffix = ".torn"
+
 // mend makes the file end with a whole line, and returns its size then. What
-// lies behind the last newline is a line that a crash tore: it is cut off, unless
-// it is a JSON object or list that only lacks the newline.
-func (f *file) mend(size int64) (int64, error) {
+// lies behind the last newline may be a line that a crash tore, whose record comes
+// again, or what somebody else wrote: it is moved to a file beside this one, so
+// that nothing is lost either way, unless it is a JSON object or list that only
+// lacks the newline.
+func (f *file) mend(root *os.Root, size int64) (int64, error) {
 	if size == 0 || f.s.config.Format == "raw" {
 		return size, nil
 	}
@@ -186,12 +191,36 @@ func (f *file) mend(size int64) (int64, error) {
 		}
 		return size + 1, nil
 	}
+	if err := f.keep(root, tail); err != nil {
+		return 0, fmt.Errorf("move a line without its end to %s: %w", f.tornName(), err)
+	}
 	whole := size - int64(len(tail))
 	if err := f.h.f.Truncate(whole); err != nil {
-		return 0, fmt.Errorf("cut a torn line off: %w", err)
+		return 0, fmt.Errorf("cut a line without its end off: %w", err)
 	}
-	f.s.log.Warn("a line without its end was cut off: a crash tore it, and its record comes again", "file", f.name, "offset", whole, "bytes", len(tail))
+	f.s.log.Warn("a line without its end was moved away: if a crash tore it, its record comes again", "file", f.name, "to", f.tornName(), "offset", whole, "bytes", len(tail))
 	return whole, nil
+}
+
+// tornName is the name of the file that takes ends without a newline.
+func (f *file) tornName() string {
+	const longest = 255 // what file systems take
+	cut := max(0, len(path.Base(f.name))+len(tornSuffix)-longest)
+	return f.name[:len(f.name)-cut] + tornSuffix
+}
+
+// keep appends a line without its end to the file that takes such, and returns
+// once it is on the disk, as far as that is promised.
+func (f *file) keep(root *os.Root, tail []byte) error {
+	to, err := root.OpenFile(f.tornName(), os.O_CREATE|os.O_APPEND|os.O_WRONLY, fileMode)
+	if err != nil {
+		return err
+	}
+	_, err = to.Write(append(tail[:len(tail):len(tail)], '\n'))
+	if err == nil && f.s.config.Fsync != "none" {
+		err = f.s.disk.sync(to)
+	}
+	return errors.Join(err, to.Close(), f.s.syncFolder(root, path.Dir(f.name)))
 }
 
 // tail is what lies behind the last newline.

@@ -12,6 +12,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/millrace/millrace/handlers"
 	"github.com/millrace/millrace/handlers/handlertest"
 )
 
@@ -33,6 +34,10 @@ func TestTornLine(t *testing.T) {
 			f.write("k", `{"n":9}`)
 			if got := f.read("c.jsonl"); got != c.after+"{\"n\":9}\n" {
 				t.Errorf("got %.200q", got)
+			}
+			// Nothing is lost, whoever wrote it.
+			if tail := strings.TrimPrefix(c.before, c.after); tail != "" && !strings.HasPrefix(c.after, c.before) && f.read("c.jsonl.torn") != tail+"\n" {
+				t.Errorf("%.200q was cut off and not kept", tail)
 			}
 			// Another process tears a line while this one has the file open.
 			f.put("c.jsonl", f.read("c.jsonl")+`{"to`)
@@ -138,6 +143,42 @@ func TestRotationOverwritesNothing(t *testing.T) {
 	}
 	if f.read("c-20260131T093000.000Z") != "mine" || f.read("c-20260131T093000.000Z-2") != "{\"n\":\"first\"}\n" {
 		t.Error("a file was overwritten")
+	}
+}
+
+// A folder that is removed under the sink is waited for and named; the one that
+// then has its name is written to.
+func TestFolderComesBack(t *testing.T) {
+	f := openSink(t, config(filepath.Join(t.TempDir(), "out"), handlertest.Constant("eu/c.jsonl")), realDisk())
+	f.write("k", `{"n":0}`)
+	for round := range 3 {
+		if err := os.RemoveAll(f.dir); err != nil {
+			t.Fatal(err)
+		}
+		if round == 1 { // another takes its place before anybody looks
+			if err := os.Mkdir(f.dir, 0o750); err != nil {
+				t.Fatal(err)
+			}
+		} else {
+			failed := handlers.FailureOf(f.Write(t.Context(), f.calls("k", `{"n":1}`)), 0)
+			if failed == nil || failed.Class != handlers.Infrastructure || !strings.Contains(failed.Error(), f.dir+" was removed") {
+				t.Fatalf("without its folder it says %v", failed)
+			}
+			if _, err := os.Stat(f.dir); err == nil {
+				t.Fatal("the folder was made: what was mounted there could not come back")
+			}
+			if err := os.Mkdir(f.dir, 0o750); err != nil {
+				t.Fatal(err)
+			}
+		}
+		f.write("k", fmt.Sprintf(`{"n":%d}`, 10+round))
+		if got := f.read("eu/c.jsonl"); got != fmt.Sprintf("{\"n\":%d}\n", 10+round) {
+			t.Errorf("round %d: %q", round, got)
+		}
+	}
+	f.shut()
+	if !strings.Contains(f.log.String(), "opened anew") {
+		t.Error("it does not say that the folder is another one")
 	}
 }
 

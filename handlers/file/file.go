@@ -13,7 +13,7 @@ import (
 
 // Config is the sink as it stands in the file.
 type Config struct {
-	Dir           string            `yaml:"dir" required:"true" path:"true" doc:"The folder that all files lie in. It is made where it is missing, and no name leads out of it."`
+	Dir           string            `yaml:"dir" required:"true" path:"true" doc:"The folder that all files lie in. It is made where it is missing at the start, and no name leads out of it. One that is removed later is waited for."`
 	Path          handlers.Template `yaml:"path" required:"true" place:"name" doc:"The name of the file within 'dir', such as '${payload.region}/clicks.jsonl'. A '/' that is written out makes folders; one that comes from a record is an error for that record."`
 	Format        string            `yaml:"format" default:"value" enum:"value,record,raw" doc:"What is appended: 'value' is the record's value as one line, 'record' the whole record as one line of JSON, 'raw' the value's bytes as they are, with nothing between them."`
 	Fsync         string            `yaml:"fsync" default:"batch" enum:"batch,interval,none" doc:"When a record counts as written: with 'batch' once it is on the disk; with 'interval' once the operating system has it, which then brings it to the disk within 'fsync_interval'; with 'none' once the operating system has it."`
@@ -47,7 +47,7 @@ const doc = "Appends each record as one line to a file in a folder. Nothing is e
 const delivery = "With `fsync: batch`, the default, a record counts as written once it is on the disk. Records that are written at the same time, also by other lanes, share one fsync. " +
 	"With `interval` and `none` it counts as written once the operating system has it: a crash of Millrace loses nothing, a crash of the machine what was not on the disk yet.\n\n" +
 	"A disk that is full or fails pauses the pipeline, and nothing goes to the dead letters. After a failed fsync the lines that it was for are written again, and may stand in the file twice. " +
-	"A line that a crash left without its end is cut off before the next one is written, unless it is a whole JSON object or list: it was not acknowledged, and its record comes again. With `format: raw` there is nothing to tell a cut record by."
+	"An end without a newline is moved, before the next line is written, to a file beside it with `.torn` behind its name, unless it is a whole JSON object or list, which only gets its newline: a line that a crash tore was not acknowledged, and its record comes again; what somebody else wrote is not lost. With `format: raw` there is nothing to tell a cut record by."
 
 const example = "file:\n  dir: clicks\n  path: ${payload.region}.jsonl\n  rotate: {size: 100MB, every: 1d}\n"
 

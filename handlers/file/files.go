@@ -213,17 +213,41 @@ func (s *sink) mayMake() error {
 	return nil
 }
 
-// opened is the folder, made and opened at the first call.
+// opened is the folder, made and opened at the first call. One that was removed
+// later is not made again: what was mounted there may come back. It is waited for,
+// and the folder that then has its name is opened.
 func (s *sink) opened() (*os.Root, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.root != nil {
-		return s.root, nil
-	}
 	dir, err := filepath.Abs(s.config.Dir)
 	if err != nil {
 		return nil, fmt.Errorf("open the folder: %w", err)
 	}
+	if s.root == nil {
+		return s.open(dir)
+	}
+	there, err := os.Stat(dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("the folder %s was removed: make it again, and the sink goes on", dir)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("look at the folder: %w", err)
+	}
+	if was, err := s.root.Stat("."); err == nil && os.SameFile(was, there) {
+		return s.root, nil
+	}
+	root, err := os.OpenRoot(dir)
+	if err != nil {
+		return nil, fmt.Errorf("open the folder: %w", err)
+	}
+	s.log.Warn("the folder is another one than before, and is opened anew", "dir", dir)
+	// Who uses the old one just now fails, and comes again.
+	err, s.root = s.root.Close(), root
+	return root, err
+}
+
+// open makes and opens the folder. The caller holds mu.
+func (s *sink) open(dir string) (*os.Root, error) {
 	var parents []string
 	for at := dir; ; at = filepath.Dir(at) {
 		if _, err := os.Stat(at); err == nil || at == filepath.Dir(at) {
@@ -243,10 +267,11 @@ func (s *sink) opened() (*os.Root, error) {
 			return nil, fmt.Errorf("make the folder: %w", err)
 		}
 	}
-	if s.root, err = os.OpenRoot(dir); err != nil {
-		s.root = nil
+	root, err := os.OpenRoot(dir)
+	if err != nil {
 		return nil, fmt.Errorf("open the folder: %w", err)
 	}
+	s.root = root
 	if s.config.Fsync == "interval" {
 		s.work.Go(s.keepSyncing)
 	}
