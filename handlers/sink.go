@@ -124,8 +124,9 @@ type Trouble struct {
 // what they would make of trouble without having it, for `millrace test`.
 type Rehearser interface {
 	// Rehearse is how Write would judge a call that met trouble, nil where the
-	// call counts as durable. The config is compiled.
-	Rehearse(t Trouble) *Failure
+	// call counts as durable. It is false where the system never meets a call so,
+	// such as one that knows no statuses. The config is compiled.
+	Rehearse(t Trouble) (*Failure, bool)
 }
 
 // View evaluates a sink's templates and expressions on one record. It is valid

@@ -1,6 +1,7 @@
 package pipeline
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"slices"
@@ -205,21 +206,34 @@ func nearestProblem(p diag.Problem, name string, names []string, all string) dia
 
 // testScript checks that a sink's system answers with the statuses of a script.
 func (c *compiler) testScript(f *File, o origin, name string, steps []ScriptStep) {
-	if !slices.ContainsFunc(steps, func(s ScriptStep) bool { return s.Status != 0 }) {
+	statuses := func(s ScriptStep) bool { return s.Status != 0 || s.Answer == AnswerRate }
+	if !slices.ContainsFunc(steps, statuses) {
 		return
 	}
 	at := slices.IndexFunc(o.plan.Sinks(), func(s *SinkPlan) bool { return s.Name == name })
 	plan := o.plan.Sinks()[at]
-	rehearser, ok := plan.Config.(handlers.Rehearser)
 	for _, s := range steps {
+		failure, known := plan.rehearse(handlers.Trouble{Status: cmp.Or(s.Status, tooMany)})
 		switch {
-		case s.Status == 0:
-		case !ok:
+		case !statuses(s):
+		case !known:
 			c.atValue(f, s.Path, diag.CodeTest, fmt.Sprintf("the %s sink is not answered with a status", plan.Kind), "write fail for a record that it refuses, or timeout, refused or reset")
-		case rehearser.Rehearse(handlers.Trouble{Status: s.Status}) == nil:
+		case failure == nil:
 			c.atValue(f, s.Path, diag.CodeTest, fmt.Sprintf("the %s sink takes the status %d for an acknowledgement", plan.Kind, s.Status), "write ok")
 		}
 	}
+}
+
+// tooMany is what AnswerRate says of the calls that it does not take.
+const tooMany = 429
+
+// rehearse is what the sink itself would make of trouble, false where it can't
+// tell, or never meets it.
+func (p *SinkPlan) rehearse(t handlers.Trouble) (*handlers.Failure, bool) {
+	if rehearser, ok := p.Config.(handlers.Rehearser); ok {
+		return rehearser.Rehearse(t)
+	}
+	return nil, false
 }
 
 func amount(n int, noun string) string {

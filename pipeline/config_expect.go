@@ -214,11 +214,18 @@ func (c *ScriptConfig) DecodeYAML(d *yamlconf.Decoder, n yamlconf.Node) {
 			d.WrongType(item, "an answer such as ok, fail 503 or timeout")
 			continue
 		}
+		if n := len(c.Steps); n > 0 && c.Steps[n-1].Answer == AnswerRate {
+			d.Add(diag.Problem{Path: item.Path, Place: d.Source().Value(item.Path), Code: diag.CodeTest,
+				Message: "no call comes to an answer behind rate, which holds from there on", Hint: "write rate last"})
+			return
+		}
 		c.step(d, item)
 	}
 }
 
 var stepText = regexp.MustCompile(`^([A-Za-z_]+)(?: ([0-9]{3}))?(?: x ?([0-9]{1,5}))?$`)
+
+var rateText = regexp.MustCompile(`^rate ([0-9].*)$`)
 
 // finalStatus is a status that ends a call.
 var finalStatus = regexp.MustCompile(`^[2-5]`)
@@ -232,6 +239,15 @@ func (c *ScriptConfig) step(d *yamlconf.Decoder, n yamlconf.Node) {
 	p := diag.Problem{Path: n.Path, Place: d.Source().Value(n.Path), Code: diag.CodeChoice,
 		Message: fmt.Sprintf("a sink answers %s, not %q", alternatives(words), n.Text()), Hint: "write such as [fail 503, timeout, ok], or fail 503 x4 for four times"}
 	switch _, err := strconv.Atoi(text); {
+	case rateText.MatchString(text):
+		rate, err := yamlconf.ParseRate(rateText.FindStringSubmatch(text)[1])
+		if err == nil {
+			c.Steps = append(c.Steps, ScriptStep{Path: n.Path, Answer: AnswerRate, Rate: rate, Times: 1})
+			return
+		}
+		p.Code, p.Message, p.Hint = diag.CodeRange, fmt.Sprintf("%q does not say how many calls are taken in which time", text), "write such as rate 20/s"
+	case text == string(AnswerRate):
+		p.Message, p.Hint = "rate does not say how many calls are taken in which time", "write such as rate 20/s"
 	case err == nil:
 		p.Fix = "fail " + text
 		p.Hint = "did you mean " + strconv.Quote(p.Fix) + "?"
@@ -262,7 +278,7 @@ func (c *ScriptConfig) step(d *yamlconf.Decoder, n yamlconf.Node) {
 // JSONSchema is a list of answers, or one.
 func (c *ScriptConfig) JSONSchema(s *yamlconf.Schema) map[string]any {
 	return s.Define("test_script", func() map[string]any {
-		answer := map[string]any{"type": "string", "pattern": `^ *(` + strings.Join(answers(), "|") + `)( +[345][0-9]{2})?( +x *0*[1-9][0-9]*)? *$`}
+		answer := map[string]any{"type": "string", "pattern": `^ *(` + strings.Join(answers()[:len(answers())-1], "|") + `)( +[345][0-9]{2})?( +x *0*[1-9][0-9]*)? *$|^ *rate +[0-9]+([.][0-9]+)? ?/ ?[smh] *$`}
 		return map[string]any{"anyOf": []any{answer, map[string]any{"type": "array", "items": answer}}}
 	})
 }

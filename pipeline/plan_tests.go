@@ -62,7 +62,9 @@ type ScriptStep struct {
 	Answer Answer
 	// Status goes with AnswerFail, 0 for none.
 	Status int
-	Times  int
+	// Rate goes with AnswerRate.
+	Rate  handlers.Rate
+	Times int
 }
 
 // Answer is how a scripted sink takes a call.
@@ -82,10 +84,13 @@ const (
 	AnswerReset Answer = "reset"
 	// AnswerUnknown leaves open in another way whether the call took effect.
 	AnswerUnknown Answer = "unknown"
+	// AnswerRate takes so many calls in a second from then on, and answers the
+	// others 429.
+	AnswerRate Answer = "rate"
 )
 
 func answers() []string {
-	return []string{string(AnswerOK), string(AnswerFail), string(AnswerTimeout), string(AnswerRefused), string(AnswerReset), string(AnswerUnknown)}
+	return []string{string(AnswerOK), string(AnswerFail), string(AnswerTimeout), string(AnswerRefused), string(AnswerReset), string(AnswerUnknown), string(AnswerRate)}
 }
 
 // CrashPoint is where a test's process dies.

@@ -43,6 +43,20 @@ func (s *sink) Write(ctx context.Context, batch []handlers.Call) error {
 	return &handlers.BatchError{Failed: j.failed}
 }
 
+// Rehearse judges trouble as a disk's: whatever it is, no record is at fault.
+func (c *Config) Rehearse(t handlers.Trouble) (*handlers.Failure, bool) {
+	switch {
+	case t.Status != 0:
+		return nil, false
+	case t.Refused:
+		return unavailable(errors.New("the file can't be opened")), true
+	case t.Timeout:
+		return handlers.Unavailable(errors.New("the disk has not answered yet")), true
+	default:
+		return handlers.Unavailable(errors.New("the lines may not have come to the disk")), true
+	}
+}
+
 func unavailable(err error) *handlers.Failure {
 	return &handlers.Failure{Class: handlers.Infrastructure, NotSent: true, Err: err}
 }

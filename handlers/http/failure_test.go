@@ -272,8 +272,8 @@ func TestRehearse(t *testing.T) {
 		} {
 			config := http.Config{URL: url}
 			_, met := send(t, open(t, config), order(fmt.Sprint(status)))
-			rehearsed := config.Rehearse(handlers.Trouble{Status: status})
-			if describe(rehearsed) != describe(met) {
+			rehearsed, known := config.Rehearse(handlers.Trouble{Status: status})
+			if describe(rehearsed) != describe(met) || !known {
 				t.Errorf("%d from a %s URL is rehearsed as %s, and is %s", status, kind, describe(rehearsed), describe(met))
 			}
 		}
@@ -284,9 +284,9 @@ func TestRehearse(t *testing.T) {
 		"unknown suspect: call the receiver: no answer within 5s":     {Timeout: true},
 		"unknown suspect: call the receiver: the connection was lost": {},
 	} {
-		f := config.Rehearse(trouble)
-		if got := describe(f) + ": " + f.Error(); got != want {
-			t.Errorf("got %q, want %q", got, want)
+		f, known := config.Rehearse(trouble)
+		if got := describe(f) + ": " + f.Error(); got != want || !known || f.NotSent != trouble.Refused {
+			t.Errorf("got %q, want %q; not sent is %t", got, want, f.NotSent)
 		}
 	}
 }

@@ -74,17 +74,17 @@ func (s *sink) unanswered(err error, givenUp, connected bool) *handlers.Failure 
 }
 
 // Rehearse judges trouble as a call does.
-func (c *Config) Rehearse(t handlers.Trouble) *handlers.Failure {
+func (c *Config) Rehearse(t handlers.Trouble) (*handlers.Failure, bool) {
 	s := newSink(*c)
 	switch {
 	case t.Status != 0:
-		return s.judge(&nethttp.Response{StatusCode: t.Status})
+		return s.judge(&nethttp.Response{StatusCode: t.Status}), true
 	case t.Timeout:
-		return s.unanswered(s.late(), false, true)
+		return s.unanswered(s.late(), false, true), true
 	case t.Refused:
-		return s.unanswered(errors.New("connection refused"), false, false)
+		return s.unanswered(errors.New("connection refused"), false, false), true
 	default:
-		return s.unanswered(errors.New("the connection was lost"), false, true)
+		return s.unanswered(errors.New("the connection was lost"), false, true), true
 	}
 }
 

@@ -134,6 +134,21 @@ func (s *sink) Write(ctx context.Context, batch []handlers.Call) error {
 	return err
 }
 
+// Rehearse judges trouble as the producer does: it tries for long itself, and
+// what it gives up is the cluster's fault, whatever it was.
+func (c *Config) Rehearse(t handlers.Trouble) (*handlers.Failure, bool) {
+	switch {
+	case t.Status != 0:
+		return nil, false
+	case t.Refused:
+		return &handlers.Failure{Class: handlers.Infrastructure, NotSent: true, Err: errors.New("write to kafka: no broker can be reached")}, true
+	case t.Timeout:
+		return handlers.Unavailable(errors.New("write to kafka: whether it was written is unknown: no answer in time")), true
+	default:
+		return handlers.Unavailable(errors.New("write to kafka: whether it was written is unknown: the connection was lost")), true
+	}
+}
+
 func place(r *handlers.Record) string {
 	position := strconv.Itoa(int(r.Partition)) + "/" + strconv.FormatInt(r.Offset, 10)
 	// A topic's name may be 249 bytes long, and 64 are kept: the position tells

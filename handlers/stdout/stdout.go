@@ -114,6 +114,14 @@ func (s *sink) Write(ctx context.Context, batch []handlers.Call) error {
 	return &handlers.BatchError{Failed: failed}
 }
 
+// Rehearse judges trouble as a write that failed: no record is at fault.
+func (c *Config) Rehearse(t handlers.Trouble) (*handlers.Failure, bool) {
+	if t.Status != 0 {
+		return nil, false
+	}
+	return handlers.Unavailable(errors.New("write to the standard output: it takes nothing")), true
+}
+
 // Probe tells whether the standard output is open.
 func (s *sink) Probe(ctx context.Context) error {
 	if file, ok := s.out.(interface{ Stat() (fs.FileInfo, error) }); ok {

@@ -48,8 +48,8 @@ func (in *rehearsal) judge() []Failure {
 // no call came to.
 func (c *comparison) unanswered(s *scripted) {
 	left := s.script
-	if s.used > 0 {
-		left = left[1:]
+	if s.used > 0 || len(left) > 0 && !s.filled.IsZero() {
+		left = left[1:] // a rate is never used up
 	}
 	for len(left) > 0 && left[len(left)-1].Answer == pipeline.AnswerOK {
 		left = left[:len(left)-1]

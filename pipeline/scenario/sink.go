@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/millrace/millrace/handlers"
 	"github.com/millrace/millrace/pipeline"
@@ -19,6 +20,9 @@ type scripted struct {
 	used   int // answers of the first step of script
 	calls  int
 	in     *rehearsal
+	// tokens are how many calls a rate takes now, filled up at a time.
+	tokens float64
+	filled time.Time
 }
 
 func newScripted(sink handlers.Sink, plan *pipeline.SinkPlan, in *rehearsal) *scripted {
@@ -35,8 +39,22 @@ const maxBatch = 1024
 // MaxBatch is that of the sink itself.
 func (s *scripted) MaxBatch() int { return s.limit }
 
-// Write takes the calls one after the other, each as the script says.
+// Scope is that of the sink itself.
+func (s *scripted) Scope(request any) string {
+	if scoped, ok := s.Sink.(handlers.Scoped); ok {
+		return scoped.Scope(request)
+	}
+	return ""
+}
+
+// Write takes the calls one after the other, each as the script says. As in a
+// run, order is kept within each part of the sink's system.
 func (s *scripted) Write(ctx context.Context, batch []handlers.Call) error {
+	for i := range batch {
+		if scope := s.Scope(batch[i].Request); scope != "" {
+			batch[i].Order = append([]byte(scope+"/"), batch[i].Order...)
+		}
+	}
 	return handlers.Each(s.call)(ctx, batch)
 }
 
@@ -70,28 +88,58 @@ func (s *scripted) answer() (string, *handlers.Failure) {
 	}
 	s.used++
 	step := s.script[0]
-	if step.Status != 0 {
+	switch {
+	case step.Answer == pipeline.AnswerRate:
+		s.used = 0 // it holds from now on
+		if s.token(float64(step.Rate)) {
+			return string(pipeline.AnswerOK), nil
+		}
+		return "fail 429", s.failure(pipeline.ScriptStep{Answer: pipeline.AnswerFail, Status: 429})
+	case step.Status != 0:
 		return fmt.Sprintf("%s %d", step.Answer, step.Status), s.failure(step)
 	}
 	return string(step.Answer), s.failure(step)
 }
 
+// token takes one out of a bucket that holds those of a second, and at least one.
+func (s *scripted) token(rate float64) bool {
+	now, most := s.in.clock.Now(), max(1, rate)
+	if s.filled.IsZero() {
+		s.tokens = most
+	} else {
+		s.tokens = min(most, s.tokens+rate*now.Sub(s.filled).Seconds())
+	}
+	s.filled = now
+	if s.tokens < 1 {
+		return false
+	}
+	s.tokens--
+	return true
+}
+
 // failure is what the sink itself makes of an answer, where it can tell, and else
 // what most sinks do.
 func (s *scripted) failure(step pipeline.ScriptStep) *handlers.Failure {
-	rehearser, ok := s.plan.Config.(handlers.Rehearser)
-	switch {
-	case step.Answer == pipeline.AnswerOK:
+	switch step.Answer {
+	case pipeline.AnswerOK:
 		return nil
-	case step.Answer == pipeline.AnswerFail && !(ok && step.Status != 0):
+	case pipeline.AnswerUnknown:
+		return &handlers.Failure{Class: handlers.Unknown, Err: errors.New("whether the call took effect is unknown")}
+	}
+	if step.Answer != pipeline.AnswerFail || step.Status != 0 {
+		trouble := handlers.Trouble{Status: step.Status, Timeout: step.Answer == pipeline.AnswerTimeout, Refused: step.Answer == pipeline.AnswerRefused}
+		if rehearser, ok := s.plan.Config.(handlers.Rehearser); ok {
+			if f, ok := rehearser.Rehearse(trouble); ok {
+				return f
+			}
+		}
+	}
+	switch step.Answer {
+	case pipeline.AnswerFail:
 		return handlers.Permanent(errors.New("the sink refused the record"))
-	case ok:
-		return rehearser.Rehearse(handlers.Trouble{
-			Status: step.Status, Timeout: step.Answer == pipeline.AnswerTimeout, Refused: step.Answer == pipeline.AnswerRefused,
-		})
-	case step.Answer == pipeline.AnswerRefused:
+	case pipeline.AnswerRefused:
 		return &handlers.Failure{Class: handlers.Infrastructure, NotSent: true, Err: errors.New("connection refused")}
-	case step.Answer == pipeline.AnswerTimeout:
+	case pipeline.AnswerTimeout:
 		return &handlers.Failure{Class: handlers.Unknown, Err: errors.New("no answer in time")}
 	default:
 		return &handlers.Failure{Class: handlers.Unknown, Err: errors.New("the connection was lost")}
