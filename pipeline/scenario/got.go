@@ -23,7 +23,7 @@ type got struct {
 	steps   []pipeline.Step
 	writes  []*write
 	letters []*handlers.Record
-	busy    map[string]int // answers in a row, by sink
+	claims  map[claimant]string // the last answer of each
 }
 
 // write is what one sink was asked to write of a record.
@@ -36,14 +36,21 @@ type write struct {
 	calls   int
 }
 
-// claimed counts answers in a row that the key's holder is still at it.
-func (g *got) claimed(sink, answer string) {
-	if g.busy == nil {
-		g.busy = map[string]int{}
+// claimant asks for a record's key: one sink, in one life of the process.
+type claimant struct {
+	sink string
+	life int
+}
+
+// claimed notes what the key store answered, and tells whether that is news: who
+// waits asks again and again.
+func (g *got) claimed(by claimant, answer string) bool {
+	if g.claims == nil {
+		g.claims = map[claimant]string{}
 	}
-	if g.busy[sink]++; answer != "busy" {
-		g.busy[sink] = 0
-	}
+	news := g.claims[by] != answer
+	g.claims[by] = answer
+	return news
 }
 
 // write is that of a sink, nil where it was not called.

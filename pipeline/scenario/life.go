@@ -96,10 +96,9 @@ func (l *life) Observe(e pipeline.Event) {
 		}
 		l.in.tell(g, "", text)
 	case pipeline.EventClaim:
-		if e.Reason != idempotency.Busy.String() || g.busy[e.Sink] == 0 {
+		if g.claimed(claimant{e.Sink, l.in.lives}, e.Reason) {
 			l.in.tell(g, e.Sink, "claim: "+e.Reason)
 		}
-		g.claimed(e.Sink, e.Reason)
 	case pipeline.EventConfirm:
 		l.in.tell(g, e.Sink, trimmed("confirm: "+e.Reason))
 	case pipeline.EventConflict:
