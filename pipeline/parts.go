@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/millrace/millrace/pipeline/admin"
+	"github.com/millrace/millrace/pipeline/kafka"
 	"github.com/millrace/millrace/pipeline/kafka/embedded"
 	"github.com/millrace/millrace/pipeline/state"
 )
