@@ -113,8 +113,12 @@ func mayFeed(t *handlers.Template, p *PipelinePlan) string {
 // keepsName tells whether a template makes the name of the source topic, whichever
 // that is.
 func keepsName(t *handlers.Template, p *PipelinePlan) bool {
+	program, ok := t.Program.(*expression.Template)
+	if !ok {
+		return false // it did not compile
+	}
 	names := []string{"a", "b.c"}
-	made, err := p.Result.ByTopic(t.Program.(*expression.Template), names)
+	made, err := p.Result.ByTopic(program, names)
 	return err == nil && slices.Equal(made, names)
 }
 

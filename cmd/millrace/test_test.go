@@ -169,7 +169,7 @@ tests:
     records: [{payload: {id: 1}}, {payload: {id: 1}, after: 30d}, {value: broken}]
     sinks: {http: [refused, timeout, fail 500, fail 503], file: [fail], stdout: [reset x5]}
     crash: after_write
-    expect: [{outcome: dead_lettered, calls: 8}, {outcome: delivered, calls: 7}, {outcome: dead_lettered, dead_letter: {topic: all.dead-letter}}]
+    expect: [{outcome: dead_lettered, calls: 13}, {outcome: delivered, calls: 4}, {outcome: dead_lettered, dead_letter: {topic: all.dead-letter}}]
 `, "ADDRESS", l.Addr().String()))
 	code, out, errs := millrace(t, dir, "test", "-v")
 	if err := l.Close(); err != nil {

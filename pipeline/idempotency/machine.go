@@ -22,10 +22,19 @@ const maxAnswer = 64
 //
 // Repeating a claim with the token that already holds it, after its answer was
 // lost, gives the same answer again.
+//
+// A lease that has longer to run than it is long was made before the store's clock
+// went back: from then on it runs anew, so that a dead holder's claim is found
+// within one lease, and a living one's is extended before.
 func ApplyClaim(row *Row, c *Claim, now time.Time) (*Row, Verdict) {
 	found := Alive(row, now)
 	answer := answerTo(found, c, now)
 	verdict := Verdict{Answer: answer, Row: found}
+	if answer == Busy && found.Deadline.After(now.Add(found.Lease)) {
+		next := *found
+		next.Deadline = now.Add(found.Lease)
+		return &next, verdict
+	}
 	if answer != Go && answer != GoUncertain {
 		return row, verdict
 	}

@@ -68,6 +68,7 @@ func TestApplyClaim(t *testing.T) {
 		"conflict processed":           {confirmedRow(theirs, now), process, Go},
 		"same digest, over conflict":   {confirmedRow(theirs, now), &Claim{Digest: same, Override: OverConflict}, Duplicate},
 		"lease running":                {claimedRow(theirs, now.Add(-lease+1)), plain, Busy},
+		"clock went back":              {claimedRow(theirs, now.Add(time.Hour)), plain, Busy},
 		"lease run out":                {claimedRow(theirs, now.Add(-lease)), plain, GoUncertain},
 		"lease running, redrive":       {claimedRow(theirs, now), redrive, Busy},
 		"dead claim, almost forgotten": {claimedRow(theirs, now.Add(-ttl+1)), plain, GoUncertain},
@@ -93,6 +94,14 @@ func TestApplyClaim(t *testing.T) {
 			}
 			if verdict.Row != Alive(c.row, now) {
 				t.Errorf("the verdict shows %v", verdict.Row)
+			}
+			if strings.HasPrefix(name, "clock went back") {
+				want := *c.row
+				want.Deadline = now.Add(lease)
+				if diff := cmp.Diff(&want, next); diff != "" {
+					t.Errorf("row (-want +got):\n%s", diff)
+				}
+				return
 			}
 			if c.want != Go && c.want != GoUncertain {
 				if next != c.row {

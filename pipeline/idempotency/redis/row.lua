@@ -58,6 +58,8 @@ if op == 'claim' then
       said = GO_UNCERTAIN
     else
       said = BUSY
+      -- Longer than a lease: the clock went back since.
+      if deadline > now + lease then deadline, write = now + lease, true end
     end
   end
   if said == GO or said == GO_UNCERTAIN then

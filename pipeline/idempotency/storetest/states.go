@@ -65,6 +65,24 @@ func testLease(t *testing.T, h Harness) {
 	})
 }
 
+// A clock that goes back, by hours, keeps no dead claim for longer than a lease.
+func testClockBack(t *testing.T, h Harness) {
+	bothWays(t, h, func(s *session, me, they holder) {
+		c := me.claim(s.key("a"))
+		s.claim(c, idempotency.Go)
+		s.advance(-time.Hour)
+		s.claim(they.claim(s.key("a")), idempotency.Busy)
+		s.advance(lease - 5*time.Second)
+		s.claim(they.claim(s.key("a")), idempotency.Busy)
+		s.extend(c, idempotency.Held)
+		s.advance(lease - 5*time.Second)
+		s.claim(they.claim(s.key("a")), idempotency.Busy)
+		s.advance(6 * time.Second)
+		s.claim(they.claim(s.key("a")), idempotency.GoUncertain)
+		s.advance(time.Hour) // the store's other tests go on at their time
+	})
+}
+
 func testTakeOver(t *testing.T, h Harness) {
 	bothWays(t, h, func(s *session, me, they holder) {
 		old := me.claim(s.key("a"))

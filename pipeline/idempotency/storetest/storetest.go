@@ -46,6 +46,7 @@ func Run(t *testing.T, make func(t testing.TB) Harness) {
 		"claim":                       testClaim,
 		"conflict":                    testConflict,
 		"busy until the lease is out": testLease,
+		"the clock goes back":         testClockBack,
 		"take over":                   testTakeOver,
 		"extend":                      testExtend,
 		"confirm":                     testConfirm,
