@@ -40,7 +40,7 @@ const delivery = "A record counts as written once all in-sync replicas have it (
 	"- *Not to be rendered*: a topic that depends on the record can't be one that the pipeline reads, its dead-letter topic, or one whose name begins with `__`; such a record goes the way of `on_error`.\n\n" +
 	"A record whose acknowledgement was lost is sent again, and may then be in the topic twice. " +
 	"What was acknowledged is not, also where a record before it failed: that one then comes after it.\n\n" +
-	"A timestamp is written as it is, to the millisecond. One outside of the years 1677 to 2262 can't be written: that record is refused."
+	"A timestamp is written as it is, to the millisecond. Records of times before 1970 or after 2262 go out one by one."
 
 const example = "kafka:\n  topic: logs_${payload.severity}\n"
 

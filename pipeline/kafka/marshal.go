@@ -68,7 +68,7 @@ func fill(out *sarama.ProducerMessage, r *handlers.Record, b *body) {
 	*b = body{value: r.Value}
 	// The producer sets no offset where the broker answers that it has the
 	// record already.
-	*out = sarama.ProducerMessage{Topic: r.Topic, Timestamp: stamp(r.Time), Value: b, Offset: -1}
+	*out = sarama.ProducerMessage{Topic: r.Topic, Timestamp: r.Time, Value: b, Offset: -1}
 	if r.Key != nil {
 		out.Key = sarama.ByteEncoder(r.Key)
 	}

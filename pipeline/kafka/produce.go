@@ -1,6 +1,7 @@
 package kafka
 
 import (
+	"context"
 	"errors"
 	"fmt"
 
@@ -14,18 +15,10 @@ import (
 const largeRecord = batchBytes - 1024
 
 // send writes records in order and tells what became of each. Large ones, and
-// those of an odd time, split the batch, so that nothing overtakes them.
-func (p *Publisher) send(records []*handlers.Record) ([]sarama.ProducerMessage, map[int]*handlers.Failure) {
-	s := &sending{
-		p: p, records: records, failed: map[int]*handlers.Failure{}, broken: map[topicPartition]bool{},
-		messages: make([]sarama.ProducerMessage, len(records)), bodies: make([]body, len(records)),
-	}
-	for i, r := range records {
-		s.fill(i)
-		if err := writable(r.Time); err != nil {
-			s.fail(i, &handlers.Failure{Class: handlers.NotApplied, NotSent: true, Err: fmt.Errorf("write to kafka: %w", err)})
-		}
-	}
+// those of an odd time, split the batch, so that nothing overtakes them. ctx does
+// not end while the caller waits: it has values only.
+func (p *Publisher) send(ctx context.Context, records []*handlers.Record) ([]sarama.ProducerMessage, map[int]*handlers.Failure) {
+	s := newSending(p, records)
 	from := 0
 	for i := range s.messages {
 		odd := oddTime(records[i].Time)
@@ -33,7 +26,11 @@ func (p *Publisher) send(records []*handlers.Record) ([]sarama.ProducerMessage, 
 			continue
 		}
 		s.batch(from, i)
-		s.alone(i)
+		if odd {
+			s.odd(ctx, i)
+		} else {
+			s.alone(i)
+		}
 		from = i + 1
 	}
 	s.batch(from, len(records))
@@ -56,6 +53,17 @@ type sending struct {
 	broken map[topicPartition]bool
 	// down is set when the cluster takes nothing: the rest need not wait for it.
 	down error
+}
+
+func newSending(p *Publisher, records []*handlers.Record) *sending {
+	s := &sending{
+		p: p, records: records, failed: map[int]*handlers.Failure{}, broken: map[topicPartition]bool{},
+		messages: make([]sarama.ProducerMessage, len(records)), bodies: make([]body, len(records)),
+	}
+	for i := range records {
+		s.fill(i)
+	}
+	return s
 }
 
 func (s *sending) fill(i int) { fill(&s.messages[i], s.records[i], &s.bodies[i]) }
@@ -131,7 +139,6 @@ func (s *sending) alone(i int) {
 // its partition, or while the cluster takes nothing. It tells whether i is settled.
 func (s *sending) skip(i int, to topicPartition) bool {
 	switch {
-	case s.failed[i] != nil:
 	case s.down != nil:
 		s.fail(i, unsent(s.down))
 	case s.broken[to]:

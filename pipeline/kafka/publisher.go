@@ -25,6 +25,8 @@ type Publisher struct {
 	// request, for those that are too large to share one, and to find out which
 	// record of a refused batch was at fault.
 	shared, solo *writer
+	// odd writes what the producer inside these can't encode.
+	odd *oddWriter
 
 	logger *slog.Logger
 
@@ -68,6 +70,7 @@ func newPublisher(settings Settings, deps Deps, m wkafka.Marshaler) (*Publisher,
 	return &Publisher{
 		logger: deps.Logger,
 		shared: &writer{cluster: c, config: c.saramaConfig, marshaler: m, logger: logger},
+		odd:    &oddWriter{cluster: c, logger: deps.Logger},
 		solo:   &writer{cluster: c, config: c.soloConfig, marshaler: m, logger: logger},
 	}, nil
 }
@@ -81,7 +84,7 @@ func (p *Publisher) Produce(ctx context.Context, records []*handlers.Record) err
 	var failed map[int]*handlers.Failure
 	messages, err := p.detached(ctx, func() []sarama.ProducerMessage {
 		var sent []sarama.ProducerMessage
-		sent, failed = p.send(records)
+		sent, failed = p.send(context.WithoutCancel(ctx), records)
 		return sent
 	})
 	if err != nil {
@@ -212,6 +215,7 @@ func (p *Publisher) Close() error {
 	done := make(chan error, 1)
 	go func() {
 		p.sends.Wait()
+		p.odd.close()
 		done <- errors.Join(p.shared.close(), p.solo.close())
 	}()
 	late := time.NewTimer(leftBehind)

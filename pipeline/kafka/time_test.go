@@ -1,15 +1,13 @@
 package kafka
 
 import (
-	"fmt"
-	"math"
-	"slices"
-	"sync"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
 	"pgregory.net/rapid"
 
 	"github.com/millrace/millrace/handlers"
@@ -36,44 +34,71 @@ func millis(records []*handlers.Record) []int64 {
 
 func TestTimesAreKeptInOneBatch(t *testing.T) {
 	b := newBed(t)
-	b.topic("out", 1)
-	want := []int64{1_700_000_000_000, -1, lastPlain, 0, -315_619_200_000, 1, -lastPlain, 1_700_000_000_001}
+	b.topic("out", 6)
+	want := []int64{
+		1_700_000_000_000, -1, lastPlain, 0, -315_619_200_000, lastPlain + 1, 1, -lastPlain - 1,
+		253_402_300_800_000, 1_700_000_000_000_000, 1<<57 - 1, -1 << 57, 1_700_000_000_001,
+	}
 	var records []*handlers.Record
 	for _, ms := range want {
 		records = append(records, &handlers.Record{Topic: "out", Key: []byte("k"), Time: time.UnixMilli(ms)})
 	}
+	null := records[1]
+	null.Headers = []handlers.Header{{Key: "a", Value: []byte("1")}, {Key: "b"}, {Key: "a", Value: []byte{}}}
 	if err := b.publisher().Produce(t.Context(), records); err != nil {
 		t.Fatal(err)
 	}
-	if d := cmp.Diff(want, millis(b.readAll("out"))); d != "" {
+	got := b.readAll("out")
+	if d := cmp.Diff(want, millis(got)); d != "" {
 		t.Errorf("milliseconds written and read (-want +got):\n%s", d)
+	}
+	// One key, so one partition, and each place is told.
+	if d := cmp.Diff(records, got); d != "" {
+		t.Errorf("written and read (-want +got):\n%s", d)
 	}
 }
 
-// A request is shared by everybody who writes at the time: what can't be encoded
-// must not get into one.
-func TestRecordOfAnUnwritableTimeFailsAlone(t *testing.T) {
+func TestOddTimesOutliveABrokersTrouble(t *testing.T) {
 	b := newBed(t)
 	b.topic("out", 1)
-	p := b.publisher()
-	var work sync.WaitGroup
-	for lane, ms := range []int64{lastPlain + 1, math.MaxInt64, -lastPlain - 1, 253_402_300_800_000} {
-		work.Go(func() {
-			records := make([]*handlers.Record, 50)
-			for i := range records {
-				records[i] = &handlers.Record{Topic: "out", Key: fmt.Appendf(nil, "%d-%d", lane, i), Time: time.UnixMilli(int64(1000 + i))}
-			}
-			records[0].Time = time.UnixMilli(ms)
-			want := slices.Repeat([]string{"ok"}, len(records))
-			want[0] = "not_applied"
-			err := p.Produce(t.Context(), records)
-			if d := cmp.Diff(want, classesOf(err, len(records))); d != "" {
-				t.Errorf("outcomes beside a record of %d ms (-want +got):\n%s\n%v", ms, d, err)
-			}
+	for _, code := range []int16{kerr.NotLeaderForPartition.Code, kerr.NotEnoughReplicasAfterAppend.Code} {
+		b.cluster.ControlKey(kmsg.Produce.Int16(), func(kreq kmsg.Request) (kmsg.Response, error, bool) {
+			return produceAnswer(kreq, code), nil, true
 		})
 	}
-	work.Wait()
-	if n := len(b.readAll("out")); n != 4*49 {
-		t.Errorf("%d records are in the topic, want %d", n, 4*49)
+	p := b.publisher()
+	odd := func(topic string) []*handlers.Record {
+		return []*handlers.Record{{Topic: topic, Key: []byte("k"), Time: time.UnixMilli(-5)}}
+	}
+	if err := p.Produce(t.Context(), odd("out")); err != nil {
+		t.Fatal(err)
+	}
+	if n := len(b.readAll("out")); n != 1 {
+		t.Errorf("%d records, want 1", n)
+	}
+	if f := handlers.FailureOf(p.Produce(t.Context(), odd("missing")), 0); f == nil || !f.NotSent || f.Scope != "missing" {
+		t.Errorf("%+v, want that this topic is away", f)
+	}
+	mend := b.failProduce(kerr.InvalidTimestamp.Code)
+	if f := handlers.FailureOf(p.Produce(t.Context(), odd("out")), 0); f == nil || f.Class != handlers.NotApplied {
+		t.Errorf("%+v, want a refusal", f)
+	}
+	mend()
+}
+
+// A request is shared by everybody who writes at the time. Where it can't be
+// encoded for the fault of one record, that one fails alone.
+func TestRequestThatCannotBeEncodedIsTakenApart(t *testing.T) {
+	b := newBed(t)
+	b.topic("out", 1)
+	s := newSending(b.publisher(), numberedRecords("out", 50))
+	s.messages[0].Timestamp = time.UnixMilli(-5)
+	s.records[0].Time = time.UnixMilli(-5)
+	s.batch(0, 50)
+	if len(s.failed) != 1 || s.failed[0] == nil || s.failed[0].Class != handlers.NotApplied {
+		t.Errorf("failed: %v, want the first alone, as refused", s.failed)
+	}
+	if n := len(b.readAll("out")); n != 49 {
+		t.Errorf("%d records are in the topic, want 49", n)
 	}
 }
