@@ -28,6 +28,7 @@ func TestRealSharedTests(t *testing.T) {
 		"status":                               testStatusTellsLagOfTheBroker,
 		"static member":                        testStaticMemberKeepsItsPartitions,
 		"same instance twice":                  testSameInstanceTwiceStopsTheOlder,
+		"times":                                testTimesAreKeptInOneBatch,
 	} {
 		t.Run(name, func(t *testing.T) { test(t, realBed) })
 	}
