@@ -221,6 +221,9 @@ func newWork(d *Delivery, b *kafka.Batch) *work {
 // finished, with the first outcome that holds of dead_lettered, delivered,
 // duplicate, and the reason of that one.
 func (w *work) end(i int, o Outcome, reason string, err error) {
+	if !w.d.repeatable(o, reason) {
+		w.batch.Begun(i)
+	}
 	w.mu.Lock()
 	if rank(o) > rank(w.outcomes[i]) {
 		w.outcomes[i] = o
@@ -254,15 +257,11 @@ func (w *work) finish(i int, o Outcome, reason string, err error) {
 		Kind: EventRecord, Pipeline: w.d.plan.Name, Topic: r.Topic, Partition: r.Partition, Offset: r.Offset,
 		Outcome: o, Reason: reason, Err: err,
 	})
-	if w.d.repeatable(o, reason) {
-		w.batch.Passed(i)
-		return
-	}
-	w.batch.Done(i)
+	w.batch.Passed(i)
 }
 
-// repeatable tells whether a record that ended so may come again: nothing was
-// done for it, or what was is known by its key.
+// repeatable tells whether a write that ended so may come again: nothing was done
+// for it, or what was is known by its key.
 func (d *Delivery) repeatable(o Outcome, reason string) bool {
 	return o != DeadLettered && o != Delivered || o == Delivered && d.guard != nil && reason != reasonUnguarded
 }

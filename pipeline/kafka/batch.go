@@ -25,13 +25,13 @@ type Batch struct {
 	// over: it has coordinates, and neither key, headers, value nor time.
 	Unreadable map[int]error
 
-	done, passed func(index int)
+	done, begun func(index int)
 }
 
 // NewBatch makes a batch whose finished records are told to done, by index;
 // done must be safe for concurrent use.
 func NewBatch(topic string, partition int32, topicID [16]byte, lane int, records []*handlers.Record, done func(index int)) *Batch {
-	return &Batch{Topic: topic, Partition: partition, TopicID: topicID, Lane: lane, Records: records, done: done, passed: done}
+	return &Batch{Topic: topic, Partition: partition, TopicID: topicID, Lane: lane, Records: records, done: done, begun: func(int) {}}
 }
 
 // Done says that the record at index is finished: its outcome is durable. The
@@ -40,11 +40,19 @@ func NewBatch(topic string, partition int32, topicID [16]byte, lane int, records
 // done when the message is acked or nacked are delivered again, to whoever owns
 // the partition then. A stop delivers what lies before a record that is done, so
 // that this one does not come again.
-func (b *Batch) Done(index int) { b.done(index) }
+func (b *Batch) Done(index int) {
+	b.begun(index)
+	b.done(index)
+}
 
-// Passed is Done for a record that may come again: it had no effect, or its
-// effect is known by a key. A stop does not wait for what lies before it.
-func (b *Batch) Passed(index int) { b.passed(index) }
+// Passed is Done for a record that may come again, unless Begun was said of it: it
+// had no effect, or its effect is known by a key. A stop does not wait for what
+// lies before it.
+func (b *Batch) Passed(index int) { b.done(index) }
+
+// Begun says that a part of the record at index is done and must not be done again:
+// a stop waits for the rest of it, and for what lies before it.
+func (b *Batch) Begun(index int) { b.begun(index) }
 
 // Ending is the cause with which a message's context ends where its partition is
 // given up. By then the effects that were begun under it must have ended too: the

@@ -171,8 +171,8 @@ func (p *partition) hand(ctx context.Context, l *lane, slots []*slot) {
 			unreadable[i] = s.gap.err
 		}
 	}
-	batch := NewBatch(p.topic, p.number, p.topicID, l.index, records, func(index int) { p.finish(slots[index], false) })
-	batch.passed = func(index int) { p.finish(slots[index], true) }
+	batch := NewBatch(p.topic, p.number, p.topicID, l.index, records, func(index int) { p.finish(slots[index]) })
+	batch.begun = func(index int) { p.keep(slots[index]) }
 	batch.Unreadable = unreadable
 	m := NewMessage(ctx, batch)
 	select {

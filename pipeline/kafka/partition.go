@@ -105,10 +105,7 @@ func (p *partition) accept(slots []slot) {
 
 // finish marks a record as finished. It takes the lock only where that moves the
 // prefix, and while the partition is being given up.
-func (p *partition) finish(s *slot, harmless bool) {
-	if harmless {
-		s.harmless.Store(true)
-	}
+func (p *partition) finish(s *slot) {
 	s.done.Store(true)
 	if p.front.Load() != s && !p.ending.Load() {
 		return
@@ -116,13 +113,22 @@ func (p *partition) finish(s *slot, harmless bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.advance()
-	if !p.stopping {
+	if p.stopping {
+		p.review()
+	} else {
 		p.gate()
+	}
+}
+
+// keep marks a record as one that must not come again.
+func (p *partition) keep(s *slot) {
+	s.kept.Store(true)
+	if !p.ending.Load() {
 		return
 	}
-	if !harmless {
-		p.reach = max(p.reach, s.next())
-	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.reach = max(p.reach, s.next())
 	p.review()
 }
 
@@ -205,8 +211,8 @@ func (p *partition) hold(held bool) {
 }
 
 // stop makes the partition take no more records: by is when effects must have
-// ended. The lanes still deliver what lies before the foremost record that is
-// finished and must not come again; other batches end at once. It tells whether
+// ended. The lanes still deliver what lies before the foremost record that must
+// not come again; other batches end at once. It tells whether
 // this call was the first.
 func (p *partition) stop(by time.Time) bool {
 	p.mu.Lock()

@@ -191,6 +191,38 @@ func TestStopWaitsForNothingElse(t *testing.T) {
 	}
 }
 
+// Of a record with several sinks a part may be done.
+func TestStopWaitsForTheRestOfARecord(t *testing.T) {
+	b := newBed(t)
+	b.topic("orders", 1)
+	var seen atomic.Int32
+	s := b.subscriber(b.source("orders"))
+	turn := make(chan struct{})
+	b.read(s, func(m *message.Message, batch *Batch) {
+		defer m.Ack()
+		for i := range batch.Records {
+			if i == 0 {
+				batch.Begun(0)
+				seen.Add(1)
+				<-turn
+			}
+			if m.Context().Err() != nil {
+				return
+			}
+			batch.Passed(i)
+		}
+	})
+	b.write(slowAnd(s, 100, 0)...)
+	b.eventually("a record that is half done", func() bool { return seen.Load() > 0 })
+	done := closing(b, s)
+	given(b, s)
+	close(turn)
+	<-done
+	if got := b.committed("g-orders", "orders", 0); got < 1 {
+		t.Errorf("committed %d: the part that was done comes again", got)
+	}
+}
+
 func TestEffectsAndPartitionHaveOneDeadline(t *testing.T) {
 	b := newBed(t)
 	b.topic("orders", 1)

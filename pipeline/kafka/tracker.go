@@ -8,15 +8,15 @@ import (
 )
 
 // slot is one record as it was delivered, and whether it is finished. Only done
-// and harmless change after delivery, so that finishing a record takes no lock.
+// and kept change after delivery, so that finishing a record takes no lock.
 type slot struct {
 	record handlers.Record
 	epoch  int32
 	size   int32
 	done   atomic.Bool
-	// harmless is set before done where nothing is repeated if the record comes
-	// again.
-	harmless atomic.Bool
+	// kept is set where something would be repeated if the record came again: it
+	// is finished, or a part of it is.
+	kept atomic.Bool
 	// gap is set where the slot stands for records that can't be read.
 	gap *gap
 }
@@ -95,12 +95,12 @@ func (t *tracker) front() *slot {
 	return &t.slabs[0][t.head]
 }
 
-// reach is the offset after the foremost record that is finished and must not come
-// again, or where the prefix ends.
+// reach is the offset after the foremost record that must not come again, or where
+// the prefix ends.
 func (t *tracker) reach() int64 {
 	for _, slab := range slices.Backward(t.slabs) {
 		for i := len(slab) - 1; i >= 0; i-- {
-			if slab[i].done.Load() && !slab[i].harmless.Load() {
+			if slab[i].kept.Load() {
 				return max(t.next, slab[i].next())
 			}
 		}
@@ -114,7 +114,7 @@ func (t *tracker) unfinished() int { return t.count(func(s *slot) bool { return 
 // beyond counts the records behind the prefix that are finished and must not come
 // again.
 func (t *tracker) beyond() int {
-	return t.count(func(s *slot) bool { return s.done.Load() && !s.harmless.Load() })
+	return t.count(func(s *slot) bool { return s.done.Load() && s.kept.Load() })
 }
 
 func (t *tracker) count(which func(*slot) bool) int {
