@@ -50,7 +50,7 @@ func (s *Store) call(op string, c *idempotency.Claim, skew string) call {
 		key:    s.prefix + "k:" + c.ID.External(),
 		args: []string{
 			op, string(token), string(c.Digest[:]), micros(c.TTL), micros(c.Lease),
-			strconv.Itoa(int(c.Override)), answer, string(about), skew,
+			strconv.Itoa(int(c.Override)), answer, string(about), skew, "",
 		},
 	}
 }
@@ -90,6 +90,7 @@ func (s *Store) batch(ctx context.Context, calls []call, each func(i int, said i
 // server does not know yet are sent again with the script.
 func (s *Store) send(ctx context.Context, calls []call, each func(i int, said int64, row *idempotency.Row)) (epoch, error) {
 	results := s.run(ctx, calls, true)
+	s.clock.heard(results[0])
 	var again []int
 	for i, r := range results {
 		if failure, ok := rueidis.IsRedisErr(r.Error()); ok && failure.IsNoScript() {
@@ -159,8 +160,8 @@ func epochReply(r rueidis.RedisResult) (epoch, error) {
 	if err != nil {
 		return epoch{}, err
 	}
-	if len(parts) != 3 {
-		return epoch{}, fmt.Errorf("redis answers with %d values, want 3", len(parts))
+	if len(parts) != 4 {
+		return epoch{}, fmt.Errorf("redis answers with %d values, want 4", len(parts))
 	}
 	id, err1 := parts[0].ToString()
 	n, err2 := parts[1].AsInt64()

@@ -2,7 +2,11 @@
 -- row.go packs and unpacks the same way. Times are microseconds.
 --
 -- KEYS[1] the key of the row
--- ARGV    op, token, digest, ttl, lease, override, answer, about, skew
+-- ARGV    op, token, digest, ttl, lease, override, answer, about, skew, late
+--
+-- late is the time after which nobody waits for the answer of a claim any more,
+-- empty for none: one that is read only then is refused, since it would keep the
+-- key from everybody for a whole lease.
 --
 -- It returns a number and, for a claim and for get, the row as it was found, or
 -- false: for a claim the answer, for the other calls the state of its token, for
@@ -22,7 +26,9 @@ local NOBODY = '\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0'
 
 local op, token = ARGV[1], ARGV[2]
 local clock = redis.call('TIME')
-local now = clock[1] * 1000000 + clock[2] + ARGV[9]
+local now = clock[1] * 1000000 + clock[2]
+if ARGV[10] ~= '' and now > tonumber(ARGV[10]) then return redis.error_reply('LATE ' .. string.format('%.0f', now)) end
+now = now + ARGV[9]
 
 -- The row as it was found; state is 0 where there is none.
 local found = redis.call('GET', KEYS[1])
