@@ -162,7 +162,12 @@ func (r *Runner) broker() string {
 func RunBroker(ctx context.Context, listen string, declared []TopicPlan, deps RunnerDeps) (err error) {
 	lasting := context.WithoutCancel(ctx)
 	var open closers
-	defer func() { err = errors.Join(err, open.close(lasting)) }()
+	defer func() {
+		if errors.As(err, new(goneError)) {
+			open.leave("the embedded broker")
+		}
+		err = errors.Join(err, open.close(lasting))
+	}()
 	folder, err := state.Open(deps.StateDir)
 	if err != nil {
 		return err
@@ -184,8 +189,7 @@ func RunBroker(ctx context.Context, listen string, declared []TopicPlan, deps Ru
 		return err
 	}
 	deps.Logger.Info("ready", "broker", broker.Addr())
-	<-ctx.Done()
-	return nil
+	return awaitGone(ctx, folder, []state.Part{state.Broker})
 }
 
 // declare makes the topics of a `topics:` block that the broker does not have.

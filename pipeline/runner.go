@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 	"time"
 
@@ -39,6 +40,11 @@ type Runner struct {
 	embedded                        bool
 	ingest                          string
 	health                          string
+	// folder is the state folder, nil where it can't be written; parts are those
+	// that this process runs there, and folderGone says that it was removed.
+	folder     *state.Folder
+	parts      []state.Part
+	folderGone string
 	// brokerFull is why the embedded broker takes no records, empty if it does.
 	brokerFull string
 	ended      chan *flow
@@ -86,6 +92,9 @@ func (r *Runner) Run(ctx context.Context) error {
 	if errors.Is(err, errStopped) {
 		err = nil
 	}
+	if errors.As(err, new(goneError)) {
+		open.leave("the embedded broker", "the key store")
+	}
 	closing, cancel := context.WithTimeout(lasting, 5*time.Second)
 	defer cancel()
 	return errors.Join(err, open.close(closing))
@@ -103,6 +112,7 @@ func (r *Runner) run(ctx, lasting context.Context, open *closers) error {
 	if parts, err = r.openOwnStore(ctx, folder, parts, open); err != nil {
 		return err
 	}
+	r.folder, r.parts = folder, parts
 	// From here on others see the process, also while it waits for what is not up.
 	if err := r.openDoors(lasting, folder, parts, open); err != nil {
 		return err
@@ -157,14 +167,18 @@ func (r *Runner) flow(ctx, lasting context.Context, in *ingest.Server, goal *goa
 	watching.Go(func() { r.watchStore(watch) })
 	watching.Go(func() { r.watchCluster(watch) })
 	watching.Go(func() { r.watchStopped(watch) })
-	reached := make(chan error, 1)
+	reached := make(chan error, 2) // the goal, and the folder
 	watching.Go(func() { goal.await(watch, reached) })
+	watching.Go(func() { r.watchFolder(watch, reached) })
 
 	failed := r.wait(ctx, routing.ended, reached)
 	stopWatch()
 	watching.Wait()
 	if in != nil {
 		in.Refuse()
+	}
+	if errors.As(failed, new(goneError)) {
+		return failed // a drain could make nothing durable
 	}
 	r.deps.Logger.Info("draining", "drain", r.plan.Drain)
 	err = errors.Join(failed, routing.stop(r.drain), r.leave(lasting))
@@ -347,6 +361,11 @@ type closer struct {
 
 func (c *closers) add(what string, close func(context.Context) error) {
 	*c = append(*c, closer{what, close})
+}
+
+// leave takes out what must not be closed any more.
+func (c *closers) leave(what ...string) {
+	*c = slices.DeleteFunc(*c, func(each closer) bool { return slices.Contains(what, each.what) })
 }
 
 func (c *closers) close(ctx context.Context) error {

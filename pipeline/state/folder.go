@@ -28,6 +28,7 @@ const (
 // Folder is an open state folder. Its methods are safe for concurrent use.
 type Folder struct {
 	dir string
+	was os.FileInfo
 }
 
 // UnwritableError says that the state folder can't be made or written. Where
@@ -57,7 +58,25 @@ func Open(dir string) (*Folder, error) {
 	if err := f.prepare(); err != nil {
 		return nil, &UnwritableError{Dir: abs, Err: err}
 	}
+	if f.was, err = os.Stat(abs); err != nil {
+		return nil, &UnwritableError{Dir: abs, Err: err}
+	}
 	return f, nil
+}
+
+// Gone tells whether the folder, or that of one of the parts, was removed or
+// replaced since it was opened: what a process has open there nobody finds again.
+func (f *Folder) Gone(parts []Part) bool {
+	now, err := os.Stat(f.dir)
+	if errors.Is(err, os.ErrNotExist) || err == nil && !os.SameFile(f.was, now) {
+		return true
+	}
+	for _, part := range parts {
+		if _, err := os.Stat(f.Path(part)); errors.Is(err, os.ErrNotExist) {
+			return true
+		}
+	}
+	return false
 }
 
 // Check tells whether Open could succeed, without making or writing anything. Its
