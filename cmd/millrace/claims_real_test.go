@@ -15,7 +15,7 @@ import (
 const heldOrders = 20
 
 // heldCalls starts a process whose sink calls hang; release lets them end.
-func heldCalls(t *testing.T, b bed, receiver *ledger) (first *process, release func()) {
+func heldCalls(t *testing.T, b bed, receiver *account) (first *process, release func()) {
 	t.Helper()
 	b.create(t, 6, "orders", "invoices", "dead")
 	first = notify(t, b, receiver, "lease: 5s")
@@ -31,7 +31,7 @@ func heldCalls(t *testing.T, b bed, receiver *ledger) (first *process, release f
 // lease has run out, and no record is lost.
 func TestRealClaimsOfTheDead(t *testing.T) {
 	t.Parallel()
-	b, receiver := kafkaAndRedis(t), newLedger(t)
+	b, receiver := kafkaAndRedis(t), newAccount(t)
 	first, release := heldCalls(t, b, receiver)
 	calls, orders := receiver.count()
 	if calls != orders || calls == 0 {
@@ -62,7 +62,7 @@ func TestRealClaimsOfTheDead(t *testing.T) {
 // confirm nor commit.
 func TestRealClaimsOfThePaused(t *testing.T) {
 	t.Parallel()
-	b, receiver := kafkaAndRedis(t), newLedger(t)
+	b, receiver := kafkaAndRedis(t), newAccount(t)
 	first, release := heldCalls(t, b, receiver)
 	second := notify(t, b, receiver, "lease: 5s")
 	hung, _ := receiver.count()

@@ -15,8 +15,8 @@ import (
 	"github.com/millrace/millrace/pipeline/kafka"
 )
 
-// ledger is an HTTP receiver that keeps an exact account of its calls.
-type ledger struct {
+// account is an HTTP receiver that keeps an exact account of its calls.
+type account struct {
 	*httptest.Server
 
 	mu    sync.Mutex
@@ -25,8 +25,8 @@ type ledger struct {
 	hold  chan struct{} // where set, calls wait until it is closed
 }
 
-func newLedger(t *testing.T) *ledger {
-	r := &ledger{calls: map[string][]time.Time{}}
+func newAccount(t *testing.T) *account {
+	r := &account{calls: map[string][]time.Time{}}
 	r.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, request *http.Request) {
 		now, id := time.Now(), strings.TrimPrefix(request.URL.Path, "/")
 		r.mu.Lock()
@@ -44,7 +44,7 @@ func newLedger(t *testing.T) *ledger {
 }
 
 // holdCalls makes calls wait from now on, until the result is called.
-func (r *ledger) holdCalls() (release func()) {
+func (r *account) holdCalls() (release func()) {
 	hold := make(chan struct{})
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -58,7 +58,7 @@ func (r *ledger) holdCalls() (release func()) {
 }
 
 // count is how many calls there were, and how many orders they were for.
-func (r *ledger) count() (calls, orders int) {
+func (r *account) count() (calls, orders int) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for _, times := range r.calls {
@@ -68,7 +68,7 @@ func (r *ledger) count() (calls, orders int) {
 }
 
 // between is how many calls came in a span of time.
-func (r *ledger) between(from, to time.Time) (n int) {
+func (r *account) between(from, to time.Time) (n int) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for _, times := range r.calls {
@@ -82,7 +82,7 @@ func (r *ledger) between(from, to time.Time) (n int) {
 }
 
 // firstAfter is when the first call after a time came.
-func (r *ledger) firstAfter(from time.Time) (first time.Time) {
+func (r *account) firstAfter(from time.Time) (first time.Time) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for _, times := range r.calls {
@@ -96,7 +96,7 @@ func (r *ledger) firstAfter(from time.Time) (first time.Time) {
 }
 
 // once fails for each of n orders that was not notified exactly once.
-func (r *ledger) once(t *testing.T, n int) {
+func (r *account) once(t *testing.T, n int) {
 	t.Helper()
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -115,7 +115,7 @@ func (r *ledger) once(t *testing.T, n int) {
 }
 
 // notifyFile is a pipeline that notifies the receiver of every order.
-func notifyFile(b bed, r *ledger, store ...string) string {
+func notifyFile(b bed, r *account, store ...string) string {
 	return fmt.Sprintf(`version: 1
 %[1]spipelines:
   %[3]s:
@@ -129,7 +129,7 @@ func notifyFile(b bed, r *ledger, store ...string) string {
 
 // notify starts a process that notifies the receiver, and waits until it is
 // ready.
-func notify(t *testing.T, b bed, r *ledger, store ...string) *process {
+func notify(t *testing.T, b bed, r *account, store ...string) *process {
 	t.Helper()
 	dir := t.TempDir()
 	write(t, dir, "pipelines.yaml", notifyFile(b, r, store...))
@@ -138,7 +138,7 @@ func notify(t *testing.T, b bed, r *ledger, store ...string) *process {
 
 // notifyBlocked starts a process whose store has lost its memory: it may be
 // blocked before it was ever ready.
-func notifyBlocked(t *testing.T, b bed, r *ledger, store ...string) *process {
+func notifyBlocked(t *testing.T, b bed, r *account, store ...string) *process {
 	t.Helper()
 	dir := t.TempDir()
 	write(t, dir, "pipelines.yaml", notifyFile(b, r, store...))

@@ -28,7 +28,7 @@ func TestRealRedisTLSAndUser(t *testing.T) {
 		u := url.URL{Scheme: "rediss", User: url.UserPassword(user, password), Host: redis.Addr(), Path: "/3", RawQuery: "prefix=shop:"}
 		return u.String()
 	}
-	receiver := newLedger(t)
+	receiver := newAccount(t)
 	refused := func(store, says string) {
 		t.Helper()
 		b.store = store
@@ -69,7 +69,7 @@ func TestRealRedisThatEvicts(t *testing.T) {
 	b := kafkaAndRedis(t)
 	b.store = redis.URL()
 	b.create(t, 6, "orders", "invoices", "dead")
-	receiver := newLedger(t)
+	receiver := newAccount(t)
 	dir := t.TempDir()
 	write(t, dir, "pipelines.yaml", notifyFile(b, receiver))
 	code, _, errs := millrace(t, dir, "run")
@@ -88,7 +88,7 @@ func TestRealRedisNotThere(t *testing.T) {
 	b.store = fmt.Sprintf("redis://app:hush@127.0.0.1:%d/0", freePort(t))
 	b.create(t, 6, "orders", "invoices", "dead")
 	dir := t.TempDir()
-	write(t, dir, "pipelines.yaml", notifyFile(b, newLedger(t)))
+	write(t, dir, "pipelines.yaml", notifyFile(b, newAccount(t)))
 	code, _, errs := millrace(t, dir, "run")
 	if code != 1 || !strings.Contains(errs, "idempotency.store") || !strings.Contains(errs, "refused") || strings.Contains(errs, "hush") {
 		t.Errorf("code %d:\n%s", code, errs)

@@ -34,7 +34,7 @@ func TestRealRedisAway(t *testing.T) {
 			b := kafkaAndRedis(t)
 			b.store = redis.URL()
 			b.create(t, 6, "orders", "invoices", "dead")
-			receiver := newLedger(t)
+			receiver := newAccount(t)
 			p := notify(t, b, receiver)
 			stop := b.stream(t)
 			p.await("orders are notified", func() bool { n, _ := receiver.count(); return n > 1000 })
@@ -75,7 +75,7 @@ func TestRealRedisFlushed(t *testing.T) {
 	b := kafkaAndRedis(t)
 	b.store = redis.URL() + "?prefix=shop:"
 	b.create(t, 6, "orders", "invoices", "dead")
-	receiver := newLedger(t)
+	receiver := newAccount(t)
 	first, second := notify(t, b, receiver), notify(t, b, receiver)
 	all := []*process{first, second}
 	stop := b.stream(t)
@@ -124,7 +124,7 @@ func TestRealRedisFlushedWhileAway(t *testing.T) {
 	b := kafkaAndRedis(t)
 	b.store = redis.URL()
 	b.create(t, 6, "orders", "invoices", "dead")
-	receiver := newLedger(t)
+	receiver := newAccount(t)
 	p := notify(t, b, receiver)
 	b.send(t, "", b.orders(0, 300))
 	b.ended(t, p)
