@@ -25,7 +25,8 @@ func (c *compiler) pipeline(f *File, path diag.Path, name string, p *PipelineCon
 	c.deadLetter(f, path, plan, &p.DeadLetter)
 	known := c.format(f, path.Field("source").Field("format"), plan)
 	plan.Scope = expression.NewScope(expression.Options{
-		Format: plan.Format, Constants: c.config.constants[f], Topics: knownTopics(plan), OnePartition: c.onePartition(plan),
+		Format: plan.Format, Constants: c.config.constants[f],
+		Topics: knownTopics(plan), OnePartition: c.onePartition(plan),
 	})
 	plan.Result = plan.Scope
 	if !known {
@@ -59,7 +60,8 @@ func (c *compiler) pipeline(f *File, path diag.Path, name string, p *PipelineCon
 func (c *compiler) onePartition(plan *PipelinePlan) bool {
 	topics := knownTopics(plan)
 	for _, name := range topics {
-		if !slices.ContainsFunc(c.plan.Topics, func(t TopicPlan) bool { return t.Name == name && t.Partitions == 1 && !t.assumed }) {
+		single := func(t TopicPlan) bool { return t.Name == name && t.Partitions == 1 && !t.assumed }
+		if !slices.ContainsFunc(c.plan.Topics, single) {
 			return false
 		}
 	}

@@ -44,7 +44,8 @@ func (c *Config) Check() []handlers.Issue {
 		add("method", "write "+strings.ToUpper(c.Method), "methods are written in capital letters")
 	}
 	if !c.Body.IsZero() && (c.Method == nethttp.MethodGet || c.Method == nethttp.MethodHead) {
-		issues = append(issues, handlers.Issue{Field: "body", Warning: true, Message: "many receivers drop or refuse the body of a " + c.Method, Hint: "send it with POST"})
+		issues = append(issues, handlers.Issue{Field: "body", Warning: true,
+			Message: "many receivers drop or refuse the body of a " + c.Method, Hint: "send it with POST"})
 	}
 	if c.Timeout <= 0 {
 		add("timeout", "write 5s", "the timeout must be more than nothing")

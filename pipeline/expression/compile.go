@@ -153,7 +153,9 @@ func (c *compilation) finish(t term, known typed) (*Expression, []Finding) {
 		// One problem an expression: the rest may only follow from it.
 		return nil, c.findings[:1]
 	}
-	e := &Expression{expression{source: c.source, term: t, secret: c.secret, reads: c.reads, outermost: c.outermost, typed: known}}
+	e := &Expression{expression{
+		source: c.source, term: t, secret: c.secret, reads: c.reads, outermost: c.outermost, typed: known,
+	}}
 	if !t.constant && t.ref == nil {
 		program, err := link(t.toNode(), c.source, c.scope.language())
 		if err != nil {

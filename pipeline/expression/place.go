@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
+	"slices"
 	"strings"
 )
 
@@ -35,7 +36,7 @@ func PlaceOf(contentType string) Place {
 	switch kind = strings.ToLower(strings.TrimSpace(kind)); {
 	case kind == "application/json" || kind == "text/json" || strings.HasSuffix(kind, "+json"):
 		return PlaceJSON
-	case kind == "application/x-ndjson" || kind == "application/ndjson" || kind == "application/jsonl" || kind == "application/x-jsonlines":
+	case slices.Contains([]string{"application/x-ndjson", "application/ndjson", "application/jsonl", "application/x-jsonlines"}, kind):
 		return PlaceJSONLines
 	case kind == "application/x-www-form-urlencoded":
 		return PlaceForm

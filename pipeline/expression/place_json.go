@@ -40,14 +40,17 @@ func (t *template) locateJSON(parts []templatePart) ([]location, []Finding) {
 			return at, nil
 		}
 		t.place, at = PlaceText, make([]location, len(parts))
-		if text := strings.TrimSpace(form.String()); !strings.HasPrefix(text, "{") && !(strings.HasPrefix(text, "[") && strings.HasSuffix(text, "]")) {
+		text := strings.TrimSpace(form.String())
+		list := strings.HasPrefix(text, "[") && strings.HasSuffix(text, "]")
+		if !list && !strings.HasPrefix(text, "{") {
 			return at, nil
 		}
 	}
 	if wrong < 0 {
 		return at, nil
 	}
-	f := Finding{Code: CodeNotJSON, Message: "this is no JSON, which the type of the body says", Hint: "correct the text, or the Content-Type"}
+	f := Finding{Code: CodeNotJSON, Message: "this is no JSON, which the type of the body says",
+		Hint: "correct the text, or the Content-Type"}
 	if t.place == PlaceText {
 		f.Message = "this looks like JSON and is none: it goes as text, and what is put into it is not escaped"
 		f.Warning, f.Hint = true, "correct it; where text is meant, a Content-Type says so"

@@ -30,26 +30,32 @@ func (s *Scope) coarseKey(t *Template) []Finding {
 			has[name] = true
 		}
 	}
-	severalTopics, severalPartitions := len(s.options.Topics) != 1, !s.options.OnePartition
 	f := Finding{End: len(t.source), Warning: true, Code: CodeConstantKey,
-		Message: "the key is the same for every record of a topic", Hint: "name what makes an effect one: orders:${payload.order_id}"}
+		Message: "the key is the same for every record of a topic",
+		Hint:    "name what makes an effect one: orders:${payload.order_id}"}
+	several := len(s.options.Topics) != 1
 	switch {
 	case has["offset"]:
 		missing := ""
-		switch {
-		case severalPartitions && !has["partition"] && severalTopics && !has["topic"]:
-			f.Message, missing = "records of different topics and partitions share the key: each partition counts its offsets from 0", "${topic}-${partition}-"
-		case severalPartitions && !has["partition"]:
-			f.Message, missing = "records of different partitions share the key: each counts its offsets from 0", "${partition}-"
-		case severalTopics && !has["topic"]:
-			f.Message, missing = "records of different topics share the key: each has the same partitions and offsets", "${topic}-"
+		partition := !s.options.OnePartition && !has["partition"]
+		switch topic := several && !has["topic"]; {
+		case partition && topic:
+			f.Message = "records of different topics and partitions share the key: each partition counts its offsets from 0"
+			missing = "${topic}-${partition}-"
+		case partition:
+			f.Message = "records of different partitions share the key: each counts its offsets from 0"
+			missing = "${partition}-"
+		case topic:
+			f.Message = "records of different topics share the key: each has the same partitions and offsets"
+			missing = "${topic}-"
 		default:
 			return nil
 		}
-		f.Hint = "put " + missing + " before it; or name what makes an effect one, which also holds where a producer sends it twice: orders:${payload.order_id}"
+		f.Hint = "put " + missing + " before it; or name what makes an effect one, " +
+			"which also holds where a producer sends it twice: orders:${payload.order_id}"
 	case has["partition"]:
 		f.Message = "the key is the same for every record of a partition"
-	case !severalTopics:
+	case !several:
 		f.Message = "the key is the same for every record"
 	}
 	return []Finding{f}

@@ -142,8 +142,8 @@ func fitURL(dst []byte, from int, of piece) ([]byte, error) {
 		return append(dst[:from], userText(part)...), nil
 	case inHost:
 		for _, c := range part {
-			letter := c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || c >= 0x80 && of.part.term.constant
-			if !letter && !strings.ContainsRune(".-_:[]", c) {
+			international := c >= 0x80 && of.part.term.constant
+			if !inTopic(c) && !international && !strings.ContainsRune(":[]", c) {
 				return dst, errors.New("it cannot be a part of a host")
 			}
 		}

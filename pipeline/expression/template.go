@@ -256,7 +256,8 @@ func (t *template) constant(e *Expression, at location) (string, *Finding) {
 	}
 	text, err = t.place.fit(text, 0, piece{part: e, position: at.position})
 	if err != nil {
-		return "", &Finding{Code: CodeNeverTaken, Message: err.Error(), Hint: "it is the same for every record: correct the value"}
+		return "", &Finding{Code: CodeNeverTaken, Message: err.Error(),
+			Hint: "it is the same for every record: correct the value"}
 	}
 	return string(text), nil
 }

@@ -58,7 +58,8 @@ func (c *comparison) payload(n pipeline.Named, what string, got []byte) {
 	case got == nil:
 		got = []byte("null")
 	case string(n.JSON) == "null":
-		c.differ(n.Path, what+" is no tombstone", n.JSON, quoted(string(got)), "null is a tombstone; the text null is expected with value: 'null'")
+		c.differ(n.Path, what+" is no tombstone", n.JSON, quoted(string(got)),
+			"null is a tombstone; the text null is expected with value: 'null'")
 		return
 	}
 	want, have := parse(n.JSON), parse(got)
