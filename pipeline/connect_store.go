@@ -52,9 +52,7 @@ func (c *connector) store(ctx context.Context) {
 	c.note("idempotency.store", text)
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.memories = func(epoch string) bool {
-		return epoch == seen.Epoch || seen.Epoch != "" && seen.Accepted == seen.Epoch
-	}
+	c.memories = func(mark string) bool { return !seen.Lacks(mark) }
 }
 
 // embeddedStore says who has the embedded store, or whether a run could make it.

@@ -6,6 +6,7 @@ package idempotency
 
 import (
 	"context"
+	"strings"
 	"time"
 )
 
@@ -205,13 +206,15 @@ type Inspector interface {
 // over that lags behind. What was confirmed before may be repeated, so its calls
 // return this error until a person accepts the loss.
 type ResetError struct {
-	// Was and Now are the epochs, equal where the memory went back in time.
+	// Was and Now are the epochs, with a counter behind a slash where the store has
+	// one: the same epoch where the memory went back in time.
 	Was, Now string
 }
 
 // Error says what happened and what to do.
 func (e *ResetError) Error() string {
-	if e.Was == e.Now {
+	was, _, _ := strings.Cut(e.Was, "/")
+	if now, _, _ := strings.Cut(e.Now, "/"); was == now {
 		return "the key store went back in time (a lagging copy took over?): effects may be repeated; `millrace keys accept-reset` goes on with what is left"
 	}
 	return "the key store lost its memory: effects may be repeated; `millrace keys accept-reset` goes on with an empty one"

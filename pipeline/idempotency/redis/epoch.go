@@ -6,6 +6,8 @@ import (
 	"encoding/hex"
 	"fmt"
 	"slices"
+	"strconv"
+	"strings"
 
 	"github.com/millrace/millrace/pipeline/idempotency"
 )
@@ -15,6 +17,27 @@ type epoch struct {
 	id       string
 	count    int64
 	accepted string
+}
+
+// mark is an epoch as others remember it: its id, and how far its counter was.
+func (e epoch) mark() string { return e.id + "/" + strconv.FormatInt(e.count, 10) }
+
+// markOf reads a mark. One without a counter, as earlier releases left, says only
+// which memory it was.
+func markOf(mark string) epoch {
+	id, count, _ := strings.Cut(mark, "/")
+	n, _ := strconv.ParseInt(count, 10, 64)
+	return epoch{id: id, count: n}
+}
+
+// Lacks tells whether the memory that was looked at is another one than a mark
+// remembers, or one that went back since, and nobody accepted that.
+func (s State) Lacks(mark string) bool {
+	was := markOf(mark)
+	if was.id == s.Epoch {
+		return was.count > s.Count
+	}
+	return s.Epoch == "" || s.Accepted != s.Epoch
 }
 
 func (s *Store) epochCall(what string) call {
@@ -55,7 +78,7 @@ func (s *Store) ready(ctx context.Context) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.reset != nil {
-		if met.accepted != met.id || met.id == s.reset.Was {
+		if met.accepted != met.id || met.id == markOf(s.reset.Was).id {
 			return lost(s.reset)
 		}
 		s.adopt(met)
@@ -63,13 +86,19 @@ func (s *Store) ready(ctx context.Context) error {
 	}
 	doubts := s.doubts
 	s.doubts = nil
+	for _, mark := range doubts {
+		// This call raised the counter: it is behind where it is not ahead.
+		if was := markOf(mark); was.id == met.id && was.count >= met.count {
+			return s.lose(met, mark)
+		}
+	}
 	if met.id == met.accepted {
 		s.adopt(met)
 		return nil
 	}
-	for _, epoch := range doubts {
-		if epoch != met.id {
-			return s.lose(met, epoch)
+	for _, mark := range doubts {
+		if markOf(mark).id != met.id {
+			return s.lose(met, mark)
 		}
 	}
 	return nil
@@ -77,19 +106,24 @@ func (s *Store) ready(ctx context.Context) error {
 
 // Remember tells that effects were recorded under an epoch. The next call
 // compares it with the store's.
-func (s *Store) Remember(epoch string) {
+func (s *Store) Remember(mark string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if epoch != "" && epoch != s.known && !slices.Contains(s.doubts, epoch) {
-		s.doubts = append(s.doubts, epoch)
+	was := markOf(mark)
+	if mark != "" && (was.id != s.known || was.count > s.seen) && !slices.Contains(s.doubts, mark) {
+		s.doubts = append(s.doubts, mark)
 	}
 }
 
-// Known is the epoch that this process goes by.
+// Known is the epoch that this process goes by, and how far its counter was when
+// it last answered; while a loss is not accepted, what was lost.
 func (s *Store) Known() string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.known
+	if s.reset != nil {
+		return s.reset.Was
+	}
+	return epoch{id: s.known, count: s.seen}.mark()
 }
 
 // Reset is the loss that the store waits for a person about, nil for none.
@@ -123,12 +157,12 @@ func (s *Store) judge(met, before epoch) error {
 	if s.reset != nil {
 		return lost(s.reset)
 	}
-	return s.lose(met, s.known)
+	return s.lose(met, epoch{id: s.known, count: s.seen}.mark())
 }
 
 // lose notes a loss and goes on or not, as configured. The caller holds mu.
 func (s *Store) lose(met epoch, was string) error {
-	loss := &idempotency.ResetError{Was: was, Now: met.id}
+	loss := &idempotency.ResetError{Was: was, Now: met.mark()}
 	if s.opts.OnReset != nil {
 		s.opts.OnReset(loss)
 	}

@@ -20,6 +20,8 @@ type State struct {
 	// Epoch is the memory that it has, empty where no key store was ever on it;
 	// Accepted is the one that a person accepted last.
 	Epoch, Accepted string
+	// Count is how far the epoch's counter is.
+	Count int64
 }
 
 // Look connects to the Redis of a URL, as Open takes it, and reads what it is.
@@ -57,5 +59,10 @@ func Look(ctx context.Context, address string) (State, error) {
 		}
 		*into = text
 	}
+	count, err := client.Do(ctx, client.B().Hget().Key(prefix+"epoch").Field("n").Build()).AsInt64()
+	if err != nil && !rueidis.IsRedisNil(err) {
+		return state, fmt.Errorf("read the epoch of redis at %s: %w", state.Address, err)
+	}
+	state.Count = count
 	return state, nil
 }
