@@ -199,7 +199,7 @@ func waits(topic, policy string, never error) *handlers.Failure {
 		f.Err = fmt.Errorf("the topic %q does not exist, and missing_topic is dead_letter", topic)
 	default:
 		f.Class, f.Scope = handlers.Infrastructure, topic
-		f.Err = fmt.Errorf("the topic %q does not exist; make it, or set missing_topic", topic)
+		f.Err = fmt.Errorf("the topic %q does not exist: what goes to it waits until it is made", topic)
 	}
 	return f
 }
