@@ -145,6 +145,7 @@ func (d *Delivery) decide(w *work) (lanes []*lane, refused []letter, stopErr err
 		}
 		switch {
 		case dec.Stop:
+			w.batch.Stuck(i)
 			return lanes, refused, &stopError{rec: rec, stage: dec.Stage, err: dec.Err}
 		case dec.Outcome == DeadLettered:
 			w.left[i] = 1
@@ -181,6 +182,9 @@ func (d *Delivery) decide(w *work) (lanes []*lane, refused []letter, stopErr err
 
 // refuse dead-letters the records that could not be decided.
 func (d *Delivery) refuse(ctx, effects context.Context, w *work, refused []letter) {
+	if d.letters.topic == "" {
+		w.batch.Stuck(refused[0].index)
+	}
 	if !d.letters.write(ctx, effects, refused) {
 		return
 	}

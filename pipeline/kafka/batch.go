@@ -25,13 +25,14 @@ type Batch struct {
 	// over: it has coordinates, and neither key, headers, value nor time.
 	Unreadable map[int]error
 
-	done, begun func(index int)
+	done, begun, stuck func(index int)
 }
 
 // NewBatch makes a batch whose finished records are told to done, by index;
 // done must be safe for concurrent use.
 func NewBatch(topic string, partition int32, topicID [16]byte, lane int, records []*handlers.Record, done func(index int)) *Batch {
-	return &Batch{Topic: topic, Partition: partition, TopicID: topicID, Lane: lane, Records: records, done: done, begun: func(int) {}}
+	ignored := func(int) {}
+	return &Batch{Topic: topic, Partition: partition, TopicID: topicID, Lane: lane, Records: records, done: done, begun: ignored, stuck: ignored}
 }
 
 // Done says that the record at index is finished: its outcome is durable. The
@@ -53,6 +54,10 @@ func (b *Batch) Passed(index int) { b.done(index) }
 // Begun says that a part of the record at index is done and must not be done again:
 // a stop waits for the rest of it, and for what lies before it.
 func (b *Batch) Begun(index int) { b.begun(index) }
+
+// Stuck says that the record at index will not be finished as long as this process
+// runs: a stop waits neither for it nor for what lies behind it.
+func (b *Batch) Stuck(index int) { b.stuck(index) }
 
 // Ending is the cause with which a message's context ends where its partition is
 // given up. By then the effects that were begun under it must have ended too: the

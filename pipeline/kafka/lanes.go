@@ -91,7 +91,7 @@ func (p *partition) resting() bool { return p.cutOff || p.held && !p.stopping }
 
 // wants tells whether the first of what waits is to be handed out.
 func (p *partition) wants(waiting []*slot) bool {
-	return len(waiting) > 0 && (!p.stopping || waiting[0].record.Offset < p.reach)
+	return len(waiting) > 0 && (!p.stopping || waiting[0].record.Offset < p.goal())
 }
 
 // run hands out one batch after the other until the lane has nothing to do.
@@ -142,8 +142,8 @@ func (p *partition) take(l *lane) ([]*slot, context.Context) {
 func (p *partition) next(waiting *[]*slot, limit int) []*slot {
 	n := min(len(*waiting), limit)
 	if p.stopping {
-		// Only what lies before reach is still wanted.
-		for n > 0 && (*waiting)[n-1].record.Offset >= p.reach {
+		// Only what lies before the goal is still wanted.
+		for n > 0 && (*waiting)[n-1].record.Offset >= p.goal() {
 			n--
 		}
 	}
@@ -173,6 +173,7 @@ func (p *partition) hand(ctx context.Context, l *lane, slots []*slot) {
 	}
 	batch := NewBatch(p.topic, p.number, p.topicID, l.index, records, func(index int) { p.finish(slots[index]) })
 	batch.begun = func(index int) { p.keep(slots[index]) }
+	batch.stuck = func(index int) { p.giveUpOn(slots[index]) }
 	batch.Unreadable = unreadable
 	m := NewMessage(ctx, batch)
 	select {

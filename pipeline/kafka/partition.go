@@ -3,6 +3,7 @@ package kafka
 import (
 	"context"
 	"hash/maphash"
+	"math"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -53,6 +54,9 @@ type partition struct {
 	stopping, cutOff bool
 	reach            int64
 	by               time.Time
+	// stuck is the first record that will not be finished: nothing behind it is
+	// caught up with.
+	stuck int64
 	// full, held and alarm.Kind are the reasons why nothing is fetched: the
 	// unfinished span is at its bound, somebody paused the source, a person has
 	// to act.
@@ -79,7 +83,7 @@ func newPartition(ctx context.Context, topic string, number int32, source Source
 	p := &partition{
 		topic: topic, number: number, source: source,
 		gone: make(chan struct{}), given: make(chan struct{}),
-		committed: -1, end: -1,
+		committed: -1, end: -1, stuck: math.MaxInt64,
 	}
 	p.ctx, p.cancel = context.WithCancelCause(ctx)
 	p.lanes = newLanes(source)
@@ -228,11 +232,24 @@ func (p *partition) stop(by time.Time) bool {
 	return true
 }
 
+// goal is how far the lanes of a partition that is being given up deliver.
+func (p *partition) goal() int64 { return min(p.reach, p.stuck) }
+
+// giveUpOn marks a record as one that will not be finished.
+func (p *partition) giveUpOn(s *slot) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.stuck = min(p.stuck, s.record.Offset)
+	if p.stopping {
+		p.review()
+	}
+}
+
 // review ends the batches of which nothing is wanted any more, and sets lanes
 // going that have something to catch up with.
 func (p *partition) review() {
 	for _, l := range p.lanes {
-		if l.cancel != nil && !l.wanted(p.reach) {
+		if l.cancel != nil && !l.wanted(p.goal()) {
 			l.cancel(&Ending{p.by})
 		}
 	}

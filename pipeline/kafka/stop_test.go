@@ -159,9 +159,11 @@ func TestStopRepeatsNothingThatIsFinished(t *testing.T) {
 // A stop does not wait for what nothing finished lies behind, nor for the sake
 // of what may come again.
 func TestStopWaitsForNothingElse(t *testing.T) {
-	for name, finish := range map[string]func(*Batch, int){
-		"nothing is finished": func(*Batch, int) {},
-		"it may come again":   (*Batch).Passed,
+	nothing := func(*Batch, int) {}
+	for name, c := range map[string]struct{ slow, others func(*Batch, int) }{
+		"nothing is finished": {nothing, nothing},
+		"it may come again":   {nothing, (*Batch).Passed},
+		"it can't be reached": {(*Batch).Stuck, (*Batch).Done},
 	} {
 		t.Run(name, func(t *testing.T) {
 			b := newBed(t)
@@ -173,9 +175,11 @@ func TestStopWaitsForNothingElse(t *testing.T) {
 			b.read(s, func(m *message.Message, batch *Batch) {
 				defer m.Ack()
 				seen.Add(int32(len(batch.Records)))
-				if !isSlow(batch) {
+				if isSlow(batch) {
+					c.slow(batch, 0)
+				} else {
 					for i := range batch.Records {
-						finish(batch, i)
+						c.others(batch, i)
 					}
 				}
 				<-m.Context().Done()
