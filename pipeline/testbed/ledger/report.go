@@ -41,8 +41,8 @@ func (r *run) report(left int64) *Report {
 	}
 	return &Report{
 		Line: fmt.Sprintf("ledger seed=%d time=%s replicas=%d: %d records of %d ids, %d effects, "+
-			"twice %d by a kill and %d by a lost answer, %d dead letters; wrong: %s; faults: %s",
-			r.Seed, r.Time, r.Replicas, records, len(b.records), effects, killed, unanswered, letters,
+			"twice %d by a kill and %d by a lost answer; dead letters: %s; wrong: %s; faults: %s",
+			r.Seed, r.Time, r.Replicas, records, len(b.records), effects, killed, unanswered, figures(letters),
 			figures(b.kinds), figures(b.happened)),
 		Wrong: b.wrong,
 	}
@@ -211,11 +211,12 @@ func (b *books) disorder() {
 	}
 }
 
-// judgeLetters finds the dead letters that nothing explains, and returns how many
-// there are in all.
-func (b *books) judgeLetters() (all int) {
+// judgeLetters finds the dead letters that nothing explains, and counts all by
+// their reason.
+func (b *books) judgeLetters() map[string]int {
+	all := map[string]int{}
+	cut, kills := 0, 0
 	for pipeline, letters := range b.letters {
-		all += len(letters)
 		before := map[string]bool{}
 		for _, l := range letters {
 			if !b.expected(pipeline, l, before[l.id]) {
@@ -223,10 +224,25 @@ func (b *books) judgeLetters() (all int) {
 					l.id, clock(l.at), b.places[l.id], l.text)
 			}
 			before[l.id] = true
+			all[l.reason+" of "+pipeline]++
+			if l.reason == "uncertain" && !b.doubts[pipeline][l.id] {
+				cut++
+			}
 		}
+	}
+	for _, s := range b.stops {
+		if s.killed {
+			kills++
+		}
+	}
+	if cut > kills*inFlight {
+		b.complain("dead letter", "%d are uncertain, and %d kills can cut off %d calls at most", cut, kills, kills*inFlight)
 	}
 	return all
 }
+
+// inFlight is how many calls a process has under way at most: one in each lane.
+const inFlight = 8 * partitions
 
 // expected tells whether a dead letter is what a receiver or a kill makes of a
 // record. Again is whether there was one of that record before.
