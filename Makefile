@@ -5,7 +5,7 @@ BIN := bin/millrace
 VERSION := $(shell git describe --tags --match 'v*' 2>/dev/null)
 LDFLAGS := -s -w $(if $(VERSION),-X main.release=$(VERSION))
 
-.PHONY: help build run test test-real test-several fuzz race check generate bench fmt up down
+.PHONY: help build run test test-real test-several ledger fuzz race check generate bench fmt up down
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -29,6 +29,12 @@ SEVERAL := RealReplica|RealBrokerKilled|RealThreeNodes|RealClaimsOf|RealRedisAwa
 test-several: build ## several replicas and brokers on real components
 	$(GO) run ./cmd/testbed fetch
 	$(GO) test -count=1 -tags real -run '$(SEVERAL)' -p 2 -timeout 15m ./cmd/millrace ./pipeline/kafka ./pipeline/testbed
+
+LEDGER_TIME ?= 10m
+ledger: ## the ledger of records under faults, longer (LEDGER_TIME=… LEDGER_SEED=…)
+	$(GO) run ./cmd/testbed fetch
+	LEDGER_TIME=$(LEDGER_TIME) LEDGER_SEED=$(or $(LEDGER_SEED),$(shell date +%s)) \
+		$(GO) test -count=1 -tags real -run 'RealReplicaLedger|RealLedgerOfOneProcess' -timeout 3h -v ./cmd/millrace
 
 up: ## start Kafka and Redis on 127.0.0.1:19092 and :16379
 	@$(GO) run ./cmd/testbed up
