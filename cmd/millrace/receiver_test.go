@@ -21,21 +21,27 @@ pipelines:
     retry: {attempts: 5, initial: 50ms, max: 500ms}
 `
 
-// receiver counts what it takes, by path, and refuses as it is told.
+// receiver counts what it takes, by path, and refuses as it is told; 0 resets the
+// connection.
 type receiver struct {
 	mu    sync.Mutex
 	taken map[string]int
 	keys  map[string]string
 	code  func(path string) int
+	took  time.Duration // by each call
 }
 
 func (r *receiver) ServeHTTP(w http.ResponseWriter, req *http.Request) {
+	time.Sleep(r.took)
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	code := r.code(req.URL.Path)
 	if code == http.StatusOK {
 		r.taken[req.URL.Path]++
 		r.keys[req.URL.Path] = req.Header.Get("Idempotency-Key")
+	}
+	if code == 0 {
+		panic(http.ErrAbortHandler)
 	}
 	w.WriteHeader(code)
 }
@@ -130,7 +136,7 @@ func publishOrders(t *testing.T, dir string, from, to int) {
 		fmt.Fprintf(&lines, `{"key": "%d", "payload": {"id": %d}}`+"\n", i, i)
 	}
 	write(t, dir, "orders.jsonl", lines.String())
-	if code, out, errs := millrace(t, dir, "publish", "orders", "--records", "--input", "orders.jsonl"); code != 0 {
+	if code, out, errs := millrace(t, dir, "publish", "orders", "--create", "--records", "--input", "orders.jsonl"); code != 0 {
 		t.Fatalf("publish: %d\n%s%s", code, out, errs)
 	}
 }
