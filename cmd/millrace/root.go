@@ -211,4 +211,6 @@ func terminal(stream any) bool {
 }
 
 // colour tells whether w takes colours.
-func colour(w io.Writer) bool { return os.Getenv("NO_COLOR") == "" && terminal(w) }
+func colour(w io.Writer) bool {
+	return os.Getenv("NO_COLOR") == "" && os.Getenv("TERM") != "dumb" && terminal(w)
+}
