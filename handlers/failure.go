@@ -61,8 +61,9 @@ type Failure struct {
 	// Without it five different records that fail in a row, as long as none is
 	// taken in between, are the system's fault.
 	Own bool
-	// NotSent tells that no byte of this call left the process, as when a
-	// connection was refused: its effect certainly did not happen.
+	// NotSent tells that the effect of the call certainly did not happen: no byte
+	// of it left the process, as when a connection was refused, or the system
+	// turned it away unread, as with a 429.
 	NotSent bool
 	// Scope narrows an Infrastructure failure to the part of the system that
 	// [Scoped] names for the call, such as one topic that does not exist: calls

@@ -248,7 +248,7 @@ func (l *lane) giveBack(effects context.Context) {
 			idle = append(idle, j)
 		}
 	}
-	l.d.guard.release(effects, idle)
+	l.d.guard.abandon(effects, idle)
 	l.d.guard.free(l.held)
 }
 

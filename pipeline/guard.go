@@ -33,6 +33,8 @@ type guard struct {
 	// away is since when the store has not answered, zero while it does; back is
 	// when it answered again after it had been away for so long that leases ran out.
 	away, back time.Time
+	// unreleased are claims that could not be given back, until their lease is over.
+	unreleased []heldClaim
 
 	end  context.CancelFunc
 	gone sync.WaitGroup
@@ -216,8 +218,7 @@ func (g *guard) confirm(effects context.Context, jobs []*job) ([]idempotency.Tok
 	}
 }
 
-// release gives claims back, and tells whether the store took it. It is tried once:
-// where the store does not answer, the lease ends what is left.
+// release gives claims back, and tells whether the store took it.
 func (g *guard) release(effects context.Context, jobs []*job) bool {
 	if len(jobs) == 0 {
 		return true
@@ -270,101 +271,6 @@ func (g *guard) forget(l *lane) {
 		g.pauses.clear(pauseStore) // nobody waits for it
 	}
 }
-
-// extendAll moves the deadlines of held claims every third of the lease, and at
-// once when the store is back.
-func (g *guard) extendAll(ctx context.Context) {
-	tick := time.NewTicker(max(min(g.plan.Lease/6, time.Second), time.Millisecond))
-	defer tick.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-tick.C:
-		}
-		due := g.dueForExtension()
-		for len(due) > 0 && g.extend(ctx, due[:min(len(due), maxRun)]) {
-			due = due[min(len(due), maxRun):]
-		}
-	}
-}
-
-// heldJob is a claim that the keeper extends, with the lane that holds it.
-type heldJob struct {
-	lane  *lane
-	job   *job
-	claim idempotency.Claim
-}
-
-// dueForExtension lists the held claims that were last renewed a third of a lease
-// ago or, while the store is away, all.
-func (g *guard) dueForExtension() []heldJob {
-	var due []heldJob
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	before := g.timing.Now().Add(-g.plan.Lease/3 + g.plan.Lease/12)
-	for l := range g.lanes {
-		l.mu.Lock()
-		for _, j := range l.held {
-			if !g.away.IsZero() || j.renewed.Before(before) {
-				due = append(due, heldJob{l, j, j.claim})
-			}
-		}
-		l.mu.Unlock()
-	}
-	return due
-}
-
-// extend moves deadlines once, and tells whether the store answered. A claim that
-// went to somebody else is marked lost; one that could not be extended is not: it
-// stays ours for as long as nobody takes it.
-func (g *guard) extend(ctx context.Context, due []heldJob) bool {
-	claims := make([]idempotency.Claim, len(due))
-	for i, h := range due {
-		claims[i] = h.claim
-	}
-	began := g.timing.Now()
-	ctx, cancel := context.WithTimeout(ctx, max(min(g.plan.Lease/3, storeTimeout), time.Millisecond))
-	states, err := g.store.Extend(ctx, claims)
-	cancel()
-	g.saw(err)
-	if err != nil {
-		return false
-	}
-	for i, h := range due {
-		if states[i] == idempotency.Held {
-			h.lane.renew(h.job, h.claim.Token, began)
-		} else {
-			h.lane.lose(h.job, h.claim.Token)
-		}
-	}
-	return true
-}
-
-// renew notes that a job's claim was extended at a time.
-func (l *lane) renew(j *job, token idempotency.Token, at time.Time) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if j.held && j.claim.Token == token {
-		j.renewed = at
-	}
-}
-
-// lose marks a job's claim as gone, unless it was confirmed or given back in the
-// meantime. A write of which every claim is gone is cut off.
-func (l *lane) lose(j *job, token idempotency.Token) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if !j.held || j.claim.Token != token {
-		return
-	}
-	j.lost.Store(true)
-	if l.cancel != nil && !slices.ContainsFunc(l.run, func(j *job) bool { return !j.lost.Load() }) {
-		l.cancel(errClaimLost)
-	}
-}
-
-var errClaimLost = errors.New("the key's claim was lost while the call was under way")
 
 // lost is the loss of memory that the store waits for a person about.
 func (g *guard) lost() error {

@@ -298,6 +298,7 @@ func (l *lane) stick(jobs []*job) {
 		}
 		if !j.stuck {
 			j.stuck = true
+			l.w.batch.Stuck(j.index)
 			l.d.pauses.hold(PauseOff, fmt.Errorf("%s: %w", coordinates(j.rec), j.last))
 		}
 	}

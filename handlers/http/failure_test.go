@@ -47,8 +47,13 @@ func TestStatusClasses(t *testing.T) {
 			"templated: " + c.templated: handlertest.Key(r.URL + "/"),
 		} {
 			kind, want, _ := strings.Cut(want, ": ")
-			if _, failure := send(t, open(t, http.Config{URL: url}), order("k")); describe(failure) != want {
+			_, failure := send(t, open(t, http.Config{URL: url}), order("k"))
+			if describe(failure) != want {
 				t.Errorf("%d from a %s URL: got %s, want %s", c.status, kind, describe(failure), want)
+			}
+			// Turned away unread, so that a claim for it may be given back.
+			if turned := want == "infrastructure"; failure != nil && failure.NotSent != turned {
+				t.Errorf("%d from a %s URL: NotSent is %v", c.status, kind, failure.NotSent)
 			}
 		}
 		if got := len(r.requests()); got != 2 {

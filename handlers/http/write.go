@@ -104,7 +104,7 @@ func (s *sink) judge(answer *nethttp.Response) *handlers.Failure {
 	}
 	switch status {
 	case 429:
-		f.Class = handlers.Infrastructure
+		f.Class, f.NotSent = handlers.Infrastructure, true
 	case 502, 503, 504:
 		// The receiver's own, or of a record that brings it down.
 		f.Class, f.Suspect = handlers.Infrastructure, true
@@ -113,9 +113,9 @@ func (s *sink) judge(answer *nethttp.Response) *handlers.Failure {
 	case 401, 403, 404, 405, 407, 410, 421:
 		// Where every record meets the same URL it is the URL that is wrong, or
 		// the credential: no record's fault.
-		f.Class = handlers.Infrastructure
+		f.Class, f.NotSent = handlers.Infrastructure, true
 		if !s.fixedURL {
-			f.Class = handlers.NotApplied
+			f.Class, f.NotSent = handlers.NotApplied, false
 			f.Suspect = status == 401 || status == 403
 		}
 	default:
