@@ -57,6 +57,7 @@ type pass struct {
 type waiter struct {
 	pass
 	wants   bool          // to be a trial
+	fresh   bool          // its lane has records that were never tried
 	turn    chan struct{} // closed once its wait is over; nil where it has none
 	granted bool
 }
@@ -93,11 +94,11 @@ func (g *gate) close() {
 // enter waits until a run may be made. trial asks to pass alone, while others are
 // taken. ok is false where ctx ended first, or for a trial where others are no
 // longer taken: what it would show is nothing.
-func (g *gate) enter(ctx context.Context, trial bool) (p pass, ok bool) {
+func (g *gate) enter(ctx context.Context, trial, fresh bool) (p pass, ok bool) {
 	if ctx.Err() != nil {
 		return p, false
 	}
-	w := &waiter{wants: trial}
+	w := &waiter{wants: trial, fresh: fresh}
 	g.mu.Lock()
 	if len(g.waiters) == 0 && g.admit(w) {
 		defer g.mu.Unlock()
@@ -151,9 +152,14 @@ func (g *gate) admit(w *waiter) bool {
 
 // advance lets those through whose turn has come. The caller holds mu.
 func (g *gate) advance() {
-	for len(g.waiters) > 0 && g.admit(g.waiters[0]) {
-		close(g.waiters[0].turn)
-		g.waiters = g.waiters[1:]
+	for len(g.waiters) > 0 {
+		at := g.first()
+		w := g.waiters[at]
+		if !g.admit(w) {
+			break
+		}
+		close(w.turn)
+		g.waiters = append(g.waiters[:at], g.waiters[at+1:]...)
 	}
 	if !g.shut || g.alone || len(g.waiters) == 0 {
 		return
@@ -166,6 +172,20 @@ func (g *gate) advance() {
 		defer g.mu.Unlock()
 		g.advance()
 	})
+}
+
+// first is the waiter whose turn it is: while the gate is shut or narrow one whose
+// lane has records that were never tried, since those that failed may be bad. The
+// caller holds mu.
+func (g *gate) first() int {
+	if g.shut || g.window > 0 {
+		for i, w := range g.waiters {
+			if w.fresh {
+				return i
+			}
+		}
+	}
+	return 0
 }
 
 // withdraw takes a waiter out of the row. The caller holds mu.

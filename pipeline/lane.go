@@ -104,7 +104,7 @@ func (l *lane) deliver(ctx, effects context.Context) {
 			l.bury(ctx, effects, run, reasonAttempts)
 			continue
 		}
-		p, ok := l.gate.enter(ctx, run[0].accused && l.gate.sound())
+		p, ok := l.gate.enter(ctx, run[0].accused && l.gate.sound(), l.fresh())
 		if !ok {
 			continue
 		}

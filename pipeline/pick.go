@@ -135,3 +135,13 @@ func orderOf(order kafka.Order, rec *handlers.Record) []byte {
 func (l *lane) orderKey(j *job) string {
 	return l.gate.scopeOf(j) + "\x00" + string(j.call.Order)
 }
+
+// fresh tells whether the lane has a record that was never tried.
+func (l *lane) fresh() bool {
+	for _, j := range l.jobs {
+		if !j.finished && j.tries == 0 {
+			return true
+		}
+	}
+	return false
+}

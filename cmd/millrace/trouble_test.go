@@ -228,7 +228,7 @@ func TestStopInAnOutage(t *testing.T) {
 // Some records always meet a failure, be it 500 or a reset: they are dead-lettered
 // after their attempts, and the others flow.
 func TestSomeRecordsAlwaysFail(t *testing.T) {
-	for _, percent := range []int{1, 2} {
+	for _, percent := range []int{1, 2, 5} {
 		t.Run(fmt.Sprint(percent, " %"), func(t *testing.T) {
 			t.Parallel()
 			const n = 4000
