@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -157,7 +158,7 @@ func TestStoreAwayWithOneKeyWantedTwice(t *testing.T) {
 	for _, processes := range []int{1, 2} {
 		t.Run(fmt.Sprint(processes), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				store, _ := awayStore(5*time.Second, 50*time.Second)
+				store, _ := awayStore(5*time.Second, 50*time.Second+500*time.Millisecond)
 				sink := &scripted{script: func(*handlers.Call, int) error { time.Sleep(12 * time.Second); return nil }}
 				rigs := []*rig{newRig(t, store, nil, sink)}
 				rigs = append(rigs, rigs[0])
@@ -180,6 +181,34 @@ func TestStoreAwayWithOneKeyWantedTwice(t *testing.T) {
 			})
 		})
 	}
+}
+
+// Who wants a key that another lane of its process is at does not ask the store.
+func TestOneKeyInTwoLanesIsAskedForOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store := &counting{Store: storetest.NewModel(time.Now)}
+		sink := &scripted{script: func(*handlers.Call, int) error { time.Sleep(10 * time.Second); return nil }}
+		r := newRig(t, store, nil, sink)
+		var wg sync.WaitGroup
+		for i, key := range []string{"a", "b", "c"} {
+			wg.Go(func() { r.deliver(t.Context(), rec(int64(i), key, "x")) })
+		}
+		wg.Wait()
+		if n := store.claims.Load(); n > 3 || r.journal.count(Duplicate) != 2 {
+			t.Errorf("the store was asked for the key %d times, outcomes %v", n, r.journal.outcomes)
+		}
+	})
+}
+
+// counting counts the claims that a store is asked for.
+type counting struct {
+	idempotency.Store
+	claims atomic.Int64
+}
+
+func (s *counting) Claim(ctx context.Context, c []idempotency.Claim) ([]idempotency.Verdict, error) {
+	s.claims.Add(int64(len(c)))
+	return s.Store.Claim(ctx, c)
 }
 
 // A claim that is known to be lost, or that may have run out while the rate limit
@@ -224,9 +253,11 @@ func TestBehindABusyOneItKeepsItsClaim(t *testing.T) {
 		store := storetest.NewModel(time.Now)
 		var r *rig
 		other := idempotency.NewRun()
-		sink := &scripted{limit: 2, script: func(_ *handlers.Call, n int) error {
-			if n == 2 {
+		stolen := false
+		sink := &scripted{limit: 2, whole: func() error {
+			if !stolen {
 				// The first key goes to somebody else meanwhile.
+				stolen = true
 				id := idempotency.Identity("p", "s0", 1, "k:x")
 				store.Delete(t.Context(), []idempotency.ID{id})
 				c := r.delivery.guard.claimFor("p", "s0", Decision{Key: "k:x"}, rec(9, "q", "x"))
@@ -235,10 +266,12 @@ func TestBehindABusyOneItKeepsItsClaim(t *testing.T) {
 			}
 			return errors.New("no answer")
 		}}
-		r = newRig(t, store, nil, sink)
-		ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+		r = newRig(t, store, func(p *PipelinePlan) {
+			p.Routes[0].Sinks[0].Retry = RetryPlan{Attempts: 50, Initial: 5 * time.Second, Max: 5 * time.Second}
+		}, sink)
+		ctx, cancel := context.WithTimeout(t.Context(), 25*time.Second)
 		defer cancel()
-		r.deliver(ctx, rec(1, "a", "x"), rec(2, "b", "y"))
+		r.deliver(ctx, rec(1, "a", "x"), rec(2, "a", "y"))
 		id := idempotency.Identity("p", "s0", 1, "k:y")
 		if rows, _ := store.Get(t.Context(), []idempotency.ID{id}); rows[0] == nil {
 			t.Error("the claim of an effect that may have happened was released")

@@ -23,6 +23,7 @@ type scripted struct {
 	render error
 	panics string                    // the value whose request can't be made
 	rekey  bool                      // the records written have keys of their own
+	whole  func() error              // fails a batch as a whole
 	scope  func(value string) string // nil where its system has no parts
 
 	mu     sync.Mutex
@@ -70,6 +71,11 @@ func (s *scripted) Write(ctx context.Context, batch []handlers.Call) error {
 			r := *batch[i].Record
 			r.Key = r.Value
 			batch[i].Record = &r
+		}
+	}
+	if s.whole != nil {
+		if err := s.whole(); err != nil {
+			return err
 		}
 	}
 	return handlers.Each(func(ctx context.Context, c *handlers.Call) error {

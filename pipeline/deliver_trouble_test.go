@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -145,6 +146,57 @@ func TestFlapIsShort(t *testing.T) {
 		}
 		if took := time.Since(began); took > 4*time.Second {
 			t.Errorf("all took %s", took)
+		}
+	})
+}
+
+// A sink that is back is not run over: first one call goes, then one at a time
+// until these are taken, then two.
+func TestReopeningIsSlow(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		back := time.Now().Add(10 * time.Second)
+		var mu sync.Mutex
+		under := 0
+		var wide []int // calls under way as each began, since the return
+		sink := &scripted{script: func(c *handlers.Call, n int) error {
+			if time.Now().Before(back) {
+				return refusedConnection(c, n)
+			}
+			mu.Lock()
+			under++
+			wide = append(wide, under)
+			mu.Unlock()
+			time.Sleep(100 * time.Millisecond)
+			mu.Lock()
+			defer mu.Unlock()
+			under--
+			return nil
+		}}
+		r := newRig(t, storetest.NewModel(time.Now), nil, sink)
+		lanes(t, r, 480, 48)
+		if diff := cmp.Diff([]int{1, 1, 1, 2}, wide[:4]); diff != "" {
+			t.Errorf("calls under way as each began: %s", diff)
+		}
+		if most := slices.Max(wide); most != 48 {
+			t.Errorf("at most %d of 48 lanes called at once", most)
+		}
+	})
+}
+
+// One 503 costs a quiet pipeline a moment.
+func TestOneFailureOfAQuietPipeline(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		sink := &scripted{script: func(_ *handlers.Call, n int) error {
+			if n == 1 {
+				return &handlers.Failure{Class: handlers.Infrastructure, Suspect: true, Err: errors.New("503")}
+			}
+			return nil
+		}}
+		r := newRig(t, storetest.NewModel(time.Now), nil, sink)
+		began := time.Now()
+		r.deliver(t.Context(), rec(1, "a", "x"))
+		if took := time.Since(began); took > 200*time.Millisecond {
+			t.Errorf("it was delivered after %s", took)
 		}
 	})
 }

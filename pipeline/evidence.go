@@ -76,6 +76,13 @@ func (g *gate) sound() bool {
 	return g.healthy()
 }
 
+// busy tells whether calls are made now that may show how the sink is.
+func (g *gate) busy() bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.inside > 0 || len(g.waiters) > 0
+}
+
 // note takes a run's end as evidence, and tells whether too many failed in a row.
 func (g *gate) note(p pass, f finding) (outage bool) {
 	switch {

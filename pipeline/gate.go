@@ -33,6 +33,7 @@ type gate struct {
 	shut    bool
 	until   time.Time // when the next probe may go
 	timer   func()    // stops it; nil where none was set
+	passed  int       // runs let through
 	// window is how many runs may be under way, 0 for any number; credit is how
 	// many were taken since it last grew.
 	window, credit int
@@ -145,6 +146,7 @@ func (g *gate) admit(w *waiter) bool {
 		return false
 	}
 	g.inside++
+	g.passed++
 	g.alone = w.probe || w.trial
 	w.few, w.era, w.granted = g.window > 0, g.era, true
 	return true
@@ -175,10 +177,10 @@ func (g *gate) advance() {
 }
 
 // first is the waiter whose turn it is: while the gate is shut or narrow one whose
-// lane has records that were never tried, since those that failed may be bad. The
-// caller holds mu.
+// lane has records that were never tried, since those that failed may be bad; but
+// each fourth time the one that waits longest. The caller holds mu.
 func (g *gate) first() int {
-	if g.shut || g.window > 0 {
+	if (g.shut || g.window > 0) && g.passed%4 != 3 {
 		for i, w := range g.waiters {
 			if w.fresh {
 				return i

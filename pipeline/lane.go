@@ -109,7 +109,7 @@ func (l *lane) deliver(ctx, effects context.Context) {
 			continue
 		}
 		if p.probe || p.few && !p.trial && len(run) == 1 {
-			run = l.candidate(run)
+			run = l.candidate(p, run)
 		}
 		run = l.claim(ctx, effects, run)
 		if len(run) == 0 || !l.d.pace.wait(ctx, len(run)) {

@@ -64,13 +64,14 @@ func (l *lane) pick(now time.Time) (run []*job, wait time.Duration) {
 	return run, wait
 }
 
-// dueIn is how long a job is not to be written yet. One that is accused waits,
-// for a while, until others were taken: only then its failure tells something.
+// dueIn is how long a job is not to be written yet. One that is accused waits, for
+// a while and while there are others, until these were taken: only then its failure
+// tells something.
 func (l *lane) dueIn(j *job, now time.Time) time.Duration {
 	if wait := j.next.Sub(now); wait > 0 {
 		return wait
 	}
-	if j.accused && now.Sub(j.next) < accusedHold && !l.gate.sound() {
+	if j.accused && now.Sub(j.next) < accusedHold && !l.gate.sound() && l.gate.busy() {
 		return accusedPoll
 	}
 	return l.gate.absentFor(j, now)
@@ -86,8 +87,8 @@ const (
 // candidate chooses what goes through a gate that is shut or narrow: of the first
 // unfinished job of each order one that was not tried yet, and each time from
 // another place, so that a row of records that are refused can't make the sink
-// look down for ever.
-func (l *lane) candidate(run []*job) []*job {
+// look down for ever. Each fourth time it is the first of those that were tried.
+func (l *lane) candidate(p pass, run []*job) []*job {
 	now := l.d.timing.Now()
 	seen := map[string]bool{}
 	var fresh, tried []*job
@@ -99,6 +100,7 @@ func (l *lane) candidate(run []*job) []*job {
 		seen[key] = true
 		switch {
 		case j.polls > 0 && j.next.After(now): // its key or the store is waited for
+		case j.accused && !p.probe: // its turn is a trial
 		case l.gate.absentFor(j, now) > 0:
 		case j.tries == 0:
 			fresh = append(fresh, j)
@@ -106,13 +108,17 @@ func (l *lane) candidate(run []*job) []*job {
 			tried = append(tried, j)
 		}
 	}
+	n := l.gate.turns.Add(1)
+	if len(tried) > 0 && n%4 == 0 {
+		return tried[:1]
+	}
 	if len(fresh) == 0 {
 		fresh = tried
 	}
 	if len(fresh) == 0 {
 		return run[:1]
 	}
-	_, turn := math.Modf(float64(l.gate.turns.Add(1)) * math.Phi)
+	_, turn := math.Modf(float64(n) * math.Phi)
 	at := int(turn * float64(len(fresh)))
 	return fresh[at : at+1]
 }
