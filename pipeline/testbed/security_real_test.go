@@ -38,7 +38,7 @@ func TestRealListenersLetInWhomTheyShould(t *testing.T) {
 		{"scram-sha-512", scram.Auth{User: "app", Pass: "s3cret"}.AsSha512Mechanism(),
 			scram.Auth{User: "app", Pass: "wrong"}.AsSha512Mechanism(), "SASL_AUTHENTICATION_FAILED"},
 		{"oauthbearer", oauth.Auth{Token: testbed.BearerToken("app", now, now.Add(time.Hour))}.AsMechanism(),
-			oauth.Auth{Token: testbed.BearerToken("app", now, now.Add(-time.Hour))}.AsMechanism(), "oauth response"},
+			oauth.Auth{Token: testbed.BearerToken("app", now, now.Add(-time.Hour))}.AsMechanism(), "invalid_token"},
 	} {
 		expectPing(t, k, tt.name, testbed.SASL, "", kgo.SASL(tt.right))
 		expectPing(t, k, tt.name+" over TLS", testbed.SASLTLS, "", kgo.SASL(tt.right), dialTLS(t, certs.CA, nil))
