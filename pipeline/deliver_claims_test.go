@@ -254,7 +254,7 @@ func TestBehindABusyOneItKeepsItsClaim(t *testing.T) {
 		var r *rig
 		other := idempotency.NewRun()
 		stolen := false
-		sink := &scripted{limit: 2, whole: func() error {
+		sink := &scripted{limit: 2, whole: func(context.Context) error {
 			if !stolen {
 				// The first key goes to somebody else meanwhile.
 				stolen = true
@@ -293,6 +293,57 @@ func TestClaimsAreGivenBackLate(t *testing.T) {
 		next.deliver(t.Context(), rec(2, "b", "y"))
 		if took := time.Since(began); took > 12*time.Second || next.journal.outcomes[2] != Delivered {
 			t.Errorf("after %s it is %s", took, next.journal.outcomes[2])
+		}
+	})
+}
+
+// One claim that is lost does not cut off the calls of the others.
+func TestOneLostClaimCutsOffNoOther(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store := storetest.NewModel(time.Now)
+		sink := &scripted{limit: 2, whole: func(ctx context.Context) error {
+			select {
+			case <-time.After(40 * time.Second):
+				return nil
+			case <-ctx.Done():
+				return context.Cause(ctx)
+			}
+		}}
+		r := newRig(t, store, nil, sink)
+		go func() {
+			time.Sleep(time.Second)
+			store.Delete(t.Context(), []idempotency.ID{idempotency.Identity("p", "s0", 1, "k:x")})
+		}()
+		r.deliver(t.Context(), rec(1, "a", "x"), rec(2, "b", "y"))
+		if diff := cmp.Diff([]string{"1", "2"}, sink.called()); diff != "" || r.journal.count(Delivered) != 2 {
+			t.Errorf("outcomes %v, calls %s", r.journal.outcomes, diff)
+		}
+	})
+}
+
+// A key whose dead letter is written is parked, also where the store is away just
+// then.
+func TestParkingWaitsForTheStore(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store := storetest.NewModel(time.Now)
+		back := time.Now().Add(time.Minute)
+		store.Fail = func(op string) error {
+			if op == "settle" && time.Now().Before(back) {
+				return errBoom
+			}
+			return nil
+		}
+		sink := &scripted{script: func(*handlers.Call, int) error {
+			return &handlers.Failure{Class: handlers.Unknown, Own: true, Err: errBoom}
+		}}
+		r := newRig(t, store, nil, sink)
+		r.deliver(t.Context(), rec(1, "a", "x"))
+		r.deliver(t.Context(), rec(2, "a", "x"))
+		if diff := cmp.Diff([]string{"1 attempts", "2 parked"}, r.letters.reasons()); diff != "" || len(sink.called()) != 5 {
+			t.Errorf("%d calls, letters %s", len(sink.called()), diff)
+		}
+		if reasons := r.delivery.Reasons(); len(reasons) > 0 {
+			t.Errorf("still paused: %v", reasons)
 		}
 	})
 }

@@ -21,10 +21,10 @@ type scripted struct {
 	limit  int
 	script func(call *handlers.Call, n int) error
 	render error
-	panics string                    // the value whose request can't be made
-	rekey  bool                      // the records written have keys of their own
-	whole  func() error              // fails a batch as a whole
-	scope  func(value string) string // nil where its system has no parts
+	panics string                      // the value whose request can't be made
+	rekey  bool                        // the records written have keys of their own
+	whole  func(context.Context) error // fails a batch as a whole
+	scope  func(value string) string   // nil where its system has no parts
 
 	mu     sync.Mutex
 	calls  []string // "offset" of every call, in the order they came
@@ -74,7 +74,7 @@ func (s *scripted) Write(ctx context.Context, batch []handlers.Call) error {
 		}
 	}
 	if s.whole != nil {
-		if err := s.whole(); err != nil {
+		if err := s.whole(ctx); err != nil {
 			return err
 		}
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -165,16 +166,11 @@ func (l *lane) skipDone(effects context.Context) {
 // sure keeps of a run the jobs whose claim is ours for as long as a call may take:
 // the rate limit may have held it back for long. The others are asked for again.
 func (l *lane) sure(run []*job) []*job {
-	if l.d.guard == nil {
+	unsure := func(j *job) bool { return !j.unguarded && (!j.held || l.stale(j)) }
+	if l.d.guard == nil || !slices.ContainsFunc(run, unsure) {
 		return run
 	}
-	var sure []*job
-	for _, j := range run {
-		if j.unguarded || j.held && !l.stale(j) {
-			sure = append(sure, j)
-		}
-	}
-	return sure
+	return slices.DeleteFunc(slices.Clone(run), unsure)
 }
 
 // settle ends or postpones each job of a run that was written.
