@@ -301,7 +301,9 @@ func TestClaimsAreGivenBackLate(t *testing.T) {
 func TestOneLostClaimCutsOffNoOther(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		store := storetest.NewModel(time.Now)
+		tries := 0
 		sink := &scripted{limit: 2, whole: func(ctx context.Context) error {
+			tries++
 			select {
 			case <-time.After(40 * time.Second):
 				return nil
@@ -315,8 +317,8 @@ func TestOneLostClaimCutsOffNoOther(t *testing.T) {
 			store.Delete(t.Context(), []idempotency.ID{idempotency.Identity("p", "s0", 1, "k:x")})
 		}()
 		r.deliver(t.Context(), rec(1, "a", "x"), rec(2, "b", "y"))
-		if diff := cmp.Diff([]string{"1", "2"}, sink.called()); diff != "" || r.journal.count(Delivered) != 2 {
-			t.Errorf("outcomes %v, calls %s", r.journal.outcomes, diff)
+		if tries != 1 || r.journal.count(Delivered) != 2 {
+			t.Errorf("outcomes %v after %d tries", r.journal.outcomes, tries)
 		}
 	})
 }
