@@ -42,7 +42,7 @@ func TestRateLimitForgetsWhoGivesUp(t *testing.T) {
 		began := time.Now()
 		for range 100 {
 			lanes.Go(func() {
-				if p.wait(stopped, 10) {
+				if p.wait(stopped, 10, patient) {
 					through.Add(1)
 				}
 			})
@@ -50,7 +50,7 @@ func TestRateLimitForgetsWhoGivesUp(t *testing.T) {
 		synctest.Wait()
 		var last time.Duration
 		lanes.Go(func() {
-			if !p.wait(t.Context(), 10) {
+			if !p.wait(t.Context(), 10, patient) {
 				t.Error("the one that is waited for did not get its turn")
 			}
 			last = time.Since(began)
@@ -88,4 +88,31 @@ func TestWhatMayComeAgain(t *testing.T) {
 			t.Errorf("%s %q, guarded %v: %v, want %v", c.outcome, c.reason, c.d.guard != nil, got, c.want)
 		}
 	}
+}
+
+func patient() bool { return false }
+
+// Lanes whose partition is being given up go first at the rate limit, also those
+// that waited before it was.
+func TestRateLimitLetsThoseFirstWhoLeave(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := newPace(10, newTiming(nil))
+		p.wait(t.Context(), 10, patient) // the first second is used up
+		var leaves atomic.Bool
+		began := time.Now()
+		var lanes sync.WaitGroup
+		for range 50 {
+			lanes.Go(func() { p.wait(t.Context(), 10, patient) })
+		}
+		synctest.Wait()
+		lanes.Go(func() {
+			p.wait(t.Context(), 10, leaves.Load)
+			if took := time.Since(began); took > 3*time.Second {
+				t.Errorf("it had its turn after %s", took)
+			}
+		})
+		synctest.Wait()
+		leaves.Store(true)
+		lanes.Wait()
+	})
 }

@@ -113,7 +113,7 @@ func (l *lane) deliver(ctx, effects context.Context) {
 			run = l.candidate(p, run)
 		}
 		run = l.claim(ctx, effects, run)
-		if len(run) == 0 || !l.d.pace.wait(ctx, len(run)) {
+		if len(run) == 0 || !l.d.pace.wait(ctx, len(run), l.w.batch.Leaving) {
 			l.gate.leave(p)
 			continue
 		}

@@ -9,15 +9,21 @@ import (
 )
 
 // pace is the rate limit of a pipeline. Lanes take turns at it: only one at a
-// time has a reservation, so that one that gives up leaves no hole, and those
-// that a stop still waits for need not wait for the others.
+// time has a reservation, so that one that gives up leaves no hole. Those whose
+// partition is being given up go first: a stop, or a rebalance, waits for them.
 type pace struct {
 	limiter *rate.Limiter
 	timing  timing
 
 	mu      sync.Mutex
 	taken   bool
-	waiters []chan struct{} // in turn; closed when their turn has come
+	waiters []*paceWaiter // in turn
+}
+
+// paceWaiter is a lane that waits for its turn.
+type paceWaiter struct {
+	turn  chan struct{} // closed when it has come
+	hurry func() bool
 }
 
 // paceShare is which part of a second's records a lane takes in one turn: the
@@ -40,12 +46,13 @@ func (p *pace) burst() int {
 	return min(maxRun, max(1, p.limiter.Burst()/paceShare))
 }
 
-// wait returns once n records may go; false means that ctx ended.
-func (p *pace) wait(ctx context.Context, n int) bool {
+// wait returns once n records may go; false means that ctx ended. hurry tells
+// whether the lane goes before others; it must not block.
+func (p *pace) wait(ctx context.Context, n int, hurry func() bool) bool {
 	if p == nil {
 		return true
 	}
-	if !p.enter(ctx) {
+	if !p.enter(ctx, hurry) {
 		return false
 	}
 	defer p.leave()
@@ -58,22 +65,22 @@ func (p *pace) wait(ctx context.Context, n int) bool {
 }
 
 // enter waits for the lane's turn; false means that ctx ended first.
-func (p *pace) enter(ctx context.Context) bool {
+func (p *pace) enter(ctx context.Context, hurry func() bool) bool {
 	p.mu.Lock()
 	if !p.taken {
 		p.taken = true
 		p.mu.Unlock()
 		return true
 	}
-	turn := make(chan struct{})
-	p.waiters = append(p.waiters, turn)
+	w := &paceWaiter{turn: make(chan struct{}), hurry: hurry}
+	p.waiters = append(p.waiters, w)
 	p.mu.Unlock()
-	p.timing.Wait(ctx, turn, -1)
+	p.timing.Wait(ctx, w.turn, -1)
 	if ctx.Err() == nil {
 		return true
 	}
 	p.mu.Lock()
-	at := slices.Index(p.waiters, turn)
+	at := slices.Index(p.waiters, w)
 	if at >= 0 {
 		p.waiters = slices.Delete(p.waiters, at, at+1)
 	}
@@ -92,6 +99,7 @@ func (p *pace) leave() {
 		p.taken = false
 		return
 	}
-	close(p.waiters[0])
-	p.waiters = p.waiters[1:]
+	at := max(0, slices.IndexFunc(p.waiters, func(w *paceWaiter) bool { return w.hurry() }))
+	close(p.waiters[at].turn)
+	p.waiters = slices.Delete(p.waiters, at, at+1)
 }

@@ -26,13 +26,17 @@ type Batch struct {
 	Unreadable map[int]error
 
 	done, begun, stuck func(index int)
+	leaving            func() bool
 }
 
 // NewBatch makes a batch whose finished records are told to done, by index;
 // done must be safe for concurrent use.
 func NewBatch(topic string, partition int32, topicID [16]byte, lane int, records []*handlers.Record, done func(index int)) *Batch {
 	ignored := func(int) {}
-	return &Batch{Topic: topic, Partition: partition, TopicID: topicID, Lane: lane, Records: records, done: done, begun: ignored, stuck: ignored}
+	return &Batch{
+		Topic: topic, Partition: partition, TopicID: topicID, Lane: lane, Records: records,
+		done: done, begun: ignored, stuck: ignored, leaving: func() bool { return false },
+	}
 }
 
 // Done says that the record at index is finished: its outcome is durable. The
@@ -58,6 +62,10 @@ func (b *Batch) Begun(index int) { b.begun(index) }
 // Stuck says that the record at index will not be finished as long as this process
 // runs: a stop waits neither for it nor for what lies behind it.
 func (b *Batch) Stuck(index int) { b.stuck(index) }
+
+// Leaving tells whether the partition is being given up: somebody waits for what is
+// still finished of the batch. It does not block.
+func (b *Batch) Leaving() bool { return b.leaving() }
 
 // Ending is the cause with which a message's context ends where its partition is
 // given up. By then the effects that were begun under it must have ended too: the

@@ -174,6 +174,7 @@ func (p *partition) hand(ctx context.Context, l *lane, slots []*slot) {
 	batch := NewBatch(p.topic, p.number, p.topicID, l.index, records, func(index int) { p.finish(slots[index]) })
 	batch.begun = func(index int) { p.keep(slots[index]) }
 	batch.stuck = func(index int) { p.giveUpOn(slots[index]) }
+	batch.leaving = p.ending.Load
 	batch.Unreadable = unreadable
 	m := NewMessage(ctx, batch)
 	select {
