@@ -184,6 +184,7 @@ func (d *Delivery) decide(w *work) (lanes []*lane, refused []letter, stopErr err
 func (d *Delivery) refuse(ctx, effects context.Context, w *work, refused []letter) {
 	if d.letters.topic == "" {
 		w.batch.Stuck(refused[0].index)
+		w.batch.Waits()
 	}
 	if !d.letters.write(ctx, effects, refused) {
 		return

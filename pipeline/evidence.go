@@ -76,6 +76,13 @@ func (g *gate) sound() bool {
 	return g.healthy()
 }
 
+// isOpen tells whether any number of runs may pass.
+func (g *gate) isOpen() bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return !g.shut && g.window == 0
+}
+
 // busy tells whether calls are made now that may show how the sink is.
 func (g *gate) busy() bool {
 	g.mu.Lock()
@@ -117,6 +124,9 @@ func (g *gate) clear(f finding) {
 
 // warn logs a retry, once for each distinct error in a row.
 func (g *gate) warn(log *slog.Logger, j *job, f *handlers.Failure) {
+	if f.Scope != "" {
+		return // the pause says it
+	}
 	g.mu.Lock()
 	text := f.Error()
 	fresh := text != g.warned

@@ -230,8 +230,9 @@ func (g *gate) part() {
 	if g.lanes--; g.lanes > 0 {
 		return
 	}
-	g.pauses.clear(pauseSink + g.plan.Name)
+	g.pauses.forget(pauseSink + g.plan.Name)
 	for scope := range g.absent {
+		g.pauses.forget(g.pauseScope(scope))
 		g.found(scope)
 	}
 }
@@ -264,9 +265,9 @@ func (g *gate) weigh(p pass, f finding) {
 	}
 }
 
-// trip shuts the gate, or keeps it shut for longer. A pause is told only once a
-// probe has failed as well: a receiver that takes so many calls a second, and says
-// so, is at work.
+// trip shuts the gate, or keeps it shut for longer. A pause is told only once two
+// probes have failed as well: a receiver that takes so many calls a second, and
+// says so, is at work.
 func (g *gate) trip(f finding) {
 	g.clear(f)
 	g.failures++
@@ -277,7 +278,7 @@ func (g *gate) trip(f finding) {
 		g.shut = true
 		g.era++
 	}
-	if g.failures > 1 || f.asked > longest {
+	if g.failures > 2 || f.asked > longest {
 		g.pauses.set(pauseSink+g.plan.Name, f.cause)
 	}
 }

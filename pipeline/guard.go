@@ -268,7 +268,7 @@ func (g *guard) forget(l *lane) {
 	defer g.mu.Unlock()
 	delete(g.lanes, l)
 	if len(g.lanes) == 0 {
-		g.pauses.clear(pauseStore) // nobody waits for it
+		g.pauses.forget(pauseStore)
 	}
 }
 

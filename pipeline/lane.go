@@ -31,6 +31,8 @@ type job struct {
 	lost atomic.Bool
 	// maybe tells that an attempt's fate is unknown: the claim must stay.
 	maybe bool
+	// cut tells that a stop ended its last call.
+	cut bool
 	// unguarded tells that the store was down and `on_store_error` is process.
 	unguarded bool
 	finished  bool
@@ -59,6 +61,8 @@ type lane struct {
 	w    *work
 	jobs []*job // those not finished, and some that are
 	left int
+	// yielded is when it last let others come beside it.
+	yielded time.Time
 
 	mu     sync.Mutex
 	cancel context.CancelCauseFunc // of the write in progress
@@ -98,6 +102,7 @@ func (l *lane) deliver(ctx, effects context.Context) {
 	for l.left > 0 && ctx.Err() == nil {
 		run, wait := l.pick(l.d.timing.Now())
 		if len(run) == 0 {
+			l.yield()
 			l.d.timing.sleep(ctx, wait)
 			continue
 		}
@@ -105,7 +110,11 @@ func (l *lane) deliver(ctx, effects context.Context) {
 			l.bury(ctx, effects, run, reasonAttempts)
 			continue
 		}
-		p, ok := l.gate.enter(ctx, run[0].accused && l.gate.sound(), l.fresh())
+		fresh := l.fresh()
+		if !fresh && !l.gate.isOpen() {
+			l.yield() // what comes next may show whether the sink or a record is at fault
+		}
+		p, ok := l.gate.enter(ctx, run[0].accused && l.gate.sound(), fresh)
 		if !ok {
 			continue
 		}
@@ -126,10 +135,21 @@ func (l *lane) deliver(ctx, effects context.Context) {
 	}
 }
 
-// count counts what is left with an unknown fate at the end.
+// yield lets what is not in order behind the lane's jobs come beside them.
+func (l *lane) yield() {
+	if now := l.d.timing.Now(); now.Sub(l.yielded) >= yieldEvery {
+		l.yielded = now
+		l.w.batch.Waits()
+	}
+}
+
+// yieldEvery is how often a lane that waits looks for what is free to go.
+const yieldEvery = 200 * time.Millisecond
+
+// count counts the calls that a stop cut off.
 func (l *lane) count() {
 	for _, j := range l.jobs {
-		if !j.finished && j.maybe {
+		if !j.finished && j.cut {
 			l.d.cut.Add(1)
 		}
 		if !j.finished && j.stuck {

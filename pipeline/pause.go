@@ -65,15 +65,22 @@ func (p *pauses) release(what string) {
 
 // clear says that what takes calls again.
 func (p *pauses) clear(what string) {
+	if p.forget(what) {
+		p.log.Info("resumed", "waited_for", what)
+	}
+}
+
+// forget ends a pause because nobody waits any more, which says nothing of what
+// was waited for. It tells whether there was one.
+func (p *pauses) forget(what string) bool {
 	p.mu.Lock()
 	_, known := p.now[what]
 	delete(p.now, what)
 	p.mu.Unlock()
-	if !known {
-		return
+	if known {
+		p.observer.Observe(p.event(EventResume, what, nil))
 	}
-	p.observer.Observe(p.event(EventResume, what, nil))
-	p.log.Info("resumed", "waited_for", what)
+	return known
 }
 
 func (p *pauses) event(kind EventKind, what string, err error) Event {

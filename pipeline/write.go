@@ -41,6 +41,7 @@ func (l *lane) write(effects context.Context, run []*job, p pass) {
 			l.observe(j, Event{Kind: EventWrite, Attempt: j.tries, Took: took})
 			continue
 		}
+		j.cut = effects.Err() != nil && !f.NotSent && f.Class != handlers.NotAttempted
 		if cutOff := effects.Err() != nil || j.lost.Load(); cutOff && f.MaySystem() {
 			f = &handlers.Failure{Class: handlers.Unknown, NotSent: f.NotSent, Own: true, Err: f.Err} // by us: nobody's fault
 		}

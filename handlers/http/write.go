@@ -106,8 +106,9 @@ func (s *sink) judge(answer *nethttp.Response) *handlers.Failure {
 	case 429:
 		f.Class, f.NotSent = handlers.Infrastructure, true
 	case 502, 503, 504:
-		// The receiver's own, or of a record that brings it down.
-		f.Class, f.Suspect = handlers.Infrastructure, true
+		// The receiver's own, or of a record that brings it down. A gateway's word
+		// leaves it open whether the record came through; 503 turns it away.
+		f.Class, f.Suspect, f.NotSent = handlers.Infrastructure, true, status == 503
 	case 408, 409, 425:
 		f.Own = true
 	case 401, 403, 404, 405, 407, 410, 421:

@@ -12,7 +12,8 @@ import (
 )
 
 // Batch is what one lane of one assigned partition hands out at once: records
-// in offset order that hash to the same lane. A lane has one batch in flight.
+// in offset order that hash to the same lane. A lane has one batch in flight, and
+// beside it those that wait.
 type Batch struct {
 	Topic     string
 	Partition int32
@@ -27,6 +28,7 @@ type Batch struct {
 
 	done, begun, stuck func(index int)
 	leaving            func() bool
+	waits              func()
 }
 
 // NewBatch makes a batch whose finished records are told to done, by index;
@@ -35,7 +37,7 @@ func NewBatch(topic string, partition int32, topicID [16]byte, lane int, records
 	ignored := func(int) {}
 	return &Batch{
 		Topic: topic, Partition: partition, TopicID: topicID, Lane: lane, Records: records,
-		done: done, begun: ignored, stuck: ignored, leaving: func() bool { return false },
+		done: done, begun: ignored, stuck: ignored, leaving: func() bool { return false }, waits: func() {},
 	}
 }
 
@@ -62,6 +64,12 @@ func (b *Batch) Begun(index int) { b.begun(index) }
 // Stuck says that the record at index will not be finished as long as this process
 // runs: a stop waits neither for it nor for what lies behind it.
 func (b *Batch) Stuck(index int) { b.stuck(index) }
+
+// Waits says that all that is left of the batch waits for something that may take
+// long, such as the time of a retry or a topic that does not exist. The lane then
+// hands out what is not in order behind it, in batches beside this one. It may be
+// said again, which looks for what has become free meanwhile, and does not block.
+func (b *Batch) Waits() { b.waits() }
 
 // Leaving tells whether the partition is being given up: somebody waits for what is
 // still finished of the batch. It does not block.

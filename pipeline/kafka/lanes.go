@@ -1,35 +1,79 @@
 package kafka
 
 import (
+	"cmp"
 	"context"
 	"hash/maphash"
+	"slices"
 	"time"
 
 	"github.com/millrace/millrace/handlers"
 )
 
 // lane is one path through a partition: one batch is in flight on it at a time,
-// made of what queued up while the last one was away.
+// made of what queued up while the last one was away; and beside it those of which
+// all that is left waits for something that may take long. What is in order behind
+// an unfinished record stays in the queue.
 type lane struct {
 	index int
 	// queue is the lane's own, or where no order is kept the one that all lanes
 	// of the partition take from.
 	queue *queue
 	// rest is what the last batch gave back; it goes before the queue.
-	rest    []*slot
-	running bool
-	// batch is what is in flight, from the first unfinished record on as far as
-	// that is known; cancel ends its context and is nil where nothing is.
-	batch  []*slot
-	cancel context.CancelCauseFunc
+	rest []*slot
+	// flights are the batches in flight, runners the goroutines that hand out the
+	// lane's batches: one, and one for each that waits.
+	flights []*flight
+	runners int
 }
 
+// flight is a batch on its way.
+type flight struct {
+	// slots are its records, from the first unfinished one on as far as that is
+	// known; cancel ends its context.
+	slots  []*slot
+	cancel context.CancelCauseFunc
+	// waits tells that it keeps up only what is in order behind it.
+	waits bool
+}
+
+// maxWaiting is how many batches of one lane may wait beside the one in flight.
+const maxWaiting = 16
+
 // wanted tells whether an unfinished record in flight lies before reach.
-func (l *lane) wanted(reach int64) bool {
-	for len(l.batch) > 0 && l.batch[0].done.Load() {
-		l.batch = l.batch[1:]
+func (f *flight) wanted(reach int64) bool {
+	for len(f.slots) > 0 && f.slots[0].done.Load() {
+		f.slots = f.slots[1:]
 	}
-	return len(l.batch) > 0 && l.batch[0].record.Offset < reach
+	return len(f.slots) > 0 && f.slots[0].record.Offset < reach
+}
+
+// busy tells whether the lane may hand out no further batch now.
+func (l *lane) busy() bool {
+	return len(l.flights) > maxWaiting || slices.ContainsFunc(l.flights, func(f *flight) bool { return !f.waits })
+}
+
+// held are the keys of which a record is in flight; all tells that it holds every
+// record of the lane.
+func (l *lane) held(order Order) (keys map[string]bool, all bool) {
+	if order == OrderNone {
+		return nil, false
+	}
+	for _, f := range l.flights {
+		for _, s := range f.slots {
+			if s.done.Load() {
+				continue
+			}
+			if order == OrderPartition {
+				return nil, true
+			}
+			if keys == nil {
+				keys = map[string]bool{}
+			}
+			keys[string(s.record.Key)] = true
+		}
+	}
+	return keys, false
 }
 
 type queue struct{ slots []*slot }
@@ -78,8 +122,8 @@ func (p *partition) start() {
 		return
 	}
 	for _, l := range p.lanes {
-		if !l.running && (p.wants(l.queue.slots) || p.wants(l.rest)) {
-			l.running = true
+		if l.runners <= len(l.flights) && !l.busy() && (p.wants(l.queue.slots) || p.wants(l.rest)) {
+			l.runners++
 			p.work.Go(func() { p.run(l) })
 		}
 	}
@@ -94,15 +138,16 @@ func (p *partition) wants(waiting []*slot) bool {
 	return len(waiting) > 0 && (!p.stopping || waiting[0].record.Offset < p.goal())
 }
 
-// run hands out one batch after the other until the lane has nothing to do.
+// run hands out one batch after the other until the lane has nothing to do, or
+// another one does.
 func (p *partition) run(l *lane) {
 	for {
-		batch, ctx := p.take(l)
-		if batch == nil {
+		f, slots, ctx := p.take(l)
+		if f == nil {
 			return
 		}
-		p.hand(ctx, l, batch)
-		if p.settle(l, batch) {
+		p.hand(ctx, l, f, slots)
+		if p.settle(l, f) {
 			continue
 		}
 		pause := time.NewTimer(redeliverAfter)
@@ -116,26 +161,66 @@ func (p *partition) run(l *lane) {
 
 // take makes the lane's next batch and its context, nil where there is none to
 // make.
-func (p *partition) take(l *lane) ([]*slot, context.Context) {
+func (p *partition) take(l *lane) (*flight, []*slot, context.Context) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	var batch []*slot
-	if !p.resting() {
-		if batch = p.next(&l.rest, p.source.MaxBatch); batch == nil {
-			limit := p.source.MaxBatch
-			if p.source.Order == OrderNone {
-				limit = min(limit, (len(l.queue.slots)+len(p.lanes)-1)/len(p.lanes))
-			}
-			batch = p.next(&l.queue.slots, limit)
-		}
+	if !p.resting() && !l.busy() {
+		batch = p.batch(l)
 	}
 	if batch == nil {
-		l.running = false
-		return nil, nil
+		l.runners--
+		return nil, nil, nil
 	}
 	ctx, cancel := context.WithCancelCause(p.ctx)
-	l.batch, l.cancel = batch, cancel
-	return batch, ctx
+	f := &flight{slots: batch, cancel: cancel}
+	l.flights = append(l.flights, f)
+	return f, batch, ctx
+}
+
+// batch is the lane's next: what was given back, and then what queued up, without
+// what is in order behind a record in flight.
+func (p *partition) batch(l *lane) []*slot {
+	limit := p.source.MaxBatch
+	if p.source.Order == OrderNone {
+		limit = min(limit, (len(l.queue.slots)+len(p.lanes)-1)/len(p.lanes))
+	}
+	held, all := l.held(p.source.Order)
+	if all {
+		return nil
+	}
+	if len(held) == 0 {
+		if batch := p.next(&l.rest, p.source.MaxBatch); batch != nil {
+			return batch
+		}
+		return p.next(&l.queue.slots, limit)
+	}
+	var free, kept []*slot
+	for _, s := range slices.Concat(l.rest, l.queue.slots) {
+		if len(free) < limit && !held[string(s.record.Key)] {
+			free = append(free, s)
+		} else {
+			kept = append(kept, s)
+			held[string(s.record.Key)] = true
+		}
+	}
+	batch := p.next(&free, limit)
+	if batch == nil {
+		return nil
+	}
+	kept = append(free, kept...)
+	slices.SortFunc(kept, func(a, b *slot) int { return cmp.Compare(a.record.Offset, b.record.Offset) })
+	l.rest, l.queue.slots = nil, kept
+	return batch
+}
+
+// waiting notes that what is left of a batch waits, so that the lane goes on with
+// what is not in order behind it.
+func (p *partition) waiting(f *flight) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	f.waits = true
+	p.start()
 }
 
 // next cuts up to limit records off the front of what waits.
@@ -159,7 +244,7 @@ func (p *partition) next(waiting *[]*slot, limit int) []*slot {
 
 // hand sends the batch out and waits until it is acked or nacked, or until the
 // partition waits no longer.
-func (p *partition) hand(ctx context.Context, l *lane, slots []*slot) {
+func (p *partition) hand(ctx context.Context, l *lane, f *flight, slots []*slot) {
 	records := make([]*handlers.Record, len(slots))
 	var unreadable map[int]error
 	for i, s := range slots {
@@ -175,6 +260,7 @@ func (p *partition) hand(ctx context.Context, l *lane, slots []*slot) {
 	batch.begun = func(index int) { p.keep(slots[index]) }
 	batch.stuck = func(index int) { p.giveUpOn(slots[index]) }
 	batch.leaving = p.ending.Load
+	batch.waits = func() { p.waiting(f) }
 	batch.Unreadable = unreadable
 	m := NewMessage(ctx, batch)
 	select {
@@ -191,13 +277,13 @@ func (p *partition) hand(ctx context.Context, l *lane, slots []*slot) {
 
 // settle moves the prefix after a batch and puts back what it left unfinished;
 // it tells whether nothing was.
-func (p *partition) settle(l *lane, batch []*slot) bool {
+func (p *partition) settle(l *lane, f *flight) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	l.cancel(nil)
-	l.batch, l.cancel = nil, nil
+	f.cancel(nil)
+	l.flights = slices.DeleteFunc(l.flights, func(other *flight) bool { return other == f })
 	var rest []*slot
-	for _, s := range batch {
+	for _, s := range f.slots {
 		if !s.done.Load() {
 			rest = append(rest, s)
 		}

@@ -249,8 +249,10 @@ func (p *partition) giveUpOn(s *slot) {
 // going that have something to catch up with.
 func (p *partition) review() {
 	for _, l := range p.lanes {
-		if l.cancel != nil && !l.wanted(p.goal()) {
-			l.cancel(&Ending{p.by})
+		for _, f := range l.flights {
+			if !f.wanted(p.goal()) {
+				f.cancel(&Ending{p.by})
+			}
 		}
 	}
 	p.start()
