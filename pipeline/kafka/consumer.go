@@ -30,7 +30,9 @@ type consumer struct {
 	// with; it never ends.
 	base   context.Context
 	client *kgo.Client
-	starts startOffsets
+	// abandon ends whatever the client still asks of the cluster.
+	abandon context.CancelFunc
+	starts  startOffsets
 
 	joined  atomic.Bool
 	stopped chan struct{}
@@ -113,7 +115,11 @@ func (c *consumer) open(ctx context.Context) error {
 	// which it does on its own as soon as it exists.
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.client, err = kgo.NewClient(c.options()...)
+	asking, abandon := context.WithCancel(c.base)
+	c.abandon = abandon
+	if c.client, err = kgo.NewClient(append(c.options(), kgo.WithContext(asking))...); err != nil {
+		abandon()
+	}
 	return err
 }
 
@@ -216,10 +222,20 @@ func (c *consumer) hold(held bool) {
 // shutdown gives everything up while the member is still in the group, and only
 // then leaves it. enough ends commits that were under way before.
 func (c *consumer) shutdown(enough context.CancelFunc) {
+	defer c.abandon()
+	by := time.Now().Add(c.source.Drain + leaveWithin)
 	c.giveUp(c.assigned(), true)
 	c.stop()
 	enough()
 	c.side.Wait()
+	// The client waits for a join that is under way, however long it lasts. A
+	// member that lost its session has nothing to leave.
+	most := leaveTimeout
+	if c.joined.Load() {
+		most = max(most, time.Until(by))
+	}
+	impatient := time.AfterFunc(most, c.abandon)
+	defer impatient.Stop()
 	c.client.Close()
 	// The client may have assigned partitions while it was leaving.
 	c.giveUp(c.assigned(), false)

@@ -136,6 +136,28 @@ func TestCloseIsBoundedWithoutACluster(t *testing.T) {
 	}
 }
 
+// A member that is about to join, be it again, leaves nothing behind: a cluster
+// that does not answer holds its stop for a moment only.
+func TestCloseIsBoundedDuringAJoin(t *testing.T) {
+	t.Parallel()
+	b := newBed(t)
+	b.topic("orders", 1)
+	joining := make(chan struct{})
+	b.cluster.ControlKey(kmsg.JoinGroup.Int16(), func(kmsg.Request) (kmsg.Response, error, bool) {
+		close(joining)
+		return nil, nil, true // no answer ever
+	})
+	source := b.source("orders")
+	source.Drain = time.Minute
+	r := b.read(b.subscriber(source), nil)
+	<-joining
+	begun := time.Now()
+	r.close(t)
+	if took := time.Since(begun); took > leaveTimeout+2*time.Second {
+		t.Errorf("closing took %v, want about %v at most", took, leaveTimeout)
+	}
+}
+
 func TestBatchIsFinishedDuringClose(t *testing.T) { testBatchIsFinishedDuringClose(t, fakeBed) }
 
 func testBatchIsFinishedDuringClose(t *testing.T, newBed func(*testing.T) *bed) {
