@@ -93,7 +93,7 @@ func oneLine(text []byte) []byte {
 // Write prints the batch in one write. A reader that does not read blocks it.
 func (s *sink) Write(ctx context.Context, batch []handlers.Call) error {
 	if err := ctx.Err(); err != nil {
-		return handlers.Unavailable(err)
+		return notPrinted(err)
 	}
 	var lines []byte
 	ends := make([]int, len(batch))
@@ -105,13 +105,26 @@ func (s *sink) Write(ctx context.Context, batch []handlers.Call) error {
 	if err == nil {
 		return nil
 	}
+	err = fmt.Errorf("write to the standard output: %w", err)
 	failed := map[int]*handlers.Failure{}
+	start := 0
 	for i, end := range ends {
-		if end > written {
-			failed[i] = handlers.Unavailable(fmt.Errorf("write to the standard output: %w", err))
+		switch {
+		case start >= written:
+			failed[i] = notPrinted(err)
+		case end > written:
+			failed[i] = handlers.Unavailable(err) // a part of its line is out
 		}
+		start = end
 	}
 	return &handlers.BatchError{Failed: failed}
+}
+
+// notPrinted is a line of which not a byte is out.
+func notPrinted(err error) *handlers.Failure {
+	f := handlers.Unavailable(err)
+	f.NotSent = true
+	return f
 }
 
 // Rehearse judges trouble as a write that failed: no record is at fault.
@@ -119,7 +132,7 @@ func (c *Config) Rehearse(t handlers.Trouble) (*handlers.Failure, bool) {
 	if t.Status != 0 {
 		return nil, false
 	}
-	return handlers.Unavailable(errors.New("write to the standard output: it takes nothing")), true
+	return notPrinted(errors.New("write to the standard output: it takes nothing")), true
 }
 
 // Probe tells whether the standard output is open.

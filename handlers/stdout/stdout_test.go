@@ -108,7 +108,7 @@ func TestPartOfABatchFits(t *testing.T) {
 	out := &pipe{room: 5}
 	sink := open(t, out, stdout.Config{Format: "value"})
 	var calls []handlers.Call
-	for _, value := range []string{"aa", "bbbb"} {
+	for _, value := range []string{"aa", "bbbb", "cc"} {
 		r := &handlers.Record{Value: []byte(value)}
 		request, err := sink.Render(handlertest.View{Of: r})
 		if err != nil {
@@ -120,7 +120,10 @@ func TestPartOfABatchFits(t *testing.T) {
 	if f := handlers.FailureOf(err, 0); f != nil {
 		t.Errorf("the first line is whole, got %v", f)
 	}
-	if f := handlers.FailureOf(err, 1); f == nil || f.Class != handlers.Infrastructure {
-		t.Errorf("the second line is cut: want infrastructure, got %v", f)
+	if f := handlers.FailureOf(err, 1); f == nil || f.Class != handlers.Infrastructure || f.NotSent {
+		t.Errorf("the second line is cut: want infrastructure, got %+v", f)
+	}
+	if f := handlers.FailureOf(err, 2); f == nil || f.Class != handlers.Infrastructure || !f.NotSent {
+		t.Errorf("nothing of the third line is out: want infrastructure, not sent, got %+v", f)
 	}
 }
