@@ -178,6 +178,7 @@ func (r *Runner) flow(ctx, lasting context.Context, in *ingest.Server, goal *goa
 		in.Refuse()
 	}
 	if errors.As(failed, new(goneError)) {
+		routing.cancel()
 		return failed // a drain could make nothing durable
 	}
 	r.deps.Logger.Info("draining", "drain", r.plan.Drain)

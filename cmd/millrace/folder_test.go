@@ -30,6 +30,9 @@ func TestStateFolderIsRemoved(t *testing.T) {
 			if code := p.cmd.ProcessState.ExitCode(); code != 1 || !strings.Contains(p.log(), ".millrace was removed under this process") || !strings.Contains(p.log(), "start again now") {
 				t.Errorf("exit code %d\n%s", code, p.log())
 			}
+			if strings.Contains(p.log(), "closing router") {
+				t.Errorf("its end is a warning with a stack:\n%s", p.log())
+			}
 			if _, err := os.Stat(filepath.Join(dir, ".millrace", "broker")); err == nil {
 				t.Error("its end wrote a part of the folder anew")
 			}
