@@ -41,6 +41,8 @@ type expression struct {
 	reads   []read
 	// outermost is the name of the function that makes the value, if one does.
 	outermost string
+	// layout is how the value is made of a time, where one makes it.
+	layout string
 	typed
 }
 
@@ -92,8 +94,9 @@ type compilation struct {
 	constants map[ast.Node]any
 	// reads are the parts of the record that the expression uses.
 	reads []read
-	// outermost is that of the expression.
+	// outermost and layout are those of the expression.
 	outermost string
+	layout    string
 }
 
 func newCompilation(s *Scope, source string) *compilation {
@@ -117,7 +120,7 @@ func (c *compilation) compile() (term, typed) {
 	if c.failed() {
 		return term{}, typed{}
 	}
-	c.outermost = functionOf(root)
+	c.outermost, c.layout = functionOf(root), layoutOf(root)
 	t := c.expr(root)
 	if c.failed() {
 		return t, typed{}
@@ -140,6 +143,24 @@ func functionOf(n ast.Node) string {
 	return ""
 }
 
+// layoutOf is the constant layout that a node writes a time by, empty for none.
+func layoutOf(n ast.Node) string {
+	switch n := n.(type) {
+	case *ast.ChainNode:
+		return layoutOf(n.Node)
+	case *ast.CallNode:
+		method, ok := n.Callee.(*ast.MemberNode)
+		if !ok || len(n.Arguments) != 1 {
+			return ""
+		}
+		layout, ok := n.Arguments[0].(*ast.StringNode)
+		if name, named := method.Property.(*ast.StringNode); ok && named && name.Value == "Format" {
+			return layout.Value
+		}
+	}
+	return ""
+}
+
 // typed is what is known of an expression's value, and what follows for the
 // record where it is true.
 type typed struct {
@@ -154,7 +175,7 @@ func (c *compilation) finish(t term, known typed) (*Expression, []Finding) {
 		return nil, c.findings[:1]
 	}
 	e := &Expression{expression{
-		source: c.source, term: t, secret: c.secret, reads: c.reads, outermost: c.outermost, typed: known,
+		source: c.source, term: t, secret: c.secret, reads: c.reads, outermost: c.outermost, layout: c.layout, typed: known,
 	}}
 	if !t.constant && t.ref == nil {
 		program, err := link(t.toNode(), c.source, c.scope.language())

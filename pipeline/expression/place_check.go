@@ -2,7 +2,9 @@ package expression
 
 import (
 	"regexp"
+	"strconv"
 	"strings"
+	"time"
 )
 
 // check finds what is wrong with a template as a whole; written counts its ${ }.
@@ -62,12 +64,39 @@ func (p Place) doubt(e *Expression) *Finding {
 			f.Hint = "name an item of it, such as " + text + "[0], or join(" + text + `, ",")`
 		}
 		return f
+	case p.neverIn(e.layout) != "":
+		hint := "write it without, such as 2006-01-02"
+		if p == PlaceName {
+			hint = `give each folder a part of its own: ${timestamp.Format("2006")}/${timestamp.Format("01")}`
+		}
+		return &Finding{Code: CodeNeverTaken, Message: text + " always holds a " + strconv.Quote(p.neverIn(e.layout)) + ": " + p.noun() + " takes none", Hint: hint}
 	case p == PlaceKey && e.is.nullable:
 		return &Finding{Code: CodeMayBeMissing, Warning: true,
 			Message: text + " may be missing by the topic's schema: such a record has no key and goes the way of on_error",
 			Hint:    "let the filter ask for it: " + text + " != nil; or have the schema require it"}
 	}
 	return nil
+}
+
+// neverIn is the first character that every time written by the layout holds and
+// the place does not take, empty for none.
+func (p Place) neverIn(layout string) string {
+	refused := func(r rune) bool { return false }
+	switch p {
+	case PlaceTopic:
+		refused = func(r rune) bool { return !inTopic(r) }
+	case PlaceName:
+		refused = func(r rune) bool { return strings.ContainsRune("/\\\x00", r) }
+	}
+	// What a layout pads with a space in one it does not in the other.
+	early := time.Date(2006, 1, 2, 3, 4, 5, 0, time.UTC).Format(layout)
+	late := time.Date(2012, 11, 22, 13, 14, 15, 0, time.UTC).Format(layout)
+	for _, r := range early {
+		if refused(r) && strings.ContainsRune(late, r) {
+			return string(r)
+		}
+	}
+	return ""
 }
 
 // meantPart is text that looks like a part of the record without ${ }: as an

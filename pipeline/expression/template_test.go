@@ -135,10 +135,22 @@ func TestTemplateFindings(t *testing.T) {
 	})
 	checkFindings(t, compile(PlaceTopic), []finding{
 		{source: "out_${payload.a}/x", code: CodeTopicName, at: "out_${payload.a}/x", message: "this is no legal topic name", hint: "*"},
-		{source: `out_${timestamp.Format("2006/01/02")}${env.ODD}`, code: CodeTopicName, at: `out_${timestamp.Format("2006/01/02")}${env.ODD}`, message: "this is no legal topic name", hint: "*"},
+		{source: `out_${payload.a}${env.ODD}`, code: CodeTopicName, at: `out_${payload.a}${env.ODD}`, message: "this is no legal topic name", hint: "*"},
+		{source: `${timestamp.Format("2006/01/02")}`, code: CodeNeverTaken, at: `timestamp.Format("2006/01/02")`, message: `timestamp.Format("2006/01/02") always holds a "/": a topic name takes none`, hint: "*"},
+		{source: `out_${timestamp.Format("Jan _2 2006")}`, code: CodeNeverTaken, at: `timestamp.Format("Jan _2 2006")`, message: `timestamp.Format("Jan _2 2006") always holds a " ": a topic name takes none`, hint: "*"},
 		{source: "${payload.a}" + strings.Repeat("x", 250), code: CodeTopicName, at: "${payload.a}" + strings.Repeat("x", 250), message: "this is no legal topic name", hint: "*"},
 		{source: "a b", code: CodeTopicName, at: "a b", message: "this is no legal topic name", hint: "*"},
 	})
+	checkFindings(t, compile(PlaceName), []finding{
+		{source: `${timestamp.Format("2006/01")}/x`, code: CodeNeverTaken, at: `timestamp.Format("2006/01")`, message: `timestamp.Format("2006/01") always holds a "/": a name takes none`, hint: "*"},
+	})
+	for source, place := range map[string]Place{
+		`${timestamp.Format("2006-01")}/${timestamp.Format("Jan 2 15:04")}`: PlaceName, `out_${timestamp.Format("_2")}`: PlaceTopic, `http://h/${timestamp.Format("2006/01")}`: PlaceURL,
+	} {
+		if found := compile(place)(source); found != nil {
+			t.Errorf("%s: %+v", source, found)
+		}
+	}
 	scope := NewScope(Options{})
 	open, found := scope.Template("${payload.base}/orders/${payload.id}?u=http://${payload.id}", PlaceURL)
 	if len(found) != 1 || open == nil {
