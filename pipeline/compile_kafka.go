@@ -165,7 +165,7 @@ func (c *compiler) store() {
 			Message: "the embedded store beside a cluster: exactly one process may run",
 			Hint:    "replicas with stores of their own repeat each other's effects"})
 	}
-	if f != nil && c.storeDefaults.Lease >= c.storeDefaults.TTL && c.sound(f, "idempotency.ttl") && c.sound(f, "idempotency.lease") {
+	if f != nil && c.storeDefaults.Lease > 0 && c.storeDefaults.Lease >= c.storeDefaults.TTL && c.sound(f, "idempotency.ttl") && c.sound(f, "idempotency.lease") {
 		c.lifetime(f, "idempotency", c.storeDefaults)
 	}
 }
