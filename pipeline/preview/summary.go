@@ -39,7 +39,7 @@ type Summary struct {
 	filter           map[string]*tally
 }
 
-// SinkSummary counts the writes of one sink by how they would end.
+// SinkSummary counts the writes of the sinks of one name by how they would end.
 type SinkSummary struct {
 	Name     string
 	Outcomes map[pipeline.Outcome]int
@@ -67,6 +67,9 @@ func newSummary(p *pipeline.PipelinePlan) *Summary {
 		Routes: make([]int, len(p.Routes)), absent: map[string]int{}, absentTo: map[string]int{}, filter: map[string]*tally{},
 	}
 	for _, sink := range p.Sinks() {
+		if slices.ContainsFunc(s.Sinks, func(other SinkSummary) bool { return other.Name == sink.Name }) {
+			continue // another route has one of that name
+		}
 		s.Sinks = append(s.Sinks, SinkSummary{Name: sink.Name, Outcomes: map[pipeline.Outcome]int{}})
 	}
 	return s

@@ -7,6 +7,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/millrace/millrace/pipeline"
 	"github.com/millrace/millrace/pipeline/preview"
 )
 
@@ -84,6 +85,26 @@ pipelines:
 `)
 	want := []preview.Field{{Name: "payload.b.c", Missing: 2, Among: 3}, {Name: "payload.a", Missing: 1, Among: 3}, {Name: "transformed payload.b", Missing: 1, Among: 2}}
 	if diff := cmp.Diff(want, p.Summaries()[0].Missing()); diff != "" {
+		t.Errorf("(-want +got)\n%s", diff)
+	}
+}
+
+// TestSinksOfOneName counts a write once, whichever routes have a sink of its name.
+func TestSinksOfOneName(t *testing.T) {
+	plan := load(t, `
+version: 1
+pipelines:
+  p:
+    source: {topic: orders}
+    routes:
+      - {when: payload.a == 1, sinks: [{kafka: {topic: one}}]}
+      - {when: payload.a == 2, sinks: [{kafka: {topic: two}}]}
+      - {when: payload.a == 3, sinks: [{kafka: {topic: 'three${payload.z}'}}]}
+`, nil)
+	p := open(t, plan, nil)
+	decide(t, p, plan, `{"payload": {"a": 1}}`+"\n"+`{"payload": {"a": 3}}`)
+	want := []preview.SinkSummary{{Name: "kafka", Outcomes: map[pipeline.Outcome]int{pipeline.Delivered: 1, pipeline.DeadLettered: 1}}}
+	if diff := cmp.Diff(want, p.Summaries()[0].Sinks); diff != "" {
 		t.Errorf("(-want +got)\n%s", diff)
 	}
 }
