@@ -50,8 +50,11 @@ fuzz: ## every fuzz target for 30 s (FUZZTIME=…); stops at the first that fail
 			$(GO) test "./$$dir" -run '^$$' -fuzz "^$$name\$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 5s </dev/null || exit 1; \
 		done
 
+# Those that take long for what they do, not for what they share: without the detector.
+LONG := ^TestLedger$$|^TestReceiver(Limits|IsHalfDead)$$|^TestSomeRecordsAlwaysFail$$|^TestBadRecordsInARow$$|^TestShareOfBadRecords$$
+
 race: ## the tests under the race detector; needs a C compiler
-	CGO_ENABLED=1 $(GO) test -race ./...
+	CGO_ENABLED=1 $(GO) test -race -timeout 20m -skip '$(LONG)' ./...
 
 generate: ## rewrite what is generated
 	$(GO) run ./cmd/docs
