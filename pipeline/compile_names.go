@@ -66,7 +66,8 @@ func (c *compiler) topicName(f *File, path diag.Path, topic string, atKey bool) 
 }
 
 // certainTopics are the names that a sink's topic has whatever is in the record: a
-// constant, or what is made of the name of the source topic alone.
+// constant, or what is made of the name of the source topic alone. Of one that begins
+// as the cluster's own do, the beginning says enough.
 func (c *compiler) certainTopics(f *File, plan *PipelinePlan, t yamlconf.Text, compiled *expression.Template) []string {
 	if t.Template.Constant {
 		return []string{t.Template.Prefix}
@@ -74,6 +75,9 @@ func (c *compiler) certainTopics(f *File, plan *PipelinePlan, t yamlconf.Text, c
 	names, err := plan.Result.ByTopic(compiled, plan.Source.Topics)
 	if err != nil {
 		c.atValue(f, t.Path, diag.CodeTopicName, err.Error(), "")
+	}
+	if len(names) == 0 && strings.HasPrefix(t.Template.Prefix, internalTopic) {
+		names = []string{t.Template.Prefix}
 	}
 	slices.Sort(names)
 	return slices.Compact(names)

@@ -29,10 +29,10 @@ const doc = "Makes one HTTP call per record. " +
 	"`${toJSON(…)}` outside of quotes stays as it is, and is the way to write null. What comes out is JSON, else the record is `render_failed`. " +
 	"`application/x-www-form-urlencoded` escapes each part, `application/x-ndjson` makes a JSON value of each line. Any other body is text, sent as it renders: as `text/plain`, or as JSON where it came out as an object, a list or a text in quotes."
 
-const delivery = "A status from 200 to 299 acknowledges the record. There is one call per record; calls of different lanes run at the same time, `concurrency.lanes` of them for each partition.\n\n" +
+const delivery = "A status from 200 to 299 acknowledges the record. There is one call per record; calls of different lanes run at the same time, `concurrency.lanes` of them for each partition, and retries beside them.\n\n" +
 	"- *Refused* (400, 422 and most other 4xx, any 3xx): the record goes to the dead letters at once.\n" +
 	"- *Unknown* (500, 408, 409, 425, a timeout, a lost connection): the same bytes are sent again, as `retry` says, and then the record goes to the dead letters.\n" +
-	"- *Down* (connection refused, DNS or TLS errors, 429, 502, 503, 504; 401, 403, 404, 405, 407, 410 and 421 where no part of the URL comes from the record; and any 5xx or timeout that five different records in a row met): the pipeline pauses and probes, and nothing goes to the dead letters.\n\n" +
+	"- *Down* (connection refused, DNS or TLS errors, 429, 502, 503, 504; 401, 403, 404, 405, 407, 410 and 421 where no part of the URL comes from the record; and any 5xx or timeout that five different records in a row met): the pipeline pauses and probes, and nothing goes to the dead letters. A record that alone meets 502, 503 or 504, while all others are taken, is one that brings the receiver down: it goes there in the end.\n\n" +
 	"`Retry-After` is honoured."
 
 const example = `http:
