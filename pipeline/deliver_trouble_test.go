@@ -1,6 +1,7 @@
 package pipeline
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"math/rand/v2"
@@ -332,4 +333,34 @@ func TestOneScopeIsAway(t *testing.T) {
 			})
 		})
 	}
+}
+
+// A record that brings the receiver down is found out also where others come only
+// now and then: what it meets while nobody else calls says nothing.
+func TestBadRecordBesideLittleTraffic(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		sink := &scripted{script: func(c *handlers.Call, _ int) error {
+			time.Sleep(5 * time.Millisecond)
+			if c.Record.Offset == 0 {
+				return &handlers.Failure{Class: handlers.Infrastructure, Suspect: true, Err: errors.New("502")}
+			}
+			return nil
+		}}
+		r := newRig(t, storetest.NewModel(time.Now), func(p *PipelinePlan) { p.Routes[0].Sinks[0].Retry.Max = 500 * time.Millisecond }, sink)
+		ctx, cancel := context.WithTimeout(t.Context(), time.Hour)
+		defer cancel()
+		var wg sync.WaitGroup
+		wg.Go(func() { r.deliver(ctx, rec(0, "bad", "bad")) })
+		began := time.Now()
+		for i := 1; r.journal.count(DeadLettered) == 0 && ctx.Err() == nil; i++ {
+			time.Sleep(3 * time.Second)
+			for n := range 4 {
+				r.deliver(ctx, rec(int64(10*i+n), fmt.Sprint(i, n), fmt.Sprint("v", i, n)))
+			}
+		}
+		wg.Wait()
+		if took := time.Since(began); took > 2*time.Minute {
+			t.Errorf("it was dead-lettered after %s", took)
+		}
+	})
 }

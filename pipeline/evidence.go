@@ -112,14 +112,14 @@ func (g *gate) note(p pass, f finding) (outage bool) {
 	return false
 }
 
-// clear ends a row of calls that were taken, and acquits who was accused: others
-// fail besides.
+// clear ends a row of calls that were taken, and acquits who was accused where
+// others fail besides. What the accused meets again by itself says nothing new.
 func (g *gate) clear(f finding) {
 	g.streak = 0
 	if g.accused != nil && g.accused != f.job {
 		g.accused.convicted.Store(0)
+		g.accused = nil
 	}
-	g.accused = nil
 }
 
 // warn logs a retry, once for each distinct error in a row.

@@ -61,14 +61,10 @@ func (l *lane) accuse(j *job, f *handlers.Failure, p pass, found *finding) {
 	case f.MaySystem() && l.gate.suspect(j.rec, p) || infra && (!f.Suspect || f.RetryAfter > 0):
 		found.down, found.asked, found.cause = true, max(found.asked, f.RetryAfter), l.blamed(j, f, p)
 		j.last = &handlers.Failure{Class: handlers.Infrastructure, Err: f.Err, RetryAfter: f.RetryAfter, NotSent: f.NotSent}
-		j.convicted.Store(0)
 		j.accused = false
 	case infra:
 		found.missed, found.cause = true, l.blamed(j, f, p)
 		j.accused = true
-		if !p.trial {
-			j.convicted.Store(0)
-		}
 	case f.MaySystem():
 		found.failed = true
 	case f.Class == handlers.NotApplied && !f.NotSent:

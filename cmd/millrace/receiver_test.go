@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -122,7 +123,9 @@ func TestReceiverIsDown(t *testing.T) {
 	if len(letters) != 1 || string(letters[0].Key) != "666" {
 		t.Fatalf("%d dead letters", len(letters))
 	}
-	if tries, _ := letters[0].Header("millrace-attempts"); string(tries) != "5" {
+	// Those that it met while nobody else called do not count.
+	tries, _ := letters[0].Header("millrace-attempts")
+	if n, err := strconv.Atoi(string(tries)); err != nil || n < 5 {
 		t.Errorf("dead-lettered after %s attempts", tries)
 	}
 	p.await("it is ready again", func() bool { return p.status().Ready })
