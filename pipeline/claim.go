@@ -32,7 +32,7 @@ func (l *lane) claim(ctx, effects context.Context, run []*job) []*job {
 		return l.storeDown(run, asked, lost)
 	}
 	began := l.d.timing.Now()
-	verdicts, err := g.claim(effects, l, asked)
+	verdicts, err := g.claim(effects, asked)
 	if err != nil {
 		return l.storeDown(run, asked, err)
 	}

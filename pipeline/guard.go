@@ -81,7 +81,7 @@ func claimsOf(jobs []*job) []idempotency.Claim {
 
 // claim asks the store for the jobs' keys. A key that another lane of this process
 // is at is Busy without being asked for.
-func (g *guard) claim(effects context.Context, l *lane, jobs []*job) ([]idempotency.Verdict, error) {
+func (g *guard) claim(effects context.Context, jobs []*job) ([]idempotency.Verdict, error) {
 	if len(jobs) == 0 {
 		return nil, nil
 	}

@@ -309,6 +309,7 @@ func (l *lane) bury(ctx, effects context.Context, jobs []*job, reason string) {
 func (l *lane) stick(jobs []*job) {
 	for _, j := range jobs {
 		j.next = l.d.timing.Now().Add(l.gate.plan.Retry.Max)
+		j.convicted.Store(0) // to be tried again
 		if j.tries == 0 && j.held {
 			l.drop(j) // not settled: found uncertain again when asked for anew
 		}
