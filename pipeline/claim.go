@@ -272,6 +272,6 @@ const (
 	storeRetry   = 50 * time.Millisecond
 	storeTimeout = 10 * time.Second
 	// releaseTimeout bounds what is only a courtesy to the next who wants a key.
-	releaseTimeout = 2 * time.Second
+	releaseTimeout = 5 * time.Second
 	pauseStore     = "store"
 )
