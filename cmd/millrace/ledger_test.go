@@ -6,6 +6,7 @@ import (
 	"cmp"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strconv"
 	"testing"
 	"time"
@@ -48,7 +49,7 @@ func keepBooks(t *testing.T, o ledger.Options) {
 	}
 	o.Dir, o.Log = t.TempDir(), t.Logf
 	if keep := os.Getenv("LEDGER_DIR"); keep != "" {
-		o.Dir = keep
+		o.Dir = filepath.Join(keep, t.Name())
 	}
 	binary := cmp.Or(os.Getenv("LEDGER_BINARY"), os.Args[0])
 	o.Command = func(args ...string) *exec.Cmd {

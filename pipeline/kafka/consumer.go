@@ -228,17 +228,49 @@ func (c *consumer) shutdown(enough context.CancelFunc) {
 	c.stop()
 	enough()
 	c.side.Wait()
-	// The client waits for a join that is under way, however long it lasts. A
-	// member that lost its session has nothing to leave.
+	// A member that lost its session has nothing to leave.
 	most := leaveTimeout
 	if c.joined.Load() {
 		most = max(most, time.Until(by))
 	}
 	impatient := time.AfterFunc(most, c.abandon)
 	defer impatient.Stop()
-	c.client.Close()
+	closed := make(chan struct{})
+	go func() {
+		defer close(closed)
+		c.client.Close()
+	}()
+	select {
+	case <-closed:
+	case <-time.After(joinPatience):
+		c.leaveAtOnce(closed)
+	}
 	// The client may have assigned partitions while it was leaving.
 	c.giveUp(c.assigned(), false)
+}
+
+// joinPatience is how long a stop waits for a join that is under way.
+const joinPatience = 300 * time.Millisecond
+
+// leaveAtOnce takes the member out of the group while the client waits for a join
+// that is under way, however long that lasts: cut off without that, it would stay in
+// the group as one who is counted on and never comes. It returns when the client is
+// closed. A static member stays, for the one who comes after it.
+func (c *consumer) leaveAtOnce(closed <-chan struct{}) {
+	member, _ := c.client.GroupMetadata()
+	if c.source.Instance == "" && member != "" {
+		req := kmsg.NewPtrLeaveGroupRequest()
+		req.Group, req.MemberID = c.source.Group, member
+		leaves := kmsg.NewLeaveGroupRequestMember()
+		leaves.MemberID, leaves.Reason = member, kmsg.StringPtr("the pipeline stops")
+		req.Members = append(req.Members, leaves)
+		if _, err := req.RequestWith(c.base, c.client); err == nil {
+			// Not every broker answers the join of a member that left.
+			left := time.AfterFunc(joinPatience, c.abandon)
+			defer left.Stop()
+		}
+	}
+	<-closed
 }
 
 // ask is the context of a question to the cluster that a stop does not wait for.

@@ -339,3 +339,42 @@ func TestMovedFetchBeforeAnythingIsRead(t *testing.T) {
 		t.Errorf("committed %d, and nothing was read", got)
 	}
 }
+
+// A member that stops while it waits for its first assignment leaves the group
+// nothing to wait for.
+func TestStopInTheMiddleOfAJoin(t *testing.T) {
+	b := newBed(t)
+	b.topic("orders", 1)
+	// Somebody who was killed: in the group, and silent.
+	dead := kmsg.NewPtrJoinGroupRequest()
+	dead.Group, dead.ProtocolType = "g-orders", "consumer"
+	dead.SessionTimeoutMillis, dead.RebalanceTimeoutMillis = 45_000, 60_000
+	protocol := kmsg.NewJoinGroupRequestProtocol()
+	protocol.Name = "cooperative-sticky"
+	dead.Protocols = append(dead.Protocols, protocol)
+	for range 2 {
+		resp, err := dead.RequestWith(t.Context(), b.client)
+		if err != nil {
+			t.Fatal(err)
+		}
+		dead.MemberID = resp.MemberID
+	}
+	s := b.subscriber(b.source("orders"))
+	b.read(s, func(m *message.Message, _ *Batch) { m.Ack() })
+	members := func() int {
+		groups, err := b.admin.DescribeGroups(t.Context(), "g-orders")
+		if err != nil {
+			t.Fatal(err)
+		}
+		return len(groups["g-orders"].Members)
+	}
+	b.eventually("the join", func() bool { return members() == 2 })
+	select {
+	case <-closing(b, s):
+	case <-time.After(leaveTimeout - time.Second):
+		t.Error("the stop waits for the join")
+	}
+	if n := members(); n != 1 {
+		t.Errorf("%d members are in the group, want the silent one alone", n)
+	}
+}

@@ -11,6 +11,7 @@ import (
 	"net"
 	"net/http"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -44,6 +45,7 @@ type receiver struct {
 	address string
 	seed    uint64
 	books   *books
+	called  atomic.Bool // since it was asked last
 
 	mu      sync.Mutex
 	server  *http.Server
@@ -82,18 +84,34 @@ func (r *receiver) back() error {
 }
 
 // away answers the calls that are under way and refuses connections from then on.
+// A connection that the kernel has taken and nobody accepted is reset when the
+// listener closes, with a fate that its caller can't know and the books neither:
+// first all callers are told to wait, until none comes for a moment.
 func (r *receiver) away() error {
+	before := r.set(trouble{rate: tiny})
+	defer r.set(before)
+	for quiet := 0; quiet < 10; time.Sleep(5 * time.Millisecond) {
+		if quiet++; r.called.Swap(false) {
+			quiet = 0
+		}
+	}
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 	defer cancel()
 	return r.server.Shutdown(ctx)
 }
 
+// tiny is a rate at which no call is taken.
+const tiny = 1e-9
+
 func (r *receiver) close() error { return r.server.Close() }
 
-func (r *receiver) set(t trouble) {
+// set puts the receiver in trouble, and returns the trouble before.
+func (r *receiver) set(t trouble) (before trouble) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	before = r.trouble
 	r.trouble, r.tokens, r.filled = t, t.rate, time.Now()
+	return before
 }
 
 // answer is how a call ends.
@@ -111,6 +129,7 @@ func (r *receiver) ServeHTTP(w http.ResponseWriter, request *http.Request) {
 		http.Error(w, err.Error(), http.StatusBadRequest)
 		return
 	}
+	r.called.Store(true)
 	began := time.Now()
 	a := r.judge(rec)
 	if a.effect {
