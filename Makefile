@@ -16,22 +16,19 @@ build: ## build bin/millrace
 run: build ## run pipelines.yaml on the embedded broker
 	@exec $(BIN) run
 
-# The ledger goes alone: it explains each letter by a fault of its plan, and a busy machine is none.
 test: ## every test that needs nothing but Go
-	$(GO) test -skip '^TestLedger$$' ./...
-	$(GO) test -count=1 -run '^TestLedger$$' ./cmd/millrace
+	$(GO) test ./...
 
 test-real: build ## the tests on real components: Kafka (Java 17, Maven), redis-server, kcat, Node.js, Graphviz
 	$(GO) run ./cmd/testbed fetch
-	$(GO) test -count=1 -tags real -run 'Real' -skip '$(SEVERAL)|Ledger' -p 2 -timeout 15m ./...
+	$(GO) test -count=1 -tags real -run 'Real' -skip '$(SEVERAL)' -p 2 -timeout 15m ./...
 
 # The long ones: several replicas, or several brokers, of which some are killed.
-SEVERAL := RealReplica|RealBrokerKilled|RealThreeNodes|RealClaimsOf|RealRedisAway|RealNodesComeAndGo
+SEVERAL := RealReplica|RealLedger|RealBrokerKilled|RealThreeNodes|RealClaimsOf|RealRedisAway|RealNodesComeAndGo
 
 test-several: build ## several replicas and brokers on real components
 	$(GO) run ./cmd/testbed fetch
-	$(GO) test -count=1 -tags real -run '$(SEVERAL)' -skip Ledger -p 2 -timeout 15m ./cmd/millrace ./pipeline/kafka ./pipeline/testbed
-	$(GO) test -count=1 -tags real -run 'RealReplicaLedger|RealLedgerOfOneProcess' -timeout 15m ./cmd/millrace
+	$(GO) test -count=1 -tags real -run '$(SEVERAL)' -p 2 -timeout 15m ./cmd/millrace ./pipeline/kafka ./pipeline/testbed
 
 LEDGER_TIME ?= 10m
 ledger: ## the ledger of records under faults, longer (LEDGER_TIME=… LEDGER_SEED=…)
