@@ -5,10 +5,10 @@ BIN := bin/millrace
 VERSION := $(shell git describe --tags --match 'v*' 2>/dev/null)
 LDFLAGS := -s -w $(if $(VERSION),-X main.release=$(VERSION))
 
-.PHONY: help build run test test-real test-several ledger fuzz race check generate bench fmt up down
+.PHONY: help build run test test-real test-several ledger fuzz race check generate sbom vulnerabilities bench fmt up down
 
 help: ## list the targets
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-15s %s\n", $$1, $$2}'
 
 build: ## build bin/millrace
 	$(GO) build -trimpath -ldflags '$(LDFLAGS)' -o $(BIN) ./cmd/millrace
@@ -56,6 +56,13 @@ LONG := ^TestLedger$$|^TestReceiver(Limits|IsHalfDead)$$|^TestSomeRecordsAlwaysF
 race: ## the tests under the race detector; needs a C compiler
 	CGO_ENABLED=1 $(GO) test -race -timeout 20m -skip '$(LONG)' ./...
 
+sbom: ## bin/millrace.cdx.json: the bill of materials of the binary (CycloneDX)
+	@mkdir -p bin
+	$(GO) run github.com/CycloneDX/cyclonedx-gomod/cmd/cyclonedx-gomod@v1.9.0 app -json -licenses -main cmd/millrace -output bin/millrace.cdx.json .
+
+vulnerabilities: ## what is known against the code that the binary calls; needs vuln.go.dev, or VULNDB=URL
+	$(GO) run golang.org/x/vuln/cmd/govulncheck@v1.2.0 $(if $(VULNDB),-db $(VULNDB)) ./cmd/millrace
+
 generate: ## rewrite what is generated
 	$(GO) run ./cmd/docs
 
@@ -64,7 +71,7 @@ check: ## what CI runs: format, vet, generated files, tests, race, real componen
 	$(GO) vet ./...
 	$(GO) vet -tags real ./...
 	$(GO) run ./cmd/docs --check
-	$(MAKE) test race test-real test-several
+	$(MAKE) sbom test race test-real test-several
 
 bench: ## the road beside a raw sarama loop: records/s and CPU seconds per million
 	$(GO) run ./cmd/bench

@@ -1,5 +1,6 @@
-// Command docs writes what is generated of the project's own tags: the JSON
-// Schema for editors and the reference pages.
+// Command docs writes what is generated of the project's own tags and of what its
+// binary is made of: the JSON Schema for editors, the reference pages, and the
+// third-party notices.
 //
 //	go run ./cmd/docs           # write what is stale
 //	go run ./cmd/docs --check   # name what is stale, and exit with 1
@@ -75,10 +76,15 @@ func pages() (map[string]string, error) {
 	if err != nil {
 		return nil, err
 	}
+	third, err := notices()
+	if err != nil {
+		return nil, fmt.Errorf("third-party notices: %w", err)
+	}
 	all := map[string]string{
 		"schemas/pipelines.schema.json": string(schema),
 		"docs/config.md":                pipeline.ConfigReference(registry),
 		"docs/problems.md":              string(diag.Page()),
+		"docs/third-party-notices.md":   third,
 	}
 	for kind, spec := range registry {
 		all["docs/handlers/"+kind+".md"] = pipeline.DescribeHandler(spec).Markdown()
