@@ -1,6 +1,7 @@
 package pipeline
 
 import (
+	"slices"
 	"time"
 
 	"github.com/millrace/millrace/handlers"
@@ -23,7 +24,7 @@ func (g *gate) scopeOf(j *job) string {
 }
 
 // absentFor is how long the call of j has to wait for its part of the system, 0
-// where it may be made now. Where the part is away, it is then the one that tries.
+// where it may be made now.
 func (g *gate) absentFor(j *job, now time.Time) time.Duration {
 	if g.parts.Load() == 0 {
 		return 0
@@ -34,11 +35,40 @@ func (g *gate) absentFor(j *job, now time.Time) time.Duration {
 	if a == nil {
 		return 0
 	}
-	if wait := a.until.Sub(now); wait > 0 {
-		return wait
+	return max(0, a.until.Sub(now))
+}
+
+// tries notes that the call of j is about to be made: where its part of the system
+// is away, it is the one that tries, and others wait for what comes of it.
+func (g *gate) tries(j *job, now time.Time) {
+	if g.parts.Load() == 0 {
+		return
 	}
-	a.until, a.trying = now.Add(maxPause), true
-	return 0
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if a := g.absent[g.scopeOf(j)]; a != nil {
+		a.until, a.trying = now.Add(maxPause), true
+	}
+}
+
+// triesNot notes that, of the jobs that were about to try, only those are sent: for
+// the parts of the others somebody else may try.
+func (g *gate) triesNot(jobs, sent []*job, now time.Time) {
+	if g.parts.Load() == 0 {
+		return
+	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	for _, j := range jobs {
+		if a := g.absent[g.scopeOf(j)]; a != nil && a.trying && !slices.Contains(sent, j) {
+			a.until, a.trying = now, false
+		}
+	}
+	for _, j := range sent {
+		if a := g.absent[g.scopeOf(j)]; a != nil {
+			a.until, a.trying = now.Add(maxPause), true
+		}
+	}
 }
 
 // miss notes that a part of the system is away.

@@ -116,17 +116,20 @@ func (l *lane) deliver(ctx, effects context.Context) {
 		}
 		p, ok := l.gate.enter(ctx, run[0].accused && l.gate.sound(), fresh)
 		if !ok {
+			l.gate.triesNot(run, nil, l.d.timing.Now())
 			continue
 		}
+		picked := run
 		if p.probe || p.few && !p.trial && len(run) == 1 {
 			run = l.candidate(p, run)
 		}
 		run = l.claim(ctx, effects, run)
-		if len(run) == 0 || !l.d.pace.wait(ctx, len(run), l.w.batch.Leaving) {
-			l.gate.leave(p)
-			continue
+		if len(run) > 0 && !l.d.pace.wait(ctx, len(run), l.w.batch.Leaving) {
+			run = nil
 		}
-		if run = l.sure(run); len(run) == 0 {
+		run = l.sure(run)
+		l.gate.triesNot(picked, run, l.d.timing.Now())
+		if len(run) == 0 {
 			l.gate.leave(p)
 			continue
 		}

@@ -42,6 +42,7 @@ func (l *lane) pick(now time.Time) (run []*job, wait time.Duration) {
 		}
 		if j.accused {
 			if len(run) == 0 {
+				l.gate.tries(j, now)
 				return []*job{j}, 0
 			}
 			block(j)
@@ -57,6 +58,7 @@ func (l *lane) pick(now time.Time) (run []*job, wait time.Duration) {
 			}
 			ids[j.claim.ID] = true
 		}
+		l.gate.tries(j, now)
 		if run = append(run, j); len(run) == limit {
 			break
 		}
