@@ -119,3 +119,87 @@ func (g *gate) pauseScope(scope string) string {
 
 // scopeMark stands between a sink and a part of its system in a pause's name.
 const scopeMark = ": "
+
+// awayFor is how long j has to wait for the part of the sink's system that it goes to,
+// or for those that stand in line for it. It is set aside meanwhile.
+func (l *lane) awayFor(j *job, now time.Time) time.Duration {
+	if l.gate.scoped == nil {
+		return 0
+	}
+	wait := l.gate.absentFor(j, now)
+	if wait == 0 && l.w.batch.InLine() && l.w.batch.Ahead(j.index, l.placeOf(j)) {
+		wait = asidePoll
+	}
+	if wait > 0 && !j.aside && l.w.batch.SetsAside() {
+		l.w.batch.Stand(j.index, l.placeOf(j))
+		j.aside = true
+		l.w.aside(j.index)
+	}
+	return wait
+}
+
+// placeOf names where j goes: within it there is an order.
+func (l *lane) placeOf(j *job) string { return l.gate.plan.Name + "\x00" + l.orderKey(j) }
+
+// asidePoll is how often one that stands in line looks whether it is its turn.
+const asidePoll = 100 * time.Millisecond
+
+// handBack tells whether the lane ends, since all that is left of the batch waits for
+// parts of a system: it comes again, beside others. What came again waits for a while.
+func (l *lane) handBack() bool {
+	if !l.w.batch.SetsAside() || l.w.batch.Again && l.d.timing.Now().Sub(l.began) < maxPause {
+		return false
+	}
+	return l.w.handBack()
+}
+
+// aside notes that a write of record i waits for a part of its sink's system.
+func (w *work) aside(i int) {
+	w.mu.Lock()
+	if w.asides == nil {
+		w.asides = map[int]int{}
+	}
+	w.asides[i]++
+	free := w.asides[i] == w.left[i]
+	w.mu.Unlock()
+	if free {
+		w.batch.Aside(i)
+	}
+}
+
+// setOut notes that jobs are about to be tried or have ended, whether they were aside
+// or not; false means that the batch is handed back, and nothing is to be begun.
+func (w *work) setOut(jobs []*job) bool {
+	if !slices.ContainsFunc(jobs, func(j *job) bool { return j.aside }) {
+		return true // no more than a look: such a batch is not handed back
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.back {
+		return false
+	}
+	for _, j := range jobs {
+		if j.aside {
+			j.aside = false
+			w.asides[j.index]--
+		}
+	}
+	return true
+}
+
+// handBack tells whether all that is left of the batch is aside and may come again;
+// from then on nothing of it is begun.
+func (w *work) handBack() bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.back {
+		return true
+	}
+	for i, left := range w.left {
+		if left > 0 && (w.asides[i] != left || w.begun[i]) {
+			return false
+		}
+	}
+	w.back = true
+	return true
+}

@@ -215,6 +215,12 @@ type work struct {
 	outcomes []Outcome
 	reasons  []string
 	errs     []error
+	// begun tells of a record that something is done that must not be done again;
+	// asides are the writes that wait for a part of their sink's system; back tells
+	// that what is left is handed back.
+	begun  map[int]bool
+	asides map[int]int
+	back   bool
 }
 
 func newWork(d *Delivery, b *kafka.Batch) *work {
@@ -226,10 +232,17 @@ func newWork(d *Delivery, b *kafka.Batch) *work {
 // finished, with the first outcome that holds of dead_lettered, delivered,
 // duplicate, and the reason of that one.
 func (w *work) end(i int, o Outcome, reason string, err error) {
-	if !w.d.repeatable(o, reason) {
+	begun := !w.d.repeatable(o, reason)
+	if begun {
 		w.batch.Begun(i)
 	}
 	w.mu.Lock()
+	if begun && w.left[i] > 1 {
+		if w.begun == nil {
+			w.begun = map[int]bool{}
+		}
+		w.begun[i] = true
+	}
 	if rank(o) > rank(w.outcomes[i]) {
 		w.outcomes[i] = o
 		if reason != "" || w.reasons != nil {
@@ -238,13 +251,17 @@ func (w *work) end(i int, o Outcome, reason string, err error) {
 	}
 	w.left[i]--
 	last := w.left[i] == 0
+	free := !last && w.asides[i] == w.left[i]
 	o, reason, err = w.outcomes[i], "", nil
 	if w.reasons != nil {
 		reason, err = w.reasons[i], w.errs[i]
 	}
 	w.mu.Unlock()
-	if last {
+	switch {
+	case last:
 		w.finish(i, o, reason, err)
+	case free:
+		w.batch.Aside(i)
 	}
 }
 

@@ -33,6 +33,8 @@ type gate struct {
 	shut    bool
 	until   time.Time // when the next probe may go
 	timer   func()    // stops it; nil where none was set
+	again   time.Time // until when what was handed back is waited for
+	idle    func()    // stops the timer of that; nil where none was set
 	passed  int       // runs let through
 	// window is how many runs may be under way, 0 for any number; credit is how
 	// many were taken since it last grew.
@@ -83,12 +85,14 @@ func newGate(plan *SinkPlan, sink handlers.Sink, p *pauses, t timing) *gate {
 	return g
 }
 
-// close stops the gate's timer.
+// close stops the gate's timers.
 func (g *gate) close() {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if g.timer != nil {
-		g.timer()
+	for _, stop := range []func(){g.timer, g.idle} {
+		if stop != nil {
+			stop()
+		}
 	}
 }
 
@@ -223,13 +227,35 @@ func (g *gate) join() {
 	g.lanes++
 }
 
-// part is join's end. With the last lane the pauses end: nobody waits.
-func (g *gate) part() {
+// part is join's end. With the last lane the pauses end: nobody waits. But what a lane
+// hands back, since it waits for a part of the system, comes again soon.
+func (g *gate) part(handsBack bool) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if g.lanes--; g.lanes > 0 {
+	if g.lanes--; handsBack {
+		g.again = g.timing.Now().Add(maxPause)
+	}
+	if g.lanes > 0 {
 		return
 	}
+	if wait := g.again.Sub(g.timing.Now()); wait > 0 && len(g.absent) > 0 {
+		if g.idle != nil {
+			g.idle()
+		}
+		g.idle = g.timing.AfterFunc(wait, func() {
+			g.mu.Lock()
+			defer g.mu.Unlock()
+			if g.lanes == 0 {
+				g.forget()
+			}
+		})
+		return
+	}
+	g.forget()
+}
+
+// forget ends all pauses. The caller holds mu.
+func (g *gate) forget() {
 	g.pauses.forget(pauseSink + g.plan.Name)
 	for scope := range g.absent {
 		g.pauses.forget(g.pauseScope(scope))

@@ -36,6 +36,8 @@ type job struct {
 	// unguarded tells that the store was down and `on_store_error` is process.
 	unguarded bool
 	finished  bool
+	// aside tells that it waits for a part of the sink's system.
+	aside bool
 	// stuck tells that it belongs into dead letters that are off.
 	stuck bool
 
@@ -61,6 +63,8 @@ type lane struct {
 	w    *work
 	jobs []*job // those not finished, and some that are
 	left int
+	// began is when the lane did.
+	began time.Time
 	// yielded is when it last let others come beside it.
 	yielded time.Time
 
@@ -91,7 +95,8 @@ func (l *lane) add(index int, rec *handlers.Record, write Write, dec Decision) {
 // other keys go on meanwhile.
 func (l *lane) deliver(ctx, effects context.Context) {
 	l.gate.join()
-	defer l.gate.part()
+	back := false
+	defer func() { l.gate.part(back) }()
 	defer l.count()
 	if g := l.d.guard; g != nil {
 		g.keep(l)
@@ -99,12 +104,19 @@ func (l *lane) deliver(ctx, effects context.Context) {
 		defer l.giveBack(effects)
 		l.skipDone(effects)
 	}
+	l.began = l.d.timing.Now()
 	for l.left > 0 && ctx.Err() == nil {
 		run, wait := l.pick(l.d.timing.Now())
 		if len(run) == 0 {
+			if back = l.handBack(); back {
+				return
+			}
 			l.yield()
 			l.d.timing.sleep(ctx, wait)
 			continue
+		}
+		if back = !l.w.setOut(run); back {
+			return
 		}
 		if l.convicted(run[0]) {
 			l.bury(ctx, effects, run, reasonAttempts)
@@ -330,6 +342,10 @@ func (l *lane) end(j *job, o Outcome, reason string, err error) {
 	l.left--
 	if j.stuck {
 		l.d.pauses.release(PauseOff)
+	}
+	if l.gate.scoped != nil && l.w.batch.InLine() {
+		l.w.setOut([]*job{j})
+		l.w.batch.Leave(j.index, l.placeOf(j))
 	}
 	l.w.end(j.index, o, reason, err)
 }

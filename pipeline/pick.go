@@ -32,7 +32,11 @@ func (l *lane) pick(now time.Time) (run []*job, wait time.Duration) {
 		blocked[l.orderKey(j)] = true
 	}
 	for _, j := range l.jobs {
-		if j.finished || len(blocked) > 0 && blocked[l.orderKey(j)] {
+		if j.finished {
+			continue
+		}
+		if len(blocked) > 0 && blocked[l.orderKey(j)] {
+			l.awayFor(j, now) // it may stand in line behind the other
 			continue
 		}
 		if due := l.dueIn(j, now); due > 0 {
@@ -76,7 +80,7 @@ func (l *lane) dueIn(j *job, now time.Time) time.Duration {
 	if j.accused && now.Sub(j.next) < accusedHold && !l.gate.sound() && l.gate.busy() {
 		return accusedPoll
 	}
-	return l.gate.absentFor(j, now)
+	return l.awayFor(j, now)
 }
 
 // accusedHold is how long one that is accused waits for others to be taken, and
@@ -103,7 +107,7 @@ func (l *lane) candidate(p pass, run []*job) []*job {
 		switch {
 		case j.polls > 0 && j.next.After(now): // its key or the store is waited for
 		case j.accused && !p.probe: // its turn is a trial
-		case l.gate.absentFor(j, now) > 0:
+		case l.awayFor(j, now) > 0:
 		case j.tries == 0:
 			fresh = append(fresh, j)
 		default:

@@ -25,10 +25,13 @@ type Batch struct {
 	// all can. It stands for a stored batch of unknown length that was passed
 	// over: it has coordinates, and neither key, headers, value nor time.
 	Unreadable map[int]error
+	// Again tells that the records were set aside before, see Aside.
+	Again bool
 
 	done, begun, stuck func(index int)
 	leaving            func() bool
 	waits              func()
+	aside              *aside
 }
 
 // NewBatch makes a batch whose finished records are told to done, by index;

@@ -21,6 +21,10 @@ type lane struct {
 	queue *queue
 	// rest is what the last batch gave back; it goes before the queue.
 	rest []*slot
+	// aside is what waits for a part of a sink's system and was handed back; asideAt is
+	// when it may be handed out again.
+	aside   []*slot
+	asideAt time.Time
 	// flights are the batches in flight, runners the goroutines that hand out the
 	// lane's batches: one, and one for each that waits.
 	flights []*flight
@@ -33,8 +37,9 @@ type flight struct {
 	// known; cancel ends its context.
 	slots  []*slot
 	cancel context.CancelCauseFunc
-	// waits tells that it keeps up only what is in order behind it.
-	waits bool
+	// waits tells that it keeps up only what is in order behind it, again that its
+	// records were set aside: it keeps up nothing.
+	waits, again bool
 }
 
 // maxWaiting is how many batches of one lane may wait beside the one in flight.
@@ -50,7 +55,17 @@ func (f *flight) wanted(reach int64) bool {
 
 // busy tells whether the lane may hand out no further batch now.
 func (l *lane) busy() bool {
-	return len(l.flights) > maxWaiting || slices.ContainsFunc(l.flights, func(f *flight) bool { return !f.waits })
+	waiting := 0
+	for _, f := range l.flights {
+		switch {
+		case f.again:
+		case !f.waits:
+			return true
+		default:
+			waiting++
+		}
+	}
+	return waiting > maxWaiting
 }
 
 // held are the keys of which a record is in flight; all tells that it holds every
@@ -61,7 +76,7 @@ func (l *lane) held(order Order) (keys map[string]bool, all bool) {
 	}
 	for _, f := range l.flights {
 		for _, s := range f.slots {
-			if s.done.Load() {
+			if s.done.Load() || s.aside.Load() {
 				continue
 			}
 			if order == OrderPartition {
@@ -122,7 +137,7 @@ func (p *partition) start() {
 		return
 	}
 	for _, l := range p.lanes {
-		if l.runners <= len(l.flights) && !l.busy() && (p.wants(l.queue.slots) || p.wants(l.rest)) {
+		if l.runners <= len(l.flights) && (!l.busy() && (p.wants(l.queue.slots) || p.wants(l.rest)) || p.asideDue(l)) {
 			l.runners++
 			p.work.Go(func() { p.run(l) })
 		}
@@ -168,12 +183,16 @@ func (p *partition) take(l *lane) (*flight, []*slot, context.Context) {
 	if !p.resting() && !l.busy() {
 		batch = p.batch(l)
 	}
+	again := batch == nil && p.asideDue(l)
+	if again {
+		batch = p.again(l)
+	}
 	if batch == nil {
 		l.runners--
 		return nil, nil, nil
 	}
 	ctx, cancel := context.WithCancelCause(p.ctx)
-	f := &flight{slots: batch, cancel: cancel}
+	f := &flight{slots: batch, cancel: cancel, again: again}
 	l.flights = append(l.flights, f)
 	return f, batch, ctx
 }
@@ -260,6 +279,8 @@ func (p *partition) hand(ctx context.Context, l *lane, f *flight, slots []*slot)
 	batch.begun = func(index int) { p.keep(slots[index]) }
 	batch.stuck = func(index int) { p.giveUpOn(slots[index]) }
 	batch.leaving = p.ending.Load
+	batch.aside = &aside{p, slots}
+	batch.Again = f.again
 	batch.waits = func() { p.waiting(f) }
 	batch.Unreadable = unreadable
 	m := NewMessage(ctx, batch)
@@ -282,18 +303,10 @@ func (p *partition) settle(l *lane, f *flight) bool {
 	defer p.mu.Unlock()
 	f.cancel(nil)
 	l.flights = slices.DeleteFunc(l.flights, func(other *flight) bool { return other == f })
-	var rest []*slot
-	for _, s := range f.slots {
-		if !s.done.Load() {
-			rest = append(rest, s)
-		}
-	}
-	if len(rest) > 0 {
-		l.rest = append(rest, l.rest...)
-	}
+	all := p.back(l, f)
 	p.advance()
 	if !p.stopping {
 		p.gate()
 	}
-	return len(rest) == 0
+	return all
 }

@@ -54,6 +54,10 @@ type partition struct {
 	stopping, cutOff bool
 	reach            int64
 	by               time.Time
+	// lines are the records that stand in line, in order, by their place; inLine is how
+	// many they are.
+	lines  map[string][]*slot
+	inLine atomic.Int64
 	// stuck is the first record that will not be finished: nothing behind it is
 	// caught up with.
 	stuck int64

@@ -7,8 +7,8 @@ import (
 	"github.com/millrace/millrace/handlers"
 )
 
-// slot is one record as it was delivered, and whether it is finished. Only done
-// and kept change after delivery, so that finishing a record takes no lock.
+// slot is one record as it was delivered, and whether it is finished. Only done,
+// kept and aside change after delivery, so that finishing a record takes no lock.
 type slot struct {
 	record handlers.Record
 	epoch  int32
@@ -17,6 +17,8 @@ type slot struct {
 	// kept is set where something would be repeated if the record came again: it
 	// is finished, or a part of it is.
 	kept atomic.Bool
+	// aside is set where nothing in order behind the record waits for it any more.
+	aside atomic.Bool
 	// gap is set where the slot stands for records that can't be read.
 	gap *gap
 }
