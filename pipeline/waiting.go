@@ -29,6 +29,10 @@ func (r *Runner) await(ctx context.Context, what string, passes func(error) bool
 	defer r.setWaiting("")
 	since := time.Now().UTC().Format(time.TimeOnly)
 	said := map[string]bool{}
+	stopped := func() error {
+		r.deps.Logger.Info("stopped", "while_waiting_for", what)
+		return errStopped
+	}
 	for {
 		attempt, cancel := context.WithTimeout(ctx, startTry)
 		err := try(attempt)
@@ -40,7 +44,7 @@ func (r *Runner) await(ctx context.Context, what string, passes func(error) bool
 			}
 			return nil
 		case ctx.Err() != nil:
-			return errStopped
+			return stopped()
 		case !passes(err):
 			return err
 		}
@@ -51,7 +55,7 @@ func (r *Runner) await(ctx context.Context, what string, passes func(error) bool
 			r.deps.Logger.Warn("waiting; the start goes on by itself once it answers", "waiting_for", what, "err", text)
 		}
 		if !sleep(ctx, startEvery) {
-			return errStopped
+			return stopped()
 		}
 	}
 }
