@@ -19,6 +19,8 @@ type answer struct {
 	// close ends the connection, so that its client finds another server or
 	// does not send the rest of a body.
 	close bool
+	// read tells that the body was read to its end.
+	read bool
 }
 
 type place struct {

@@ -23,6 +23,9 @@ const (
 	// is room for.
 	minBodies = 64 << 20
 	atOnce    = 8
+	// lingering is how long a client that is refused may go on to send its body,
+	// so that it sees the answer.
+	lingering = 500 * time.Millisecond
 )
 
 // body is a request's body, without its compression, and what it takes.

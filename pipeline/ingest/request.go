@@ -10,6 +10,7 @@ import (
 	"runtime/debug"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/millrace/millrace/handlers"
 	"github.com/millrace/millrace/pipeline/expression"
@@ -33,6 +34,10 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 		path = route.Path
 	}
 	answer := s.answer(w, req, route)
+	if !answer.read {
+		// The server reads on before it answers, and waits for who sends nothing.
+		_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(lingering))
+	}
 	answer.write(w)
 	if s.deps.OnRequest != nil {
 		s.deps.OnRequest(path, answer.status)
@@ -91,13 +96,20 @@ func (s *Server) take(w http.ResponseWriter, req *http.Request, route *route) *a
 	if a != nil {
 		return a
 	}
+	a = s.work(req, route, body.bytes)
+	a.read = true
+	return a
+}
+
+// work is what happens to a body that is there.
+func (s *Server) work(req *http.Request, route *route, body []byte) *answer {
 	select {
 	case s.slots <- struct{}{}:
 		defer func() { <-s.slots }()
 	default:
 		return busy()
 	}
-	records, a := route.records(req, body.bytes)
+	records, a := route.records(req, body)
 	if a != nil {
 		return a
 	}
