@@ -71,7 +71,7 @@ func lines(body []byte) (values [][]byte, a *answer) {
 	return values, nil
 }
 
-// items are the items of a JSON array.
+// items are the items of a JSON array, as parts of the body.
 func items(body []byte) (values [][]byte, a *answer) {
 	broken := func(err error) *answer {
 		if errors.Is(err, io.EOF) {
@@ -83,12 +83,12 @@ func items(body []byte) (values [][]byte, a *answer) {
 	if _, err := decoder.Token(); err != nil {
 		return nil, broken(err)
 	}
-	for decoder.More() {
-		var value json.RawMessage
+	for value := (json.RawMessage{}); decoder.More(); {
 		if err := decoder.Decode(&value); err != nil {
 			return nil, broken(err)
 		}
-		if values = append(values, value); len(values) > maxRecords {
+		end := int(decoder.InputOffset())
+		if values = append(values, body[end-len(value):end]); len(values) > maxRecords {
 			return nil, tooMany()
 		}
 	}

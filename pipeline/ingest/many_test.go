@@ -67,6 +67,26 @@ func TestMany(t *testing.T) {
 	}
 }
 
+// The records of an array have its bytes, of whatever kind the items are.
+func TestItemsAsTheyCame(t *testing.T) {
+	p := &producer{}
+	s := ingest.New(&ingest.Plan{Routes: []ingest.Route{{Path: "/many", Topic: "m", Many: true}}}, p, ingest.Deps{Logger: slog.New(slog.DiscardHandler)})
+	items := []string{"1", "-1.50e+3", `"a\u0041 \" ]"`, "null", "true", `{ "a" : [ 1 , 2 ] }`, "[ ]", `"` + strings.Repeat("ä", 3000) + `"`, "7"}
+	for _, between := range []string{",", " , ", "\n,\r\n\t"} {
+		p.written = nil
+		if w := post(s, "/many", " ["+strings.Join(items, between)+" ] \n", nil); w.Code != 202 {
+			t.Fatalf("got %d %s", w.Code, w.Body)
+		}
+		var got []string
+		for _, r := range p.records() {
+			got = append(got, string(r.Value))
+		}
+		if diff := cmp.Diff(items, got); diff != "" {
+			t.Error(diff)
+		}
+	}
+}
+
 func TestTooManyRecords(t *testing.T) {
 	s := ingest.New(&ingest.Plan{Routes: []ingest.Route{{Path: "/many", Topic: "m", Many: true}}}, &producer{}, ingest.Deps{Logger: slog.New(slog.DiscardHandler)})
 	for _, body := range []string{"[" + strings.Repeat("1,", 10_000) + "1]", strings.Repeat("1\n", 10_001)} {

@@ -113,14 +113,23 @@ func (s *Server) work(req *http.Request, route *route, body []byte) *answer {
 	if a != nil {
 		return a
 	}
-	in := route.inputs.Get().(*expression.Input)
-	defer route.inputs.Put(in)
-	for i, record := range records {
-		if a := s.check(route, req, in, record); a != nil {
-			return a.of(i, len(records))
-		}
+	if a := s.checkAll(route, req, records); a != nil {
+		return a
 	}
 	return s.produce(req.Context(), route, records)
+}
+
+// checkAll refuses the first record that can't be taken.
+func (s *Server) checkAll(route *route, req *http.Request, records []*handlers.Record) (a *answer) {
+	in := route.inputs.Get().(*expression.Input)
+	for i := 0; i < len(records) && a == nil; i++ {
+		if a = s.check(route, req, in, records[i]); a != nil {
+			a.of(i, len(records))
+		}
+	}
+	// One that a panic left as it was is not used again.
+	route.inputs.Put(in)
+	return a
 }
 
 // checkHead refuses what can be refused without the body.
@@ -229,11 +238,13 @@ func (s *Server) fits(ctx context.Context, r *route, value []byte) *answer {
 	}
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
-	give, err := s.checks.Take(ctx, decodedBytes(value))
-	if err != nil {
-		return busy()
+	if len(value) > smallBytes {
+		give, err := s.checks.Take(ctx, decodedBytes(value))
+		if err != nil {
+			return busy()
+		}
+		defer give()
 	}
-	defer give()
 	reasons, err := r.Schema.check(ctx, value)
 	switch {
 	case errors.Is(err, errCostly):

@@ -22,8 +22,9 @@ const (
 	baseSteps    = 300_000
 	stepsPerByte = 3
 	// reasonSteps is what finding out why a value does not fit may cost.
-	reasonSteps = 20_000
-	// smallBytes is the size up to which values do not queue behind larger ones.
+	reasonSteps = 10_000
+	// smallBytes is the size up to which values do not queue behind larger ones:
+	// what they take is bounded by how many are checked at once.
 	smallBytes = 16 << 10
 	// bytesPerMark is the most that a decoded value takes for each comma, colon or
 	// bracket of its text.
