@@ -26,7 +26,7 @@ func start(t *testing.T, under net.Listener, most int, log *slog.Logger) (addres
 	t.Helper()
 	limit := listen.NewLimit(under, most)
 	wait := make(chan struct{})
-	server := &http.Server{ReadHeaderTimeout: 5 * time.Second, ConnState: limit.ConnState, ErrorLog: listen.ErrorLog(log), Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	server := &http.Server{ReadHeaderTimeout: time.Minute, ConnState: limit.ConnState, ErrorLog: listen.ErrorLog(log), Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.URL.Path == "/wait" {
 			<-wait
 		}
@@ -88,7 +88,7 @@ func TestWaitingMakesRoom(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	_ = first.SetReadDeadline(time.Now().Add(30 * time.Second))
+	_ = first.SetReadDeadline(time.Now().Add(15 * time.Second))
 	if _, err := first.Read(make([]byte, 1)); err == nil || errors.Is(err, syscall.EAGAIN) {
 		t.Errorf("the one that waited longest: %v", err)
 	} else if timeout, ok := errors.AsType[net.Error](err); ok && timeout.Timeout() {
