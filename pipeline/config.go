@@ -98,7 +98,7 @@ type IngestAuthConfig struct {
 type IngestHMACConfig struct {
 	Header   string          `yaml:"header" required:"true" doc:"The header with the signature, such as 'X-Hub-Signature-256'. A 'sha256=' before it is left out."`
 	Secret   handlers.Secret `yaml:"secret" required:"true" doc:"The secret of the signature."`
-	Encoding string          `yaml:"encoding" default:"hex" enum:"hex,base64" doc:"How the signature is written."`
+	Encoding string          `yaml:"encoding" default:"hex" enum:"hex,base64" doc:"How the signature is written: in 'hex', as GitHub does, or in 'base64', as Shopify does."`
 }
 
 // IngestRouteConfig is one path that takes records for one topic.
