@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"runtime"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/millrace/millrace/pipeline/ingest"
@@ -160,3 +161,23 @@ func TestSchemaWithoutBound(t *testing.T) {
 }
 
 func clipped(text string) string { return text[:min(len(text), 300)] }
+
+// Values that are checked at the same time do not meet.
+func TestChecksAtTheSameTime(t *testing.T) {
+	s := checking(t, recursive)
+	var wg sync.WaitGroup
+	for i := range 16 {
+		wg.Go(func() {
+			for j := range 20 {
+				end, want := `{"op":"eq","args":[1]}`, 202
+				if (i+j)%2 == 0 {
+					end, want = `{"op":"zz"}`, 400
+				}
+				if w := post(s, "/checked", nestedRule(i, end), nil); w.Code != want {
+					t.Errorf("depth %d ending in %s: %d", i, end, w.Code)
+				}
+			}
+		})
+	}
+	wg.Wait()
+}

@@ -102,7 +102,7 @@ func New(plan *Plan, producer handlers.Producer, deps Deps) *Server {
 		ReadTimeout:                  readTimeout,
 		WriteTimeout:                 writeTimeout,
 		IdleTimeout:                  idleTimeout,
-		MaxHeaderBytes:               64 << 10,
+		MaxHeaderBytes:               16 << 10,
 		Protocols:                    &protocols,
 		DisableGeneralOptionsHandler: true,
 		ErrorLog:                     listen.ErrorLog(deps.Logger),
