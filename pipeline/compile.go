@@ -100,6 +100,8 @@ func (c *compiler) server() {
 	if f := c.with("server"); f != nil && f.Blocks.Server != nil {
 		c.plan.Health = f.Blocks.Server.Health
 		c.address(f, "server.health", c.plan.Health)
+		c.plan.Hosts = f.Blocks.Server.Hosts
+		c.hosts(f, "server.hosts", c.plan.Hosts)
 		for _, block := range notAvailable().serverBlocks {
 			if path := diag.Path("server").Field(block); f.Source.Has(path) {
 				c.add(notAvailableProblem(f.Source, path, true, string(path)+" is"))

@@ -2,7 +2,6 @@ package pipeline
 
 import (
 	"fmt"
-	"net"
 	"slices"
 	"strings"
 
@@ -27,7 +26,6 @@ func (c *compiler) ingest() {
 		if f.Source.Has("ingest.listen") {
 			plan.Listen = block.Listen
 			c.address(f, "ingest.listen", block.Listen)
-			c.reachable(f, "ingest.listen", block.Listen)
 		}
 		for i := range block.Routes {
 			plan.Routes = append(plan.Routes, c.ingestRoute(f, diag.Path("ingest.routes").Item(i), &block.Routes[i], seen))
@@ -37,6 +35,7 @@ func (c *compiler) ingest() {
 		return
 	}
 	c.plan.Ingest = plan
+	c.ingestDoor(plan)
 	written := c.with("ingest.listen")
 	if len(plan.Routes) == 0 && !c.config.problems.Broken(holder.Name, "ingest") {
 		c.atKey(holder, "ingest", diag.CodeRequired, "ingest has no routes", "add routes: [{path: /orders, topic: orders}]")
@@ -48,19 +47,6 @@ func (c *compiler) ingest() {
 	case plan.Listen == "" && c.sound(written, "ingest.listen"):
 		c.atValue(written, "ingest.listen", diag.CodeEmpty, "ingest.listen is empty", "")
 	}
-}
-
-// reachable warns of a listener that takes records from other machines: whoever
-// reaches it may write.
-func (c *compiler) reachable(f *File, path diag.Path, address string) {
-	host, _, err := net.SplitHostPort(address)
-	ip := net.ParseIP(host)
-	if err != nil || !c.sound(f, path) || host == "localhost" || ip != nil && ip.IsLoopback() {
-		return
-	}
-	c.add(diag.Problem{Path: path, Place: f.Source.Value(path), Severity: diag.Warning, Code: diag.CodeOpenIngest,
-		Message: fmt.Sprintf("%s takes records from other machines too, and asks nobody who they are", path),
-		Hint:    "listen on 127.0.0.1, behind a proxy that does, or let a firewall say who may write"})
 }
 
 func (c *compiler) ingestRoute(f *File, path diag.Path, r *IngestRouteConfig, seen map[string]diag.Place) ingest.Route {
@@ -88,7 +74,10 @@ func (c *compiler) ingestRoute(f *File, path diag.Path, r *IngestRouteConfig, se
 		route.Scope.Payload(*t)
 	}
 	route.Key = c.expression(f, route.Scope, path.Field("key"), r.Key.Source)
-	route.Schema = c.topicSchema(r.Topic)
+	route.Many = r.Many
+	c.ingestSchema(f, path.Field("topic"), &route)
+	c.ingestAuth(f, path, r, &route)
+	c.ingestHeaders(f, path, r, &route)
 	return route
 }
 

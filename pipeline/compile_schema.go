@@ -49,10 +49,17 @@ func (c *compiler) topicType(topic string) *expression.Type {
 }
 
 func (c *compiler) topicSchema(topic string) *jsonschema.Schema {
+	if d := c.topicDocument(topic); d != nil {
+		return d.schema
+	}
+	return nil
+}
+
+func (c *compiler) topicDocument(topic string) *schemaDocument {
 	for _, f := range c.config.Files {
 		for _, t := range f.Blocks.Topics {
-			if s := f.schemas[t.Path.Field("schema")]; t.Name == topic && s != nil {
-				return s
+			if d := f.schemas[t.Path.Field("schema")]; t.Name == topic && d != nil {
+				return d
 			}
 		}
 	}

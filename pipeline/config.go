@@ -72,9 +72,33 @@ type TopicConfig struct {
 
 // IngestConfig is the `ingest:` block.
 type IngestConfig struct {
-	Listen         string              `yaml:"listen" text:"address" doc:"Where it listens, such as '127.0.0.1:8080'."`
-	MaxRecordBytes handlers.Size       `yaml:"max_record_bytes" default:"1MiB" min:"1B" max:"1GiB" doc:"The largest body that is taken. A larger one is answered with 413. The topic's max.message.bytes, 1 MiB unless the cluster says otherwise, must allow it too."`
+	Listen         string              `yaml:"listen" text:"address" doc:"Where it listens, such as '127.0.0.1:8080'. Beyond the loopback interface every route needs an 'auth', or 'insecure'."`
+	Hosts          []string            `yaml:"hosts" doc:"Names by which clients may call it, such as 'orders.example.com', beside localhost and its own address. On the loopback interface no others are taken, elsewhere none but these once there are any."`
+	TLS            *ServerTLSConfig    `yaml:"tls" doc:"Encrypts the connections. The files are read again when they change."`
+	Auth           *IngestAuthConfig   `yaml:"auth" doc:"How clients show that they may write, for all routes without an 'auth' of their own. Without it everybody may who reaches the address."`
+	Insecure       bool                `yaml:"insecure" default:"false" doc:"Takes records from other machines also where a route has no 'auth'."`
+	Headers        []string            `yaml:"headers" doc:"Headers of a request that its records take along, in lower case, such as 'traceparent', on all routes without 'headers' of their own."`
+	MaxRecordBytes handlers.Size       `yaml:"max_record_bytes" default:"1MiB" min:"1B" max:"1GiB" doc:"The largest record that is taken. A larger one is answered with 413. The topic's max.message.bytes, 1 MiB unless the cluster says otherwise, must allow it too."`
 	Routes         []IngestRouteConfig `yaml:"routes" doc:"Which path takes records for which topic."`
+}
+
+// ServerTLSConfig names a server's certificate files.
+type ServerTLSConfig struct {
+	Cert string `yaml:"cert" required:"true" path:"true" doc:"A PEM file with the server's certificate, and those between it and its authority."`
+	Key  string `yaml:"key" required:"true" path:"true" doc:"A PEM file with the key of that certificate."`
+}
+
+// IngestAuthConfig is how clients show that they may write: one of the two.
+type IngestAuthConfig struct {
+	Bearer handlers.Secret   `yaml:"bearer" doc:"The token that clients send, with the header 'Authorization: Bearer'. Take it from a file: '${file(\"/run/secrets/ingest\")}'."`
+	HMAC   *IngestHMACConfig `yaml:"hmac" doc:"A signature of the body, as webhooks send it: HMAC-SHA256 with a secret that both sides know."`
+}
+
+// IngestHMACConfig is a signature of the body.
+type IngestHMACConfig struct {
+	Header   string          `yaml:"header" required:"true" doc:"The header with the signature, such as 'X-Hub-Signature-256'. A 'sha256=' before it is left out."`
+	Secret   handlers.Secret `yaml:"secret" required:"true" doc:"The secret of the signature."`
+	Encoding string          `yaml:"encoding" default:"hex" enum:"hex,base64" doc:"How the signature is written: in 'hex', as GitHub does, or in 'base64', as Shopify does."`
 }
 
 // IngestRouteConfig is one path that takes records for one topic.
@@ -82,10 +106,15 @@ type IngestRouteConfig struct {
 	Path  string              `yaml:"path" required:"true" text:"urlpath" doc:"The path of the URL, such as '/orders'. Records are sent to it with POST."`
 	Topic string              `yaml:"topic" required:"true" text:"topic" doc:"The topic that the records go to. Payloads are checked against its schema."`
 	Key   handlers.Expression `yaml:"key" doc:"The key of the record, such as 'payload.order_id'. Without it, records have none."`
+	Many  bool                `yaml:"many" default:"false" doc:"Takes bodies of several records too: the items of a JSON array, or lines with 'Content-Type: application/x-ndjson'. All of them are checked before any is written."`
+	Auth  *IngestAuthConfig   `yaml:"auth" doc:"How clients of this route show that they may write, in place of the 'auth' of all routes."`
+	// Headers is nil where the route has those of all routes.
+	Headers []string `yaml:"headers" doc:"Headers of a request that its records take along, in place of those of all routes."`
 }
 
 // ServerConfig is the `server:` block.
 type ServerConfig struct {
-	Listen string `yaml:"listen" text:"address" doc:"Where the web console and the API listen."`
-	Health string `yaml:"health" text:"address" doc:"Where '/livez', '/readyz' and '/metrics' listen, such as '127.0.0.1:8091'."`
+	Listen string   `yaml:"listen" text:"address" doc:"Where the web console and the API listen."`
+	Health string   `yaml:"health" text:"address" doc:"Where '/livez', '/readyz' and '/metrics' listen, such as '127.0.0.1:8091'."`
+	Hosts  []string `yaml:"hosts" doc:"Names by which clients may call these, beside localhost and their own address. On the loopback interface no others are taken, elsewhere none but these once there are any."`
 }

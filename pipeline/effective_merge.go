@@ -5,7 +5,6 @@ import (
 
 	"gopkg.in/yaml.v3"
 
-	"github.com/millrace/millrace/handlers"
 	"github.com/millrace/millrace/pipeline/diag"
 	"github.com/millrace/millrace/pipeline/yamlconf"
 )
@@ -127,8 +126,6 @@ func (m *merger) ingest() {
 	if m.plan.Ingest == nil {
 		return
 	}
-	listen := m.with("ingest.listen")
-	block := m.encoder(listen).Encode(&IngestConfig{Listen: m.plan.Ingest.Listen, MaxRecordBytes: handlers.Size(m.plan.Ingest.Routes[0].MaxBytes)}, "ingest")
 	routes := &yaml.Node{Kind: yaml.SequenceNode, Tag: "!!seq"}
 	for _, f := range m.config.Files {
 		if f.Blocks.Ingest == nil {
@@ -139,8 +136,18 @@ func (m *merger) ingest() {
 		}
 	}
 	all := yamlconf.MapNode()
-	yamlconf.Put(all, "listen", yamlconf.Get(block, "listen"))
-	yamlconf.Put(all, "max_record_bytes", yamlconf.Get(block, "max_record_bytes"))
+	for _, name := range []string{"listen", "hosts", "tls", "auth", "insecure", "headers", "max_record_bytes"} {
+		f := m.with(diag.Path("ingest").Field(name))
+		block := f.Blocks.Ingest
+		if block == nil {
+			block = new(IngestConfig)
+			var defaults yamlconf.Decoder
+			defaults.Defaults(block)
+		}
+		if written := yamlconf.Get(m.encoder(f).Encode(block, "ingest"), name); written != nil {
+			yamlconf.Put(all, name, written)
+		}
+	}
 	yamlconf.Put(all, "routes", routes)
 	m.put("ingest", all)
 }

@@ -12,8 +12,6 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/santhosh-tekuri/jsonschema/v6"
-
 	"github.com/millrace/millrace/handlers"
 	"github.com/millrace/millrace/pipeline/diag"
 	"github.com/millrace/millrace/pipeline/expression"
@@ -72,7 +70,7 @@ type File struct {
 	// are complete once everything was compiled.
 	included *[]string
 	unknown  map[diag.Path]bool
-	schemas  map[diag.Path]*jsonschema.Schema
+	schemas  map[diag.Path]*schemaDocument
 }
 
 // Load reads, decodes and compiles a configuration. Each of files is a file, a
@@ -236,7 +234,7 @@ func (r *reader) file(name string, source *diag.Source) bool {
 	}
 	f.secrets, f.unknown = decoder.Secrets(), decoder.Unknown()
 	r.problems = append(r.problems, decoder.Problems()...)
-	f.schemas = map[diag.Path]*jsonschema.Schema{}
+	f.schemas = map[diag.Path]*schemaDocument{}
 	r.schemas(f)
 	r.certificates(f)
 	r.config.Files = append(r.config.Files, f)

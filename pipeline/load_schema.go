@@ -48,9 +48,31 @@ type schemaFault struct {
 	at      int
 }
 
-// compileSchema compiles a JSON Schema file. What it refers to may be other
-// files, never the network.
-func compileSchema(name string) (*jsonschema.Schema, *schemaFault) {
+// schemaDocument is a JSON Schema file with all that it refers to: a compiled one
+// changes with its use, so that it may be compiled again.
+type schemaDocument struct {
+	schema *jsonschema.Schema
+	// location is the address of the file, and files hold what was read by
+	// addresses.
+	location string
+	files    map[string]any
+}
+
+// Load returns what was read from an address, or reads it: other files, never the
+// network.
+func (d *schemaDocument) Load(address string) (any, error) {
+	if document, ok := d.files[address]; ok {
+		return document, nil
+	}
+	document, err := jsonschema.FileLoader{}.Load(address)
+	if err == nil {
+		d.files[address] = document
+	}
+	return document, err
+}
+
+// compileSchema compiles a JSON Schema file.
+func compileSchema(name string) (*schemaDocument, *schemaFault) {
 	text, err := os.ReadFile(name)
 	if err != nil {
 		return nil, &schemaFault{message: reason(err)}
@@ -69,15 +91,12 @@ func compileSchema(name string) (*jsonschema.Schema, *schemaFault) {
 		return nil, &schemaFault{message: oneLine(err)}
 	}
 	location := (&url.URL{Scheme: "file", Path: filepath.ToSlash(absolute)}).String()
-	compiler := jsonschema.NewCompiler()
-	if err := compiler.AddResource(location, document); err != nil {
-		return nil, &schemaFault{message: oneLine(err)}
-	}
-	schema, err := compiler.Compile(location)
-	if err != nil {
+	compiler, all := jsonschema.NewCompiler(), &schemaDocument{location: location, files: map[string]any{location: document}}
+	compiler.UseLoader(all)
+	if all.schema, err = compiler.Compile(location); err != nil {
 		return nil, schemaError(err, source, location, name)
 	}
-	return schema, nil
+	return all, nil
 }
 
 // schemaError says what the compiler found, without its address of the file.

@@ -34,6 +34,8 @@ type Plan struct {
 	Drain time.Duration
 	// Health is the address of the health listener, empty for none.
 	Health string
+	// Hosts are the names by which clients may call it, beside its own address.
+	Hosts []string
 	// Pipelines are in the order of the files.
 	Pipelines []*PipelinePlan
 	// Tests are those of the `tests:` blocks, in the order of the files.

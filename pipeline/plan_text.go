@@ -142,10 +142,24 @@ func (w *planWriter) ingest() {
 	}
 	w.line("ingest on %s", in.Listen)
 	w.in(func() {
+		w.field("hosts", strings.Join(in.Hosts, ", "))
+		if in.TLS != nil {
+			w.line("tls: %s", in.TLS.Cert)
+		}
 		for _, r := range in.Routes {
 			w.line("%s -> %s", r.Path, r.Topic)
 			w.in(func() {
 				w.expression("key", r.Key)
+				switch {
+				case r.Auth != nil && r.Auth.HMAC != nil:
+					w.line("auth: hmac in %s", r.Auth.HMAC.Header)
+				case r.Auth != nil:
+					w.line("auth: bearer")
+				}
+				if r.Many {
+					w.line("many records a body")
+				}
+				w.field("headers", strings.Join(r.Headers, ", "))
 				if r.Schema != nil {
 					w.line("payload is checked against the topic's schema")
 				}

@@ -272,7 +272,7 @@ func (r *Runner) openFlows(ctx context.Context, store KeyStore, producer handler
 // run file.
 func (r *Runner) openDoors(ctx context.Context, folder *state.Folder, parts []state.Part, open *closers) error {
 	if r.plan.Health != "" {
-		health, err := admin.ServeHealth(ctx, admin.HealthConfig{Listen: r.plan.Health, Reporter: r, Metrics: r.metrics, Logger: r.deps.Logger})
+		health, err := admin.ServeHealth(ctx, admin.HealthConfig{Listen: r.plan.Health, Hosts: r.plan.Hosts, Reporter: r, Metrics: r.metrics, Logger: r.deps.Logger})
 		if err != nil {
 			return err
 		}

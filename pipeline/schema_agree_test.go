@@ -37,6 +37,7 @@ func unseenGoldens() map[string]string {
 		"embedded-beyond":   "which addresses are this machine's alone",
 		"env":               "what variables hold",
 		"ingest-listen":     "what another file may say",
+		"ingest-open":       "which addresses are this machine's alone",
 		"merge-wrong":       "a merge, which is no part of JSON",
 		"start-offsets":     "how many partitions the topic has",
 		"store-redis":       "what a Redis address may hold behind its scheme",

@@ -17,7 +17,7 @@ func (r *Runner) Status() admin.Status {
 	flows := r.flows
 	s := admin.Status{
 		PID: os.Getpid(), Version: r.deps.Version, Started: r.started, Files: absolute(r.plan.Files),
-		Embedded: r.embedded, Ingest: r.ingest, Health: r.health, Ready: true, Pipelines: []admin.PipelineStatus{},
+		Embedded: r.embedded, Ingest: r.ingest, IngestTLS: r.plan.Ingest != nil && r.plan.Ingest.TLS != nil, Health: r.health, Ready: true, Pipelines: []admin.PipelineStatus{},
 	}
 	cluster, reasons := r.clusterDown, []string{r.folderGone, r.waiting, r.clusterDown, r.brokerFull}
 	if r.publisher != nil {

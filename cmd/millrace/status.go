@@ -139,7 +139,11 @@ func showStatus(w io.Writer, s admin.Status) error {
 	}
 	fmt.Fprintf(w, "pid %d  %s  up %s  %s %s  version %s\n", s.PID, ready, time.Since(s.Started).Round(time.Second), kind, s.Broker, s.Version)
 	if s.Ingest != "" {
-		fmt.Fprintf(w, "ingest http://%s\n", s.Ingest)
+		scheme := "http"
+		if s.IngestTLS {
+			scheme = "https"
+		}
+		fmt.Fprintf(w, "ingest %s://%s\n", scheme, s.Ingest)
 	}
 	if s.Health != "" {
 		fmt.Fprintf(w, "health http://%s\n", s.Health)

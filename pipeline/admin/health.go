@@ -10,12 +10,17 @@ import (
 	"net/http"
 	"strings"
 	"syscall"
+
+	"github.com/millrace/millrace/pipeline/listen"
 )
 
 // HealthConfig is what the health listener needs.
 type HealthConfig struct {
 	// Listen is the address, `server.health`; port 0 picks a free one.
 	Listen string
+	// Hosts are the names by which clients may call it, beside those of package
+	// listen.
+	Hosts []string
 	// Reporter tells whether the process is ready.
 	Reporter Reporter
 	// Metrics answers /metrics.
@@ -32,7 +37,22 @@ func ServeHealth(ctx context.Context, config HealthConfig) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	return serve(listener, healthHandler(config), config.Logger), nil
+	handler := guarded(healthHandler(config), listen.NewHosts(listener.Addr(), config.Hosts))
+	return serve(listen.NewLimit(listener, maxConnections), handler, config.Logger), nil
+}
+
+// maxConnections is how many clients may be connected to the health listener.
+const maxConnections = 64
+
+// guarded answers only those who call the listener by one of its names.
+func guarded(next http.Handler, hosts *listen.Hosts) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if !hosts.Take(r) {
+			WriteError(w, http.StatusMisdirectedRequest, errors.New("this server is not called by that name: its operator may add it to server.hosts"))
+			return
+		}
+		next.ServeHTTP(w, r)
+	})
 }
 
 func healthHandler(config HealthConfig) http.Handler {

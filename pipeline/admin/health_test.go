@@ -1,7 +1,9 @@
 package admin_test
 
 import (
+	"io"
 	"net"
+	"net/http"
 	"strings"
 	"testing"
 
@@ -67,5 +69,37 @@ func TestHealthNamesTheKeyOfATakenPort(t *testing.T) {
 	})
 	if err == nil || !strings.Contains(err.Error(), "another process has the port: change server.health") {
 		t.Errorf("got %v", err)
+	}
+}
+
+// A page whose name points at this machine reads nothing.
+func TestHealthIsCalledByItsNames(t *testing.T) {
+	r := &reporter{}
+	server, err := admin.ServeHealth(t.Context(), admin.HealthConfig{
+		Listen: "127.0.0.1:0", Hosts: []string{"health.example"}, Reporter: r, Metrics: admin.NewMetrics("1.2.3", r), Logger: quiet(),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for host, want := range map[string]int{"rebind.example": 421, "localhost": 200, "health.example:80": 200, server.Addr(): 200} {
+		for _, path := range []string{"/livez", "/metrics"} {
+			req, err := http.NewRequest("GET", "http://"+server.Addr()+path, nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			req.Host, req.Close = host, true
+			resp, err := http.DefaultClient.Do(req)
+			if err != nil {
+				t.Fatal(err)
+			}
+			body, _ := io.ReadAll(resp.Body)
+			resp.Body.Close()
+			if resp.StatusCode != want || want == 421 && !strings.HasPrefix(string(body), `{"error":"`) {
+				t.Errorf("%s as %s: %d %.100s", path, host, resp.StatusCode, body)
+			}
+		}
+	}
+	if err := server.Close(t.Context()); err != nil {
+		t.Error(err)
 	}
 }

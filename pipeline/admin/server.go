@@ -8,6 +8,8 @@ import (
 	"net/http"
 	"sync"
 	"time"
+
+	"github.com/millrace/millrace/pipeline/listen"
 )
 
 // closeBound is how long a closing server waits for answers under way.
@@ -34,8 +36,12 @@ func serve(listener net.Listener, handler http.Handler, logger *slog.Logger) *Se
 			ReadTimeout:       30 * time.Second,
 			IdleTimeout:       2 * time.Minute,
 			MaxHeaderBytes:    16 << 10,
-			ErrorLog:          slog.NewLogLogger(logger.Handler(), slog.LevelWarn),
+			ErrorLog:          listen.ErrorLog(logger),
 		},
+	}
+	if limit, ok := listener.(*listen.Limit); ok {
+		// Clients that are not the process's own are cut off where they don't read.
+		s.http.ConnState, s.http.WriteTimeout = limit.ConnState, 30*time.Second
 	}
 	go func() {
 		defer close(s.done)

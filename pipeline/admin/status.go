@@ -21,8 +21,10 @@ type Status struct {
 	// Ready is false while something is paused, alarmed, or not yet joined.
 	Ready bool `json:"ready"`
 	// Reasons say why it is not ready.
-	Reasons   []string         `json:"reasons,omitempty"`
-	Ingest    string           `json:"ingest,omitempty"`
+	Reasons []string `json:"reasons,omitempty"`
+	Ingest  string   `json:"ingest,omitempty"`
+	// IngestTLS tells that ingest speaks TLS.
+	IngestTLS bool             `json:"ingest_tls,omitempty"`
 	Health    string           `json:"health,omitempty"`
 	Pipelines []PipelineStatus `json:"pipelines"`
 }

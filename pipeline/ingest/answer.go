@@ -13,9 +13,14 @@ type answer struct {
 	body       any
 	allow      string
 	retryAfter string
+	// authenticate is how a client is to show that it may write, and encoding how
+	// it may compress.
+	authenticate, encoding string
 	// close ends the connection, so that its client finds another server or
 	// does not send the rest of a body.
 	close bool
+	// read tells that the body was read to its end.
+	read bool
 }
 
 type place struct {
@@ -24,20 +29,33 @@ type place struct {
 	Offset    *int64 `json:"offset,omitempty"`
 }
 
+// count is what a body of many records is told.
+type count struct {
+	Topic   string `json:"topic"`
+	Records int    `json:"records"`
+}
+
 type refusal struct {
-	Error   string   `json:"error"`
+	Error string `json:"error"`
+	// Record is which of Records is meant, from 1 on, where a body has several.
+	Record  int `json:"record,omitempty"`
+	Records int `json:"records,omitempty"`
+	// Durable is how many records of the body are in the topic all the same.
+	Durable int      `json:"durable,omitempty"`
 	Reasons []reason `json:"reasons,omitempty"`
 }
 
-// reason is one thing that is wrong with a record; Path is a JSON Pointer, empty
-// for the record as a whole.
-type reason struct {
-	Path    string `json:"path"`
-	Message string `json:"message"`
+func refuse(status int, message string, reasons ...reason) *answer {
+	return &answer{status: status, body: refusal{Error: message, Reasons: reasons}}
 }
 
-func refuse(status int, message string, reasons ...reason) *answer {
-	return &answer{status: status, body: refusal{message, reasons}}
+// of says which of several records is refused, from 0 on.
+func (a *answer) of(i, records int) *answer {
+	if body, ok := a.body.(refusal); ok && records > 1 {
+		body.Record, body.Records = i+1, records
+		a.body = body
+	}
+	return a
 }
 
 // accepted leaves out what the broker did not tell: a record that it had taken
@@ -62,6 +80,12 @@ func (a *answer) write(w http.ResponseWriter) {
 	}
 	if a.retryAfter != "" {
 		header.Set("Retry-After", a.retryAfter)
+	}
+	if a.authenticate != "" {
+		header.Set("WWW-Authenticate", a.authenticate)
+	}
+	if a.encoding != "" {
+		header.Set("Accept-Encoding", a.encoding)
 	}
 	if a.close {
 		header.Set("Connection", "close")

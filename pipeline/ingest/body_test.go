@@ -3,12 +3,14 @@ package ingest_test
 import (
 	"context"
 	"fmt"
+	"io"
 	"log/slog"
 	"net"
 	"net/http"
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/millrace/millrace/handlers"
 	"github.com/millrace/millrace/pipeline/ingest"
@@ -52,6 +54,31 @@ func TestSlowClientsHoldNothingUp(t *testing.T) {
 		t.Error(err)
 	}
 	if err := <-served; err != nil {
+		t.Error(err)
+	}
+}
+
+// Who is refused before its body is there, and never sends it, holds no connection
+// for long.
+func TestRefusedClientsLeave(t *testing.T) {
+	s := server(t, &producer{}, nil)
+	url, ended := serve(t, s)
+	for _, request := range []string{"POST /nowhere", "PUT /plain"} {
+		c, err := net.Dial("tcp", strings.TrimPrefix(url, "http://"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		fmt.Fprint(c, request+" HTTP/1.1\r\nHost: localhost\r\nContent-Length: 90\r\n\r\n{")
+		_ = c.SetReadDeadline(time.Now().Add(15 * time.Second))
+		if _, err := io.Copy(io.Discard, c); err != nil {
+			t.Errorf("%s: %v", request, err)
+		}
+		c.Close()
+	}
+	if err := s.Close(t.Context()); err != nil {
+		t.Error(err)
+	}
+	if err := ended(); err != nil {
 		t.Error(err)
 	}
 }

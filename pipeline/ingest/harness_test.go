@@ -2,6 +2,7 @@ package ingest_test
 
 import (
 	"context"
+	"errors"
 	"io"
 	"log/slog"
 	"net/http"
@@ -63,6 +64,34 @@ const schemaText = `{
 	}
 }`
 
+// documents are schemas by their addresses.
+type documents map[string]any
+
+func (d documents) Load(address string) (any, error) {
+	if document, ok := d[address]; ok {
+		return document, nil
+	}
+	return nil, errors.New("no such document")
+}
+
+func documentsOf(t testing.TB, text string) documents {
+	t.Helper()
+	decoded, err := jsonschema.UnmarshalJSON(strings.NewReader(text))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return documents{"file:///schema.json": decoded}
+}
+
+func schemaOf(t testing.TB, text string) *ingest.Schema {
+	t.Helper()
+	schema, err := ingest.NewSchema("file:///schema.json", documentsOf(t, text))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return schema
+}
+
 // plan has a route with key and schema, and one without either.
 func plan(t *testing.T) *ingest.Plan {
 	t.Helper()
@@ -71,21 +100,9 @@ func plan(t *testing.T) *ingest.Plan {
 	if len(findings) > 0 {
 		t.Fatal(findings)
 	}
-	decoded, err := jsonschema.UnmarshalJSON(strings.NewReader(schemaText))
-	if err != nil {
-		t.Fatal(err)
-	}
-	compiler := jsonschema.NewCompiler()
-	if err := compiler.AddResource("order.json", decoded); err != nil {
-		t.Fatal(err)
-	}
-	schema, err := compiler.Compile("order.json")
-	if err != nil {
-		t.Fatal(err)
-	}
 	return &ingest.Plan{Listen: "127.0.0.1:0", Routes: []ingest.Route{
 		{Path: "/orders", Topic: "orders", Scope: scope, Key: key, MaxBytes: 100},
-		{Path: "/checked", Topic: "checked", Schema: schema},
+		{Path: "/checked", Topic: "checked", Schema: schemaOf(t, schemaText)},
 		{Path: "/plain", Topic: "plain", MaxBytes: 100},
 	}}
 }

@@ -2,6 +2,7 @@ package ingest
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -13,7 +14,10 @@ import (
 	"time"
 
 	"github.com/millrace/millrace/handlers"
+	"github.com/millrace/millrace/pipeline/certificate"
 	"github.com/millrace/millrace/pipeline/expression"
+	"github.com/millrace/millrace/pipeline/listen"
+	"github.com/millrace/millrace/pipeline/memory"
 )
 
 const (
@@ -28,6 +32,13 @@ const (
 	headerTimeout  = 5 * time.Second
 	readTimeout    = 30 * time.Second
 	idleTimeout    = 2 * time.Minute
+	// writeTimeout is how long a request may take from its head to its answer.
+	writeTimeout = readTimeout + produceTimeout + 2*patience
+	// maxConnections is how many clients may be connected at once.
+	maxConnections = 2000
+	// minChecks is how much memory the values may take that are checked against
+	// schemas.
+	minChecks = 64 << 20
 )
 
 // Deps is what a Server uses of its process.
@@ -38,6 +49,11 @@ type Deps struct {
 	// none, and the status. It must not block and must be safe for concurrent
 	// use.
 	OnRequest func(route string, status int)
+	// Memory is the account of the process, nil for one without a limit. The
+	// server holds its share for as long as it lives: what others take then never
+	// keeps out the records that pipelines of the same process send here, and are
+	// done only once they are answered.
+	Memory *memory.Account
 }
 
 // Server takes records over HTTP. Its life: Listen, Serve, at a stop Refuse and,
@@ -48,11 +64,17 @@ type Server struct {
 	address  string
 	routes   atomic.Pointer[map[string]*route]
 	server   *http.Server
-	listener net.Listener
+	limit    *listen.Limit
+	hosts    *listen.Hosts
+	files    *certificate.Files
+	named    []string
 	slots    chan struct{}
-	bodies   budget
-	origins  *http.CrossOriginProtection
-	refusing atomic.Bool
+	// bodies is the memory of bodies from their first byte to their answer, and
+	// checks that of decoded values; share gives both back to the process.
+	bodies, checks *memory.Account
+	share          func()
+	origins        *http.CrossOriginProtection
+	refusing       atomic.Bool
 	// failing tells that the last record could not be made durable, so that an
 	// outage is logged once and not per request.
 	failing atomic.Bool
@@ -67,26 +89,50 @@ type route struct {
 // New makes a server of plan that writes through producer. It touches no network.
 func New(plan *Plan, producer handlers.Producer, deps Deps) *Server {
 	s := &Server{
-		producer: producer, deps: deps, address: plan.Listen,
+		producer: producer, deps: deps, address: plan.Listen, files: plan.TLS, named: plan.Hosts,
 		slots: make(chan struct{}, maxInFlight), origins: http.NewCrossOriginProtection(),
 	}
 	s.Update(plan)
+	s.takeShare()
+	var protocols http.Protocols
+	protocols.SetHTTP1(true)
 	s.server = &http.Server{
-		Handler:           s,
-		ReadHeaderTimeout: headerTimeout,
-		ReadTimeout:       readTimeout,
-		IdleTimeout:       idleTimeout,
-		MaxHeaderBytes:    64 << 10,
-		ErrorLog:          slog.NewLogLogger(deps.Logger.Handler(), slog.LevelDebug),
+		Handler:                      s,
+		ReadHeaderTimeout:            headerTimeout,
+		ReadTimeout:                  readTimeout,
+		WriteTimeout:                 writeTimeout,
+		IdleTimeout:                  idleTimeout,
+		MaxHeaderBytes:               16 << 10,
+		Protocols:                    &protocols,
+		DisableGeneralOptionsHandler: true,
+		ErrorLog:                     listen.ErrorLog(deps.Logger),
 	}
 	return s
 }
 
+// takeShare sets how much memory requests may take: an eighth of the process's
+// account for each of the two, at least what the largest body takes.
+func (s *Server) takeShare() {
+	largest := int64(0)
+	for _, r := range *s.routes.Load() {
+		largest = max(largest, r.maxBody())
+	}
+	bodies, checks := max(minBodies, atOnce*largest), int64(minChecks)
+	if all := s.deps.Memory.Size(); all > 0 {
+		bodies, checks = max(min(bodies, all/8), 2*largest), min(checks, all/8)
+	}
+	s.bodies, s.checks = memory.NewAccount(bodies), memory.NewAccount(max(checks, 1))
+	s.share = func() {}
+	// Half of it is for the others, whatever the configuration says.
+	if give, ok := s.deps.Memory.TryTake(min(bodies+checks, s.deps.Memory.Size()/2)); ok {
+		s.share = give
+	}
+}
+
 // Update takes the routes of another plan for all requests that come from now
-// on. The address stays what it was.
+// on. The address and the memory stay what they were.
 func (s *Server) Update(plan *Plan) {
 	routes := make(map[string]*route, len(plan.Routes))
-	most := int64(minBudget)
 	for _, r := range plan.Routes {
 		if r.MaxBytes <= 0 {
 			r.MaxBytes = defaultMaxBytes
@@ -95,17 +141,22 @@ func (s *Server) Update(plan *Plan) {
 			// The body is checked to be JSON by loading it, key or not.
 			r.Scope = expression.NewScope(expression.Options{Format: expression.FormatJSON, Request: true})
 		}
-		most = max(most, atOnce*r.MaxBytes)
 		scope := r.Scope
 		routes[r.Path] = &route{Route: r, inputs: sync.Pool{New: func() any { return scope.NewInput() }}}
 	}
-	s.bodies.most.Store(most)
 	s.routes.Store(&routes)
 }
 
 // Listen takes the address and returns it, with the port where the plan left it
 // open. Requests wait until Serve.
 func (s *Server) Listen() (net.Addr, error) {
+	if s.files != nil {
+		current, err := certificate.NewCurrent(*s.files, s.deps.Logger)
+		if err != nil {
+			return nil, fmt.Errorf("ingest.tls: %w", err)
+		}
+		s.server.TLSConfig = &tls.Config{MinVersion: tls.VersionTLS12, GetCertificate: current.Get}
+	}
 	listener, err := net.Listen("tcp", s.address)
 	switch {
 	case errors.Is(err, syscall.EADDRINUSE):
@@ -113,13 +164,19 @@ func (s *Server) Listen() (net.Addr, error) {
 	case err != nil:
 		return nil, fmt.Errorf("ingest.listen: %w", err)
 	}
-	s.listener = listener
+	s.hosts = listen.NewHosts(listener.Addr(), s.named)
+	s.limit = listen.NewLimit(listener, maxConnections)
+	s.server.ConnState = s.limit.ConnState
 	return listener.Addr(), nil
 }
 
 // Serve answers requests until Close, and then returns nil. Listen comes first.
 func (s *Server) Serve() error {
-	if err := s.server.Serve(s.listener); !errors.Is(err, http.ErrServerClosed) {
+	serve := s.server.Serve
+	if s.files != nil {
+		serve = func(l net.Listener) error { return s.server.ServeTLS(l, "", "") }
+	}
+	if err := serve(s.limit); !errors.Is(err, http.ErrServerClosed) {
 		return fmt.Errorf("serve ingest: %w", err)
 	}
 	return nil
@@ -137,14 +194,15 @@ func (s *Server) Refuse() { s.refusing.Store(true) }
 // sending has been promised nothing. It may be called without Serve, and twice.
 func (s *Server) Close(ctx context.Context) error {
 	err := s.server.Shutdown(ctx)
-	if s.listener != nil {
+	if s.limit != nil {
 		// Shutdown knows the listener only once Serve has run.
-		_ = s.listener.Close()
+		_ = s.limit.Close()
 	}
 	if errors.Is(err, context.DeadlineExceeded) {
 		s.deps.Logger.Warn("requests that were not complete were cut off at the stop")
 		err = s.server.Close()
 	}
+	s.share()
 	if err != nil {
 		return fmt.Errorf("close ingest: %w", err)
 	}

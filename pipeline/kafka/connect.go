@@ -16,6 +16,8 @@ import (
 	"github.com/IBM/sarama"
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/millrace/millrace/pipeline/certificate"
 )
 
 // encrypted dials brokers over TLS, for both libraries. It reads the
@@ -55,17 +57,7 @@ func (e *encrypted) config() (*tls.Config, error) {
 // the certificate and its key together is said of the certificate.
 func (t TLS) Check() (ca, cert, key error) {
 	_, ca = t.roots()
-	for _, c := range []struct {
-		file string
-		err  *error
-	}{{t.Cert, &cert}, {t.Key, &key}} {
-		if c.file != "" {
-			_, *c.err = os.ReadFile(c.file)
-		}
-	}
-	if t.Cert != "" && t.Key != "" && cert == nil && key == nil {
-		_, cert = t.pair()
-	}
+	cert, key = certificate.Files{Cert: t.Cert, Key: t.Key}.Check()
 	return ca, cert, key
 }
 
@@ -90,17 +82,7 @@ func (t TLS) pair() (*tls.Certificate, error) {
 	if t.Cert == "" && t.Key == "" {
 		return nil, nil
 	}
-	if t.Cert == "" || t.Key == "" {
-		return nil, errors.New("a certificate and its key are given together")
-	}
-	pair, err := tls.LoadX509KeyPair(t.Cert, t.Key)
-	if err != nil {
-		return nil, err
-	}
-	if until := pair.Leaf.NotAfter; time.Now().After(until) {
-		return nil, fmt.Errorf("the certificate expired at %s: renew it", until.UTC().Format(time.RFC3339))
-	}
-	return &pair, nil
+	return certificate.Files{Cert: t.Cert, Key: t.Key}.Load()
 }
 
 // DialContext connects and shakes hands.
