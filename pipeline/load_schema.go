@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
-	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -15,6 +14,7 @@ import (
 	"gopkg.in/yaml.v3"
 
 	"github.com/millrace/millrace/pipeline/diag"
+	"github.com/millrace/millrace/pipeline/files"
 )
 
 // schemas reads and compiles the JSON Schemas that a file's topics name. What is
@@ -51,7 +51,7 @@ type schemaFault struct {
 // compileSchema compiles a JSON Schema file. What it refers to may be other
 // files, never the network.
 func compileSchema(name string) (*jsonschema.Schema, *schemaFault) {
-	text, err := os.ReadFile(name)
+	text, err := files.Read(name, files.MaxBytes)
 	if err != nil {
 		return nil, &schemaFault{message: reason(err)}
 	}
@@ -70,6 +70,7 @@ func compileSchema(name string) (*jsonschema.Schema, *schemaFault) {
 	}
 	location := (&url.URL{Scheme: "file", Path: filepath.ToSlash(absolute)}).String()
 	compiler := jsonschema.NewCompiler()
+	compiler.UseLoader(jsonschema.SchemeURLLoader{"file": schemaFiles{}})
 	if err := compiler.AddResource(location, document); err != nil {
 		return nil, &schemaFault{message: oneLine(err)}
 	}
@@ -78,6 +79,22 @@ func compileSchema(name string) (*jsonschema.Schema, *schemaFault) {
 		return nil, schemaError(err, source, location, name)
 	}
 	return schema, nil
+}
+
+// schemaFiles loads the schemas that one refers to.
+type schemaFiles struct{ jsonschema.FileLoader }
+
+// Load reads a schema by its file: URL.
+func (l schemaFiles) Load(location string) (any, error) {
+	name, err := l.ToFile(location)
+	if err != nil {
+		return nil, err
+	}
+	text, err := files.Read(name, files.MaxBytes)
+	if err != nil {
+		return nil, err
+	}
+	return jsonschema.UnmarshalJSON(bytes.NewReader(text))
 }
 
 // schemaError says what the compiler found, without its address of the file.

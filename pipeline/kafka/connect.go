@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"io"
 	"net"
-	"os"
 	"strings"
 	"syscall"
 	"time"
@@ -16,6 +15,8 @@ import (
 	"github.com/IBM/sarama"
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/millrace/millrace/pipeline/files"
 )
 
 // encrypted dials brokers over TLS, for both libraries. It reads the
@@ -60,7 +61,7 @@ func (t TLS) Check() (ca, cert, key error) {
 		err  *error
 	}{{t.Cert, &cert}, {t.Key, &key}} {
 		if c.file != "" {
-			_, *c.err = os.ReadFile(c.file)
+			_, *c.err = files.Read(c.file, files.MaxBytes)
 		}
 	}
 	if t.Cert != "" && t.Key != "" && cert == nil && key == nil {
@@ -74,7 +75,7 @@ func (t TLS) roots() (*x509.CertPool, error) {
 	if t.CA == "" {
 		return nil, nil
 	}
-	pem, err := os.ReadFile(t.CA)
+	pem, err := files.Read(t.CA, files.MaxBytes)
 	if err != nil {
 		return nil, err
 	}
@@ -93,7 +94,15 @@ func (t TLS) pair() (*tls.Certificate, error) {
 	if t.Cert == "" || t.Key == "" {
 		return nil, errors.New("a certificate and its key are given together")
 	}
-	pair, err := tls.LoadX509KeyPair(t.Cert, t.Key)
+	cert, err := files.Read(t.Cert, files.MaxBytes)
+	if err != nil {
+		return nil, err
+	}
+	key, err := files.Read(t.Key, files.MaxBytes)
+	if err != nil {
+		return nil, err
+	}
+	pair, err := tls.X509KeyPair(cert, key)
 	if err != nil {
 		return nil, err
 	}
