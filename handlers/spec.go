@@ -62,6 +62,8 @@ type Issue struct {
 	Message, Hint string
 	// Warning tells that the configuration can run all the same.
 	Warning bool
+	// Cleartext tells that a secret would travel unencrypted.
+	Cleartext bool
 }
 
 // Checker is implemented by pointers to config structs that can tell more than

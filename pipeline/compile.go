@@ -19,11 +19,7 @@ func Compile(config *Config, registry handlers.Registry) (*Plan, diag.Problems) 
 	c := &compiler{config: config, registry: registry, plan: &Plan{Digest: config.Digest, config: config}}
 	for _, f := range config.Files {
 		c.plan.Files = append(c.plan.Files, f.Name)
-		for _, value := range f.secrets {
-			c.plan.secrets = append(c.plan.secrets, value)
-		}
 	}
-	c.plan.secrets = longestFirst(c.plan.secrets)
 	c.plan.Dir = config.Files[0].Dir
 	c.kafka()
 	c.store()
@@ -34,7 +30,11 @@ func Compile(config *Config, registry handlers.Registry) (*Plan, diag.Problems) 
 	c.plan.origins = c.origins
 	c.together()
 	c.tests()
-	c.plan.redactor = newRedactor(c.plan.secrets, config)
+	c.plan.secrets = secretsOf(config.Files)
+	c.plan.redactor = newRedactor(c.plan.secrets, config.skipEnv)
+	for _, p := range c.plan.Pipelines {
+		p.secrets, p.redactor = c.plan.secrets, c.plan.redactor
+	}
 	c.problems.Sort()
 	return c.plan, c.problems
 }
@@ -133,9 +133,7 @@ func (c *compiler) pipelines() {
 	count := 0
 	for _, f := range c.config.Files {
 		for _, p := range f.Blocks.Pipelines {
-			if count++; count == maxPipelines+1 {
-				c.atKey(f, p.Path, diag.CodeRange, "there are more than 1,000 pipelines", "run them in several processes")
-			}
+			count++
 			plan := c.pipeline(f, p.Path, p.Name, &p.Value)
 			c.plan.Pipelines = append(c.plan.Pipelines, plan)
 			c.origins = append(c.origins, origin{f, p.Path, plan})

@@ -149,7 +149,9 @@ func (c *compiler) store() {
 	case strings.HasPrefix(address, "redis://"), strings.HasPrefix(address, "rediss://"):
 		if err := redis.CheckURL(address); err != nil {
 			c.atValue(f, path, diag.CodeMalformed, "idempotency.store: "+err.Error(), "write redis://[user:password@]host:6379/0")
+			break
 		}
+		c.unsafeStore(f, path, address)
 	case address != "" && address != storeEmbedded:
 		hint := ""
 		if near := diag.Nearest(address, []string{storeEmbedded}); near != "" {
@@ -168,6 +170,23 @@ func (c *compiler) store() {
 	if f != nil && c.storeDefaults.Lease > 0 && c.storeDefaults.Lease >= c.storeDefaults.TTL && c.sound(f, "idempotency.ttl") && c.sound(f, "idempotency.lease") {
 		c.lifetime(f, "idempotency", c.storeDefaults)
 	}
+}
+
+// unsafeStore warns of a store whose password, or whose answers, are not safe on
+// their way.
+func (c *compiler) unsafeStore(f *File, path diag.Path, address string) {
+	p := diag.Problem{Path: path, Place: f.Source.Value(path), Severity: diag.Warning}
+	switch cleartext, unverified := redis.Unsafe(address); {
+	case unverified:
+		p.Code, p.Message = diag.CodeUnverified, "idempotency.store does not check whose certificate it is shown: whoever is on the way may answer"
+		p.Hint = "remove skip_verify; SSL_CERT_FILE=ca.pem adds an authority of your own"
+	case cleartext:
+		p.Code, p.Message = diag.CodeCleartext, "idempotency.store sends its password unencrypted to another machine"
+		p.Hint = "write rediss:// and name Redis's TLS port"
+	default:
+		return
+	}
+	c.add(p)
 }
 
 func (c *compiler) lifetime(f *File, block diag.Path, s StoreConfig) {

@@ -20,7 +20,7 @@ func (c *compiler) pipeline(f *File, path diag.Path, name string, p *PipelineCon
 		Name: name, Description: p.Description,
 		Source: c.source(f, path.Field("source"), name, p),
 		Format: expression.Format(p.Source.Format), Unmatched: Action(p.Unmatched), OnError: Action(p.OnError),
-		RateLimit: float64(p.RateLimit), secrets: c.plan.secrets,
+		RateLimit: float64(p.RateLimit),
 	}
 	c.deadLetter(f, path, plan, &p.DeadLetter)
 	known := c.format(f, path.Field("source").Field("format"), plan)

@@ -165,6 +165,9 @@ func placeOf(config any, t yamlconf.Text) expression.Place {
 
 func (c *compiler) issue(f *File, path diag.Path, issue handlers.Issue) {
 	p := diag.Problem{Path: path.Fields(issue.Field), Code: diag.CodeHandler, Message: issue.Message, Hint: issue.Hint}
+	if issue.Cleartext {
+		p.Code = diag.CodeCleartext
+	}
 	if issue.Warning {
 		p.Severity = diag.Warning
 	}

@@ -35,6 +35,7 @@ type letter struct {
 // deadLetters writes records that could not be delivered to their topic, with
 // their bytes as they came and where they came from.
 type deadLetters struct {
+	plan                    *PipelinePlan
 	pipeline, topic, digest string
 	producer                handlers.Producer
 	observer                Observer
@@ -219,13 +220,15 @@ func (d *deadLetters) record(l letter) *handlers.Record {
 	add(HeaderSink, l.sink)
 	add(HeaderStage, string(l.stage))
 	add(HeaderReason, l.reason)
-	add(HeaderFirstError, errorText(l.first))
-	add(HeaderLastError, errorText(l.last))
+	add(HeaderFirstError, clipText(d.plan.Redact(errorText(l.first))))
+	add(HeaderLastError, clipText(d.plan.Redact(errorText(l.last))))
 	add(HeaderAttempts, strconv.Itoa(l.attempts))
 	if l.left >= withoutKey {
 		l.key = clipText(l.key)
 	}
-	add(HeaderKey, l.key)
+	if guard := d.plan.Idempotency; guard == nil || !guard.Key.Secret() {
+		add(HeaderKey, l.key)
+	}
 	add(HeaderConfigDigest, d.digest)
 	without := func(digest, size string, part []byte) {
 		add(digest, idempotency.DigestOf(part).String())
@@ -284,7 +287,7 @@ func errorText(err error) string {
 	if err == nil {
 		return ""
 	}
-	return clipText(err.Error())
+	return err.Error()
 }
 
 // clipText cuts text to a bearable length, between characters.

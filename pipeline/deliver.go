@@ -61,7 +61,7 @@ func NewDelivery(ctx context.Context, plan *PipelinePlan, deps DeliveryDeps) *De
 		pauses: newPauses(plan.Name, deps.Observer, deps.Logger), timing: newTiming(deps.Clock),
 	}
 	d.letters = &deadLetters{
-		pipeline: plan.Name, topic: plan.DeadLetter, digest: deps.ConfigDigest,
+		plan: plan, pipeline: plan.Name, topic: plan.DeadLetter, digest: deps.ConfigDigest,
 		producer: deps.Producer, observer: deps.Observer, pauses: d.pauses, timing: d.timing, log: deps.Logger,
 	}
 	for i, s := range plan.Sinks() {

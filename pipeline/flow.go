@@ -186,18 +186,18 @@ func (f *flow) alarm(m *admin.PipelineMetrics, a kafka.Alarm) {
 	f.alarms[where] = a.Message
 }
 
-// reasons say why the pipeline is not ready, sorted; empty when it is.
-func (f *flow) reasons() []string {
+// troubles say why the pipeline is not ready, sorted; empty when it is.
+func (f *flow) troubles() []trouble {
 	f.mu.Lock()
-	var all []string
+	var all []trouble
 	if f.err != nil {
-		all = append(all, f.err.Error()+"; the pipeline does not go on by itself")
+		all = append(all, trouble{"stopped", f.err.Error() + "; the pipeline does not go on by itself"})
 	}
 	for _, where := range slices.Sorted(maps.Keys(f.alarms)) {
-		all = append(all, where+": "+f.alarms[where])
+		all = append(all, trouble{where, where + ": " + f.alarms[where]})
 	}
 	f.mu.Unlock()
-	return append(all, f.delivery.Reasons()...)
+	return append(all, f.delivery.pauses.troubles()...)
 }
 
 // meter turns events into metrics and into the counts that a status shows.

@@ -107,14 +107,7 @@ func (g *grapher) edge(from, to int, label string, aside bool) {
 }
 
 // shown is text without what is secret.
-func (g *grapher) shown(text string) string {
-	for _, secret := range g.plan.secrets {
-		if len(secret) >= minSecret {
-			text = strings.ReplaceAll(text, secret, redacted)
-		}
-	}
-	return text
-}
+func (g *grapher) shown(text string) string { return g.plan.Redact(text) }
 
 func (g *grapher) pipeline(p *PipelinePlan) {
 	at := g.node(GraphPipeline, p.Name)

@@ -15,6 +15,7 @@ import (
 	"github.com/millrace/millrace/handlers"
 	"github.com/millrace/millrace/pipeline/diag"
 	"github.com/millrace/millrace/pipeline/expression"
+	"github.com/millrace/millrace/pipeline/files"
 	"github.com/millrace/millrace/pipeline/yamlconf"
 )
 
@@ -66,8 +67,8 @@ type File struct {
 	Blocks Blocks
 
 	secrets map[diag.Path]string
-	// included are the texts of file(...) that expressions of records hold; they
-	// are complete once everything was compiled.
+	// included are the texts of file(...), of secret variables, and what is computed
+	// of those; they are complete once everything was compiled.
 	included *[]string
 	unknown  map[diag.Path]bool
 	schemas  map[diag.Path]*schemaDocument
@@ -128,6 +129,7 @@ func (r *reader) finish(usable bool) (*Config, diag.Problems) {
 	}
 	r.problems.Sort()
 	if !usable || len(r.config.Files) == 0 {
+		redactProblems(r.problems, secretsOf(r.config.Files))
 		return nil, r.problems
 	}
 	r.config.problems = r.problems
@@ -140,6 +142,8 @@ type reader struct {
 	levels   yamlconf.Levels
 	config   *Config
 	problems diag.Problems
+	// pipelines counts those of all files.
+	pipelines int
 }
 
 func newReader(o LoadOptions, registry handlers.Registry) *reader {
@@ -200,7 +204,7 @@ func (r *reader) text(name string) ([]byte, error) {
 		}
 		return io.ReadAll(io.LimitReader(r.options.Stdin, yamlconf.MaxBytes+2))
 	}
-	f, err := os.Open(name)
+	f, err := files.Open(name)
 	if err != nil {
 		return nil, err
 	}
@@ -218,6 +222,11 @@ func (r *reader) file(name string, source *diag.Source) bool {
 	if document == nil {
 		return false
 	}
+	if r.pipelines += document.Count("pipelines"); r.pipelines > maxPipelines {
+		r.problems.Add(diag.Problem{Path: "pipelines", Place: document.Source.Whole(), Code: diag.CodeRange,
+			Message: "there are more than 1,000 pipelines", Hint: "run them in several processes"})
+		return false
+	}
 	document.MaskSecrets()
 	f := &File{Name: displayName(name), Dir: dirOf(name), Source: document.Source}
 	if slices.ContainsFunc(r.config.Files, func(other *File) bool { return other.Name == f.Name }) {
@@ -225,7 +234,7 @@ func (r *reader) file(name string, source *diag.Source) bool {
 		return false
 	}
 	f.included = new([]string)
-	constants := expression.Constants{Env: r.options.Env, File: noting(readerOf(f.Dir), f.included), Skip: r.options.SkipEnv}
+	constants := expression.Constants{Env: r.options.Env, File: readerOf(f.Dir), Secret: noting(f.included), Skip: r.options.SkipEnv}
 	decoder := yamlconf.NewDecoder(document, yamlconf.Options{Constants: constants, Dir: f.Dir, Levels: r.levels, Spellings: spellings(), Registry: r.registry})
 	if root := document.Root(); root.IsNull() {
 		decoder.Defaults(&f.Blocks)
@@ -251,38 +260,15 @@ func dirOf(name string) string {
 	return filepath.Dir(name)
 }
 
-// redactProblems takes values that no output may show out of what is said of
-// others.
-func redactProblems(problems diag.Problems, secrets []string) {
-	for _, secret := range secrets {
-		if len(secret) < minSecret {
-			continue
-		}
-		for i := range problems {
-			for _, text := range []*string{&problems[i].Message, &problems[i].Hint, &problems[i].Fix} {
-				*text = strings.ReplaceAll(*text, secret, redacted)
-			}
-		}
-	}
-}
-
 // readerOf reads files for file(...), relative to a folder.
 func readerOf(dir string) func(string) (string, error) {
 	return func(name string) (string, error) {
 		if !filepath.IsAbs(name) {
 			name = filepath.Join(dir, name)
 		}
-		f, err := os.Open(name)
+		text, err := files.Read(name, files.MaxBytes)
 		if err != nil {
 			return "", fmt.Errorf("read %s: %s", name, reason(err))
-		}
-		defer f.Close()
-		text, err := io.ReadAll(io.LimitReader(f, yamlconf.MaxBytes+1))
-		switch {
-		case err != nil:
-			return "", fmt.Errorf("read %s: %s", name, reason(err))
-		case len(text) > yamlconf.MaxBytes:
-			return "", fmt.Errorf("read %s: the file is larger than 1 MiB", name)
 		}
 		return strings.TrimSuffix(strings.TrimSuffix(string(text), "\n"), "\r"), nil
 	}

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
-	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -15,6 +14,7 @@ import (
 	"gopkg.in/yaml.v3"
 
 	"github.com/millrace/millrace/pipeline/diag"
+	"github.com/millrace/millrace/pipeline/files"
 )
 
 // schemas reads and compiles the JSON Schemas that a file's topics name. What is
@@ -64,7 +64,15 @@ func (d *schemaDocument) Load(address string) (any, error) {
 	if document, ok := d.files[address]; ok {
 		return document, nil
 	}
-	document, err := jsonschema.FileLoader{}.Load(address)
+	name, err := jsonschema.FileLoader{}.ToFile(address)
+	if err != nil {
+		return nil, err
+	}
+	text, err := files.Read(name, files.MaxBytes)
+	if err != nil {
+		return nil, err
+	}
+	document, err := jsonschema.UnmarshalJSON(bytes.NewReader(text))
 	if err == nil {
 		d.files[address] = document
 	}
@@ -73,7 +81,7 @@ func (d *schemaDocument) Load(address string) (any, error) {
 
 // compileSchema compiles a JSON Schema file.
 func compileSchema(name string) (*schemaDocument, *schemaFault) {
-	text, err := os.ReadFile(name)
+	text, err := files.Read(name, files.MaxBytes)
 	if err != nil {
 		return nil, &schemaFault{message: reason(err)}
 	}

@@ -104,15 +104,28 @@ const notByItself = "does not go past it by itself"
 
 // reasons lists what is paused, sorted.
 func (p *pauses) reasons() []string {
+	var all []string
+	for _, t := range p.troubles() {
+		all = append(all, t.reason)
+	}
+	return all
+}
+
+// troubles is reasons with their kinds. A part of a sink's system may have its name
+// from a record.
+func (p *pauses) troubles() []trouble {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	var all []string
+	var all []trouble
 	for _, what := range slices.Sorted(maps.Keys(p.now)) {
-		reason := what + ": " + p.now[what]
+		t := trouble{what, what + ": " + p.now[what]}
 		if what == PauseOff {
-			reason += "; the pipeline " + notByItself
+			t.reason += "; the pipeline " + notByItself
 		}
-		all = append(all, reason)
+		if strings.HasPrefix(what, pauseSink) {
+			t.kind, _, _ = strings.Cut(what, scopeMark)
+		}
+		all = append(all, t)
 	}
 	return all
 }

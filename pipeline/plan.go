@@ -116,7 +116,8 @@ type PipelinePlan struct {
 	// RateLimit is records per second that reach a sink, 0 for no limit.
 	RateLimit float64
 
-	secrets []string
+	secrets  []string
+	redactor *strings.Replacer
 }
 
 // IdempotencyPlan is how a pipeline's effects are guarded.

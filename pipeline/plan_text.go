@@ -53,7 +53,7 @@ func (p *Plan) String() string {
 
 // String is the pipeline for people, as in Plan.String.
 func (p *PipelinePlan) String() string {
-	w := &planWriter{plan: &Plan{secrets: p.secrets}}
+	w := &planWriter{plan: &Plan{secrets: p.secrets, redactor: p.redactor}}
 	w.pipeline(p)
 	return w.out.String()
 }
@@ -70,11 +70,12 @@ type planWriter struct {
 func (w *planWriter) line(format string, args ...any) {
 	for i, arg := range args {
 		text, ok := arg.(string)
-		for _, secret := range w.plan.secrets {
-			if ok && secret != "" && (text == secret || len(secret) >= minSecret) {
-				text = strings.ReplaceAll(text, secret, redacted)
-				args[i] = text
-			}
+		switch {
+		case !ok:
+		case text != "" && slices.Contains(w.plan.secrets, text):
+			args[i] = redacted
+		default:
+			args[i] = w.plan.Redact(text)
 		}
 	}
 	fmt.Fprintf(&w.out, "%s%s\n", strings.Repeat("  ", w.depth), fmt.Sprintf(format, args...))

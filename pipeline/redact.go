@@ -2,11 +2,15 @@ package pipeline
 
 import (
 	"cmp"
+	"encoding/base64"
 	"encoding/json"
+	"maps"
 	"net/url"
 	"slices"
+	"strconv"
 	"strings"
 
+	"github.com/millrace/millrace/pipeline/diag"
 	"github.com/millrace/millrace/pipeline/expression"
 )
 
@@ -17,24 +21,23 @@ const unset = "[unset]"
 // secret fields and the texts of file(...), also where they are escaped for JSON
 // or for a URL. Secrets of fewer than four characters are left: they would be
 // found everywhere.
-func (p *Plan) Redact(text string) string {
-	if p.redactor == nil {
+func (p *Plan) Redact(text string) string { return redact(p.redactor, text) }
+
+// Redact is Plan.Redact of the plan that the pipeline is of.
+func (p *PipelinePlan) Redact(text string) string { return redact(p.redactor, text) }
+
+func redact(r *strings.Replacer, text string) string {
+	if r == nil {
 		return text
 	}
-	return p.redactor.Replace(text)
+	return r.Replace(text)
 }
 
-// newRedactor makes what Redact uses, nil where nothing is secret.
-// What is not known is called so.
-func newRedactor(secrets []string, config *Config) *strings.Replacer {
-	all := slices.Clone(secrets)
-	for _, f := range config.Files {
-		if f.included != nil {
-			all = append(all, *f.included...)
-		}
-	}
+// newRedactor makes what Redact uses, nil where nothing is secret. What is not
+// known, where skipEnv lets things be so, is called so.
+func newRedactor(secrets []string, skipEnv bool) *strings.Replacer {
 	var pairs []string
-	for _, secret := range longestFirst(all) {
+	for _, secret := range secrets {
 		if len(secret) < minSecret {
 			continue
 		}
@@ -42,7 +45,7 @@ func newRedactor(secrets []string, config *Config) *strings.Replacer {
 			pairs = append(pairs, form, redacted)
 		}
 	}
-	if config.skipEnv {
+	if skipEnv {
 		for _, form := range escapedForms(expression.Unknown) {
 			pairs = append(pairs, form, unset)
 		}
@@ -53,11 +56,30 @@ func newRedactor(secrets []string, config *Config) *strings.Replacer {
 	return strings.NewReplacer(pairs...)
 }
 
+// secretsOf are all values of files that no output shows, longest first: complete
+// once everything was compiled.
+func secretsOf(files []*File) []string {
+	var all []string
+	for _, f := range files {
+		all = slices.AppendSeq(all, maps.Values(f.secrets))
+		if f.included != nil {
+			all = append(all, *f.included...)
+		}
+	}
+	return longestFirst(all)
+}
+
 // escapedForms are how a text may stand in what was rendered: as it is, within
-// JSON, within JSON within JSON, and in a URL.
+// JSON, within JSON within JSON, in a URL, quoted in a message or a log, and as
+// base64 of it alone.
 func escapedForms(text string) []string {
+	quoted := strconv.Quote(text)
 	forms := []string{text}
-	for _, form := range []string{jsonInside(text), jsonInside(jsonInside(text)), url.QueryEscape(text), url.PathEscape(text)} {
+	for _, form := range []string{
+		jsonInside(text, false), jsonInside(text, true), jsonInside(jsonInside(text, false), false),
+		url.QueryEscape(text), url.PathEscape(text), quoted[1 : len(quoted)-1],
+		base64.StdEncoding.EncodeToString([]byte(text)), base64.URLEncoding.EncodeToString([]byte(text)),
+	} {
 		if !slices.Contains(forms, form) {
 			forms = append(forms, form)
 		}
@@ -65,11 +87,12 @@ func escapedForms(text string) []string {
 	return forms
 }
 
-// jsonInside is what stands between the quotes of a JSON text.
-func jsonInside(text string) string {
+// jsonInside is what stands between the quotes of a JSON text, with < > & escaped
+// as for HTML or not.
+func jsonInside(text string, html bool) string {
 	var out strings.Builder
 	e := json.NewEncoder(&out)
-	e.SetEscapeHTML(false)
+	e.SetEscapeHTML(html)
 	if e.Encode(text) != nil {
 		return text // a text always encodes
 	}
@@ -83,13 +106,42 @@ func longestFirst(secrets []string) []string {
 	return slices.Compact(secrets)
 }
 
-// noting reads files and notes what they hold.
-func noting(read func(string) (string, error), into *[]string) func(string) (string, error) {
-	return func(name string) (string, error) {
-		text, err := read(name)
-		if err == nil && !slices.Contains(*into, text) {
+// noting notes each text once.
+func noting(into *[]string) func(string) {
+	return func(text string) {
+		if !slices.Contains(*into, text) {
 			*into = append(*into, text)
 		}
-		return text, err
 	}
 }
+
+// redactProblems takes values that no output may show out of what is said of
+// others, and the beginnings of long ones, which a message may have cut. A mend
+// that holds one is left out.
+func redactProblems(problems diag.Problems, secrets []string) {
+	redactor := newRedactor(secrets, false)
+	if redactor == nil {
+		return
+	}
+	shown := func(text string) string {
+		text = redactor.Replace(text)
+		for _, secret := range secrets {
+			if len(secret) > cutSecret {
+				if at := strings.Index(text, secret[:cutSecret]); at >= 0 {
+					text = text[:at] + redacted
+				}
+			}
+		}
+		return text
+	}
+	for i := range problems {
+		p := &problems[i]
+		p.Message, p.Hint = shown(p.Message), shown(p.Hint)
+		if shown(p.Fix) != p.Fix {
+			p.Fix, p.FixAt = "", diag.Region{}
+		}
+	}
+}
+
+// cutSecret is how much of a secret a message may show that is cut.
+const cutSecret = 4 * minSecret

@@ -62,3 +62,50 @@ pipelines:
 type renders struct{ handlers.Sink }
 
 func (renders) Render(view handlers.View) (any, error) { return string(view.Record().Value), nil }
+
+// What is computed of a secret when the configuration is loaded is as secret as it is,
+// also through variables of an expression, and what chooses by one is not.
+func TestRedactWhatIsComputed(t *testing.T) {
+	dir := t.TempDir()
+	for name, text := range map[string]string{
+		"token": "Very-Secret-Token\n",
+		"pipelines.yaml": `
+version: 1
+kafka: {brokers: [localhost:9092]}
+pipelines:
+  p:
+    source: {topic: orders}
+    transform:
+      payload:
+        coded: toBase64(file("token"))
+        low: lower(file("token"))
+        part: file("token")[5:11]
+        let: 'let t = upper(file("token")); t + payload.id'
+        list: split(file("token"), "-")
+        chosen: 'file("token") == "" ? "without a token" : "with a token"'
+        variable: env.API_KEY + "-suffix"
+        path: env.TOKEN_FILE
+    sinks: [{stdout: {}}]
+`} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	env := func(name string) (string, bool) {
+		v, ok := map[string]string{"API_KEY": "k-12345678", "TOKEN_FILE": "/run/token"}[name]
+		return v, ok
+	}
+	plan, problems := pipeline.Load([]string{filepath.Join(dir, "pipelines.yaml")}, pipeline.LoadOptions{Env: env}, builtin.Registry())
+	if problems.HasErrors() {
+		t.Fatal(problems)
+	}
+	for text, want := range map[string]string{
+		"VmVyeS1TZWNyZXQtVG9rZW4=": "[redacted]", "very-secret-token": "[redacted]", "a Secret b": "a [redacted] b",
+		"VERY-SECRET-TOKEN7": "[redacted]7", "Very": "[redacted]", "with a token": "with a token",
+		"k-12345678-suffix": "[redacted]", "k-12345678": "[redacted]", "/run/token": "/run/token", "true false": "true false",
+	} {
+		if got := plan.Redact(text); got != want {
+			t.Errorf("%q: got %q, want %q", text, got, want)
+		}
+	}
+}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"os"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -19,20 +20,24 @@ func (r *Runner) Status() admin.Status {
 		PID: os.Getpid(), Version: r.deps.Version, Started: r.started, Files: absolute(r.plan.Files),
 		Embedded: r.embedded, Ingest: r.ingest, IngestTLS: r.plan.Ingest != nil && r.plan.Ingest.TLS != nil, Health: r.health, Ready: true, Pipelines: []admin.PipelineStatus{},
 	}
-	cluster, reasons := r.clusterDown, []string{r.folderGone, r.waiting, r.clusterDown, r.brokerFull}
+	waits, _, _ := strings.Cut(r.waiting, ": ")
+	cluster, reasons := r.clusterDown, []trouble{
+		{"state folder", r.folderGone}, {waits, r.waiting}, {"brokers", r.clusterDown}, {"embedded broker full", r.brokerFull},
+	}
 	if r.publisher != nil {
-		reasons = append(reasons, r.publisher.Waiting())
+		reasons = append(reasons, trouble{"producer", r.publisher.Waiting()})
 	}
 	r.mu.Unlock()
 	s.Broker = r.broker()
 	store := r.storeTrouble()
-	for _, reason := range append([]string{store}, reasons...) {
-		if reason != "" {
-			s.Ready, s.Reasons = false, append(s.Reasons, reason)
-		}
-	}
+	reasons = append([]trouble{{"key store", store}}, reasons...)
 	if len(flows) < len(r.plan.Pipelines) {
-		s.Ready, s.Reasons = false, append(s.Reasons, "starting")
+		reasons = append(reasons, trouble{"starting", "starting"})
+	}
+	for _, t := range reasons {
+		if t.reason != "" {
+			s.Ready, s.Reasons, s.Kinds = false, append(s.Reasons, r.plan.Redact(t.reason)), append(s.Kinds, t.kind)
+		}
 	}
 	for i, plan := range r.plan.Pipelines {
 		if i >= len(flows) {
@@ -50,19 +55,26 @@ func (r *Runner) Status() admin.Status {
 	return s
 }
 
+// trouble is why something is not ready: its kind, which holds nothing of records
+// or errors, and the reason in full.
+type trouble struct{ kind, reason string }
+
 // status is how the pipeline fares. away tells that something is away without which
 // it does nothing, which the process gives as its own reason.
 func (f *flow) status(away bool) admin.PipelineStatus {
 	p := admin.PipelineStatus{
-		Name: f.plan.Name, State: f.getState(), Reasons: f.reasons(), Outcomes: f.meter.outcomes(),
+		Name: f.plan.Name, State: f.getState(), Outcomes: f.meter.outcomes(),
 		Retries: f.meter.retries.Load(), InFlight: f.subscriber.InFlight(), Partitions: f.partitions(),
 	}
-	joined := f.subscriber.Ready()
-	switch {
+	all, joined := f.troubles(), f.subscriber.Ready()
+	switch joining := "joining its consumer group"; {
 	case p.State == "starting":
-		p.Reasons = append(p.Reasons, "joining its consumer group")
+		all = append(all, trouble{joining, joining})
 	case p.State == "running" && !joined:
-		p.Reasons = append(p.Reasons, "joining its consumer group again")
+		all = append(all, trouble{joining, joining + " again"})
+	}
+	for _, t := range all {
+		p.Reasons, p.Kinds = append(p.Reasons, f.plan.Redact(t.reason)), append(p.Kinds, t.kind)
 	}
 	if p.State == "running" && (away || len(p.Reasons) > 0) {
 		p.State = "waiting"

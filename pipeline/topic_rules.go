@@ -19,7 +19,7 @@ const resolvedLetters = ".resolved"
 func (p *PipelinePlan) mayWrite(topic string) error {
 	switch {
 	case strings.HasPrefix(topic, internalTopic):
-		return fmt.Errorf("the topic %q is internal: names that begin with %s are the cluster's own", topic, internalTopic)
+		return fmt.Errorf("the topic is internal: names that begin with %s are the cluster's own", internalTopic)
 	case p.DeadLetter != "" && (topic == p.DeadLetter || topic == p.DeadLetter+resolvedLetters):
 		return fmt.Errorf("the topic %q is that of the pipeline's dead letters", topic)
 	case reads(p, topic):

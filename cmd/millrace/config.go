@@ -47,7 +47,7 @@ func (a *app) config(format, name string, skipEnv bool) error {
 	}
 	options.SkipEnv = skipEnv
 	effective, problems := pipeline.LoadEffective(a.configFiles(), options, builtin.Registry())
-	if err := diag.Write(a.err, diag.FormatText, problems, colour(a.err)); err != nil {
+	if err := diag.Write(painted(a.err), diag.FormatText, problems, colour(a.err)); err != nil {
 		return err
 	}
 	if effective == nil {

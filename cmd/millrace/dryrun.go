@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"os/signal"
 	"slices"
 	"syscall"
@@ -16,6 +15,7 @@ import (
 	"golang.org/x/term"
 
 	"github.com/millrace/millrace/pipeline"
+	"github.com/millrace/millrace/pipeline/files"
 	"github.com/millrace/millrace/pipeline/kafka"
 	"github.com/millrace/millrace/pipeline/preview"
 )
@@ -208,7 +208,7 @@ func (d *dryRun) fromInput(ctx context.Context) (err error) {
 	in, name := io.NopCloser(d.app.in), "<stdin>"
 	if d.flags.input != "-" {
 		name = d.flags.input
-		if in, err = os.Open(name); err != nil {
+		if in, err = files.OpenGiven(name); err != nil {
 			return fmt.Errorf("--input: %w", err)
 		}
 	}
@@ -260,7 +260,7 @@ func (d *dryRun) open(ctx context.Context, topicID func(string) ([16]byte, bool)
 	if guarded && deps.Keys == nil && !d.app.quiet {
 		fmt.Fprintln(d.app.err, "warning: no keys are looked up: what was done before is shown as if it were new")
 	}
-	d.table = d.preview.NewTable(d.app.out, d.app.style())
+	d.table = d.preview.NewTable(painted(d.app.out), d.app.style())
 	return nil
 }
 
@@ -298,13 +298,13 @@ func (d *dryRun) sum(note string) error {
 	if _, err := io.WriteString(out, note); err != nil {
 		return err
 	}
-	return d.preview.WriteSummary(out, preview.Style{Colour: colour(out)})
+	return d.preview.WriteSummary(painted(out), preview.Style{Colour: colour(out)})
 }
 
 // style is how text fits the terminal, where there is one.
 func (a *app) style() preview.Style {
 	style := preview.Style{Colour: colour(a.out)}
-	if f, ok := a.out.(*os.File); ok && terminal(a.out) {
+	if f, ok := fileOf(a.out); ok && terminal(a.out) {
 		if width, _, err := term.GetSize(int(f.Fd())); err == nil && width > 0 {
 			style.Width = width
 		}

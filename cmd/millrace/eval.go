@@ -8,7 +8,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"os/signal"
 	"strings"
 	"syscall"
@@ -19,6 +18,7 @@ import (
 
 	"github.com/millrace/millrace/handlers"
 	"github.com/millrace/millrace/pipeline/expression"
+	"github.com/millrace/millrace/pipeline/files"
 	"github.com/millrace/millrace/pipeline/kafka"
 	"github.com/millrace/millrace/pipeline/preview"
 )
@@ -122,7 +122,7 @@ func (a *app) evalScope(name string) (*expression.Scope, error) {
 		return nil, err
 	}
 	file := func(name string) (string, error) {
-		text, err := os.ReadFile(name)
+		text, err := files.Read(name, files.MaxBytes)
 		return strings.TrimSuffix(strings.TrimSuffix(string(text), "\n"), "\r"), err
 	}
 	return expression.NewScope(expression.Options{Format: expression.FormatJSON, Constants: expression.Constants{Env: env, File: file}}), nil
@@ -252,7 +252,7 @@ func within(source, message string) (from, to int, ok bool) {
 func (a *app) evalInput(ctx context.Context, e *evaluation, f evalFlags) error {
 	in, name := io.NopCloser(a.in), "<stdin>"
 	if f.input != "" && f.input != "-" {
-		file, err := os.Open(f.input)
+		file, err := files.OpenGiven(f.input)
 		if err != nil {
 			return fmt.Errorf("--input: %w", err)
 		}
@@ -262,7 +262,7 @@ func (a *app) evalInput(ctx context.Context, e *evaluation, f evalFlags) error {
 	lines := bufio.NewReaderSize(in, 1<<16)
 	now := time.Now()
 	for n := 1; ctx.Err() == nil; n++ {
-		line, err := lines.ReadBytes('\n')
+		line, err := files.Line(lines)
 		if err != nil && !errors.Is(err, io.EOF) {
 			return fmt.Errorf("%s:%d: %w", name, n, err)
 		}

@@ -271,7 +271,7 @@ func (x *explaining) show(ctx context.Context, item preview.Item) error {
 	if err != nil {
 		return fmt.Errorf("%w; --no-store goes on without the key store", err)
 	}
-	out := bufio.NewWriter(x.app.out)
+	out := bufio.NewWriter(painted(x.app.out))
 	for i := range explanations {
 		e := &explanations[i]
 		if err := x.topics.Complete(ctx, e); err != nil {

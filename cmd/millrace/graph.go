@@ -27,7 +27,7 @@ DOT is drawn by Graphviz.`,
 			if err != nil {
 				return err
 			}
-			if err := diag.Write(a.err, diag.FormatText, problems, colour(a.err)); err != nil {
+			if err := diag.Write(painted(a.err), diag.FormatText, problems, colour(a.err)); err != nil {
 				return err
 			}
 			if plan == nil {

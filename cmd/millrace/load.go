@@ -13,6 +13,7 @@ import (
 	"github.com/millrace/millrace/handlers/builtin"
 	"github.com/millrace/millrace/pipeline"
 	"github.com/millrace/millrace/pipeline/diag"
+	"github.com/millrace/millrace/pipeline/files"
 	"github.com/millrace/millrace/pipeline/yamlconf"
 )
 
@@ -23,7 +24,7 @@ func (a *app) load() (*pipeline.Plan, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := diag.Write(a.err, diag.FormatText, problems, colour(a.err)); err != nil {
+	if err := diag.Write(painted(a.err), diag.FormatText, problems, colour(a.err)); err != nil {
 		return nil, err
 	}
 	if !a.hasConfig() {
@@ -94,7 +95,7 @@ func (a *app) environment() (func(string) (string, bool), error) {
 	if a.envFile == "" {
 		return os.LookupEnv, nil
 	}
-	text, err := os.ReadFile(a.envFile)
+	text, err := files.ReadGiven(a.envFile, files.MaxBytes)
 	if err != nil {
 		return nil, usageError{fmt.Errorf("--env-file: %w", err)}
 	}

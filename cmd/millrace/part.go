@@ -50,7 +50,7 @@ func (a *app) loadPart(of uses) (pipeline.Part, error) {
 		return pipeline.Part{}, err
 	}
 	part := pipeline.LoadPart(a.configFiles(), options, builtin.Registry(), of)
-	if err := diag.Write(a.err, diag.FormatText, part.Problems, colour(a.err)); err != nil {
+	if err := diag.Write(painted(a.err), diag.FormatText, part.Problems, colour(a.err)); err != nil {
 		return part, err
 	}
 	if part.Problems.HasErrors() {
@@ -85,7 +85,7 @@ func (a *app) notThere(part pipeline.Part, err error) error {
 	if !broken {
 		return err
 	}
-	if err := diag.Write(a.err, diag.FormatText, part.Elsewhere, colour(a.err)); err != nil {
+	if err := diag.Write(painted(a.err), diag.FormatText, part.Elsewhere, colour(a.err)); err != nil {
 		return err
 	}
 	return errInvalid
@@ -108,7 +108,7 @@ func (a *app) sound(part pipeline.Part, args []string) ([]*pipeline.PipelinePlan
 	})
 	switch {
 	case len(chosen) == 0 && len(part.Elsewhere) > 0:
-		if err := diag.Write(a.err, diag.FormatText, part.Elsewhere, colour(a.err)); err != nil {
+		if err := diag.Write(painted(a.err), diag.FormatText, part.Elsewhere, colour(a.err)); err != nil {
 			return nil, err
 		}
 		return nil, errInvalid

@@ -24,7 +24,7 @@ const progressWidth = 30
 func (a *app) newProgress(verb string, size int64) *progress {
 	p := &progress{verb: verb, size: size, began: time.Now()}
 	if terminal(a.err) && !a.quiet {
-		p.w = a.err
+		p.w = raw(a.err) // of numbers and our own words
 	}
 	return p
 }

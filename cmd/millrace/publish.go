@@ -17,6 +17,7 @@ import (
 	"golang.org/x/term"
 
 	"github.com/millrace/millrace/handlers"
+	"github.com/millrace/millrace/pipeline/files"
 )
 
 // publishFlags are those of `millrace publish`.
@@ -147,7 +148,7 @@ func (a *app) publishInput(path string) (io.ReadCloser, int64, error) {
 	if path == "" || path == "-" {
 		return io.NopCloser(a.in), 0, nil
 	}
-	file, err := os.Open(path)
+	file, err := files.OpenGiven(path)
 	if err != nil {
 		return nil, 0, fmt.Errorf("--input: %w", err)
 	}
@@ -174,7 +175,7 @@ type inputLine struct {
 	err  error // why there are no more, io.EOF at the end
 }
 
-// readLines hands out the lines of in, however long, until one carries an error
+// readLines hands out the lines of in until one carries an error
 // or ctx ends.
 func readLines(ctx context.Context, in io.Reader) <-chan inputLine {
 	lines := make(chan inputLine, publishBatch)
@@ -182,7 +183,7 @@ func readLines(ctx context.Context, in io.Reader) <-chan inputLine {
 		defer close(lines)
 		reader := bufio.NewReaderSize(in, 1<<16)
 		for {
-			line, err := reader.ReadBytes('\n')
+			line, err := files.Line(reader)
 			size := len(line)
 			line = bytes.TrimSuffix(bytes.TrimSuffix(line, []byte("\n")), []byte("\r"))
 			select {

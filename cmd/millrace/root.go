@@ -52,6 +52,7 @@ type app struct {
 
 // run executes one command line and returns its exit code.
 func run(ctx context.Context, args []string, in io.Reader, out, errOut io.Writer) int {
+	out, errOut = onScreen(out), onScreen(errOut)
 	a := &app{in: in, out: out, err: errOut}
 	root := a.root()
 	root.SetArgs(args)
@@ -206,7 +207,7 @@ func (a *app) logger() (*slog.Logger, error) {
 
 // terminal tells whether a stream is one, and so takes colours and moving lines.
 func terminal(stream any) bool {
-	f, ok := stream.(*os.File)
+	f, ok := fileOf(stream)
 	return ok && term.IsTerminal(int(f.Fd()))
 }
 

@@ -97,7 +97,7 @@ func (a *app) testOnce(ctx context.Context, options scenario.Options, f testFlag
 	if err != nil {
 		return nil, err
 	}
-	if err := diag.Write(a.err, diag.FormatText, report.Problems, colour(a.err)); err != nil {
+	if err := diag.Write(painted(a.err), diag.FormatText, report.Problems, colour(a.err)); err != nil {
 		return report, err
 	}
 	if report.Problems.HasErrors() {
@@ -130,7 +130,7 @@ func (a *app) writeTests(report *scenario.Report, f testFlags) error {
 		"json":  scenario.WriteJSON,
 		"junit": scenario.WriteJUnit,
 		"text": func(w io.Writer, r *scenario.Report) error {
-			return scenario.WriteText(w, r, scenario.TextOptions{Colour: colour(w), Verbose: f.verbose, Quiet: a.quiet})
+			return scenario.WriteText(painted(w), r, scenario.TextOptions{Colour: colour(w), Verbose: f.verbose, Quiet: a.quiet})
 		},
 	}[f.format]
 	return write(a.out, report)

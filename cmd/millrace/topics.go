@@ -239,7 +239,7 @@ func (a *app) tellMissing(c *cluster, listed []topics.Listed) error {
 		}
 	}
 	if len(missing) > 0 && !a.quiet {
-		fmt.Fprintf(a.err, "not made yet: %s; `millrace topics apply` makes what the file names\n", strings.Join(missing, ", "))
+		fmt.Fprintf(a.err, "not made yet: %s; `millrace topics apply` makes what the file names\n", c.plan.Redact(strings.Join(missing, ", ")))
 	}
 	return nil
 }

@@ -86,7 +86,7 @@ func (a *app) validate(ctx context.Context, flags validateFlags) error {
 	if err != nil {
 		return err
 	}
-	if err := diag.Write(a.out, flags.format, problems, colour(a.out)); err != nil {
+	if err := diag.Write(painted(a.out), flags.format, problems, colour(a.out)); err != nil {
 		return err
 	}
 	if flags.format == diag.FormatText && !a.quiet {

@@ -63,7 +63,7 @@ func (a *app) mendStdin(flags validateFlags, mended pipeline.Mended) error {
 // mend takes away.
 func (a *app) afterFix(mended pipeline.Mended, left diag.Problems, wrote, strict bool) error {
 	if len(mended.Left) > 0 {
-		if err := diag.Write(a.err, diag.FormatText, mended.Left, colour(a.err)); err != nil {
+		if err := diag.Write(painted(a.err), diag.FormatText, mended.Left, colour(a.err)); err != nil {
 			return err
 		}
 	}

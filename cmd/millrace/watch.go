@@ -33,7 +33,7 @@ func (a *app) testOnChange(ctx context.Context, options scenario.Options, f test
 			return err
 		}
 		if terminal(a.out) && f.format == "text" {
-			fmt.Fprint(a.out, "\x1b[H\x1b[2J\x1b[3J")
+			fmt.Fprint(raw(a.out), "\x1b[H\x1b[2J\x1b[3J")
 		}
 		report, err := a.testOnce(ctx, options, f)
 		var usage usageError

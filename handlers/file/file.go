@@ -14,13 +14,13 @@ import (
 // Config is the sink as it stands in the file.
 type Config struct {
 	Dir           string            `yaml:"dir" required:"true" path:"true" doc:"The folder that all files lie in. It is made where it is missing at the start, and no name leads out of it. One that is removed later is waited for."`
-	Path          handlers.Template `yaml:"path" required:"true" place:"name" doc:"The name of the file within 'dir', such as '${payload.region}/clicks.jsonl'. A '/' that is written out makes folders; one that comes from a record is an error for that record."`
+	Path          handlers.Template `yaml:"path" required:"true" place:"name" doc:"The name of the file within 'dir', such as '${payload.region}/clicks.jsonl'. A '/' that is written out makes folders; one that comes from a record is an error for that record. So is a part of the name that begins with '.' or '-', begins or ends with a space, or holds a control character or a mark that changes how it reads."`
 	Format        string            `yaml:"format" default:"value" enum:"value,record,raw" doc:"What is appended: 'value' is the record's value as one line, 'record' the whole record as one line of JSON, 'raw' the value's bytes as they are, with nothing between them."`
 	Fsync         string            `yaml:"fsync" default:"batch" enum:"batch,interval,none" doc:"When a record counts as written: with 'batch' once it is on the disk; with 'interval' once the operating system has it, which then brings it to the disk within 'fsync_interval'; with 'none' once the operating system has it."`
 	FsyncInterval time.Duration     `yaml:"fsync_interval" default:"1s" min:"10ms" max:"1h" doc:"With 'fsync: interval', how much time a crash of the machine may lose."`
 	Batch         BatchConfig       `yaml:"batch" doc:"How long an fsync waits for more records to go with it. Records that come while one runs share the next in any case."`
 	Rotate        RotateConfig      `yaml:"rotate" doc:"When a file is set aside under a name with the time in it, and a new one begun."`
-	MaxNewFiles   int               `yaml:"max_new_files" default:"10000" min:"1" doc:"How many files a process makes in an hour at most. Past it the pipeline pauses, so that a field with endless values in 'path' does not fill the folder."`
+	MaxNewFiles   int               `yaml:"max_new_files" default:"10000" min:"1" doc:"How many files a process makes in an hour at most, so that a field with endless values in 'path' does not fill the folder. Past it, records that need a new one go to the dead letters, and the others flow on; where no record has a part in 'path' the pipeline pauses."`
 	OpenFiles     int               `yaml:"open_files" default:"512" min:"8" max:"100000" doc:"How many files are kept open. Beyond it, the one that was not used for longest is closed."`
 }
 
@@ -64,7 +64,7 @@ func Spec() handlers.Spec {
 // Check finds what the types alone do not tell.
 func (c *Config) Check() []handlers.Issue {
 	var issues []handlers.Issue
-	if err := checkName(c.Path.Sample, c.longest()); err != nil {
+	if err := checkName(c.Path.Sample, c.longest(), c.Path.Sample); err != nil {
 		issues = append(issues, handlers.Issue{Field: "path", Message: "path " + err.Error()})
 	}
 	if c.Batch.Wait > 0 && c.Fsync != "batch" {

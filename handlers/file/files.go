@@ -195,7 +195,8 @@ func (s *sink) syncFolder(root *os.Root, dir string) error {
 	return errors.Join(s.disk.sync(f), f.Close())
 }
 
-// mayMake counts a new file, or says that there were too many this hour.
+// mayMake counts a new file, or says that there were too many this hour. Where
+// records make the names that is the record's fault, and the others go on.
 func (s *sink) mayMake() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -204,8 +205,12 @@ func (s *sink) mayMake() error {
 		s.hour, s.made = now, 0
 	}
 	if s.made >= s.config.MaxNewFiles {
+		class := handlers.NotApplied
+		if s.config.Path.Constant {
+			class = handlers.Infrastructure
+		}
 		return &handlers.Failure{
-			Class: handlers.Infrastructure, NotSent: true,
+			Class: class, NotSent: true,
 			Err: fmt.Errorf("%d new files were made within an hour: raise max_new_files if that is meant", s.made),
 		}
 	}

@@ -20,7 +20,15 @@ func TestNames(t *testing.T) {
 	for name, says := range map[string]string{
 		"clicks.jsonl":                    "",
 		"eu/2026/clicks.log":              "",
-		"..clicks":                        "",
+		"..clicks":                        "begins with .",
+		"-rf":                             "begins with",
+		"eu/.htaccess":                    "begins with .",
+		" ":                               "space",
+		"eu /clicks":                      "space",
+		"a\u202ecod.exe":                  "hides",
+		"a\u200bb":                        "hides",
+		"a\u009b2J":                       "control",
+		"a\xffb":                          "hides",
 		"naïve ☃.jsonl":                   "",
 		long:                              "",
 		"":                                "empty",
@@ -36,10 +44,13 @@ func TestNames(t *testing.T) {
 		long + "x":                        "255",
 		strings.Repeat("abc/", 300) + "x": "1,024",
 	} {
-		err := checkName(name, maxName)
+		err := checkName(name, maxName, "x/x/x")
 		if says == "" && err != nil || says != "" && (err == nil || !strings.Contains(err.Error(), says)) {
 			t.Errorf("%.40q: got %v, want %q", name, err, says)
 		}
+	}
+	if err := checkName("-a/.b", maxName, "-x/.x"); err != nil {
+		t.Errorf("what is written out: %v", err)
 	}
 }
 
@@ -145,7 +156,7 @@ func TestTooManyNewFiles(t *testing.T) {
 	f.write("k", "a", "b", "c")
 	calls := append(f.calls("k1", "a"), f.calls("k2", "d", "a")...)
 	err := f.Write(t.Context(), calls)
-	if diff := cmp.Diff([]string{"", "infrastructure", "not_attempted"}, classes(err, 3)); diff != "" {
+	if diff := cmp.Diff([]string{"", "not_applied", "not_attempted"}, classes(err, 3)); diff != "" {
 		t.Error(diff, err)
 	}
 	if !strings.Contains(fmt.Sprint(err), "max_new_files") {

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"path/filepath"
 	"strings"
+	"unicode"
 	"unicode/utf8"
 
 	"github.com/millrace/millrace/handlers"
@@ -23,22 +24,29 @@ func (c *Config) longest() int {
 	return maxName
 }
 
-// checkName says why a name within the folder can't be.
-func checkName(name string, longest int) error {
+// checkName says why a name within the folder can't be. What a record made begins no
+// hidden file, and nothing that a command takes for an option: only where that is
+// written out.
+func checkName(name string, longest int, written string) error {
 	switch {
 	case name == "":
 		return errors.New("is empty")
-	case strings.ContainsFunc(name, func(r rune) bool { return r < ' ' || r == 0x7f || r == '\\' }):
-		return errors.New("holds a control character or a backslash")
+	case strings.ContainsFunc(name, hidden):
+		return errors.New("holds a control character, a backslash, or a mark that hides how it reads")
 	case len(name) > 1024:
 		return errors.New("is longer than 1,024 bytes")
 	case filepath.IsAbs(name) || strings.HasPrefix(name, "/"):
 		return errors.New("must be a name within dir, not begin at the root")
 	}
-	for _, part := range strings.Split(name, "/") {
+	parts := strings.Split(written, "/")
+	for i, part := range strings.Split(name, "/") {
 		switch {
 		case part == "" || part == "." || part == "..":
 			return errors.New("has a part that is empty, . or ..")
+		case strings.TrimSpace(part) != part:
+			return errors.New("has a part that begins or ends with a space")
+		case (part[0] == '.' || part[0] == '-') && (i >= len(parts) || !strings.HasPrefix(parts[i], part[:1])):
+			return errors.New("has a part that begins with . or -")
 		case len(part) > longest:
 			return fmt.Errorf("has a part that is longer than %d bytes", longest)
 		}
@@ -47,6 +55,12 @@ func checkName(name string, longest int) error {
 		return errors.New("is not a name that this system takes")
 	}
 	return nil
+}
+
+// hidden tells of characters that no name needs: those that a terminal acts on, and
+// those that show nothing themselves and turn the order of others round.
+func hidden(r rune) bool {
+	return r == '\\' || unicode.IsControl(r) || unicode.Is(unicode.Cf, r) || r == '\u2028' || r == '\u2029' || r == utf8.RuneError
 }
 
 // request is what is appended for one record, and where.
@@ -74,8 +88,8 @@ func (r *request) MarshalJSON() ([]byte, error) {
 func (s *sink) Render(view handlers.View) (any, error) {
 	path, err := view.Text(s.config.Path)
 	if err == nil {
-		if err = checkName(path, s.config.longest()); err != nil {
-			err = fmt.Errorf("the name %.80q %w", path, err)
+		if err = checkName(path, s.config.longest(), s.config.Path.Sample); err != nil {
+			err = fmt.Errorf("the name %w", err) // which the record made, and is not to be in logs
 		}
 	}
 	if err != nil {

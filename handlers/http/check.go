@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"maps"
 	nethttp "net/http"
+	"net/netip"
 	"net/url"
 	"slices"
 	"strconv"
@@ -65,10 +66,53 @@ func (c *Config) Check() []handlers.Issue {
 		}
 		seen[canonical] = name
 	}
+	if what := c.inTheOpen(); what != "" {
+		issues = append(issues, handlers.Issue{Field: "url", Warning: true, Cleartext: true,
+			Message: what + " travels unencrypted over http:// to another machine", Hint: "write https://"})
+	}
 	if _, err := parseHosts(c.AllowedHosts); err != nil {
 		add("allowed_hosts", "write names, *.domains, addresses, or networks such as 10.0.0.0/8", "%v", err)
 	}
 	return issues
+}
+
+// inTheOpen names a secret that goes to another machine without TLS, empty for none.
+func (c *Config) inTheOpen() string {
+	scheme, rest, _ := strings.Cut(c.URL.Prefix, "://")
+	if !strings.EqualFold(scheme, "http") || !c.URL.Constant && authorityEnd(c.URL.Prefix) < 0 {
+		return ""
+	}
+	host := rest
+	if end := strings.IndexAny(rest, `/?#\`); end >= 0 {
+		host = rest[:end]
+	}
+	u, err := url.Parse("http://" + host)
+	if err != nil || isThisMachine(u.Hostname()) {
+		return ""
+	}
+	if u.User != nil {
+		return "the URL's user and password"
+	}
+	for _, name := range slices.Sorted(maps.Keys(c.Headers)) {
+		if handlers.SecretName(name) || c.Headers[name].Secret {
+			return "the header " + name
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(c.Query)) {
+		if handlers.SecretParameter(name) || c.Query[name].Secret {
+			return "the query parameter " + name
+		}
+	}
+	if c.Body.Secret {
+		return "a secret in the body"
+	}
+	return ""
+}
+
+func isThisMachine(host string) bool {
+	name := normalHost(host)
+	address, err := netip.ParseAddr(name)
+	return name == "localhost" || strings.HasSuffix(name, ".localhost") || err == nil && address.IsLoopback()
 }
 
 // BodyType is the Content-Type under headers, where it is the same for every

@@ -1,6 +1,7 @@
 package http_test
 
 import (
+	"strings"
 	"testing"
 	"time"
 
@@ -24,7 +25,7 @@ func TestCheck(t *testing.T) {
 		want   []handlers.Issue
 	}{
 		"right":                   {http.Config{URL: ok}, nil},
-		"right with parts":        {free("http://user:pass@h:80/a%"), nil},
+		"right with parts":        {free("https://user:pass@h:80/a%"), nil},
 		"empty":                   {url(""), []handlers.Issue{{Field: "url", Message: "the URL has no http:// or https://", Hint: hint}}},
 		"free":                    {free("http://", "h"), nil},
 		"free and whole":          {free("", "h"), nil},
@@ -55,8 +56,8 @@ func TestCheck(t *testing.T) {
 		"timeout": {http.Config{URL: ok, Timeout: -1}, []handlers.Issue{
 			{Field: "timeout", Message: "the timeout must be more than nothing", Hint: "write 5s"},
 		}},
-		"hosts": {http.Config{URL: ok, AllowedHosts: []string{"http://h"}}, []handlers.Issue{
-			{Field: "allowed_hosts", Message: `"http://h" is not a host`, Hint: "write names, *.domains, addresses, or networks such as 10.0.0.0/8"},
+		"hosts": {http.Config{URL: ok, AllowedHosts: []string{"ftp://h"}}, []handlers.Issue{
+			{Field: "allowed_hosts", Message: `"ftp://h" is not a host`, Hint: "write names, *.domains, addresses, or networks such as 10.0.0.0/8"},
 		}},
 		"own header": {headers(templates{"idempotency-key": handlertest.Constant("1")}), []handlers.Issue{
 			{Field: "headers.idempotency-key", Message: "Idempotency-Key is set by the sink itself", Hint: "remove it"},
@@ -84,5 +85,38 @@ func TestCheck(t *testing.T) {
 				t.Error(diff)
 			}
 		})
+	}
+}
+
+// A secret that goes to another machine over http:// is warned of, and one that stays
+// on this machine, or goes over https://, is not.
+func TestSecretsInTheOpen(t *testing.T) {
+	secret := handlertest.Constant("x")
+	secret.Secret = true
+	url := handlertest.Constant
+	for name, c := range map[string]struct {
+		config http.Config
+		says   string
+	}{
+		"a user":              {http.Config{URL: handlertest.Key("http://u:p@shop.test/a")}, "the URL's user and password"},
+		"Authorization":       {http.Config{URL: url("http://shop.test/a"), Headers: templates{"Authorization": handlertest.Constant("x")}}, "the header Authorization"},
+		"a header of a file":  {http.Config{URL: url("HTTP://10.0.0.1:80"), Headers: templates{"X-Shop": secret}}, "the header X-Shop"},
+		"a parameter":         {http.Config{URL: url("http://shop.test/a"), Query: templates{"key": handlertest.Constant("x")}}, "the query parameter key"},
+		"a body":              {http.Config{URL: url("http://shop.test/a"), Body: secret}, "a secret in the body"},
+		"nothing secret":      {http.Config{URL: url("http://shop.test/a"), Headers: templates{"X-Shop": handlertest.Constant("x")}}, ""},
+		"TLS":                 {http.Config{URL: url("https://shop.test/a"), Headers: templates{"Authorization": handlertest.Constant("x")}}, ""},
+		"this machine":        {http.Config{URL: url("http://localhost:1/a"), Headers: templates{"Authorization": handlertest.Constant("x")}}, ""},
+		"this machine, by ip": {http.Config{URL: handlertest.Key("http://[::1]:1/a"), Headers: templates{"Authorization": handlertest.Constant("x")}}, ""},
+	} {
+		c.config.Method, c.config.Timeout = "POST", 1
+		found := ""
+		for _, issue := range c.config.Check() {
+			if issue.Cleartext {
+				found = issue.Message
+			}
+		}
+		if (found == "") != (c.says == "") || !strings.HasPrefix(found, c.says) {
+			t.Errorf("%s: got %q, want %q", name, found, c.says)
+		}
 	}
 }

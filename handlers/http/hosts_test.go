@@ -1,6 +1,8 @@
 package http
 
 import (
+	"net/url"
+	"strings"
 	"testing"
 	"time"
 )
@@ -38,6 +40,15 @@ func TestDialledAddresses(t *testing.T) {
 		{"169.254.169.254:80", []string{"169.254.0.0/16"}, false, false},
 		{"[::ffff:169.254.169.254]:80", []string{"::/0"}, false, false},
 		{"[fd00:ec2::254]:80", []string{"fd00::/8"}, false, false},
+		{"168.63.129.16:80", []string{"168.63.129.16"}, false, false},
+		{"[::127.0.0.1]:80", nil, false, true},
+		{"[::169.254.169.254]:80", []string{"::/0"}, false, false},
+		{"203.0.113.7:80", nil, false, true},
+		{"[2001:db8::1]:80", nil, false, true},
+		{"127.0.0.1:8443", []string{"localhost:8443"}, true, true},
+		{"127.0.0.1:9092", []string{"localhost:8443"}, false, true},
+		{"[::1]:8443", []string{"https://[::1]:8443"}, true, true},
+		{"[::1]:8444", []string{"https://[::1]:8443"}, false, true},
 	} {
 		listed, err := parseHosts(c.listed)
 		if err != nil {
@@ -73,13 +84,47 @@ func TestAllowedHosts(t *testing.T) {
 		"a/.example.test":  false,
 		"":                 false,
 	} {
-		if got := allowed.allow(host); got != want {
+		if strings.Contains(host, "::") {
+			host = "[" + host + "]"
+		}
+		if got := allowed.allow(&url.URL{Scheme: "http", Host: host}); got != want {
 			t.Errorf("%q: got %v, want %v", host, got, want)
 		}
 	}
-	for _, item := range []string{"", "*", "http://h", "h:80", "a b", "*.", "10.0.0.0/99"} {
+	for _, item := range []string{"", "*", "ftp://h", "http://", "h:", "h:0", "h:99999", "http://h/p", "http://u@h", "[::1]:x", "a b", "*.", "10.0.0.0/99"} {
 		if _, err := parseHosts([]string{item}); err == nil {
 			t.Errorf("%q is taken as a host", item)
+		}
+	}
+}
+
+// A scheme and a port that are written are the only ones; the port of a URL that
+// names none is that of its scheme.
+func TestAllowedSchemesAndPorts(t *testing.T) {
+	allowed, err := parseHosts([]string{"https://*.example.com:8443", "https://pay.test", "plain.test:80", "[2001:db8::7]:443", "HTTP://10.0.0.0/8"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for text, want := range map[string]bool{
+		"https://a.example.com:8443/x": true,
+		"http://a.example.com:8443/x":  false,
+		"https://a.example.com/x":      false,
+		"https://pay.test/x":           true,
+		"https://pay.test:9999/x":      true,
+		"http://pay.test/x":            false,
+		"http://plain.test/x":          true,
+		"https://plain.test/x":         false,
+		"https://[2001:db8::7]/x":      true,
+		"http://[2001:db8::7]/x":       false,
+		"http://10.1.1.1:5/x":          true,
+		"https://10.1.1.1:5/x":         false,
+	} {
+		u, err := url.Parse(text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := allowed.allow(u); got != want {
+			t.Errorf("%s: got %v, want %v", text, got, want)
 		}
 	}
 }

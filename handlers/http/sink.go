@@ -130,8 +130,9 @@ func (s *sink) renderURL(view handlers.View) (*url.URL, error) {
 		return nil, errors.New("url: what it renders to is not http://host/… or https://host/…")
 	case hasDots(u.Path):
 		return nil, errors.New("url: the path has a part that is . or ..")
-	case s.recordsChooseHost() && !s.hosts.allow(u.Hostname()):
-		return nil, fmt.Errorf("url: the host %q is not one of allowed_hosts", u.Hostname())
+	case s.recordsChooseHost() && !s.hosts.allow(u):
+		// Its name is the record's, and not to be in logs.
+		return nil, errors.New("url: the host that it renders to is not one of allowed_hosts")
 	case s.recordsChooseHost() && u.User != nil:
 		return nil, errors.New("url: a record must not name a user")
 	case !s.recordsChooseHost() && !strings.HasPrefix(text, s.authority):

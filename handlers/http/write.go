@@ -2,9 +2,11 @@ package http
 
 import (
 	"context"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	nethttp "net/http"
 	"net/http/httptrace"
 	"strconv"
@@ -63,7 +65,7 @@ func (s *sink) unanswered(err error, givenUp, connected bool) *handlers.Failure 
 	case s.recordsChooseHost():
 		return &handlers.Failure{
 			Class: handlers.NotApplied, Suspect: true, NotSent: true,
-			Err: fmt.Errorf("connect to the receiver that the record names: %w", err),
+			Err: fmt.Errorf("connect to the receiver that the record names: %w", unnamed(err)),
 		}
 	default:
 		return &handlers.Failure{
@@ -71,6 +73,21 @@ func (s *sink) unanswered(err error, givenUp, connected bool) *handlers.Failure 
 			Err: fmt.Errorf("connect to the receiver: %w", err),
 		}
 	}
+}
+
+// unnamed is why no connection was made, without the host's name, which is the
+// record's.
+func unnamed(err error) error {
+	if dns, ok := errors.AsType[*net.DNSError](err); ok {
+		return errors.New(dns.Err)
+	}
+	if _, ok := errors.AsType[x509.HostnameError](err); ok {
+		return errors.New("its certificate is that of another host")
+	}
+	if op, ok := errors.AsType[*net.OpError](err); ok {
+		return fmt.Errorf("%s: %w", op.Op, op.Err)
+	}
+	return err
 }
 
 // Rehearse judges trouble as a call does.

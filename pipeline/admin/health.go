@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"slices"
 	"strings"
 	"syscall"
 
@@ -72,18 +73,19 @@ func healthHandler(config HealthConfig) http.Handler {
 	return mux
 }
 
-// notReady says why, one line each.
+// notReady says of what kind the reasons are, one line each. The reasons themselves
+// hold errors, and so may hold what stands in records: `millrace status` shows them.
 func notReady(status Status) []string {
-	lines := append([]string(nil), status.Reasons...)
+	lines := slices.Clone(status.Kinds)
 	for _, p := range status.Pipelines {
-		for _, reason := range p.Reasons {
-			lines = append(lines, p.Name+": "+reason)
+		for _, kind := range p.Kinds {
+			lines = append(lines, p.Name+": "+kind)
 		}
 	}
 	if len(lines) == 0 {
 		return []string{"not ready"}
 	}
-	return lines
+	return slices.Compact(lines)
 }
 
 func writeText(w http.ResponseWriter, code int, lines ...string) {

@@ -31,9 +31,11 @@ func TestHealth(t *testing.T) {
 		{"ready", admin.Status{Ready: true}, "/readyz", 200, "ready\n"},
 		{"not ready, no reason known", admin.Status{}, "/readyz", 503, "not ready\n"},
 		{"not ready", admin.Status{
-			Reasons:   []string{"the store is down"},
-			Pipelines: []admin.PipelineStatus{{Name: "orders", Reasons: []string{"http is paused"}}, {Name: "idle"}},
-		}, "/readyz", 503, "the store is down\norders: http is paused\n"},
+			Reasons: []string{"key store: dial patient-name.secret: no such host"}, Kinds: []string{"key store"},
+			Pipelines: []admin.PipelineStatus{
+				{Name: "orders", Reasons: []string{"sink http: the name card-4111 is not taken"}, Kinds: []string{"sink http"}}, {Name: "idle"},
+			},
+		}, "/readyz", 503, "key store\norders: sink http\n"},
 		{"nothing else", admin.Status{Ready: true}, "/", 404, ""},
 		{"no status", admin.Status{Ready: true}, "/status", 404, ""},
 		{"no profiles", admin.Status{Ready: true}, "/debug/pprof/", 404, ""},

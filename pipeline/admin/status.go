@@ -20,8 +20,10 @@ type Status struct {
 	Embedded bool   `json:"embedded"`
 	// Ready is false while something is paused, alarmed, or not yet joined.
 	Ready bool `json:"ready"`
-	// Reasons say why it is not ready.
+	// Reasons say why it is not ready; Kinds are what they are about, in the same
+	// order, with nothing of a record or of an error in them.
 	Reasons []string `json:"reasons,omitempty"`
+	Kinds   []string `json:"kinds,omitempty"`
 	Ingest  string   `json:"ingest,omitempty"`
 	// IngestTLS tells that ingest speaks TLS.
 	IngestTLS bool             `json:"ingest_tls,omitempty"`
@@ -35,6 +37,8 @@ type PipelineStatus struct {
 	// State is starting, running, paused, draining or stopped.
 	State   string   `json:"state"`
 	Reasons []string `json:"reasons,omitempty"`
+	// Kinds are what the reasons are about, as in Status.
+	Kinds []string `json:"kinds,omitempty"`
 	// Outcomes counts records since the start, by outcome.
 	Outcomes map[string]int64 `json:"outcomes"`
 	Retries  int64            `json:"retries"`

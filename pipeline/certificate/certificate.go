@@ -10,6 +10,8 @@ import (
 	"os"
 	"sync"
 	"time"
+
+	"github.com/millrace/millrace/pipeline/files"
 )
 
 // Files name a certificate, with those that sign it, and its key, both in PEM.
@@ -20,7 +22,15 @@ func (f Files) Load() (*tls.Certificate, error) {
 	if f.Cert == "" || f.Key == "" {
 		return nil, errors.New("a certificate and its key are given together")
 	}
-	pair, err := tls.LoadX509KeyPair(f.Cert, f.Key)
+	cert, err := files.Read(f.Cert, files.MaxBytes)
+	if err != nil {
+		return nil, err
+	}
+	key, err := files.Read(f.Key, files.MaxBytes)
+	if err != nil {
+		return nil, err
+	}
+	pair, err := tls.X509KeyPair(cert, key)
 	if err != nil {
 		return nil, err
 	}
@@ -38,7 +48,7 @@ func (f Files) Check() (cert, key error) {
 		err  *error
 	}{{f.Cert, &cert}, {f.Key, &key}} {
 		if c.file != "" {
-			_, *c.err = os.ReadFile(c.file)
+			_, *c.err = files.Read(c.file, files.MaxBytes)
 		}
 	}
 	if f.Cert != "" && f.Key != "" && cert == nil && key == nil {
@@ -51,7 +61,7 @@ func (f Files) Check() (cert, key error) {
 // that a renewed certificate needs no restart, and keeps what it has where they
 // can't be used. It is safe for concurrent use.
 type Current struct {
-	files  Files
+	of     Files
 	logger *slog.Logger
 
 	mu   sync.Mutex
@@ -60,11 +70,11 @@ type Current struct {
 }
 
 // NewCurrent reads the files for the first time.
-func NewCurrent(files Files, logger *slog.Logger) (*Current, error) {
-	c := &Current{files: files, logger: logger}
+func NewCurrent(of Files, logger *slog.Logger) (*Current, error) {
+	c := &Current{of: of, logger: logger}
 	c.changed()
 	var err error
-	c.pair, err = files.Load()
+	c.pair, err = of.Load()
 	return c, err
 }
 
@@ -73,12 +83,12 @@ func (c *Current) Get(*tls.ClientHelloInfo) (*tls.Certificate, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.changed() {
-		switch pair, err := c.files.Load(); {
+		switch pair, err := c.of.Load(); {
 		case err != nil:
-			c.logger.Warn("a changed certificate can't be used: the one before goes on", "cert", c.files.Cert, "err", err)
+			c.logger.Warn("a changed certificate can't be used: the one before goes on", "cert", c.of.Cert, "err", err)
 		default:
 			c.pair = pair
-			c.logger.Info("a changed certificate is used from now on", "cert", c.files.Cert, "until", pair.Leaf.NotAfter)
+			c.logger.Info("a changed certificate is used from now on", "cert", c.of.Cert, "until", pair.Leaf.NotAfter)
 		}
 	}
 	return c.pair, nil
@@ -87,7 +97,7 @@ func (c *Current) Get(*tls.ClientHelloInfo) (*tls.Certificate, error) {
 // changed tells whether the files are others than before, and notes them.
 func (c *Current) changed() bool {
 	changed := false
-	for i, name := range []string{c.files.Cert, c.files.Key} {
+	for i, name := range []string{c.of.Cert, c.of.Key} {
 		now, err := os.Stat(name)
 		if err != nil {
 			continue // it is just being replaced

@@ -92,6 +92,8 @@ const (
 	CodeCostly Code = "MR081"
 	// CodeOpenIngest is an ingest listener that others than this machine reach.
 	CodeOpenIngest Code = "MR082"
+	// CodeUnverified is a server whose certificate nobody checks.
+	CodeUnverified Code = "MR085"
 	// CodeTest is a test that asks for what its pipeline does not have, or whose
 	// expectations are not one a record.
 	CodeTest Code = "MR090"

@@ -224,7 +224,28 @@ func TestLongLinesAreCut(t *testing.T) {
 func TestMaskedTextIsNotShown(t *testing.T) {
 	s, value := source(t, "password: 'hunter2'\n")
 	s.Mask(value)
-	if line, _ := s.Line(1); line != "password: '*******'" {
+	if line, _ := s.Line(1); line != "password: '***'" {
 		t.Errorf("got %q", line)
+	}
+}
+
+// TestMaskedTextKeepsTheCaret shows a line with two secrets of any length: the
+// caret is under what is meant, and at the beginning of a secret that it is in.
+func TestMaskedTextKeepsTheCaret(t *testing.T) {
+	text := "a: {password: hunter2hunter2, token: ü€, bad: x}\n"
+	s, _ := source(t, text)
+	s.MaskText(strings.Index(text, "hunter2"), strings.Index(text, ", token"))
+	s.MaskText(strings.Index(text, "ü€"), strings.Index(text, ", bad"))
+	const shown = "a: {password: ***, token: ***, bad: x}"
+	for _, c := range []struct{ in, under string }{{"a:", "a:"}, {"hunter2", "***, t"}, {"er2hunter2", "***, t"}, {"token", "token"}, {"€", "***, b"}, {"bad", "bad"}, {"}", "}"}} {
+		var out bytes.Buffer
+		if err := diag.Write(&out, diag.FormatText, diag.Problems{{Place: s.At(strings.Index(text, c.in)), Message: "here"}}, false); err != nil {
+			t.Fatal(err)
+		}
+		lines := strings.Split(out.String(), "\n")
+		caret := strings.IndexByte(lines[2], '^')
+		if !strings.HasSuffix(lines[1], shown) || !strings.HasPrefix(lines[1][caret:], c.under) {
+			t.Errorf("at %q:\n%s", c.in, out.String())
+		}
 	}
 }

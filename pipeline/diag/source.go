@@ -2,7 +2,9 @@ package diag
 
 import (
 	"bytes"
+	"cmp"
 	"fmt"
+	"slices"
 	"strings"
 	"unicode/utf8"
 
@@ -198,11 +200,21 @@ func (s *Source) Mask(n *yaml.Node) {
 	s.masks = append(s.masks, span{s.scalarOffset(n, 0), s.scalarOffset(n, len(n.Value)-1) + 1})
 }
 
+// hiddenText stands for a secret, and does not tell how long it is.
+const hiddenText = "***"
+
+// MaskText is Mask for bytes of the text, for a file of which there are no nodes.
+func (s *Source) MaskText(start, end int) {
+	if start < end {
+		s.masks = append(s.masks, span{start, end})
+	}
+}
+
 // Redact replaces what is masked wherever it stands in text.
 func (s *Source) Redact(text string) string {
 	for _, m := range s.masks {
 		if secret := string(s.text[m.start:m.end]); len(secret) > 1 {
-			text = strings.ReplaceAll(text, secret, strings.Repeat("*", len(secret)))
+			text = strings.ReplaceAll(text, secret, hiddenText)
 		}
 	}
 	return text
@@ -211,21 +223,66 @@ func (s *Source) Redact(text string) string {
 // Line returns the text of a line, from 1, without its break, with what is
 // masked replaced by asterisks.
 func (s *Source) Line(number int) (string, bool) {
+	text, _, ok := s.lineWith(number, 1)
+	return text, ok
+}
+
+// lineWith is Line, and where in it a column of the file is.
+func (s *Source) lineWith(number, column int) (text string, shown int, ok bool) {
 	if number < 1 || number > len(s.lines) {
-		return "", false
+		return "", 0, false
 	}
 	start, end := s.lines[number-1], len(s.text)
 	if number < len(s.lines) {
 		end = s.lines[number]
 	}
 	line := bytes.TrimRight(s.shown[start:end], "\r\n")
-	masked := bytes.Clone(line)
+	at := s.forward(start, column-1) - start
+	var out strings.Builder
+	// place is where a byte of the line is shown, of which all before from is out.
+	from := 0
+	place := func(to int) int {
+		return utf8.RuneCountInString(out.String()) + utf8.RuneCount(line[from:max(from, min(to, len(line)))]) + 1
+	}
+	for _, m := range s.masked(start, start+len(line)) {
+		hide := span{m.start - start, m.end - start}
+		if shown == 0 && at <= hide.start {
+			shown = place(at)
+		}
+		out.Write(line[from:hide.start])
+		from = hide.start
+		if shown == 0 && at < hide.end {
+			shown = place(from)
+		}
+		out.WriteString(hiddenText)
+		from = hide.end
+	}
+	if shown == 0 {
+		shown = place(at) + max(0, at-len(line))
+	}
+	out.Write(line[from:])
+	return out.String(), shown, true
+}
+
+// masked are the masks between two bytes of the text, in order, with those that
+// touch joined.
+func (s *Source) masked(start, end int) []span {
+	var here []span
 	for _, m := range s.masks {
-		for i := max(m.start, start); i < min(m.end, start+len(line)); i++ {
-			masked[i-start] = '*'
+		if m.start < end && m.end > start {
+			here = append(here, span{max(m.start, start), min(m.end, end)})
 		}
 	}
-	return string(masked), true
+	slices.SortFunc(here, func(a, b span) int { return cmp.Compare(a.start, b.start) })
+	joined := here[:0]
+	for _, m := range here {
+		if n := len(joined); n > 0 && m.start <= joined[n-1].end {
+			joined[n-1].end = max(joined[n-1].end, m.end)
+			continue
+		}
+		joined = append(joined, m)
+	}
+	return joined
 }
 
 func (s *Source) nearest(path Path) recorded {

@@ -61,12 +61,12 @@ func (t *textWriter) excerpt(p Problem) {
 	if p.Place.source == nil || p.Place.Line == 0 {
 		return
 	}
-	line, ok := p.Place.source.Line(p.Place.Line)
+	line, column, ok := p.Place.source.lineWith(p.Place.Line, p.Place.Column)
 	if !ok {
 		return
 	}
 	width := len(strconv.Itoa(p.Place.Line))
-	first := max(0, p.Place.Column-excerptWidth*2/3)
+	first := max(0, column-excerptWidth*2/3)
 	if len([]rune(line)) <= excerptWidth {
 		first = 0
 	}
@@ -78,7 +78,7 @@ func (t *textWriter) excerpt(p Problem) {
 	if p.Severity == Warning {
 		colour = yellow
 	}
-	t.line(width, "", padding(line, first, p.Place.Column-1)+t.paint(colour, "^"))
+	t.line(width, "", padding(line, first, column-1)+t.paint(colour, "^"))
 }
 
 func (t *textWriter) line(width int, number, text string) {

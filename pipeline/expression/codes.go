@@ -77,6 +77,7 @@ const (
 const (
 	maxSource     = 8 << 10
 	maxNodes      = 1000
+	maxParts      = 1000
 	maxPredicates = 2
 	// maxElements is the longest list that a predicate runs over, maxSteps how
 	// many elements all predicates of one evaluation see together.

@@ -74,12 +74,17 @@ type compilation struct {
 	big map[int]string
 	// variables are the names that let has declared here.
 	variables []string
+	// bound are those of them that are constants.
+	bound map[string]binding
 	// predicates is how many predicates surround the node at hand.
 	predicates int
 	// lenient is above 0 in branches that a constant has ruled out: constants
 	// may fail there.
 	lenient int
 	secret  bool
+	// revealed counts the secrets that were read: where it grew below a node, the
+	// node's value may be made of one.
+	revealed int
 	// defaulted is above 0 on the left of ??, where a variable may be unset.
 	defaulted int
 	// reducing is above 0 in a predicate of reduce, which has #acc.
@@ -97,6 +102,13 @@ type compilation struct {
 	// outermost and layout are those of the expression.
 	outermost string
 	layout    string
+}
+
+// binding is the value of a variable that is a constant, and whether it is made of
+// a secret.
+type binding struct {
+	value  any
+	secret bool
 }
 
 func newCompilation(s *Scope, source string) *compilation {

@@ -25,8 +25,10 @@ type node struct {
 	slot   int // -1 where no path ends here
 	names  []string
 	fields []*node // by name
-	at     []int   // ascending
-	items  []*node // by index
+	// made finds names while paths are added: there may be many.
+	made  map[string]*node
+	at    []int   // ascending
+	items []*node // by index
 	// under are the slots at and below this node.
 	under []int
 }
@@ -49,29 +51,35 @@ func (t *trie) add(path []step) int {
 	if t.paths == nil {
 		t.root.slot = -1
 	}
-	for i, p := range t.paths {
-		if slices.Equal(p, path) {
-			return i
-		}
+	n := &t.root
+	for _, s := range path {
+		n = n.child(s)
+	}
+	if n.slot >= 0 {
+		return n.slot
 	}
 	id := len(t.paths)
 	t.paths = append(t.paths, path)
-	n := &t.root
+	n.slot = id
+	n = &t.root
 	n.under = append(n.under, id)
 	for _, s := range path {
 		n = n.child(s)
 		n.under = append(n.under, id)
 	}
-	n.slot = id
 	return id
 }
 
 func (n *node) child(s step) *node {
 	if s.index < 0 {
-		if i := slices.Index(n.names, s.name); i >= 0 {
-			return n.fields[i]
+		if kid := n.made[s.name]; kid != nil {
+			return kid
 		}
 		kid := &node{slot: -1}
+		if n.made == nil {
+			n.made = map[string]*node{}
+		}
+		n.made[s.name] = kid
 		n.names = append(n.names, s.name)
 		n.fields = append(n.fields, kid)
 		return kid

@@ -5,6 +5,8 @@ import (
 	"slices"
 
 	"github.com/expr-lang/expr/ast"
+
+	"github.com/millrace/millrace/handlers"
 )
 
 // recordNames are all names that some record offers.
@@ -12,6 +14,12 @@ var recordNames = []string{"payload", "key", "headers", "topic", "partition", "o
 
 func (c *compilation) identifier(n *ast.IdentifierNode) term {
 	if slices.Contains(c.variables, n.Value) {
+		if b, ok := c.bound[n.Value]; ok {
+			if b.secret {
+				c.revealed++
+			}
+			return c.constantTerm(n, b.value)
+		}
 		return c.made(n, kindAny, &ast.IdentifierNode{Value: n.Value})
 	}
 	switch n.Value {
@@ -229,6 +237,9 @@ func (c *compilation) variable(n *ast.MemberNode, name *ast.StringNode) term {
 	constants := c.scope.options.Constants
 	if constants.Env != nil {
 		if v, set := constants.Env(name.Value); set {
+			if handlers.SecretVariable(name.Value) {
+				c.reveals(v)
+			}
 			return c.constantTerm(n, v)
 		}
 	}
@@ -263,7 +274,9 @@ func (c *compilation) file(n *ast.CallNode) term {
 		return c.wrong(n)
 	default:
 		text, err := constants.File(name)
-		c.secret = true
+		if c.secret = true; err == nil {
+			c.reveals(text)
+		}
 		switch {
 		case err != nil && constants.Skip:
 			return c.constantTerm(n, unknown{})

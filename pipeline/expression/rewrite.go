@@ -12,8 +12,12 @@ import (
 // become reads of it. Nodes of the parser are never changed, since it shares
 // them between the halves of a < b < c.
 func (c *compilation) expr(n ast.Node) term {
+	before := c.revealed
 	t := c.rewritten(n)
 	if t.constant {
+		if c.revealed > before {
+			c.computed(n, t.value)
+		}
 		if c.constants == nil {
 			c.constants = map[ast.Node]any{}
 		}
@@ -124,9 +128,17 @@ func (c *compilation) let(n *ast.VariableDeclaratorNode) term {
 		c.find(n, CodeUnknownName, fmt.Sprintf("let cannot declare %s again: the name is taken", n.Name), "")
 		return c.wrong(n)
 	}
+	before := c.revealed
 	value := c.expr(n.Value)
 	c.variables = append(c.variables, n.Name)
+	if value.constant {
+		if c.bound == nil {
+			c.bound = map[string]binding{}
+		}
+		c.bound[n.Name] = binding{value.value, c.revealed > before}
+	}
 	body := c.expr(n.Expr)
+	delete(c.bound, n.Name)
 	c.variables = c.variables[:len(c.variables)-1]
 	if body.constant {
 		return body

@@ -14,6 +14,9 @@ type Constants struct {
 	// File returns a file's text, without its last newline. Relative paths are
 	// the caller's to resolve.
 	File func(path string) (string, error)
+	// Secret, where set, is told every text that no output may show: of a file, of
+	// a variable whose name says so, and what is computed of those.
+	Secret func(text string)
 	// Skip takes unset variables and missing files as unknown text.
 	Skip bool
 }

@@ -33,7 +33,7 @@ func (p templatePart) inside() (from, to int) {
 // split takes a template's source apart.
 func split(source string) (parts []templatePart, findings []Finding) {
 	var text strings.Builder
-	start := 0
+	start, written := 0, 0
 	for i := 0; i < len(source); {
 		rest := source[i:]
 		switch {
@@ -48,6 +48,9 @@ func split(source string) (parts []templatePart, findings []Finding) {
 			if text.Len() > 0 {
 				parts = append(parts, templatePart{text: text.String(), from: start, to: i})
 				text.Reset()
+			}
+			if written++; written > maxParts {
+				return nil, []Finding{{Offset: i, End: end + 1, Code: CodeTooLarge, Message: fmt.Sprintf("the text has more than %d ${ }", maxParts)}}
 			}
 			parts = append(parts, templatePart{text: source[i+2 : end], expr: true, from: i + 2, to: end})
 			i = end + 1

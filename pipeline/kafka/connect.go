@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"io"
 	"net"
-	"os"
 	"strings"
 	"syscall"
 	"time"
@@ -18,6 +17,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/millrace/millrace/pipeline/certificate"
+	"github.com/millrace/millrace/pipeline/files"
 )
 
 // encrypted dials brokers over TLS, for both libraries. It reads the
@@ -66,7 +66,7 @@ func (t TLS) roots() (*x509.CertPool, error) {
 	if t.CA == "" {
 		return nil, nil
 	}
-	pem, err := os.ReadFile(t.CA)
+	pem, err := files.Read(t.CA, files.MaxBytes)
 	if err != nil {
 		return nil, err
 	}

@@ -172,7 +172,22 @@ func (t *Topics) letters(ctx context.Context, x *Explanation) error {
 	})
 }
 
+// ownHeaders are the headers that Millrace wrote into a dead letter: they begin with
+// the topic and stand behind those of the record, which may hold any.
+func ownHeaders(r *handlers.Record) *handlers.Record {
+	own := *r
+	for i := len(r.Headers) - 1; i >= 0; i-- {
+		if r.Headers[i].Key == pipeline.HeaderTopic {
+			own.Headers = r.Headers[i:]
+			return &own
+		}
+	}
+	own.Headers = nil
+	return &own
+}
+
 func letterOf(r *handlers.Record, x *Explanation) (Letter, bool) {
+	r = ownHeaders(r)
 	text := func(name string) string { v, _ := r.Header(name); return string(v) }
 	from, ok := letterOrigin(r)
 	if !ok || from != (idempotency.Origin{Topic: x.Record.Topic, Partition: x.Record.Partition, Offset: x.Record.Offset}) || text(pipeline.HeaderPipeline) != x.Pipeline {
@@ -188,6 +203,7 @@ func letterOf(r *handlers.Record, x *Explanation) (Letter, bool) {
 
 // letterOrigin is the record that a dead letter stands for.
 func letterOrigin(r *handlers.Record) (idempotency.Origin, bool) {
+	r = ownHeaders(r)
 	topic, ok := r.Header(pipeline.HeaderTopic)
 	number, _ := r.Header(pipeline.HeaderPartition)
 	at, _ := r.Header(pipeline.HeaderOffset)

@@ -72,6 +72,9 @@ func (e *explainer) text(text string) {
 	e.row("", text)
 }
 
+// safe is text on one line that moves no cursor, without what is secret.
+func (e *explainer) safe(text string) string { return printable(redact(e.preview.plan, text)) }
+
 func (e *explainer) outcome(text string) string {
 	if !e.style.Colour {
 		return text
@@ -109,7 +112,7 @@ func (e *explainer) record(r *handlers.Record) {
 		e.text("value_base64 " + base64.StdEncoding.EncodeToString(r.Value))
 		return
 	}
-	e.text(printable(string(r.Value)))
+	e.text(e.safe(string(r.Value)))
 }
 
 func (e *explainer) step(s *pipeline.Step, first bool) {
@@ -131,7 +134,7 @@ func (e *explainer) step(s *pipeline.Step, first bool) {
 		if r.Err != nil {
 			e.row("", "    "+r.Name+" = error: "+r.Err.Error())
 		} else {
-			e.text("    " + r.Name + " = " + printable(valueText(r.Value)))
+			e.text("    " + r.Name + " = " + e.safe(valueText(r.Value)))
 		}
 	}
 	e.row("", "  → "+said)
@@ -140,23 +143,23 @@ func (e *explainer) step(s *pipeline.Step, first bool) {
 func (e *explainer) value(s *pipeline.Step) string {
 	switch {
 	case s.Err != nil && e.style.Colour:
-		return paint(red, "error: "+printable(s.Err.Error()))
+		return paint(red, "error: "+e.safe(s.Err.Error()))
 	case s.Err != nil:
-		return "error: " + printable(s.Err.Error())
+		return "error: " + e.safe(s.Err.Error())
 	case s.Secret:
 		return redacted
 	case s.Stage == pipeline.StageRender && s.Source == "":
 		return e.request(s.Value)
 	}
 	if text, ok := s.Value.(string); ok {
-		return printable(text)
+		return e.safe(text)
 	}
-	return printable(string(valueJSON(s.Value)))
+	return e.safe(string(valueJSON(s.Value)))
 }
 
 // request is a request of at most some lines.
 func (e *explainer) request(request any) string {
-	text := redact(e.preview.plan, printable(requestText(request)))
+	text := e.safe(requestText(request))
 	if e.style.Width == 0 {
 		return text
 	}
@@ -168,7 +171,7 @@ func (e *explainer) now(x *Explanation) {
 	r := &x.Now
 	text := e.outcome(outcomeText(r.Outcome, r.Halt))
 	if detail := r.detail(); detail != "" {
-		text += "  " + printable(detail)
+		text += "  " + e.safe(detail)
 	}
 	e.row("a run now", text)
 	if r.Key != "" && len(r.Writes) > 0 && r.Outcome != pipeline.Duplicate {
@@ -176,7 +179,7 @@ func (e *explainer) now(x *Explanation) {
 	}
 	for i := range r.Writes {
 		if w := &r.Writes[i]; len(r.Writes) > 1 {
-			e.row("", strings.TrimRight("  "+w.Sink+": "+outcomeText(w.Outcome, w.Halt)+" "+printable(w.why(r.Record)), " "))
+			e.row("", strings.TrimRight("  "+w.Sink+": "+outcomeText(w.Outcome, w.Halt)+" "+e.safe(w.why(r.Record)), " "))
 		}
 	}
 }
@@ -228,7 +231,7 @@ func (e *explainer) group(x *Explanation) {
 	}
 	e.row("process", fmt.Sprintf("pid %d is %s, with %s of this partition in flight", x.Process.PID, x.Process.State, plural(x.Process.Pending, "record")))
 	for _, reason := range x.Process.Reasons {
-		e.row("", "  ! "+printable(reason))
+		e.row("", "  ! "+e.safe(reason))
 	}
 }
 
@@ -252,7 +255,7 @@ func (e *explainer) letters(x *Explanation) {
 		if f.Sink != "" {
 			text += " for sink " + f.Sink
 		}
-		e.row("dead letter", text+", "+f.Reason)
-		e.row("", "  "+printable(f.Error))
+		e.row("dead letter", e.safe(text+", "+f.Reason))
+		e.row("", "  "+e.safe(f.Error))
 	}
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/millrace/millrace/handlers"
 	"github.com/millrace/millrace/pipeline"
 	"github.com/millrace/millrace/pipeline/diag"
+	"github.com/millrace/millrace/pipeline/files"
 )
 
 // Input reads records as JSON, one a line. What a line leaves out is filled in:
@@ -76,7 +77,7 @@ func (i *Input) Next() ([]Item, error) {
 		if len(items) > 0 && i.in.Buffered() == 0 {
 			return items, nil
 		}
-		line, err := i.in.ReadBytes('\n')
+		line, err := files.Line(i.in)
 		if i.line++; i.line == 1 {
 			line = bytes.TrimPrefix(line, []byte("\ufeff"))
 		}

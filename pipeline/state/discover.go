@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"sort"
@@ -46,12 +47,12 @@ func discover(dir string, tidy bool) ([]Run, error) {
 // inspect reads the run file path.json and tells whether its process runs.
 func inspect(path string, tidy bool) (Run, bool) {
 	var run Run
-	text, err := os.ReadFile(path + ".json")
+	text, err := readOwn(path + ".json")
 	if err != nil || json.Unmarshal(text, &run) != nil {
 		// It ended this moment, or it is somebody else's: not to be used.
 		return Run{}, false
 	}
-	lock, err := os.Open(path + ".lock")
+	lock, err := os.OpenFile(path+".lock", os.O_RDONLY|noFollow, 0)
 	if errors.Is(err, os.ErrNotExist) {
 		if tidy {
 			sweep(path, run)
@@ -72,6 +73,19 @@ func inspect(path string, tidy bool) (Run, bool) {
 		_ = os.Remove(path + ".lock")
 	}
 	return Run{}, false
+}
+
+// maxRunFile is more than any run file holds.
+const maxRunFile = 1 << 20
+
+// readOwn reads a file that a process like this one wrote, and no link.
+func readOwn(path string) ([]byte, error) {
+	file, err := os.OpenFile(path, os.O_RDONLY|noFollow, 0)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = file.Close() }()
+	return io.ReadAll(io.LimitReader(file, maxRunFile))
 }
 
 // sweep removes what a dead process left. It is best effort: a folder that this

@@ -92,7 +92,9 @@ func Check(dir string) error {
 		case err == nil && !info.IsDir():
 			return &UnwritableError{Dir: abs, Err: fmt.Errorf("%s is no folder", at)}
 		case err == nil:
-			err = mayWrite(at)
+			if err = mayWrite(at); err == nil && at == abs {
+				err = foreign(at, info)
+			}
 		case errors.Is(err, os.ErrNotExist) && at != filepath.Dir(at):
 			continue
 		}
@@ -104,6 +106,16 @@ func Check(dir string) error {
 }
 
 func (f *Folder) prepare() error {
+	if err := os.MkdirAll(f.dir, 0o700); err != nil {
+		return err
+	}
+	info, err := os.Stat(f.dir)
+	if err == nil {
+		err = private(f.dir, info)
+	}
+	if err != nil {
+		return err
+	}
 	if err := os.MkdirAll(f.runDir(), 0o700); err != nil {
 		return err
 	}

@@ -53,7 +53,7 @@ func LockFolder(dir string) (*Lock, error) {
 	if err := makePrivate(abs); err != nil {
 		return nil, fmt.Errorf("lock the folder %s: %w", abs, err)
 	}
-	file, err := os.OpenFile(abs+".lock", os.O_RDWR|os.O_CREATE, 0o600)
+	file, err := openOwn(abs+".lock", os.O_RDWR|os.O_CREATE)
 	if err != nil {
 		return nil, fmt.Errorf("lock the folder %s: %w", abs, err)
 	}
@@ -90,6 +90,9 @@ func makePrivate(dir string) error {
 	info, err := os.Stat(dir)
 	if err != nil {
 		return err
+	}
+	if !own(info) {
+		return foreign(dir, info)
 	}
 	if info.Mode().Perm()&0o077 == 0 {
 		return nil

@@ -82,7 +82,7 @@ func (f *Folder) Announce(run Run) (*Announcement, error) {
 // leads to it.
 func takeRunLock(path string) (*os.File, error) {
 	for {
-		file, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
+		file, err := openOwn(path, os.O_RDWR|os.O_CREATE)
 		if err != nil {
 			return nil, err
 		}
@@ -103,7 +103,7 @@ func leadsTo(path string, file *os.File) bool {
 	if err != nil {
 		return false
 	}
-	found, err := os.Stat(path)
+	found, err := os.Lstat(path)
 	return err == nil && os.SameFile(held, found)
 }
 
@@ -120,13 +120,23 @@ func (a *Announcement) Update(run Run) error {
 	if err != nil {
 		return fmt.Errorf("write the run file: %w", err)
 	}
-	if err := os.WriteFile(a.path+".tmp", append(text, '\n'), 0o600); err != nil {
+	if err := writeOwn(a.path+".tmp", append(text, '\n')); err != nil {
 		return fmt.Errorf("write the run file: %w", err)
 	}
 	if err := os.Rename(a.path+".tmp", a.path+".json"); err != nil {
 		return fmt.Errorf("write the run file: %w", err)
 	}
 	return nil
+}
+
+// writeOwn makes a file anew, or empties it first.
+func writeOwn(path string, text []byte) error {
+	file, err := openOwn(path, os.O_WRONLY|os.O_CREATE|os.O_TRUNC)
+	if err != nil {
+		return err
+	}
+	_, err = file.Write(text)
+	return errors.Join(err, file.Close())
 }
 
 // Close removes the run file. Calls after the first do nothing.

@@ -94,8 +94,14 @@ func tidySockets(parent string) {
 }
 
 func tidySocket(dir string) {
+	// The temporary folder is everybody's: what another user made there is not even
+	// opened.
+	info, err := os.Lstat(dir)
+	if err != nil || !info.IsDir() || !own(info) || others(info) {
+		return
+	}
 	path := filepath.Join(dir, socketLock)
-	lock, err := os.OpenFile(path, os.O_RDWR, 0)
+	lock, err := openOwn(path, os.O_RDWR)
 	if err != nil {
 		return
 	}

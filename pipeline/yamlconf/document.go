@@ -18,6 +18,8 @@ const (
 	MaxBytes = 1 << 20
 	// MaxDepth is how deep values may be nested, aliases followed.
 	MaxDepth = 64
+	// MaxValues is how many keys and values a file may have.
+	MaxValues = 100_000
 	// MaxAliased is how many values all aliases of a file may stand for.
 	MaxAliased = 50_000
 	// maxKey is how long a key may be.
@@ -42,7 +44,17 @@ func Parse(name string, text []byte) (*Document, diag.Problems) {
 }
 
 // ParseSource is Parse for a file, or a part of one, that is a source already.
+// Excerpts of what is no YAML show no secrets; of a document, MaskSecrets sees to
+// that.
 func ParseSource(source *diag.Source) (*Document, diag.Problems) {
+	document, problems := parse(source)
+	if len(problems) > 0 {
+		maskLines(source, problems)
+	}
+	return document, problems
+}
+
+func parse(source *diag.Source) (*Document, diag.Problems) {
 	var problems diag.Problems
 	if len(source.Text()) > MaxBytes {
 		problems.Add(diag.Problem{Place: source.Whole(), Code: diag.CodeTooLarge,
@@ -53,6 +65,11 @@ func ParseSource(source *diag.Source) (*Document, diag.Problems) {
 	if at, message := unreadable(source.Text()); at >= 0 {
 		problems.Add(diag.Problem{Place: source.At(at), Code: diag.CodeSyntax, Message: message,
 			Hint: "save the file as UTF-8 text"})
+		return nil, problems
+	}
+	if at := tooMany(source.Text()); at >= 0 {
+		problems.Add(diag.Problem{Place: source.At(at), Code: diag.CodeTooLarge, Message: manyValues,
+			Hint: "split the file into several and give them with repeated -f"})
 		return nil, problems
 	}
 	around := eatenTexts{source: source, text: withoutVersion(source.Text()), texts: map[int]eatenText{}}
@@ -78,6 +95,26 @@ func ParseSource(source *diag.Source) (*Document, diag.Problems) {
 	return &Document{Source: source, root: first.Content[0], eaten: eaten}, problems
 }
 
+var manyValues = fmt.Sprintf("the file has more than %d keys and values", MaxValues)
+
+// tooMany is where a file is past its number of keys and values, told by colons
+// and commas before any memory goes into them; -1 where it is not.
+func tooMany(text []byte) int {
+	count := 0
+	for i, c := range text {
+		switch {
+		case c == ',':
+			count++
+		case c == ':' && (i+1 == len(text) || space(text[i+1])):
+			count += 2
+		}
+		if count > MaxValues {
+			return i
+		}
+	}
+	return -1
+}
+
 // withoutVersion makes a comment of a directive such as %YAML 1.2 on the first
 // line, which the parser takes only for 1.1.
 func withoutVersion(text []byte) []byte {
@@ -92,6 +129,23 @@ func withoutVersion(text []byte) []byte {
 
 // Root is the whole document; its IsNull is true for an empty file.
 func (doc *Document) Root() Node { return Node{value: doc.root} }
+
+// Count is how many entries the value of a key of the outermost level has.
+func (doc *Document) Count(key string) int {
+	if doc.root == nil || doc.root.Kind != yaml.MappingNode {
+		return 0
+	}
+	for i := 0; i+1 < len(doc.root.Content); i += 2 {
+		value := doc.root.Content[i+1]
+		if value.Kind == yaml.AliasNode {
+			value = value.Alias
+		}
+		if doc.root.Content[i].Value == key && value.Kind == yaml.MappingNode {
+			return len(value.Content) / 2
+		}
+	}
+	return 0
+}
 
 // secondDocument looks for anything behind the first document.
 func secondDocument(source *diag.Source, decoder *yaml.Decoder, reader *countingReader) (diag.Problem, bool) {
@@ -139,7 +193,7 @@ func documentMark(source *diag.Source) (int, bool) {
 
 // exceeds walks the tree with aliases followed, before anything else does.
 func exceeds(source *diag.Source, root *yaml.Node) (diag.Problem, bool) {
-	w := limiter{aliased: 0}
+	w := limiter{}
 	w.walk(root, 1, false)
 	if w.at == nil {
 		return diag.Problem{}, false
@@ -148,6 +202,7 @@ func exceeds(source *diag.Source, root *yaml.Node) (diag.Problem, bool) {
 }
 
 type limiter struct {
+	values  int
 	aliased int
 	at      *yaml.Node
 	message string
@@ -160,7 +215,12 @@ func (w *limiter) walk(n *yaml.Node, depth int, aliased bool) {
 	case depth > MaxDepth:
 		w.at, w.message = n, fmt.Sprintf("values are nested deeper than %d levels", MaxDepth)
 		return
-	case aliased:
+	case !aliased:
+		if w.values++; w.values > MaxValues {
+			w.at, w.message = n, manyValues
+			return
+		}
+	default:
 		if w.aliased++; w.aliased > MaxAliased {
 			w.at, w.message = n, fmt.Sprintf("aliases stand for more than %d values", MaxAliased)
 			return

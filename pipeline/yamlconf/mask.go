@@ -17,6 +17,7 @@ var (
 	withSlashes = regexp.MustCompile(`//((?:\$\{[^}]*\}|[^/?#\s"'])+)@`)
 	bareUser    = regexp.MustCompile(`((?:\$\{[^}]*\}|[^/?#\s"'])+)@`)
 	braced      = regexp.MustCompile(`\$\{[^}]*\}?`)
+	quotedText  = regexp.MustCompile(`(\bfile\(\s*)?(?:"(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*')`)
 	authScheme  = regexp.MustCompile(`^[A-Za-z]+ +`)
 )
 
@@ -57,7 +58,7 @@ func (m masker) node(n *yaml.Node, in spot) {
 func (m masker) entry(key string, value *yaml.Node, in spot) {
 	inner := spot{key: key, data: in.data || key == "transform" || key == "tests" || key == "payload"}
 	inner.names = !inner.data && (key == "headers" || key == "query" || diag.Nearest(key, []string{"headers", "query"}) != "")
-	secret := handlers.SecretName(key) || diag.Nearest(key, []string{"password", "authorization", "api_key"}) != ""
+	secret := secretKey(key) || in.names && near(in.key, "query") && handlers.SecretParameter(key)
 	if secret && !in.data && (in.names || ofScalars(value)) {
 		m.all(value)
 		return
@@ -80,7 +81,8 @@ func ofScalars(n *yaml.Node) bool {
 }
 
 // all hides all literal text of a secret. What is a scheme, as in Bearer …, or
-// within ${}, stays: mistakes there are to be seen.
+// within ${}, stays: mistakes there are to be seen. Text in quotes there may be the
+// secret itself, such as a default, unless it names a file.
 func (m masker) all(n *yaml.Node) {
 	if n.Kind == yaml.AliasNode && n.Alias != nil {
 		n = n.Alias
@@ -95,6 +97,11 @@ func (m masker) all(n *yaml.Node) {
 	for _, at := range append(braced.FindAllStringIndex(n.Value, -1), []int{len(n.Value), len(n.Value)}) {
 		m.source.MaskPart(n, from, at[0])
 		from = at[1]
+		for _, text := range quotedText.FindAllStringSubmatchIndex(n.Value[at[0]:at[1]], -1) {
+			if text[2] < 0 { // not that of file(…)
+				m.source.MaskPart(n, at[0]+text[0]+1, at[0]+text[1]-1)
+			}
+		}
 	}
 }
 
@@ -110,7 +117,7 @@ func (m masker) urls(n *yaml.Node, expected bool) {
 		}
 	}
 	for _, at := range queryPart.FindAllStringSubmatchIndex(n.Value, -1) {
-		if handlers.SecretName(n.Value[at[4]:at[5]]) && !safeHeader.MatchString(n.Value[at[6]:at[7]]) {
+		if handlers.SecretParameter(n.Value[at[4]:at[5]]) && !safeHeader.MatchString(n.Value[at[6]:at[7]]) {
 			m.source.MaskPart(n, at[6], at[7])
 		}
 	}

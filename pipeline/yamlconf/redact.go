@@ -20,6 +20,7 @@ const (
 )
 
 var (
+	anyReference  = regexp.MustCompile(oneReference)
 	reference     = regexp.MustCompile(`^` + oneReference + `$`)
 	safeUser      = regexp.MustCompile(`^(?:[^:$]*:)?` + oneReference + `$|^[^:$]*$`)
 	safeHeader    = regexp.MustCompile(`^(?:[A-Za-z]+ )?` + oneReference + `$`)
@@ -42,7 +43,7 @@ func ShownURL(source string) string {
 	shown := shownUser(source)
 	return queryPart.ReplaceAllStringFunc(shown, func(part string) string {
 		m := queryPart.FindStringSubmatch(part)
-		if !handlers.SecretName(m[2]) || safeHeader.MatchString(m[3]) {
+		if !handlers.SecretParameter(m[2]) || safeHeader.MatchString(m[3]) {
 			return part
 		}
 		return m[1] + m[2] + "=" + Redacted

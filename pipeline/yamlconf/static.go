@@ -6,6 +6,7 @@ import (
 	"math"
 	"path/filepath"
 	"reflect"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -49,8 +50,8 @@ func (d *Decoder) static(n Node, v reflect.Value, f field) {
 		return
 	}
 	if problem := convert(v, text, f); problem != nil {
-		if _, secret := d.secrets[n.Path]; secret {
-			problem.message, problem.hint, problem.fix = " must be "+describe(v.Type(), f), "", ""
+		if _, secret := d.secrets[n.Path]; secret || strings.Contains(n.Text(), "${") {
+			problem = problem.unsaid(v.Type(), f, n.Text())
 		}
 		fix, at := d.source.Spell(n.Path, problem.fix)
 		d.Add(diag.Problem{Path: n.Path, Place: d.source.Value(n.Path), Code: problem.code,
@@ -108,6 +109,22 @@ type malformed struct {
 	code               diag.Code
 	message, hint, fix string
 }
+
+// unsaid is what is wrong without the text that is: what a variable or a file holds
+// is nobody's to read who sees only what is wrong.
+func (m *malformed) unsaid(t reflect.Type, f field, source string) *malformed {
+	message := " must be " + describe(t, f)
+	if m.code == diag.CodeRange {
+		message, _, _ = strings.Cut(m.message, ", not ")
+	}
+	hint := ""
+	if names := variables.FindAllString(source, -1); len(names) > 0 {
+		hint = "look at what " + strings.Join(names, " and ") + " holds"
+	}
+	return &malformed{m.code, message, hint, ""}
+}
+
+var variables = regexp.MustCompile(`\benv\.[A-Za-z_][A-Za-z0-9_]*`)
 
 // convert sets v to what text says, within the bounds of f.
 func convert(v reflect.Value, text string, f field) *malformed {

@@ -40,3 +40,24 @@ func TestAddressesWithOddPasswords(t *testing.T) {
 		}
 	}
 }
+
+func TestUnsafe(t *testing.T) {
+	for address, want := range map[string][2]bool{
+		"redis://:pw@cache.test:6379/0":                         {true, false},
+		"redis://app:pw@10.0.0.1/0":                             {true, false},
+		"redis://:pw@localhost:6379?addr=far.test:6379":         {true, false},
+		"redis://:pw@localhost:6379/0":                          {false, false},
+		"redis://:pw@[::1]:6379/0":                              {false, false},
+		"redis://cache.test:6379/0":                             {false, false},
+		"rediss://:pw@cache.test:6379/0":                        {false, false},
+		"rediss://:pw@cache.test:6379/0?skip_verify=true":       {false, true},
+		"rediss://:pw@cache.test:6379/0?skip_verify=":           {false, true},
+		"rediss://:pw@cache.test:6379/0?skip_verify=false":      {false, false},
+		"no address at all, which is somebody else's to report": {false, false},
+	} {
+		cleartext, unverified := Unsafe(address)
+		if got := [2]bool{cleartext, unverified}; got != want {
+			t.Errorf("%s: got %v, want %v", address, got, want)
+		}
+	}
+}

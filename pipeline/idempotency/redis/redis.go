@@ -7,6 +7,8 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -112,6 +114,23 @@ func (s *Store) Close() error {
 func CheckURL(address string) error {
 	_, _, err := parse(address)
 	return err
+}
+
+// Unsafe tells of an address that Open can use whether a password would go to
+// another machine without TLS, and whether nobody checks who answers.
+func Unsafe(address string) (cleartext, unverified bool) {
+	option, _, err := parse(address)
+	if err != nil {
+		return false, false
+	}
+	if option.TLSConfig != nil {
+		return false, option.TLSConfig.InsecureSkipVerify
+	}
+	elsewhere := slices.ContainsFunc(option.InitAddress, func(a string) bool {
+		host, _, err := net.SplitHostPort(a)
+		return err != nil || host != "localhost" && !net.ParseIP(host).IsLoopback()
+	})
+	return option.Password != "" && elsewhere, false
 }
 
 // checkSettings refuses a Redis that evicts and logs how durable it is. A
