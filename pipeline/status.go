@@ -19,7 +19,7 @@ func (r *Runner) Status() admin.Status {
 		PID: os.Getpid(), Version: r.deps.Version, Started: r.started, Files: absolute(r.plan.Files),
 		Embedded: r.embedded, Ingest: r.ingest, Health: r.health, Ready: true, Pipelines: []admin.PipelineStatus{},
 	}
-	cluster, reasons := r.clusterDown, []string{r.folderGone, r.waiting, r.clusterDown, r.brokerFull}
+	cluster, reasons := r.clusterDown, []string{r.folderGone, r.waiting, r.clusterDown, r.brokerFull, r.brokerDeaf}
 	if r.publisher != nil {
 		reasons = append(reasons, r.publisher.Waiting())
 	}
