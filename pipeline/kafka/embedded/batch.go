@@ -55,11 +55,14 @@ const (
 func isTransactional(batch []byte) bool { return batch[atAttribute+1]&transactionBit != 0 }
 
 // check returns why Apache Kafka would refuse the batch that a client sent, nil where
-// it would not.
+// it would not; but that it takes records of one offset, of which clients would read
+// one.
 func (c *batchChecker) check(batch []byte) *batchFault {
 	switch {
-	case len(batch) < minBatch || batchSize(batch) != len(batch):
-		return &batchFault{true, "the batch is not as long as it says"}
+	case len(batch) < minBatch:
+		return &batchFault{true, "there is no batch"}
+	case batchSize(batch) != len(batch):
+		return &batchFault{false, "the batch is not as long as it says"}
 	case batch[atMagic] != 2:
 		return &batchFault{true, "the batch is not of format 2"}
 	case !soundChecksum(batch):
@@ -79,13 +82,15 @@ func soundChecksum(batch []byte) bool {
 	return binary.BigEndian.Uint32(batch[atChecksum:]) == crc32.Checksum(batch[atAttribute:], castagnoli)
 }
 
-// spoil makes kfake refuse a batch: it takes no first offset but 0 for sound, and no
-// control batches from clients. What it finds corrupt anyway stays as it is.
+// spoil makes kfake refuse a batch as invalid: it takes no control batches from
+// clients. What it finds corrupt by itself stays as it is.
 func spoil(batch []byte, corrupt bool) {
-	if len(batch) < minBatch || corrupt {
+	if corrupt {
 		return
 	}
 	putOffset(batch, 0)
+	binary.BigEndian.PutUint32(batch[8:], uint32(len(batch)-batchHead))
+	batch[atMagic] = 2
 	batch[atAttribute+1] = batch[atAttribute+1]&^codecBits | controlBit
 	binary.BigEndian.PutUint32(batch[atChecksum:], crc32.Checksum(batch[atAttribute:], castagnoli))
 }
@@ -106,7 +111,7 @@ func (c *batchChecker) checkRecords(batch []byte) error {
 		return fmt.Errorf("the records can't be decompressed: %w", err)
 	}
 	for i := range count {
-		if err := readRecord(records, i); err != nil {
+		if err := nextRecord(records, i); err != nil {
 			return fmt.Errorf("record %d of the batch: %w", i, err)
 		}
 	}
@@ -121,16 +126,73 @@ func (c *batchChecker) checkRecords(batch []byte) error {
 
 var errRecord = errors.New("its lengths don't fit")
 
-// readRecord reads past a record, whose offset has to be the batch's first one and
+// nextRecord reads past a record, whose offset has to be the batch's first one and
 // delta.
-func readRecord(in *bufio.Reader, delta int32) error {
+func nextRecord(in *bufio.Reader, delta int32) error {
 	length, err := binary.ReadVarint(in)
 	switch {
 	case err != nil || length < 0:
 		return ended(err)
 	case length > maxInflated:
 		return errInflated
+	case length > int64(in.Size()):
+		return streamRecord(in, length, delta)
 	}
+	raw, err := in.Peek(int(length))
+	if err != nil {
+		return ended(err)
+	}
+	if err := readRecord(raw, delta); err != nil {
+		return err
+	}
+	_, err = in.Discard(int(length))
+	return err
+}
+
+// readRecord reads a record that is there as a whole, as most are.
+func readRecord(raw []byte, delta int32) error {
+	if len(raw) == 0 {
+		return errRecord
+	}
+	r := raw[1:] // behind the attributes
+	ok := true
+	varint := func() int64 {
+		n, size := binary.Varint(r)
+		if size <= 0 {
+			ok, r = false, nil
+			return 0
+		}
+		r = r[size:]
+		return n
+	}
+	skip := func(nullable bool) {
+		switch n := varint(); {
+		case nullable && n == -1:
+		case n < 0 || n > int64(len(r)):
+			ok, r = false, nil
+		default:
+			r = r[n:]
+		}
+	}
+	varint()
+	if at := varint(); ok && at != int64(delta) {
+		return fmt.Errorf("its offset is %d", at)
+	}
+	skip(true)
+	skip(true)
+	headers := varint()
+	for n := headers; ok && n > 0; n-- {
+		skip(false)
+		skip(true)
+	}
+	if !ok || headers < 0 || len(r) > 0 {
+		return errRecord
+	}
+	return nil
+}
+
+// streamRecord reads past a record that is larger than what is kept of a batch.
+func streamRecord(in *bufio.Reader, length int64, delta int32) error {
 	r := recordReader{in: in, left: length}
 	r.byte() // attributes
 	r.varint()

@@ -88,15 +88,13 @@ func compressed(records []byte, codec byte) []byte {
 	return slices.Clone(raw)
 }
 
-// malformed are batches that Apache Kafka refuses, with its error.
-func malformed() map[string]struct {
+type refusedBatch struct {
 	raw  []byte
 	want error
-} {
-	type refused = struct {
-		raw  []byte
-		want error
-	}
+}
+
+// malformed are batches that Apache Kafka refuses, with its error.
+func malformed() map[string]refusedBatch {
 	with := func(change func(b *testBatch)) []byte {
 		b := batchOf(3, 0)
 		change(&b)
@@ -110,10 +108,9 @@ func malformed() map[string]struct {
 		}
 		return raw
 	}
-	all := map[string]refused{
-		"no bytes":                  {nil, kerr.InvalidRecord},
+	all := map[string]refusedBatch{
 		"a wrong checksum":          {edited(false, func(raw []byte) { raw[len(raw)-1] ^= 1 }), kerr.CorruptMessage},
-		"a length too long":         {edited(false, func(raw []byte) { raw[11]++ }), kerr.CorruptMessage},
+		"a length too long":         {edited(false, func(raw []byte) { raw[11]++ }), kerr.InvalidRecord},
 		"a control batch":           {with(func(b *testBatch) { b.attributes = controlBit }), kerr.InvalidRecord},
 		"a first offset":            {edited(false, func(raw []byte) { raw[7] = 5 }), kerr.InvalidRecord},
 		"no records":                {batchOf(0, 0).encode(), kerr.InvalidRecord},
@@ -123,14 +120,17 @@ func malformed() map[string]struct {
 		"a value that is too long": {with(func(b *testBatch) {
 			b.records = slices.Concat(recordOf(0, "a"), lying(1), recordOf(2, "c"))
 		}), kerr.InvalidRecord},
-		"an offset twice": {with(func(b *testBatch) {
-			b.records = slices.Concat(recordOf(0, "a"), recordOf(0, "b"), recordOf(2, "c"))
-		}), kerr.InvalidRecord},
 	}
+	all["a large record with a byte too many"] = refusedBatch{with(func(b *testBatch) {
+		b.count, b.last = 1, 0
+		b.records = recordOf(0, strings.Repeat("x", 100<<10))
+		length, n := binary.Varint(b.records)
+		b.records = append(slices.Concat(binary.AppendVarint(nil, length+1), b.records[n:]), 0)
+	}), kerr.InvalidRecord}
 	for codec, name := range map[byte]string{1: "gzip", 2: "snappy", 3: "lz4", 4: "zstd"} {
-		all[name+" that is none"] = refused{with(func(b *testBatch) { b.codec, b.raw = codec, []byte("this is not compressed at all") }), errNotDecompressed}
-		all[name+" with more records than it has"] = refused{with(func(b *testBatch) { b.codec, b.count, b.last = codec, 4, 3 }), kerr.InvalidRecord}
-		all[name+" with a value that is too long"] = refused{with(func(b *testBatch) {
+		all[name+" that is none"] = refusedBatch{with(func(b *testBatch) { b.codec, b.raw = codec, []byte("this is not compressed at all") }), errNotDecompressed}
+		all[name+" with more records than it has"] = refusedBatch{with(func(b *testBatch) { b.codec, b.count, b.last = codec, 4, 3 }), kerr.InvalidRecord}
+		all[name+" with a value that is too long"] = refusedBatch{with(func(b *testBatch) {
 			b.codec, b.records = codec, slices.Concat(recordOf(0, "a"), lying(1), recordOf(2, "c"))
 		}), kerr.InvalidRecord}
 	}
@@ -153,15 +153,17 @@ func TestMalformedBatchesAreRefused(t *testing.T) {
 	b := start(t, Config{})
 	create(t, b, map[string]int32{"orders": 1})
 	c := client(t, b.Addr())
-	for name, m := range malformed() {
+	all := malformed()
+	twice := batchOf(0, 0)
+	twice.count, twice.last, twice.records = 2, 1, slices.Concat(recordOf(0, "a"), recordOf(0, "b"))
+	all["an offset twice"] = refusedBatch{twice.encode(), kerr.InvalidRecord}
+	all["no bytes"] = refusedBatch{nil, kerr.CorruptMessage}
+	for name, m := range all {
 		t.Run(name, func(t *testing.T) {
 			answer := produceBatch(t, c, "orders", m.raw)
 			want := m.want
-			switch {
-			case want == errNotDecompressed:
+			if want == errNotDecompressed {
 				want = kerr.InvalidRecord
-			case m.raw == nil:
-				want = kerr.CorruptMessage // either is final for an ordinary client
 			}
 			if err := kerr.ErrorForCode(answer.ErrorCode); !errors.Is(err, want) {
 				t.Errorf("got %v, want %v", err, want)
@@ -171,14 +173,20 @@ func TestMalformedBatchesAreRefused(t *testing.T) {
 			}
 		})
 	}
-	// What is sound goes in, in each compression, and nothing else.
+	// What is sound goes in, in each compression and also where it is large, and
+	// nothing else.
 	for codec := range byte(5) {
+		large := batchOf(2, codec)
+		large.records = slices.Concat(recordOf(0, strings.Repeat("x", 100<<10)), recordOf(1, "y"))
+		if answer := produceBatch(t, c, "orders", large.encode()); answer.ErrorCode != 0 {
+			t.Errorf("codec %d, large: %v %s", codec, kerr.ErrorForCode(answer.ErrorCode), *answer.ErrorMessage)
+		}
 		if answer := produceBatch(t, c, "orders", batchOf(3, codec).encode()); answer.ErrorCode != 0 {
 			t.Errorf("codec %d: %v %s", codec, kerr.ErrorForCode(answer.ErrorCode), *answer.ErrorMessage)
 		}
 	}
-	if got := read(t, b.Addr(), "orders"); len(got) != 15 || got[14] != "14 value" {
-		t.Errorf("read %v", got)
+	if got := read(t, b.Addr(), "orders"); len(got) != 25 || got[24] != "24 value" {
+		t.Errorf("read %d records", len(got))
 	}
 }
 
@@ -246,6 +254,9 @@ func TestBatchesAreDecompressedWithinABound(t *testing.T) {
 
 // What the check takes, clients can read, all of it.
 func FuzzBatch(f *testing.F) {
+	large := batchOf(1, 0)
+	large.records = recordOf(0, strings.Repeat("x", 100<<10))
+	f.Add(large.encode())
 	for codec := range byte(5) {
 		f.Add(batchOf(3, codec).encode())
 	}

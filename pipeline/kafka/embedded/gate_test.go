@@ -218,7 +218,7 @@ func TestABrokerThatNobodyReachesSaysSo(t *testing.T) {
 func TestThereAreNoFetchSessions(t *testing.T) {
 	b := start(t, Config{})
 	fetch := kmsg.NewPtrFetchRequest()
-	fetch.Version, fetch.MaxWaitMillis, fetch.MinBytes = 12, 0, 0
+	fetch.Version, fetch.MaxWaitMillis, fetch.MinBytes, fetch.SessionEpoch = 12, 0, 0, 0
 	client := rawClient{addr: b.Addr()}
 	defer client.close()
 	answer, err := client.ask(fetch)
