@@ -1,10 +1,12 @@
 package embedded
 
 import (
+	"encoding/binary"
 	"os"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kmsg"
@@ -17,16 +19,21 @@ func TestALogWithMalformedBatches(t *testing.T) {
 	seed(t, dir)
 	liar := batchOf(1, 0)
 	liar.records = lying(0)
-	liar.codec, liar.raw = 0, nil
-	bad := liar.encode()
 	junk := batchOf(1, 4)
 	junk.raw = []byte("this is not zstd")
-	worse := junk.encode()
-	sound := batchOf(1, 0).encode()
-	for i, raw := range [][]byte{bad, worse, sound} {
-		putOffset(raw, int64(10+i))
+	// A record says that it is longer than the batch, and the batch that later times
+	// are in it.
+	long := batchOf(2, 0)
+	_, n := binary.Varint(long.records)
+	long.records = append(binary.AppendVarint(nil, 5000), long.records[n:]...)
+	later := long.encode()
+	binary.BigEndian.PutUint64(later[atMaxTime:], uint64(time.Now().Add(2*time.Hour).UnixMilli()))
+	seal(later)
+	added := [][]byte{liar.encode(), junk.encode(), later, batchOf(1, 0).encode()}
+	for i, offset := range []int64{10, 11, 12, 14} {
+		putOffset(added[i], offset)
 	}
-	edit(t, orders(dir, "0.dat"), func(raw []byte) []byte { return slices.Concat(raw, bad, worse, sound) })
+	edit(t, orders(dir, "0.dat"), func(raw []byte) []byte { return append(raw, slices.Concat(added...)...) })
 	if err := os.Remove(dir + "/" + checkedFile); err != nil {
 		t.Fatal(err)
 	}
@@ -36,16 +43,16 @@ func TestALogWithMalformedBatches(t *testing.T) {
 		b := start(t, Config{Dir: dir, OnAlarm: told.add})
 		c := client(t, b.Addr())
 		// It is only there that kfake decodes them.
-		for at := range int64(3) {
-			if _, err := kadm.NewClient(c).ListOffsetsAfterMilli(t.Context(), 999+at, "orders"); err != nil {
+		for _, at := range []int64{999, 1000, 4000, time.Now().Add(time.Hour).UnixMilli()} {
+			if _, err := kadm.NewClient(c).ListOffsetsAfterMilli(t.Context(), at, "orders"); err != nil {
 				t.Fatal(err)
 			}
 		}
 		if _, err := kadm.NewClient(c).ListMaxTimestampOffsets(t.Context(), "orders"); err != nil {
 			t.Fatal(err)
 		}
-		if end := endOf(t, c, "orders"); end != 13 {
-			t.Errorf("the log ends at %d, want 13", end)
+		if end := endOf(t, c, "orders"); end != 15 {
+			t.Errorf("the log ends at %d, want 15", end)
 		}
 		fetch := kmsg.NewPtrFetchRequest()
 		fetch.Version, fetch.MaxBytes, fetch.SessionEpoch = 12, 1<<20, -1
@@ -62,14 +69,14 @@ func TestALogWithMalformedBatches(t *testing.T) {
 		}
 		raw.close()
 		got := answer.(*kmsg.FetchResponse).Topics[0].Partitions[0].RecordBatches
-		if len(got) != len(bad)+len(worse)+len(sound) || !strings.Contains(string(got), "this is not zstd") {
+		if len(got) != len(slices.Concat(added...)) || !strings.Contains(string(got), "this is not zstd") {
 			t.Errorf("fetched %d bytes", len(got))
 		}
 		c.Close()
 		stop(t, b)
 	}
 	all := told.list()
-	if len(all) != 1 || all[0].Kind != AlarmMalformed || !strings.Contains(all[0].Message, "orders/0 has 2 batches") {
+	if len(all) != 1 || all[0].Kind != AlarmMalformed || !strings.Contains(all[0].Message, "orders/0 has 3 batches") {
 		t.Errorf("alarms %v", all)
 	}
 }
