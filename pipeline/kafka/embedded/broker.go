@@ -168,7 +168,7 @@ func (b *Broker) open(ctx context.Context, listen string) error {
 		return errors.Join(fmt.Errorf("open the embedded broker: %w", err), listener.Close())
 	}
 	b.guard = newGuard(b.config, b.lock.Dir(), b.alarm)
-	b.gate = newGate(b.config, b.guard.produced, found.transactional)
+	b.gate = newGate(b.config, b.guard.produced, found)
 	b.cluster, err = kfake.NewCluster(b.options(listener)...)
 	if err != nil {
 		_ = listener.Close()

@@ -33,6 +33,7 @@ type gate struct {
 
 	mu    sync.Mutex
 	conns map[*gateConn]struct{}
+	keeps keeps
 	// transactional are the producers that may write in transactions.
 	transactional map[int64]struct{}
 	// left are members whose connection closed while they waited for their group,
@@ -65,12 +66,12 @@ const (
 	maxElements = 20_000
 )
 
-func newGate(config Config, produced func(int64), transactional map[int64]struct{}) *gate {
+func newGate(config Config, produced func(int64), f found) *gate {
 	g := &gate{
 		log: config.Logger, produced: produced, served: served(), batches: newBatchChecker(),
 		frames: memory.NewAccount(frameMemory), large: make(chan struct{}, 1),
 		idle: config.idleTime, most: config.maxConns,
-		conns: map[*gateConn]struct{}{}, transactional: transactional, wake: make(chan struct{}, 1),
+		conns: map[*gateConn]struct{}{}, keeps: newKeeps(f), transactional: f.transactional, wake: make(chan struct{}, 1),
 	}
 	return g
 }

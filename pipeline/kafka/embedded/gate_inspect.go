@@ -32,10 +32,20 @@ func (g *gate) inspect(req *request) (kmsg.Response, error) {
 		r.MaxWaitMillis = min(r.MaxWaitMillis, mostWaitMillis)
 		r.MaxBytes = min(r.MaxBytes, g.fetchBytes())
 		req.rewrite()
+	case *kmsg.InitProducerIDRequest:
+		return g.inspectInit(r), nil
+	case *kmsg.OffsetCommitRequest:
+		return g.inspectCommit(r), nil
+	case *kmsg.TxnOffsetCommitRequest:
+		if !g.admitGroup(r.Group) {
+			return nil, errRefused
+		}
+	case *kmsg.AddOffsetsToTxnRequest:
+		if !g.admitGroup(r.Group) {
+			return nil, errRefused
+		}
 	case *kmsg.JoinGroupRequest:
-		if len(r.Protocols) == 0 || repeated(r.Protocols, func(p kmsg.JoinGroupRequestProtocol) string { return p.Name }) {
-			answer := r.ResponseKind().(*kmsg.JoinGroupResponse)
-			answer.ErrorCode, answer.MemberID = kerr.InconsistentGroupProtocol.Code, r.MemberID
+		if answer := g.inspectJoin(req, r); answer != nil {
 			return answer, nil
 		}
 		req.wait = waiting{group: r.Group, member: r.MemberID, instance: r.InstanceID, generation: -1}

@@ -25,6 +25,7 @@ type mender struct {
 
 // found is what a log tells on opening.
 type found struct {
+	groups, txns map[string]struct{}
 	// transactional are the producers that have a transactional id.
 	transactional map[int64]struct{}
 }
@@ -32,7 +33,7 @@ type found struct {
 // mend runs before kfake opens the log in dir.
 func mend(ctx context.Context, dir string, alarm func(Alarm)) (found, error) {
 	m := &mender{dir: dir, alarm: serial(alarm)}
-	f := found{transactional: map[int64]struct{}{}}
+	f := found{groups: map[string]struct{}{}, txns: map[string]struct{}{}, transactional: map[int64]struct{}{}}
 	if old, err := readJSON(filepath.Join(dir, metaFile), &struct{}{}); err != nil {
 		return f, err
 	} else if !old {
@@ -52,9 +53,10 @@ func mend(ctx context.Context, dir string, alarm func(Alarm)) (found, error) {
 	if err != nil {
 		return f, err
 	}
-	for _, id := range transactionalProducers(producers) {
-		f.transactional[id] = struct{}{}
+	for _, c := range commits {
+		f.groups[c.Group] = struct{}{}
 	}
+	f.learnProducers(producers)
 	if err := m.learnChecked(); err != nil {
 		return f, err
 	}

@@ -30,19 +30,18 @@ func (m *mender) mendStateLogs() (commits []commit, producers [][]byte, err erro
 	return replayCommits(groups), producers, err
 }
 
-// transactionalProducers returns the ids of producers that have a transactional id.
-func transactionalProducers(entries [][]byte) []int64 {
-	var ids []int64
+// learnProducers notes the producers that have a transactional id.
+func (f *found) learnProducers(entries [][]byte) {
 	for _, raw := range entries {
 		var entry struct {
 			ID    int64  `json:"pid"`
 			TxnID string `json:"txid"`
 		}
 		if json.Unmarshal(raw, &entry) == nil && entry.TxnID != "" {
-			ids = append(ids, entry.ID)
+			f.transactional[entry.ID] = struct{}{}
+			f.txns[entry.TxnID] = struct{}{}
 		}
 	}
-	return ids
 }
 
 // mendStateLog cuts out what is no entry and returns the entries. kfake would

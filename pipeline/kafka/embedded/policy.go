@@ -25,6 +25,8 @@ func (c Config) brokerConfigs() map[string]string {
 		"log.retention.ms":                    "-1",
 		"log.retention.bytes":                 "-1",
 		"log.cleaner.backoff.ms":              strconv.Itoa(math.MaxInt32),
+		"group.max.size":                      strconv.Itoa(mostMembers),
+		"transaction.max.timeout.ms":          strconv.Itoa(120_000),
 		"default.replication.factor":          "1",
 		"min.insync.replicas":                 "1",
 	}

@@ -94,6 +94,7 @@ func (w *watch) probe() {
 // as they are connected. kfake would take them out when their session is over, and
 // never answer them; and it would wait for those who went away meanwhile.
 func (w *watch) keepAlive() {
+	w.gate.forgetGroups(func(group string) bool { return w.cluster.GroupInfo(group) != nil })
 	wait, left := w.gate.members()
 	for _, m := range wait {
 		if m.generation < 0 {
