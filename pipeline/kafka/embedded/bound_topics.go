@@ -8,8 +8,9 @@ import (
 )
 
 const (
-	// maxPartitions bounds the partitions of all topics.
-	maxPartitions = 10_000
+	// maxPartitions bounds the partitions of all topics: each has a folder that is
+	// written when the broker ends.
+	maxPartitions = 4_000
 	// filesPerPartition is how many stay open, and otherFiles what the process needs
 	// besides.
 	filesPerPartition = 2

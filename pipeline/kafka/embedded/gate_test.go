@@ -290,7 +290,7 @@ func TestTransactions(t *testing.T) {
 }
 
 func TestPartitionsAreBounded(t *testing.T) {
-	for files, want := range map[uint64]int64{64: 60, 1024: 256, 1 << 20: 10_000} {
+	for files, want := range map[uint64]int64{64: 60, 1024: 256, 1 << 20: 4_000} {
 		if got := mostPartitions(files); got != want {
 			t.Errorf("with %d files: %d partitions, want %d", files, got, want)
 		}
