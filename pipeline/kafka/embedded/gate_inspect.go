@@ -107,6 +107,11 @@ func (g *gate) outgoing(req *request, p []byte) []byte {
 		if r.Version >= 5 && decodeAnswer(&answer, r.Version, p) && answer.ErrorCode == 0 {
 			g.transacts(answer.ProducerID) // a new one where the old one's epochs are used up
 		}
+	case *kmsg.CreateTopicsRequest:
+		var answer kmsg.CreateTopicsResponse
+		if r.Version >= 5 && decodeAnswer(&answer, r.Version, p) {
+			return encodeAnswer(sourced(&answer), req.corr)
+		}
 	case *kmsg.ProduceRequest:
 		var answer kmsg.ProduceResponse
 		if len(req.spoilt) > 0 && decodeAnswer(&answer, r.Version, p) {
@@ -114,6 +119,17 @@ func (g *gate) outgoing(req *request, p []byte) []byte {
 		}
 	}
 	return p
+}
+
+// sourced says where the settings of new topics come from: kfake does not, and Java's
+// clients take that for an error, although the topics are made.
+func sourced(answer *kmsg.CreateTopicsResponse) *kmsg.CreateTopicsResponse {
+	for i := range answer.Topics {
+		for j := range answer.Topics[i].Configs {
+			answer.Topics[i].Configs[j].Source = int8(kmsg.ConfigSourceDynamicTopicConfig)
+		}
+	}
+	return answer
 }
 
 func (g *gate) transacts(producer int64) {
