@@ -29,6 +29,8 @@ func TestMemoryUnderHostileClients(t *testing.T) {
 	}
 	end := make(chan struct{})
 	var group sync.WaitGroup
+	over := sync.OnceFunc(func() { close(end); group.Wait() })
+	t.Cleanup(over)
 	for name, attack := range attacks() {
 		for range 12 {
 			group.Go(func() {
@@ -56,8 +58,7 @@ func TestMemoryUnderHostileClients(t *testing.T) {
 		produce(t, c, "orders", "x")
 		slowest = max(slowest, time.Since(at))
 	}
-	close(end)
-	group.Wait()
+	over()
 	if got := read(t, addr, "orders"); len(got) != written {
 		t.Errorf("read %d of %d records", len(got), written)
 	}
