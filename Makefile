@@ -51,7 +51,7 @@ fuzz: ## every fuzz target for 30 s (FUZZTIME=…); stops at the first that fail
 		done
 
 # Those that take long for what they do, not for what they share: without the detector.
-LONG := ^TestLedger$$|^TestReceiver(Limits|IsHalfDead)$$|^TestSomeRecordsAlwaysFail$$|^TestBadRecordsInARow$$|^TestShareOfBadRecords$$
+LONG := ^TestLedger$$|^TestMemoryUnderHostileClients$$|^TestReceiver(Limits|IsHalfDead)$$|^TestSomeRecordsAlwaysFail$$|^TestBadRecordsInARow$$|^TestShareOfBadRecords$$
 
 race: ## the tests under the race detector; needs a C compiler
 	CGO_ENABLED=1 $(GO) test -race -timeout 20m -skip '$(LONG)' ./...

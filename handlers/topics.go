@@ -14,7 +14,8 @@ const (
 // exist in more than one way.
 type TopicPolicy interface {
 	// WithMissingTopic is the producer with one of the ways above; "" is what the
-	// cluster at hand is used to. What waits for a topic is an Infrastructure
-	// failure whose Scope is the topic.
-	WithMissingTopic(policy string) Producer
+	// cluster at hand is used to. It makes no topic that is not declared once the
+	// process has made mostNew. What waits for a topic is an Infrastructure failure
+	// whose Scope is the topic.
+	WithMissingTopic(policy string, mostNew int) Producer
 }

@@ -264,7 +264,7 @@ type lookingProducer struct {
 }
 
 // WithMissingTopic notes what the sink does about topics that are missing.
-func (l lookingProducer) WithMissingTopic(policy string) handlers.Producer {
+func (l lookingProducer) WithMissingTopic(policy string, _ int) handlers.Producer {
 	l.makes = policy == handlers.MissingCreate || policy == "" && l.c.plan.Embedded != ""
 	return l
 }

@@ -21,11 +21,13 @@ type topicWriter struct {
 	next   handlers.Producer
 	book   *topicBook
 	policy string
+	// mostNew is how many topics may be made in all.
+	mostNew int
 }
 
 // WithMissingTopic is the same writer with a policy of its own.
-func (w *topicWriter) WithMissingTopic(policy string) handlers.Producer {
-	return &topicWriter{next: w.next, book: w.book, policy: cmp.Or(policy, w.policy)}
+func (w *topicWriter) WithMissingTopic(policy string, mostNew int) handlers.Producer {
+	return &topicWriter{next: w.next, book: w.book, policy: cmp.Or(policy, w.policy), mostNew: mostNew}
 }
 
 // Produce passes on what can be written and fails the rest.
@@ -37,7 +39,7 @@ func (w *topicWriter) Produce(ctx context.Context, records []*handlers.Record) e
 	for i, rec := range records {
 		f, known := asked[rec.Topic]
 		if !known {
-			f = w.book.missing(ctx, rec.Topic, w.policy)
+			f = w.book.missing(ctx, rec.Topic, w.policy, w.mostNew)
 			asked[rec.Topic] = f
 		}
 		if f != nil {
@@ -71,6 +73,9 @@ type topicBook struct {
 	mu    sync.RWMutex
 	known map[string]bool
 	vain  map[string]vainLook
+	// made are the topics that this process made, or tries to, because a record
+	// names them.
+	made map[string]bool
 }
 
 // vainLook is one for a topic that was not there.
@@ -94,7 +99,7 @@ const (
 func newTopicBook(admin *kafka.Admin, plan *Plan, log *slog.Logger) *topicBook {
 	b := &topicBook{
 		admin: admin, options: plan.TopicOptions(), log: log,
-		wants: map[string]topics.Want{}, known: map[string]bool{}, vain: map[string]vainLook{},
+		wants: map[string]topics.Want{}, known: map[string]bool{}, vain: map[string]vainLook{}, made: map[string]bool{},
 	}
 	for _, w := range plan.TopicWants() {
 		b.wants[w.Name] = w
@@ -104,7 +109,7 @@ func newTopicBook(admin *kafka.Admin, plan *Plan, log *slog.Logger) *topicBook {
 }
 
 // missing says why nothing can be written to a topic now, nil where it is there.
-func (b *topicBook) missing(ctx context.Context, topic, policy string) *handlers.Failure {
+func (b *topicBook) missing(ctx context.Context, topic, policy string, mostNew int) *handlers.Failure {
 	b.mu.RLock()
 	known, gone := b.known[topic], b.vain[topic]
 	b.mu.RUnlock()
@@ -126,7 +131,7 @@ func (b *topicBook) missing(ctx context.Context, topic, policy string) *handlers
 		b.note(topic, true, nil)
 		return nil
 	case policy == handlers.MissingCreate:
-		return b.create(ctx, topic)
+		return b.create(ctx, topic, mostNew)
 	}
 	if err = b.admin.CheckTopic(ctx, topic); !kafka.NeverTopic(err) {
 		err = nil // whatever else it is, somebody may be able to make the topic
@@ -135,12 +140,15 @@ func (b *topicBook) missing(ctx context.Context, topic, policy string) *handlers
 	return waits(topic, policy, err)
 }
 
-// create makes a topic, as topics: says where it says something. It is where a cap
-// on the number of such topics belongs.
-func (b *topicBook) create(ctx context.Context, topic string) *handlers.Failure {
-	want := topics.Want{Name: topic}
-	if w, ok := b.wants[topic]; ok {
-		want = w
+// create makes a topic, as topics: says where it says something.
+func (b *topicBook) create(ctx context.Context, topic string, mostNew int) *handlers.Failure {
+	want, declared := b.wants[topic]
+	if !declared {
+		want = topics.Want{Name: topic}
+		if err := b.count(topic, mostNew); err != nil {
+			b.note(topic, false, err)
+			return waits(topic, handlers.MissingCreate, err)
+		}
 	}
 	plan, err := topics.Compare(ctx, b.admin, []topics.Want{want}, b.options)
 	if err == nil {
@@ -152,8 +160,9 @@ func (b *topicBook) create(ctx context.Context, topic string) *handlers.Failure 
 		b.note(topic, true, nil)
 		return nil
 	}
+	b.uncount(topic)
 	never := err
-	if !kafka.NeverTopic(err) {
+	if !kafka.NeverTopic(err) && !kafka.RefusedByPolicy(err) {
 		never = nil
 	}
 	b.note(topic, false, never)
@@ -161,6 +170,24 @@ func (b *topicBook) create(ctx context.Context, topic string) *handlers.Failure 
 		return waits(topic, handlers.MissingCreate, never)
 	}
 	return &handlers.Failure{Class: handlers.Infrastructure, Scope: topic, NotSent: true, Err: fmt.Errorf("write to kafka: %w", err)}
+}
+
+// count takes one of the topics that may be made, and tells where none is left: their
+// names come from records, which may never end.
+func (b *topicBook) count(topic string, mostNew int) error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if !b.made[topic] && len(b.made) >= mostNew {
+		return fmt.Errorf("the topic %q does not exist, and this process has made %d new ones, all that max_new_topics allows: make it, or raise that", topic, len(b.made))
+	}
+	b.made[topic] = true
+	return nil
+}
+
+func (b *topicBook) uncount(topic string) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	delete(b.made, topic)
 }
 
 // note remembers what was found.

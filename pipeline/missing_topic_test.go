@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -48,7 +49,7 @@ func newWriter(t *testing.T, plan *Plan, policy string) (*topicWriter, *written,
 	}
 	t.Cleanup(admin.Close)
 	next := &written{}
-	return &topicWriter{next: next, book: newTopicBook(admin, plan, log), policy: policy}, next, admin
+	return &topicWriter{next: next, book: newTopicBook(admin, plan, log), policy: policy, mostNew: 100}, next, admin
 }
 
 // produce writes a record to each of topics and tells how each fared.
@@ -83,7 +84,7 @@ func TestAMissingTopicConcernsItsRecordsAlone(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			w, next, admin := newWriter(t, &Plan{Topics: []TopicPlan{{Name: "gone", Partitions: 3}}}, c.policy)
-			p := w.WithMissingTopic(c.ofSink)
+			p := w.WithMissingTopic(c.ofSink, 100)
 			if diff := cmp.Diff(c.want, produce(t, p, "gone", "here", "gone")); diff != "" {
 				t.Errorf("(-want +got):\n%s", diff)
 			}
@@ -146,5 +147,30 @@ func TestATopicThatWentAway(t *testing.T) {
 	}
 	if w.book.known["here"] {
 		t.Error("the topic is still taken to be there")
+	}
+}
+
+// TestNewTopicsAreBounded: names come from records, which may never end. What is
+// declared or there counts for nothing.
+func TestNewTopicsAreBounded(t *testing.T) {
+	w, _, admin := newWriter(t, &Plan{Topics: []TopicPlan{{Name: "declared", Partitions: 1}}}, handlers.MissingCreate)
+	p := w.WithMissingTopic("", 2)
+	refused := `not_applied scope="" not_sent=true`
+	got := produce(t, p, "one", "two", "three", "here", "declared", "one", "four")
+	if diff := cmp.Diff([]string{"written", "written", refused, "written", "written", "written", refused}, got); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+	err := p.Produce(t.Context(), []*handlers.Record{{Topic: "five", Partition: -1}})
+	if f := handlers.FailureOf(err, 0); f == nil || !strings.Contains(f.Err.Error(), `"five" does not exist, and this process has made 2 new ones, all that max_new_topics allows`) {
+		t.Errorf("said %v", f)
+	}
+	// One that somebody else makes is there.
+	if _, err := admin.CreateTopics(t.Context(), []string{"three"}, 1, 1, nil); err != nil {
+		t.Fatal(err)
+	}
+	for until := time.Now().Add(20 * time.Second); produce(t, p, "three")[0] != "written"; time.Sleep(50 * time.Millisecond) {
+		if time.Now().After(until) {
+			t.Fatal("the topic is there, and its record is refused")
+		}
 	}
 }

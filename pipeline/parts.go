@@ -127,17 +127,20 @@ func announce(ctx context.Context, folder *state.Folder, run state.Run, control 
 	return nil
 }
 
-// brokerAlarm notes what is wrong with the embedded broker's log: a full one
-// takes no records, so the process is not ready.
+// brokerAlarm notes what is wrong with the embedded broker: while it takes no records
+// or nobody can reach it, the process is not ready. Of the rest, which the broker
+// logs, records flow on.
 func (r *Runner) brokerAlarm(a embedded.Alarm) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if a.Kind != embedded.AlarmFull {
-		return // logged by the broker; records flow on
-	}
-	r.brokerFull = ""
-	if !a.Cleared {
-		r.brokerFull = "the embedded broker is full: " + a.Message
+	switch a.Kind {
+	case embedded.AlarmFull:
+		r.brokerFull = ""
+		if !a.Cleared {
+			r.brokerFull = "the embedded broker is full: " + a.Message
+		}
+	case embedded.AlarmUnreachable:
+		r.brokerDeaf = a.Message
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"math"
 	"os"
 	"path/filepath"
 	"slices"
@@ -45,10 +46,11 @@ type Runner struct {
 	folder     *state.Folder
 	parts      []state.Part
 	folderGone string
-	// brokerFull is why the embedded broker takes no records, empty if it does.
-	brokerFull string
-	ended      chan *flow
-	publisher  *kafka.Publisher
+	// brokerFull is why the embedded broker takes no records, empty if it does, and
+	// brokerDeaf why nobody can reach it.
+	brokerFull, brokerDeaf string
+	ended                  chan *flow
+	publisher              *kafka.Publisher
 }
 
 // RunnerDeps is what a Runner uses of its process.
@@ -152,7 +154,10 @@ func (r *Runner) openProducer(open *closers) (handlers.Producer, error) {
 	if r.embedded {
 		policy = handlers.MissingCreate
 	}
-	return &topicWriter{next: publisher, book: newTopicBook(r.admin, r.plan, r.deps.Logger), policy: policy}, nil
+	return &topicWriter{
+		next: publisher, book: newTopicBook(r.admin, r.plan, r.deps.Logger), policy: policy,
+		mostNew: math.MaxInt, // for names that come from the configuration; sinks have a bound
+	}, nil
 }
 
 // flow lets records flow until ctx ends, the goal is reached or the last

@@ -23,6 +23,7 @@ func (r *Runner) Status() admin.Status {
 	waits, _, _ := strings.Cut(r.waiting, ": ")
 	cluster, reasons := r.clusterDown, []trouble{
 		{"state folder", r.folderGone}, {waits, r.waiting}, {"brokers", r.clusterDown}, {"embedded broker full", r.brokerFull},
+		{"embedded broker does not answer", r.brokerDeaf},
 	}
 	if r.publisher != nil {
 		reasons = append(reasons, trouble{"producer", r.publisher.Waiting()})

@@ -18,6 +18,7 @@ type Config struct {
 	Key   handlers.Template `yaml:"key" doc:"The key of the record that is written. Without it, the record keeps its own, also where it has none."`
 	// MissingTopic is empty for what the cluster is used to.
 	MissingTopic string                       `yaml:"missing_topic" enum:"pause,create,dead_letter" doc:"What a topic means that has a legal name and does not exist. With 'pause' the records of that topic wait for it and others flow on, up to the bound of unfinished records; with 'create' it is made, as 'topics:' says of it or as is the cluster's default; with 'dead_letter' its records go to the dead letters. The default is 'pause' on a cluster and 'create' on the embedded broker."`
+	MaxNewTopics int                          `yaml:"max_new_topics" default:"100" min:"0" doc:"How many topics that 'topics:' does not name a process makes at most, for all sinks together. Past it the records of further ones go to the dead letters, so that a field with endless values in 'topic' does not fill the broker."`
 	Headers      map[string]handlers.Template `yaml:"headers" place:"bytes" doc:"Headers to set, by name. One that the record has already is replaced, the others stay."`
 }
 
@@ -37,6 +38,7 @@ const delivery = "A record counts as written once all in-sync replicas have it (
 	"- *Refused* (the broker finds the record too large, or the record invalid, or can't have a topic of that name): the record goes to the dead letters at once.\n" +
 	"- *Down* (no broker reachable, a connection lost, too few replicas in sync): the pipeline pauses until that is over, and nothing goes to the dead letters.\n" +
 	"- *One topic is away* (it does not exist, or there is no permission to write to it): its records wait, or as `missing_topic` says; others flow on.\n" +
+	"- *Too many new topics* (`max_new_topics`): the records of topics that are not made go to the dead letters; those of topics that are there flow on.\n" +
 	"- *Not to be rendered*: a topic that depends on the record can't be one that the pipeline reads, its dead-letter topic, or one whose name begins with `__`; such a record goes the way of `on_error`.\n\n" +
 	"A record whose acknowledgement was lost is sent again, and may then be in the topic twice. " +
 	"What was acknowledged is not, also where a record before it failed: that one then comes after it.\n\n" +
@@ -53,7 +55,7 @@ func Spec() handlers.Spec {
 			}
 			s := &sink{config: config, headerNames: slices.Sorted(maps.Keys(config.Headers)), producer: env.Producer}
 			if choosy, ok := env.Producer.(handlers.TopicPolicy); ok {
-				s.producer = choosy.WithMissingTopic(config.MissingTopic)
+				s.producer = choosy.WithMissingTopic(config.MissingTopic, config.MaxNewTopics)
 			}
 			return s, nil
 		})

@@ -12,6 +12,10 @@ import (
 // such as one that differs from another's only in dots and underscores.
 func NeverTopic(err error) bool { return errors.Is(err, kerr.InvalidTopicException) }
 
+// RefusedByPolicy tells that the cluster does not let the topic be made as it was
+// asked for.
+func RefusedByPolicy(err error) bool { return errors.Is(err, kerr.PolicyViolation) }
+
 // CheckTopic tells what the cluster has against a topic of that name, without making
 // it; nil where it would make it.
 func (a *Admin) CheckTopic(ctx context.Context, name string) error {

@@ -43,9 +43,12 @@ type Config struct {
 	// while Open runs. It must not block.
 	OnAlarm func(Alarm)
 
-	// watchEvery, expiryEvery and disk are set by tests only.
+	// Those are set by tests only.
 	watchEvery  time.Duration
+	probeEvery  time.Duration
 	expiryEvery time.Duration
+	idleTime    time.Duration
+	maxConns    int
 	disk        func(dir string) (free, total int64, err error)
 }
 
@@ -59,10 +62,15 @@ const (
 	// AlarmTorn tells of an incomplete write at the end of a file: a crash cut
 	// it off before it was acknowledged, or it is damaged.
 	AlarmTorn = "torn"
+	// AlarmMalformed tells of batches that an earlier version took and whose records
+	// can't all be read.
+	AlarmMalformed = "malformed"
 	// AlarmNearlyFull tells that the log or its disk has little room left.
 	AlarmNearlyFull = "nearly_full"
 	// AlarmFull tells that producers are refused until there is room again.
 	AlarmFull = "full"
+	// AlarmUnreachable tells that the broker does not answer on its own address.
+	AlarmUnreachable = "unreachable"
 )
 
 // Alarm is something about the log that a person should know.
@@ -85,6 +93,8 @@ type Broker struct {
 	addr    string
 	cluster *kfake.Cluster
 	guard   *guard
+	gate    *gate
+	watch   *watch
 
 	// mu is held for reading while the cluster is used: it answers nobody once
 	// it is closed.
@@ -133,6 +143,15 @@ func (c Config) withDefaults() Config {
 	if c.expiryEvery <= 0 {
 		c.expiryEvery = math.MaxInt32 * time.Millisecond
 	}
+	if c.probeEvery <= 0 {
+		c.probeEvery = 5 * time.Second
+	}
+	if c.idleTime <= 0 {
+		c.idleTime = maxIdle
+	}
+	if c.maxConns <= 0 {
+		c.maxConns = maxConns
+	}
 	if c.disk == nil {
 		c.disk = diskSpace
 	}
@@ -144,10 +163,12 @@ func (b *Broker) open(ctx context.Context, listen string) error {
 	if err != nil {
 		return err
 	}
-	if err := mend(ctx, b.lock.Dir(), b.alarm); err != nil {
+	found, err := mend(ctx, b.lock.Dir(), b.alarm)
+	if err != nil {
 		return errors.Join(fmt.Errorf("open the embedded broker: %w", err), listener.Close())
 	}
 	b.guard = newGuard(b.config, b.lock.Dir(), b.alarm)
+	b.gate = newGate(b.config, b.guard.produced, found)
 	b.cluster, err = kfake.NewCluster(b.options(listener)...)
 	if err != nil {
 		_ = listener.Close()
@@ -161,6 +182,7 @@ func (b *Broker) open(ctx context.Context, listen string) error {
 	b.addr = listener.Addr().String()
 	b.rule()
 	b.guard.start(b.cluster)
+	b.watch = startWatch(b.gate, b.cluster, b.addr, b.config.probeEvery, b.alarm)
 	b.config.Logger.Info("embedded broker listens", "listen", b.addr, "dir", b.lock.Dir())
 	return nil
 }
@@ -174,7 +196,7 @@ func (b *Broker) options(listener net.Listener) []kfake.Opt {
 		kfake.SyncWrites(),
 		kfake.WithLogger(newLogger(b.config.Logger)),
 		kfake.ListenFn(func(string, string) (net.Listener, error) {
-			return &framedListener{Listener: listener, produced: b.guard.produced}, nil
+			return &gateListener{Listener: listener, gate: b.gate}, nil
 		}),
 		kfake.BrokerConfigs(b.config.brokerConfigs()),
 	}
@@ -194,6 +216,8 @@ func (b *Broker) Close() error {
 	}
 	b.closed = true
 	b.guard.stop()
+	b.watch.stop()
+	b.gate.close()
 	b.cluster.Close()
 	err := os.WriteFile(filepath.Join(b.lock.Dir(), cleanFile), nil, 0o600)
 	if b.err = errors.Join(err, b.lock.Release()); b.err != nil {
@@ -214,7 +238,7 @@ func (b *Broker) alarm(a Alarm) {
 	switch {
 	case a.Cleared:
 		logger.Info("embedded broker alarm is over")
-	case a.Kind == AlarmTorn || a.Kind == AlarmNearlyFull:
+	case a.Kind == AlarmTorn || a.Kind == AlarmNearlyFull || a.Kind == AlarmMalformed:
 		logger.Warn("embedded broker alarm", "detail", a.Message)
 	default:
 		logger.Error("embedded broker alarm", "detail", a.Message)

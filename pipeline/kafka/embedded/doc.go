@@ -16,6 +16,8 @@
 // bounded, and producers are refused beyond the bound. Space comes back by
 // deleting topics.
 //
-// It is built on franz-go's kfake, a broker made for tests. The format of kfake's
+// It is built on franz-go's kfake, a broker made for tests, which trusts its clients
+// and ends the process on requests that it does not expect. So nothing reaches it
+// that was not parsed and checked in front of it (gate.go). The format of kfake's
 // files is known in files.go only, which holds for the version named in go.mod.
 package embedded

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"os"
 	"os/exec"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -21,6 +22,9 @@ import (
 // killed, instead of tests.
 const childDir = "MILLRACE_TEST_BROKER_DIR"
 
+// childFiles is how many files such a broker may have open.
+const childFiles = "MILLRACE_TEST_BROKER_FILES"
+
 func TestMain(m *testing.M) {
 	if dir := os.Getenv(childDir); dir != "" {
 		child(dir)
@@ -31,6 +35,9 @@ func TestMain(m *testing.M) {
 }
 
 func child(dir string) {
+	if files, err := strconv.Atoi(os.Getenv(childFiles)); err == nil {
+		limitFiles(files)
+	}
 	b, err := Open(context.Background(), Config{Dir: dir, Listen: "127.0.0.1:0", Logger: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		panic(err)
@@ -40,10 +47,10 @@ func child(dir string) {
 }
 
 // startChild runs a broker as a process of its own; kill ends it with SIGKILL.
-func startChild(t *testing.T, dir string) (addr string, pid int, kill func()) {
+func startChild(t *testing.T, dir string, env ...string) (addr string, pid int, kill func()) {
 	t.Helper()
 	cmd := exec.Command(os.Args[0])
-	cmd.Env = append(os.Environ(), childDir+"="+dir)
+	cmd.Env = append(append(os.Environ(), childDir+"="+dir), env...)
 	cmd.Stderr = os.Stderr
 	stdin, err := cmd.StdinPipe()
 	if err != nil {

@@ -26,11 +26,12 @@ const (
 	partitionsName = "partitions"
 )
 
-// The files that are ours: what was cut out of damaged files, and the sign that
-// the log was closed and not cut off.
+// The files that are ours: what was cut out of damaged files, the sign that the log
+// was closed and not cut off, and the one that every batch in it was checked.
 const (
 	damagedName = "damaged"
 	cleanFile   = "clean"
+	checkedFile = "checked"
 )
 
 // castagnoli is the checksum of record batches and of kfake's own files.

@@ -2,14 +2,11 @@ package embedded
 
 import (
 	"context"
-	"encoding/binary"
 	"errors"
 	"fmt"
-	"io"
 	"net"
 	"syscall"
-
-	"github.com/twmb/franz-go/pkg/kmsg"
+	"time"
 )
 
 // listenKey is the configuration's key of the address, for errors to name.
@@ -53,75 +50,31 @@ func listenOn(ctx context.Context, address string) (net.Listener, error) {
 	}
 }
 
-// framedListener keeps from kfake what is no Kafka request: it would allocate
-// whatever length stands there, and an unknown request ends the process.
-type framedListener struct {
+// gateListener hands out connections behind the gate.
+type gateListener struct {
 	net.Listener
-	// produced is told the size of every produce request before it is read.
-	produced func(bytes int64)
+	gate *gate
 }
 
-// Accept waits for the next client.
-func (l *framedListener) Accept() (net.Conn, error) {
-	conn, err := l.Listener.Accept()
-	if err != nil {
-		return nil, err
-	}
-	return &framedConn{Conn: conn, produced: l.produced}, nil
-}
+const (
+	firstPause = 5 * time.Millisecond
+	lastPause  = time.Second
+)
 
-// maxFrame is what Apache Kafka takes by default (socket.request.max.bytes).
-const maxFrame = 100 << 20
-
-// headSize is the length, the request's key and its version.
-const headSize = 4 + 2 + 2
-
-var errNoKafka = errors.New("not a Kafka request")
-
-// framedConn looks at the head of every request. One goroutine at a time reads
-// from it.
-type framedConn struct {
-	net.Conn
-	produced func(bytes int64)
-
-	head    [headSize]byte
-	pending []byte
-	rest    int64
-}
-
-// Read returns bytes of one request at a time.
-func (c *framedConn) Read(p []byte) (int, error) {
-	if len(c.pending) == 0 && c.rest == 0 {
-		if err := c.next(); err != nil {
-			return 0, err
+// Accept waits for the next client. kfake listens no more after an error, so only
+// the listener's end is one: what else fails, such as descriptors that are used up,
+// is over sooner or later.
+func (l *gateListener) Accept() (net.Conn, error) {
+	for pause := firstPause; ; pause = min(2*pause, lastPause) {
+		conn, err := l.Listener.Accept()
+		switch {
+		case err == nil:
+			return l.gate.admit(conn), nil
+		case errors.Is(err, net.ErrClosed):
+			return nil, err
+		case pause == firstPause:
+			l.gate.log.Warn("the embedded broker takes no connections for now, and tries on", "err", err)
 		}
+		time.Sleep(pause)
 	}
-	if len(c.pending) > 0 {
-		n := copy(p, c.pending)
-		c.pending = c.pending[n:]
-		return n, nil
-	}
-	if int64(len(p)) > c.rest {
-		p = p[:c.rest]
-	}
-	n, err := c.Conn.Read(p)
-	c.rest -= int64(n)
-	return n, err
-}
-
-func (c *framedConn) next() error {
-	if _, err := io.ReadFull(c.Conn, c.head[:]); err != nil {
-		return err
-	}
-	size := int64(binary.BigEndian.Uint32(c.head[:4]))
-	key := int16(binary.BigEndian.Uint16(c.head[4:6]))
-	if size < headSize || size > maxFrame || kmsg.RequestForKey(key) == nil {
-		return errNoKafka
-	}
-	if kmsg.Key(key) == kmsg.Produce {
-		c.produced(size)
-	}
-	c.pending = c.head[:]
-	c.rest = size - (headSize - 4)
-	return nil
 }

@@ -19,31 +19,51 @@ import (
 type mender struct {
 	dir   string
 	alarm func(Alarm)
+	// checker is nil where every batch was looked at before the log took it.
+	checker *batchChecker
+}
+
+// found is what a log tells on opening.
+type found struct {
+	groups, txns map[string]struct{}
+	// transactional are the producers that have a transactional id.
+	transactional map[int64]struct{}
 }
 
 // mend runs before kfake opens the log in dir.
-func mend(ctx context.Context, dir string, alarm func(Alarm)) error {
+func mend(ctx context.Context, dir string, alarm func(Alarm)) (found, error) {
 	m := &mender{dir: dir, alarm: serial(alarm)}
-	if found, err := readJSON(filepath.Join(dir, metaFile), &struct{}{}); err != nil {
-		return err
-	} else if !found {
-		return m.checkNew()
+	f := found{groups: map[string]struct{}{}, txns: map[string]struct{}{}, transactional: map[int64]struct{}{}}
+	if old, err := readJSON(filepath.Join(dir, metaFile), &struct{}{}); err != nil {
+		return f, err
+	} else if !old {
+		return f, errors.Join(m.checkNew(), m.noteChecked())
 	}
 	topics, err := readTopics(dir)
 	if err != nil {
-		return err
+		return f, err
 	}
 	if err := m.forgetStaleWindows(); err != nil {
-		return err
+		return f, err
 	}
 	if err := m.setAsideOrphans(topics); err != nil {
-		return err
+		return f, err
 	}
-	commits, err := m.mendStateLogs()
+	commits, producers, err := m.mendStateLogs()
 	if err != nil {
-		return err
+		return f, err
 	}
-	return m.mendPartitions(ctx, topics, commits)
+	for _, c := range commits {
+		f.groups[c.Group] = struct{}{}
+	}
+	f.learnProducers(producers)
+	if err := m.learnChecked(); err != nil {
+		return f, err
+	}
+	if err := m.mendPartitions(ctx, topics, commits); err != nil {
+		return f, err
+	}
+	return f, m.noteChecked()
 }
 
 // serial lets several goroutines raise alarms.

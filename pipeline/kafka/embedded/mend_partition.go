@@ -26,6 +26,11 @@ func (p *partitionLog) mend() error {
 	}
 	var end, maxTime int64
 	for i, base := range bases {
+		if p.checker != nil {
+			if err := p.hideMalformed(segmentPath(p.dir, base)); err != nil {
+				return err
+			}
+		}
 		scan, err := scanSegment(segmentPath(p.dir, base), base)
 		if err != nil {
 			return err

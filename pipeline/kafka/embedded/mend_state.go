@@ -20,16 +20,28 @@ type commit struct {
 }
 
 // mendStateLogs checks the append-only files of groups and producers and returns
-// the groups' commits.
-func (m *mender) mendStateLogs() ([]commit, error) {
+// the groups' commits and the producers' entries.
+func (m *mender) mendStateLogs() (commits []commit, producers [][]byte, err error) {
 	groups, err := m.mendStateLog(groupsFile, "groups may read some records again")
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	if _, err := m.mendStateLog(producersFile, "idempotent producers may have to begin anew"); err != nil {
-		return nil, err
+	producers, err = m.mendStateLog(producersFile, "idempotent producers may have to begin anew")
+	return replayCommits(groups), producers, err
+}
+
+// learnProducers notes the producers that have a transactional id.
+func (f *found) learnProducers(entries [][]byte) {
+	for _, raw := range entries {
+		var entry struct {
+			ID    int64  `json:"pid"`
+			TxnID string `json:"txid"`
+		}
+		if json.Unmarshal(raw, &entry) == nil && entry.TxnID != "" {
+			f.transactional[entry.ID] = struct{}{}
+			f.txns[entry.TxnID] = struct{}{}
+		}
 	}
-	return replayCommits(groups), nil
 }
 
 // mendStateLog cuts out what is no entry and returns the entries. kfake would

@@ -230,7 +230,7 @@ func TestAFolderThatLostItsFiles(t *testing.T) {
 		if err := os.Remove(filepath.Join(dir, metaFile)); err != nil {
 			t.Fatal(err)
 		}
-		err := mend(t.Context(), dir, newAlarms().add)
+		_, err := mend(t.Context(), dir, newAlarms().add)
 		if err == nil || !strings.Contains(err.Error(), "its file meta.json is gone") {
 			t.Errorf("got %v", err)
 		}
@@ -239,7 +239,7 @@ func TestAFolderThatLostItsFiles(t *testing.T) {
 		dir := t.TempDir()
 		seed(t, dir)
 		edit(t, filepath.Join(dir, topicsFile), func(raw []byte) []byte { return raw[:len(raw)/2] })
-		err := mend(t.Context(), dir, newAlarms().add)
+		_, err := mend(t.Context(), dir, newAlarms().add)
 		if err == nil || !strings.Contains(err.Error(), "topics.json is damaged") {
 			t.Errorf("got %v", err)
 		}

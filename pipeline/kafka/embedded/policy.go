@@ -4,7 +4,6 @@ import (
 	"math"
 	"slices"
 	"strconv"
-	"strings"
 
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
@@ -26,6 +25,8 @@ func (c Config) brokerConfigs() map[string]string {
 		"log.retention.ms":                    "-1",
 		"log.retention.bytes":                 "-1",
 		"log.cleaner.backoff.ms":              strconv.Itoa(math.MaxInt32),
+		"group.max.size":                      strconv.Itoa(mostMembers),
+		"transaction.max.timeout.ms":          strconv.Itoa(120_000),
 		"default.replication.factor":          "1",
 		"min.insync.replicas":                 "1",
 	}
@@ -36,7 +37,16 @@ func (c Config) brokerConfigs() map[string]string {
 func (b *Broker) rule() {
 	b.cluster.ControlKey(int16(kmsg.CreateTopics), func(r kmsg.Request) (kmsg.Response, error, bool) {
 		b.cluster.KeepControl()
-		response := ruleCreateTopics(r.(*kmsg.CreateTopicsRequest))
+		request := r.(*kmsg.CreateTopicsRequest)
+		response := ruleCreateTopics(request)
+		if response == nil {
+			response = b.boundCreateTopics(request)
+		}
+		return response, nil, response != nil
+	})
+	b.cluster.ControlKey(int16(kmsg.CreatePartitions), func(r kmsg.Request) (kmsg.Response, error, bool) {
+		b.cluster.KeepControl()
+		response := b.boundCreatePartitions(r.(*kmsg.CreatePartitionsRequest))
 		return response, nil, response != nil
 	})
 	b.cluster.ControlKey(int16(kmsg.AlterConfigs), func(r kmsg.Request) (kmsg.Response, error, bool) {
@@ -54,16 +64,20 @@ func (b *Broker) rule() {
 	})
 }
 
-// expires tells whether a setting makes records or commits go away. kfake's
-// retention stops with a restart, and offsets begin anew at 0 where it emptied a
-// partition.
-func expires(name string, value *string) bool {
+// settable tells whether clients may set a topic's configuration. The rest makes
+// records or commits go away, where kfake's retention stops with a restart and begins
+// offsets anew at 0 where it emptied a partition; or it costs the broker files or
+// memory without bound; or it means nothing here.
+func settable(name string, value *string) bool {
 	switch name {
-	case "retention.ms", "retention.bytes", "log.retention.ms", "log.retention.bytes", "log.cleaner.backoff.ms",
-		"offsets.retention.minutes", "offset.retention.ms", "offsets.retention.check.interval.ms":
-		return true
-	case "cleanup.policy", "log.cleanup.policy":
-		return value == nil || strings.Contains(*value, "compact")
+	case "max.message.bytes":
+		if value == nil {
+			return true
+		}
+		n, err := strconv.Atoi(*value)
+		return err == nil && n >= 1<<10 && n <= maxProduce
+	case "compression.type", "message.timestamp.type", "min.insync.replicas", "unclean.leader.election.enable":
+		return value == nil || len(*value) <= 64
 	default:
 		return false
 	}
@@ -83,7 +97,7 @@ func ruleCreateTopics(r *kmsg.CreateTopicsRequest) kmsg.Response {
 		}
 		topic.ReplicationFactor = 1
 		topic.Configs = slices.DeleteFunc(topic.Configs, func(c kmsg.CreateTopicsRequestTopicConfig) bool {
-			return expires(c.Name, c.Value)
+			return !settable(c.Name, c.Value)
 		})
 		for name, value := range topicConfigs() {
 			config := kmsg.NewCreateTopicsRequestTopicConfig()
@@ -115,7 +129,7 @@ func (b *Broker) ruleAlterConfigs(r *kmsg.AlterConfigsRequest) {
 	for i := range r.Resources {
 		resource := &r.Resources[i]
 		resource.Configs = slices.DeleteFunc(resource.Configs, func(c kmsg.AlterConfigsRequestResourceConfig) bool {
-			return expires(c.Name, c.Value)
+			return resource.ResourceType != kmsg.ConfigResourceTypeTopic || !settable(c.Name, c.Value)
 		})
 		var fixed map[string]string
 		switch resource.ResourceType {
@@ -136,7 +150,8 @@ func ruleIncrementalAlterConfigs(r *kmsg.IncrementalAlterConfigsRequest) {
 	for i := range r.Resources {
 		resource := &r.Resources[i]
 		resource.Configs = slices.DeleteFunc(resource.Configs, func(c kmsg.IncrementalAlterConfigsRequestResourceConfig) bool {
-			return expires(c.Name, c.Value)
+			set := c.Op == kmsg.IncrementalAlterConfigOpSet || c.Op == kmsg.IncrementalAlterConfigOpDelete
+			return resource.ResourceType != kmsg.ConfigResourceTypeTopic || !set || !settable(c.Name, c.Value)
 		})
 	}
 }

@@ -69,6 +69,27 @@ func TestTopicsKeepEverything(t *testing.T) {
 	}
 }
 
+// Java's clients fail where a new topic's settings come from nowhere.
+func TestNewTopicsSayWhereTheirSettingsComeFrom(t *testing.T) {
+	b := start(t, Config{})
+	r := kmsg.NewPtrCreateTopicsRequest()
+	topic := kmsg.NewCreateTopicsRequestTopic()
+	topic.Topic, topic.NumPartitions, topic.ReplicationFactor = "orders", 1, 1
+	r.Topics = append(r.Topics, topic)
+	answer, err := r.RequestWith(t.Context(), client(t, b.Addr()))
+	if err != nil || answer.Version < 5 {
+		t.Fatalf("version %d, %v", answer.Version, err)
+	}
+	for _, config := range answer.Topics[0].Configs {
+		if config.Source != int8(kmsg.ConfigSourceDynamicTopicConfig) {
+			t.Errorf("%s comes from %d", config.Name, config.Source)
+		}
+	}
+	if len(answer.Topics[0].Configs) == 0 {
+		t.Error("no settings")
+	}
+}
+
 func TestTopicsNamedAgainstKafkasRules(t *testing.T) {
 	b := start(t, Config{})
 	made, err := kadm.NewClient(client(t, b.Addr())).CreateTopics(t.Context(), 1, 1, nil, "a/b", "orders")

@@ -43,6 +43,9 @@ func (b *Broker) createTopic(name string, partitions int32) error {
 	if !validTopic(name) {
 		return errors.New("a topic's name has up to 249 letters, digits, dots, underscores and hyphens")
 	}
+	if err := b.boundPartitions(map[string]int32{name: partitions}); err != nil {
+		return err
+	}
 	err := b.cluster.CreateTopic(name, max(partitions, 0), topicConfigs())
 	switch {
 	case errors.Is(err, kerr.TopicAlreadyExists):

@@ -1,0 +1,51 @@
+//go:build real && unix
+
+package embedded
+
+import (
+	"errors"
+	"testing"
+
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kerr"
+
+	"github.com/millrace/millrace/pipeline/testbed"
+)
+
+// Apache Kafka refuses the same batches with the same errors.
+func TestRealMalformedBatches(t *testing.T) {
+	c := client(t, testbed.NeedKafka(t, testbed.KafkaOptions{}).Brokers()[0])
+	if _, err := kadm.NewClient(c).CreateTopics(t.Context(), 1, 1, nil, "orders"); err != nil {
+		t.Fatal(err)
+	}
+	id := topicID(t, c, "orders")
+	broker := c.SeedBrokers()[0]
+	for name, m := range malformed() {
+		t.Run(name, func(t *testing.T) {
+			request := produceRequest("orders", m.raw)
+			request.Topics[0].TopicID = id
+			answer, err := request.RequestWith(t.Context(), broker)
+			if err != nil {
+				t.Fatal(err)
+			}
+			want := m.want
+			if want == errNotDecompressed {
+				want = kerr.UnknownServerError
+			}
+			if err := kerr.ErrorForCode(answer.Topics[0].Partitions[0].ErrorCode); !errors.Is(err, want) {
+				t.Errorf("got %v, want %v", err, want)
+			}
+		})
+	}
+	for codec := range byte(5) {
+		request := produceRequest("orders", batchOf(3, codec).encode())
+		request.Topics[0].TopicID = id
+		answer, err := request.RequestWith(t.Context(), broker)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if code := answer.Topics[0].Partitions[0].ErrorCode; code != 0 {
+			t.Errorf("codec %d: %v", codec, kerr.ErrorForCode(code))
+		}
+	}
+}
