@@ -22,7 +22,7 @@ func locateURL(parts []templatePart) []location {
 			at[i].position = urlPosition(before, textAround(parts[i+1:]), open && i > 0)
 			text = "x"
 			if at[i].position == inScheme && p.made.term.constant && !p.made.term.isUnknown() {
-				constant, _ := p.made.appendPart(nil, nil, PlaceURL, inScheme)
+				constant, _ := p.made.appendPart(nil, aside(), PlaceURL, inScheme)
 				text = string(constant)
 			}
 		}

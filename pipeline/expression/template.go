@@ -89,10 +89,14 @@ func (t *Template) AppendText(dst []byte, in *Input) ([]byte, error) {
 		}
 		from := len(dst)
 		var err error
-		if dst, err = p.part.appendPart(dst, &in.input, t.place, p.position); err != nil {
-			return dst[:start], fmt.Errorf("${%s}: %w", shorten(p.part.source), err)
+		if dst, err = p.part.appendPart(dst, &in.input, t.place, p.position); err == nil {
+			dst, err = t.place.fit(dst, from, p)
 		}
-		if dst, err = t.place.fit(dst, from, p); err != nil {
+		if err == nil {
+			made := len(dst) - from
+			err = in.spend(weight{steps: made, bytes: made})
+		}
+		if err != nil {
 			return dst[:start], fmt.Errorf("${%s}: %w", shorten(p.part.source), err)
 		}
 	}
@@ -121,7 +125,7 @@ func (e *expression) appendPart(dst []byte, in *input, place Place, at position)
 	case (k == kindObject || k == kindList) && !place.takesJSON():
 		return dst, fmt.Errorf("it is %s: %s takes none", k, place.noun())
 	case raw == nil:
-		return textOf(dst, v)
+		return in.appendAsText(dst, v)
 	case k == kindText:
 		out, whole := unescape(dst, raw)
 		if !whole {
@@ -243,7 +247,7 @@ func (t *template) constant(e *Expression, at location) (string, *Finding) {
 	case e.term.value == nil:
 		return "", &Finding{Code: CodeNullPart, Message: "this is always null", Hint: "give a default: ${… ?? \"…\"}"}
 	}
-	text, err := e.appendPart(nil, nil, t.place, at.position)
+	text, err := e.appendPart(nil, aside(), t.place, at.position)
 	if err != nil {
 		return "", &Finding{Code: CodePlace, Message: err.Error()}
 	}
