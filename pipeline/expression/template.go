@@ -82,9 +82,14 @@ func (t *Template) Text(in *Input) (string, error) {
 // what it returns holds no more than dst.
 func (t *Template) AppendText(dst []byte, in *Input) ([]byte, error) {
 	start := len(dst)
+	var few [8]int
+	ends := few[:0]
 	for _, p := range t.pieces {
 		if p.part == nil {
 			dst = append(dst, p.text...)
+			if t.place == PlaceURL {
+				ends = append(ends, len(dst)-start)
+			}
 			continue
 		}
 		from := len(dst)
@@ -98,6 +103,14 @@ func (t *Template) AppendText(dst []byte, in *Input) ([]byte, error) {
 		}
 		if err != nil {
 			return dst[:start], fmt.Errorf("${%s}: %w", shorten(p.part.source), err)
+		}
+		if t.place == PlaceURL {
+			ends = append(ends, len(dst)-start)
+		}
+	}
+	if t.place == PlaceURL {
+		if err := t.checkSegments(dst[start:], ends); err != nil {
+			return dst[:start], err
 		}
 	}
 	if err := t.place.whole(dst[start:]); err != nil {
