@@ -16,6 +16,7 @@ type Blocks struct {
 	Topics      yamlconf.Entries[TopicConfig]    `yaml:"topics" doc:"The topics that this file expects to exist, by name. 'millrace topics apply' makes them."`
 	Ingest      *IngestConfig                    `yaml:"ingest" doc:"Takes records over HTTP, and answers 202 once they are durable in a topic."`
 	Drain       time.Duration                    `yaml:"drain" default:"20s" doc:"How long a stop waits for work in flight, and for records before those that are finished, so that these do not come again. Calls that take longer are cut off."`
+	Limits      *LimitsConfig                    `yaml:"limits" doc:"What the expressions of one record may cost, in each pipeline. A record that costs more goes the way of 'on_error', with the reason 'too_costly'."`
 	Server      *ServerConfig                    `yaml:"server" doc:"What a running process offers over HTTP. Each part is off unless it is written."`
 	Pipelines   yamlconf.Entries[PipelineConfig] `yaml:"pipelines" doc:"The pipelines, by name."`
 	Tests       []TestConfig                     `yaml:"tests" doc:"Examples with the outcomes that are expected of them, run by millrace test."`
@@ -82,6 +83,12 @@ type IngestRouteConfig struct {
 	Path  string              `yaml:"path" required:"true" text:"urlpath" doc:"The path of the URL, such as '/orders'. Records are sent to it with POST."`
 	Topic string              `yaml:"topic" required:"true" text:"topic" doc:"The topic that the records go to. Payloads are checked against its schema."`
 	Key   handlers.Expression `yaml:"key" doc:"The key of the record, such as 'payload.order_id'. Without it, records have none."`
+}
+
+// LimitsConfig is the `limits:` block.
+type LimitsConfig struct {
+	Steps int64         `yaml:"steps" default:"50000000" min:"10000" doc:"How much work the expressions of one record may do. A step is some 2 ns: the default is a tenth of a second, which no sane record comes near."`
+	Bytes handlers.Size `yaml:"bytes" default:"64MiB" min:"64KiB" doc:"How much they may make: values read from JSON, texts and lists. Each lane may come to hold so much at once."`
 }
 
 // ServerConfig is the `server:` block.
