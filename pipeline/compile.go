@@ -6,6 +6,7 @@ import (
 
 	"github.com/millrace/millrace/handlers"
 	"github.com/millrace/millrace/pipeline/diag"
+	"github.com/millrace/millrace/pipeline/expression"
 )
 
 // maxPipelines is how many pipelines one process runs.
@@ -91,11 +92,15 @@ func (c *compiler) atValue(f *File, path diag.Path, code diag.Code, message, hin
 	c.add(diag.Problem{Path: path, Place: f.Source.Value(path), Code: code, Message: message, Hint: hint})
 }
 
-// server takes `drain:` and `server:`.
+// server takes `drain:`, `limits:` and `server:`.
 func (c *compiler) server() {
 	c.plan.Drain = 20 * time.Second
 	if f := c.with("drain"); f != nil {
 		c.plan.Drain = f.Blocks.Drain
+	}
+	c.plan.Limits = expression.DefaultLimits()
+	if f := c.with("limits"); f != nil && f.Blocks.Limits != nil && c.sound(f, "limits") {
+		c.plan.Limits = expression.Limits{Steps: f.Blocks.Limits.Steps, Bytes: int64(f.Blocks.Limits.Bytes)}
 	}
 	if f := c.with("server"); f != nil && f.Blocks.Server != nil {
 		c.plan.Health = f.Blocks.Server.Health

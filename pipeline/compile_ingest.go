@@ -69,7 +69,7 @@ func (c *compiler) ingestRoute(f *File, path diag.Path, r *IngestRouteConfig, se
 	}
 	c.topicName(f, path.Field("topic"), r.Topic, false)
 	c.topicRead(f, path.Field("topic"), r.Topic)
-	route.Scope = expression.NewScope(expression.Options{Format: expression.FormatJSON, Constants: c.config.constants[f], Request: true})
+	route.Scope = expression.NewScope(expression.Options{Format: expression.FormatJSON, Constants: c.config.constants[f], Limits: c.plan.Limits, Request: true})
 	if t := c.topicType(r.Topic); t != nil {
 		route.Scope.Payload(*t)
 	}

@@ -25,7 +25,7 @@ func (c *compiler) pipeline(f *File, path diag.Path, name string, p *PipelineCon
 	c.deadLetter(f, path, plan, &p.DeadLetter)
 	known := c.format(f, path.Field("source").Field("format"), plan)
 	plan.Scope = expression.NewScope(expression.Options{
-		Format: plan.Format, Constants: c.config.constants[f],
+		Format: plan.Format, Constants: c.config.constants[f], Limits: c.plan.Limits,
 		Topics: knownTopics(plan), OnePartition: c.onePartition(plan),
 	})
 	plan.Result = plan.Scope

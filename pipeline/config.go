@@ -16,6 +16,7 @@ type Blocks struct {
 	Topics      yamlconf.Entries[TopicConfig]    `yaml:"topics" doc:"The topics that this file expects to exist, by name. 'millrace topics apply' makes them."`
 	Ingest      *IngestConfig                    `yaml:"ingest" doc:"Takes records over HTTP, and answers 202 once they are durable in a topic."`
 	Drain       time.Duration                    `yaml:"drain" default:"20s" doc:"How long a stop waits for work in flight, and for records before those that are finished, so that these do not come again. Calls that take longer are cut off."`
+	Limits      *LimitsConfig                    `yaml:"limits" doc:"What the expressions of one record may cost, in each pipeline. A record that costs more goes the way of 'on_error', with the reason 'too_costly'."`
 	Server      *ServerConfig                    `yaml:"server" doc:"What a running process offers over HTTP. Each part is off unless it is written."`
 	Pipelines   yamlconf.Entries[PipelineConfig] `yaml:"pipelines" doc:"The pipelines, by name."`
 	Tests       []TestConfig                     `yaml:"tests" doc:"Examples with the outcomes that are expected of them, run by millrace test."`
@@ -110,6 +111,12 @@ type IngestRouteConfig struct {
 	Auth  *IngestAuthConfig   `yaml:"auth" doc:"How clients of this route show that they may write, in place of the 'auth' of all routes."`
 	// Headers is nil where the route has those of all routes.
 	Headers []string `yaml:"headers" doc:"Headers of a request that its records take along, in place of those of all routes."`
+}
+
+// LimitsConfig is the `limits:` block.
+type LimitsConfig struct {
+	Steps int64         `yaml:"steps" default:"50000000" min:"10000" doc:"How much work the expressions of one record may do. A step is some 2 ns: the default is a tenth of a second, which no sane record comes near."`
+	Bytes handlers.Size `yaml:"bytes" default:"64MiB" min:"64KiB" doc:"How much they may make: values read from JSON, texts and lists. Each lane may come to hold so much at once."`
 }
 
 // ServerConfig is the `server:` block.

@@ -60,6 +60,17 @@ type Write struct {
 	Err   error
 }
 
+// Reason is the word for why the request could not be made.
+func (w *Write) Reason() string { return w.Stage.reason(w.Err) }
+
+// reason is the word for a failure in a stage of decide.
+func (s Stage) reason(err error) string {
+	if errors.Is(err, expression.ErrTooCostly) {
+		return reasonTooCostly
+	}
+	return string(s) + "_failed"
+}
+
 // Decider turns records into decisions: decode, filter, key, transform, route,
 // render. It is pure, and belongs to one goroutine at a time.
 type Decider struct {
@@ -214,7 +225,7 @@ func (d *Decider) render(rec *handlers.Record, dec Decision, r *RoutePlan) Decis
 		case err != nil && d.plan.OnError == ActionDeadLetter:
 			dec.Writes = append(dec.Writes, Write{Sink: at, Record: rec, Stage: stage, Err: err})
 		case err != nil && d.plan.OnError == ActionDrop:
-			dec.Outcome, dec.Reason, dec.Stage, dec.Err = Dropped, string(stage)+"_failed", stage, err
+			dec.Outcome, dec.Reason, dec.Stage, dec.Err = Dropped, stage.reason(err), stage, err
 		case err != nil:
 			return d.failed(stage, err)
 		case stage == StageRender:
@@ -296,7 +307,7 @@ func (d *Decider) Unreadable(err error) Decision {
 
 // failed does what `on_error` wants of a record that can't be decided.
 func (d *Decider) failed(stage Stage, err error) Decision {
-	dec := Decision{Stage: stage, Err: err, Reason: string(stage) + "_failed", Route: -1}
+	dec := Decision{Stage: stage, Err: err, Reason: stage.reason(err), Route: -1}
 	switch d.plan.OnError {
 	case ActionDrop:
 		dec.Outcome = Dropped

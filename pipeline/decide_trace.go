@@ -101,8 +101,10 @@ func (t *trace) bytes(where string, e *expression.Expression, in *expression.Inp
 // by itself, so that the ones behind a failure are seen too.
 func (t *trace) payload(where string, node *PayloadPlan, in *expression.Input) {
 	if node.Leaf != nil {
-		value, err := node.Leaf.AppendJSON(nil, in)
-		t.leaf(StageTransform, where, node.Leaf, in, value, err)
+		in.Aside(func() {
+			value, err := node.Leaf.AppendJSON(nil, in)
+			t.leaf(StageTransform, where, node.Leaf, in, value, err)
+		})
 		return
 	}
 	for i, item := range node.Items {

@@ -157,7 +157,7 @@ func (d *Delivery) decide(w *work) (lanes []*lane, refused []letter, stopErr err
 		for _, write := range dec.Writes {
 			if write.Err != nil {
 				refused = append(refused, letter{
-					index: i, rec: rec, sink: d.gates[write.Sink].plan.Name, stage: write.Stage, reason: string(write.Stage) + "_failed",
+					index: i, rec: rec, sink: d.gates[write.Sink].plan.Name, stage: write.Stage, reason: write.Reason(),
 					first: write.Err, last: write.Err, key: dec.Key,
 				})
 				continue

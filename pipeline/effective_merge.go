@@ -5,6 +5,7 @@ import (
 
 	"gopkg.in/yaml.v3"
 
+	"github.com/millrace/millrace/handlers"
 	"github.com/millrace/millrace/pipeline/diag"
 	"github.com/millrace/millrace/pipeline/yamlconf"
 )
@@ -29,6 +30,11 @@ func (m *merger) blocks() {
 	drain := m.with("drain")
 	drain.Blocks.Drain = m.plan.Drain
 	m.put("drain", m.encoder(drain).Encode(&drain.Blocks.Drain, "drain"))
+	limits := m.with("limits")
+	if limits.Blocks.Limits == nil {
+		limits.Blocks.Limits = &LimitsConfig{Steps: m.plan.Limits.Steps, Bytes: handlers.Size(m.plan.Limits.Bytes)}
+	}
+	m.put("limits", m.encoder(limits).Encode(limits.Blocks.Limits, "limits"))
 	if f := m.with("server"); f.Blocks.Server != nil {
 		m.put("server", m.encoder(f).Encode(f.Blocks.Server, "server"))
 	}

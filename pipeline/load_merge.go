@@ -8,7 +8,7 @@ import (
 
 // together checks what several files say of the same.
 func (r *reader) together() {
-	for _, block := range []diag.Path{"kafka", "idempotency", "drain", "server", "ingest.listen", "ingest.hosts", "ingest.tls", "ingest.auth", "ingest.insecure", "ingest.headers", "ingest.max_record_bytes"} {
+	for _, block := range []diag.Path{"kafka", "idempotency", "drain", "limits", "server", "ingest.listen", "ingest.hosts", "ingest.tls", "ingest.auth", "ingest.insecure", "ingest.headers", "ingest.max_record_bytes"} {
 		r.once(block)
 	}
 	topics, pipelines := map[string]diag.Place{}, map[string]diag.Place{}

@@ -16,12 +16,14 @@ const (
 )
 
 // The words that say why a record has its outcome, where that alone does not say
-// it. A failure to decide is the word of its stage, such as key_failed.
+// it. A failure to decide is the word of its stage, such as key_failed, or
+// too_costly in whichever stage.
 const (
 	reasonFilter     = "filter"
 	reasonTombstone  = "tombstone"
 	reasonUnmatched  = "unmatched"
 	reasonUnreadable = "unreadable"
+	reasonTooCostly  = "too_costly"
 	reasonRefused    = "refused"
 	reasonAttempts   = "attempts"
 	reasonUncertain  = "uncertain"

@@ -32,6 +32,8 @@ type Plan struct {
 	Ingest *ingest.Plan
 	// Drain is how long a stop waits for work in flight.
 	Drain time.Duration
+	// Limits are what the expressions of one record may cost.
+	Limits expression.Limits
 	// Health is the address of the health listener, empty for none.
 	Health string
 	// Hosts are the names by which clients may call it, beside its own address.

@@ -135,7 +135,7 @@ func reasons() []string {
 	for _, s := range []Stage{StageDecode, StageFilter, StageKey, StageTransform, StageRoute, StageRender} {
 		all = append(all, string(s)+"_failed")
 	}
-	return append(all, reasonRefused, reasonAttempts, reasonUncertain, reasonConflict, reasonParked, reasonUnguarded)
+	return append(all, reasonTooCostly, reasonRefused, reasonAttempts, reasonUncertain, reasonConflict, reasonParked, reasonUnguarded)
 }
 
 func stages() []string {

@@ -44,6 +44,9 @@ func (p *Plan) String() string {
 	}
 	w.ingest()
 	w.line("drain: %s", yamlconf.FormatDuration(p.Drain))
+	if p.Limits != expression.DefaultLimits() {
+		w.line("limits: %d steps, %s", p.Limits.Steps, yamlconf.FormatSize(p.Limits.Bytes))
+	}
 	w.field("health", p.Health)
 	for _, each := range p.Pipelines {
 		w.pipeline(each)

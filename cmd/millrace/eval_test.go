@@ -19,6 +19,8 @@ pipelines:
   raw: {source: {topic: raw, format: bytes}, sinks: [{stdout: {}}]}
 `)
 	write(t, dir, "records.jsonl", `{"payload": {"n": 12345678901234567890, "s": "ä\"<"}, "key": "k"}`+"\n\n"+`{"payload": {"n": 1.10}}`+"\n")
+	write(t, dir, "small.yaml", "limits: {steps: 10000}\npipelines: {p: {source: {topic: t}, sinks: [{stdout: {}}]}}\n")
+	write(t, dir, "long.jsonl", `{"payload": {"s": "`+strings.Repeat("a", 20_000)+`"}}`+"\n"+`{"payload": {"s": "a"}}`+"\n")
 	t.Chdir(dir)
 	t.Setenv("NAME", "value")
 	for name, c := range map[string]struct {
@@ -40,6 +42,10 @@ pipelines:
 		"records of stdin":      {args: []string{"payload"}, stdin: `{"payload": {"a" : 1.0}}`, out: `{"a" : 1.0}` + "\n"},
 		"template":              {args: []string{"${key}:${payload.s}", "--input", "records.jsonl"}, code: 1, out: `"k:ä\"<"` + "\n", errs: "records.jsonl:3: ${key}: it is null\n  ${key}:${payload.s}\n  ^^^^^^\nmillrace: the expression failed for 1 of 2 records\n"},
 		"values":                {args: []string{"payload.a", "--values"}, stdin: "{\"a\": 1}\n{\"a\": 2}\n", out: "1\n2\n"},
+		"within the limits":     {args: []string{"len(payload.s)", "--input", "long.jsonl"}, out: "20000\n1\n"},
+		"too costly":            {args: []string{"len(payload.s)", "--input", "long.jsonl", "-f", "small.yaml"}, code: 1, out: "1\n", errs: "long.jsonl:1: the expressions take more than 10000 steps, which limits.steps allows one record"},
+		"too costly for it":     {args: []string{"${len(payload.s)}", "--input", "long.jsonl", "-f", "small.yaml", "--pipeline", "p"}, code: 1, out: "\"1\"\n", errs: "long.jsonl:1: ${len(payload.s)}: the expressions take more than 10000 steps"},
+		"limits of a bad file":  {args: []string{"len(payload.s)", "--input", "long.jsonl", "-f", "records.jsonl"}, out: "20000\n1\n"},
 		"no record":             {args: []string{"payload.a"}, out: ""},
 		"fails":                 {args: []string{"1 + payload.a"}, stdin: `{"payload": {}}`, code: 1, errs: "<stdin>:1: payload.a is null: cannot calculate with +\n  1 + payload.a\n      ^^^^^^^^^\nmillrace: the expression failed for 1 of 1 record\n"},
 		"no JSON":               {args: []string{"key ?? len(value)"}, stdin: `{"value": "no"}`, out: "2\n"},

@@ -5,6 +5,8 @@ import (
 	"fmt"
 
 	"github.com/millrace/millrace/handlers"
+	"github.com/millrace/millrace/handlers/builtin"
+	"github.com/millrace/millrace/pipeline"
 	"github.com/millrace/millrace/pipeline/expression"
 )
 
@@ -29,7 +31,7 @@ func (a *app) where(source string) (*where, error) {
 	if err != nil {
 		return nil, err
 	}
-	scope := expression.NewScope(expression.Options{Format: expression.FormatJSON, Constants: expression.Constants{Env: env}})
+	scope := expression.NewScope(expression.Options{Format: expression.FormatJSON, Limits: a.limits(), Constants: expression.Constants{Env: env}})
 	condition, findings := scope.Condition(source)
 	for _, f := range findings {
 		if !f.Warning {
@@ -47,6 +49,17 @@ func (a *app) where(source string) (*where, error) {
 		return condition.Bool(in)
 	}
 	return w, nil
+}
+
+// limits are what an expression may cost by the configuration, or by default where
+// there is none that can be read.
+func (a *app) limits() expression.Limits {
+	if options, err := a.loadOptions(); err == nil && a.hasConfig() {
+		if part := pipeline.LoadPart(a.configFiles(), options, builtin.Registry(), only("limits")); part.Plan != nil {
+			return part.Plan.Limits
+		}
+	}
+	return expression.DefaultLimits()
 }
 
 // holds tells whether a record is kept.

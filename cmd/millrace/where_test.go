@@ -10,7 +10,7 @@ import (
 func TestWhereCountsItsErrors(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
-	write(t, dir, "pipelines.yaml", "kafka: {embedded: {listen: 127.0.0.1:0}}\ntopics: {in: {partitions: 1}}\npipelines: {p: {source: {topic: in}, sinks: [{stdout: {}}]}}\n")
+	write(t, dir, "pipelines.yaml", "limits: {steps: 10000}\nkafka: {embedded: {listen: 127.0.0.1:0}}\ntopics: {in: {partitions: 1}}\npipelines: {p: {source: {topic: in}, sinks: [{stdout: {}}]}}\n")
 	for _, c := range []struct {
 		args []string
 		code int
@@ -23,6 +23,9 @@ func TestWhereCountsItsErrors(t *testing.T) {
 		{[]string{"tail", "in", "--until-end", "--where", "payload.id == 5"}, 0, "--where failed for 1 of 4 records"},
 		{[]string{"explain", "--where", "payload.id == 5"}, 0, "--where failed for 1 of 4 records"},
 		{[]string{"tail", "in", "--until-end", "--where", "value == 'x'"}, 0, "--where holds for none of 4 records"},
+		{[]string{"publish", "in", `{"id":"` + strings.Repeat("a", 20_000) + `"}`}, 0, "published 1"},
+		{[]string{"tail", "in", "--until-end", "--where", "value contains 'x'"}, 0, "--where failed for 1 of 5 records, first: in/"},
+		{[]string{"explain", "--where", "value contains 'x'"}, 1, "the expressions take more than 10000 steps"},
 	} {
 		code, out, errs := millrace(t, dir, c.args...)
 		if code != c.code || !strings.Contains(out+errs, c.want) {

@@ -3,6 +3,8 @@ package expression
 import (
 	"fmt"
 	"maps"
+	"slices"
+	"time"
 
 	"github.com/expr-lang/expr/ast"
 )
@@ -11,7 +13,7 @@ import (
 type builtin struct {
 	least, most int // arguments; most -1 for any number
 	kind        kind
-	fn          func(op *operation, args []any) any
+	fn          func(in *input, op *operation, args []any) any
 }
 
 // builtins are all functions but the predicate ones.
@@ -66,19 +68,32 @@ func (c *compilation) function(n ast.Node, name string, arguments []ast.Node) te
 			c.find(last.original, CodeImpure, "the name of a time zone must be constant", "")
 			return c.wrong(n)
 		}
+		if name, ok := last.value.(string); ok && len(args) > 1 {
+			// A zone is looked up once, not for each record.
+			if z, err := protect(func() (*time.Location, error) { return zone(op, name), nil }); err == nil {
+				args[len(args)-1] = c.constantTerm(last.original, z)
+			}
+		}
 	}
-	return c.metered(c.call(n, b.kind, callable(op, b, len(args)), args...))
+	fn := callable(op, b, len(args))
+	if slices.Contains(flatFunctions, name) {
+		return c.flat(n, b.kind, fn, args...)
+	}
+	return c.call(n, b.kind, fn, args...)
 }
 
-// callable is b as one of the types that the VM calls.
+// flatFunctions do not look at all that they are given, and make nothing.
+var flatFunctions = []string{"first", "last", "get", "take", "len", "type", "hasPrefix", "hasSuffix"}
+
+// callable is b as one of the types that can be called.
 func callable(op *operation, b builtin, args int) any {
 	switch args {
 	case 1:
-		return func(v any) any { return b.fn(op, []any{v}) }
+		return func(in *input, v any) any { return b.fn(in, op, []any{v}) }
 	case 2:
-		return func(v, w any) any { return b.fn(op, []any{v, w}) }
+		return func(in *input, v, w any) any { return b.fn(in, op, []any{v, w}) }
 	default:
-		return func(args ...any) any { return b.fn(op, args) }
+		return func(in *input, args []any) any { return b.fn(in, op, args) }
 	}
 }
 
@@ -90,32 +105,6 @@ func (b builtin) takes() string {
 		return plural(b.least, "argument")
 	default:
 		return fmt.Sprintf("%d to %d arguments", b.least, b.most)
-	}
-}
-
-// metered counts what a call has made against what one evaluation may make.
-func (c *compilation) metered(t term) term {
-	if t.constant || t.kind == kindBool || t.kind == kindNumber || c.failed() {
-		return t
-	}
-	m := c.fromInput(t.original, t.kind, func(env, v any) any {
-		env.(*input).meter(v)
-		return v
-	}, t)
-	return m
-}
-
-func (in *input) meter(v any) {
-	switch v := v.(type) {
-	case string:
-		in.built += len(v)
-	case []any:
-		in.built += 16 * len(v)
-	case map[string]any:
-		in.built += 64 * len(v)
-	}
-	if in.built > maxBuilt {
-		failf("the expression makes more than %d MiB", maxBuilt>>20)
 	}
 }
 

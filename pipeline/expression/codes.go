@@ -73,23 +73,17 @@ const (
 	CodeNeverTaken = "MR051"
 )
 
-// The limits of an expression and of its evaluation.
+// The limits of an expression and of its evaluation; what that may cost is in
+// Limits.
 const (
 	maxSource     = 8 << 10
 	maxNodes      = 1000
 	maxParts      = 1000
 	maxPredicates = 2
-	// maxElements is the longest list that a predicate runs over, maxSteps how
-	// many elements all predicates of one evaluation see together.
+	// maxElements is the longest list that a predicate runs over.
 	maxElements = 10_000
-	maxSteps    = 1_000_000
-	// maxList is the longest list that a function makes, maxText the longest
-	// text, maxBuilt all that one evaluation makes, in bytes.
-	maxList  = 100_000
-	maxText  = 32 << 20
-	maxBuilt = 128 << 20
-	// maxWeight is how many values and bytes of text one value may hold.
-	maxWeight = 32 << 20
+	// maxList is the longest list that a function makes.
+	maxList = 100_000
 	// maxDepth is how deep JSON may be nested.
 	maxDepth = 1000
 )

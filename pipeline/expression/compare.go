@@ -10,18 +10,25 @@ import (
 
 // equal is == : values of different types are never equal, integers and
 // fractions are one type and compared exactly.
-func equal(a, b any) bool {
+func equal(in *input, a, b any) bool {
 	k := kindOf(a)
 	if k != kindList && k != kindObject {
-		return equalFlat(a, b)
+		return equalFlat(in, a, b)
 	}
 	if kindOf(b) != k {
 		return false
 	}
 	// Both are weighed whole: whether a half or a difference is met first would
 	// be for the order of fields to say.
-	weigh(a)
-	weigh(b)
+	return equalWeighed(in, a, b, in.weigh(a))
+}
+
+// equalWeighed is equal for a list or an object a of a size, and a b of the same
+// kind. It is charged as if both were gone through to the end: where they differ
+// first is for the order of fields to say.
+func equalWeighed(in *input, a, b any, of size) bool {
+	other := in.weigh(b)
+	in.step(2*stepsOfValue*other.values + other.text/scannedAStep + stepsOfDigits*(of.bigs+other.bigs))
 	return equalNested(a, b)
 }
 
@@ -50,10 +57,11 @@ func equalNested(a, b any) bool {
 		}
 		return true
 	}
-	return equalFlat(a, b)
+	return equalFlat(nil, a, b)
 }
 
-func equalFlat(a, b any) bool {
+// equalFlat charges no in that is nil.
+func equalFlat(in *input, a, b any) bool {
 	switch x := a.(type) {
 	case time.Time:
 		y, ok := b.(time.Time)
@@ -65,10 +73,10 @@ func equalFlat(a, b any) bool {
 		y, ok := b.(*time.Location)
 		return ok && x.String() == y.String()
 	}
-	return equalScalars(scalarOf(a), scalarOf(b))
+	return equalScalars(in, scalarOf(a), scalarOf(b))
 }
 
-func equalScalars(a, b scalar) bool {
+func equalScalars(in *input, a, b scalar) bool {
 	if a.kind == kindHalf || b.kind == kindHalf {
 		failf("%s cannot be compared", halfText)
 	}
@@ -81,8 +89,17 @@ func equalScalars(a, b scalar) bool {
 	case kindBool:
 		return a.b == b.b
 	case kindText:
+		if len(a.s) != len(b.s) {
+			return false
+		}
+		if in != nil {
+			in.step(len(a.s) / scannedAStep)
+		}
 		return a.s == b.s
 	case kindNumber:
+		if in != nil && (a.form == formBig || b.form == formBig) {
+			in.step(stepsOfDigits + max(len(a.s), len(b.s))/scannedAStep)
+		}
 		return equalNumbers(a, b)
 	default:
 		return false
@@ -140,7 +157,7 @@ func orderMixed(i int64, f float64) int {
 }
 
 // order is what < <= > >= stand on.
-func order(op *operation, a, b any) int {
+func order(in *input, op *operation, a, b any) int {
 	switch x := a.(type) {
 	case time.Time:
 		if y, ok := b.(time.Time); ok {
@@ -151,14 +168,15 @@ func order(op *operation, a, b any) int {
 			return cmp.Compare(x, y)
 		}
 	}
-	return orderScalars(op, scalarOf(a), scalarOf(b))
+	return orderScalars(in, op, scalarOf(a), scalarOf(b))
 }
 
-func orderScalars(op *operation, a, b scalar) int {
+func orderScalars(in *input, op *operation, a, b scalar) int {
 	if a.kind == kindNumber && b.kind == kindNumber && a.form != formBig && b.form != formBig {
 		return orderNumbers(a, b)
 	}
 	if a.kind == kindText && b.kind == kindText {
+		in.step(min(len(a.s), len(b.s)) / scannedAStep)
 		return strings.Compare(a.s, b.s)
 	}
 	for i, s := range [2]scalar{a, b} {
@@ -189,17 +207,32 @@ func holds(operator string, order int) bool {
 
 // member is `in`: an element of a list or a key of an object. In anything else
 // nothing is.
-func memberOf(a, b any) bool {
+func memberOf(in *input, a, b any) bool {
 	switch list := b.(type) {
 	case []any:
+		k := kindOf(a)
+		nested := k == kindList || k == kindObject
+		var of size
 		for _, e := range list {
-			if equal(a, e) {
-				return true
+			in.step(stepsOfValue)
+			switch {
+			case !nested:
+				if equalFlat(in, a, e) {
+					return true
+				}
+			case kindOf(e) == k:
+				if of.values == 0 {
+					of = in.weigh(a)
+				}
+				if equalWeighed(in, a, e, of) {
+					return true
+				}
 			}
 		}
 	case map[string]any:
 		switch k := a.(type) {
 		case string:
+			in.step(len(k) / scannedAStep)
 			_, ok := list[k]
 			return ok
 		case half:
@@ -210,7 +243,7 @@ func memberOf(a, b any) bool {
 }
 
 // textual answers contains, startsWith and endsWith; with null they are false.
-func textual(op *operation, a, b any) bool {
+func textual(in *input, op *operation, a, b any) bool {
 	x, y := scalarOf(a), scalarOf(b)
 	for i, s := range [2]scalar{x, y} {
 		if s.kind != kindText && s.kind != kindNull {
@@ -220,8 +253,10 @@ func textual(op *operation, a, b any) bool {
 	if x.kind == kindNull || y.kind == kindNull {
 		return false
 	}
+	in.step(len(y.s) / scannedAStep)
 	switch op.name {
 	case "contains":
+		in.step(len(x.s))
 		return strings.Contains(x.s, y.s)
 	case "startsWith":
 		return strings.HasPrefix(x.s, y.s)

@@ -37,8 +37,11 @@ type expression struct {
 	source  string
 	term    term
 	program *vm.Program // nil where the term is constant or a path
-	secret  bool
-	reads   []read
+	// weight is what one run of the program costs, but for its loops and for what
+	// its calls charge.
+	weight weight
+	secret bool
+	reads  []read
 	// outermost is the name of the function that makes the value, if one does.
 	outermost string
 	// layout is how the value is made of a time, where one makes it.
@@ -95,6 +98,8 @@ type compilation struct {
 	// visited counts rewritten nodes: a < (b < c) < d shares some of them.
 	visited int
 	spans   map[ast.Node]span
+	// constant is what constants are computed with.
+	constant *input
 	// constants are the values of the nodes that have one.
 	constants map[ast.Node]any
 	// reads are the parts of the record that the expression uses.
@@ -190,12 +195,13 @@ func (c *compilation) finish(t term, known typed) (*Expression, []Finding) {
 		source: c.source, term: t, secret: c.secret, reads: c.reads, outermost: c.outermost, layout: c.layout, typed: known,
 	}}
 	if !t.constant && t.ref == nil {
-		program, err := link(t.toNode(), c.source, c.scope.language())
+		root := t.toNode()
+		program, err := link(root, c.source, c.scope.language())
 		if err != nil {
 			c.findAt(0, len(c.source), CodeSyntax, "the expression cannot be compiled", "")
 			return nil, c.findings
 		}
-		e.program = program
+		e.program, e.weight = program, c.weigh(root)
 	}
 	return e, c.findings
 }
@@ -211,9 +217,6 @@ func link(root ast.Node, source string, config *conf.Config) (*vm.Program, error
 func readable(err error) error {
 	if f, ok := errors.AsType[*failure](err); ok {
 		return f
-	}
-	if e, ok := errors.AsType[*file.Error](err); ok && e.Message == "memory budget exceeded" {
-		return errors.New("the expression makes too many elements")
 	}
 	return errors.New("the expression could not be evaluated")
 }

@@ -36,24 +36,30 @@ func (e *expression) eval(in *input) (any, error) {
 	case e.term.ref != nil:
 		return protect(func() (any, error) { return e.term.ref.read(in), nil })
 	}
-	v, err := in.run(e.program)
+	v, err := in.run(e)
 	if k := kindOf(v); err != nil || k != kindList && k != kindObject {
 		return v, err
 	}
-	return protect(func() (any, error) { weigh(v); return v, nil })
+	return protect(func() (any, error) { in.weigh(v); return v, nil })
 }
 
 // AppendJSON evaluates and appends the result's JSON to dst. Where the
 // expression is just a path, or `path ?? constant`, the record's own text is
 // copied, numbers digit by digit.
 func (e *Expression) AppendJSON(dst []byte, in *Input) ([]byte, error) {
-	return e.appendJSON(dst, &in.input, func(dst, raw []byte) []byte { return append(dst, raw...) })
+	return e.appendJSON(dst, &in.input, in.appendRaw)
 }
 
 // AppendCanonical is AppendJSON with the keys of objects sorted and no white
 // space, number text kept: what a content digest is made of.
 func (e *Expression) AppendCanonical(dst []byte, in *Input) ([]byte, error) {
-	return e.appendJSON(dst, &in.input, appendCanonical)
+	return e.appendJSON(dst, &in.input, in.appendCanonical)
+}
+
+// appendRaw copies the record's own text.
+func (in *input) appendRaw(dst, raw []byte) []byte {
+	in.made(len(raw))
+	return append(dst, raw...)
 }
 
 func (e *expression) appendJSON(dst []byte, in *input, write func(dst, raw []byte) []byte) ([]byte, error) {
@@ -62,9 +68,13 @@ func (e *expression) appendJSON(dst []byte, in *input, write func(dst, raw []byt
 	case err != nil:
 		return dst, err
 	case raw != nil:
-		return write(dst, raw), nil
+		out, err := protect(func() ([]byte, error) { return write(dst, raw), nil })
+		if err != nil {
+			return dst, err
+		}
+		return out, nil
 	}
-	out, err := appendValue(dst, v)
+	out, err := in.appendResult(dst, v)
 	if err != nil {
 		return dst, fmt.Errorf("%s: %w", shorten(e.source), err)
 	}
@@ -79,6 +89,9 @@ func (e *Expression) Bytes(in *Input) ([]byte, error) {
 		return nil, err
 	}
 	if raw != nil {
+		if err := in.spend(weight{bytes: len(raw)}); err != nil {
+			return nil, err
+		}
 		switch s := decodeScalar(raw); s.kind {
 		case kindText:
 			return append([]byte{}, s.s...), nil
@@ -90,7 +103,7 @@ func (e *Expression) Bytes(in *Input) ([]byte, error) {
 	if v == nil {
 		return nil, nil
 	}
-	out, err := textOf([]byte{}, v)
+	out, err := in.appendAsText([]byte{}, v)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", shorten(e.source), err)
 	}

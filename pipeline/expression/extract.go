@@ -17,18 +17,19 @@ type step struct {
 // pass over the JSON text finds the values of them all.
 type trie struct {
 	root  node
+	nodes int
 	paths [][]step // by slot
 }
 
 // node is one place in the trie.
 type node struct {
+	id     int
 	slot   int // -1 where no path ends here
 	names  []string
-	fields []*node // by name
-	// made finds names while paths are added: there may be many.
-	made  map[string]*node
-	at    []int   // ascending
-	items []*node // by index
+	fields []*node          // by name
+	many   map[string]*node // the same, where there are many
+	at     []int            // ascending
+	items  []*node          // by index
 	// under are the slots at and below this node.
 	under []int
 }
@@ -51,60 +52,80 @@ func (t *trie) add(path []step) int {
 	if t.paths == nil {
 		t.root.slot = -1
 	}
-	n := &t.root
+	end := &t.root
 	for _, s := range path {
-		n = n.child(s)
+		end = t.child(end, s)
 	}
-	if n.slot >= 0 {
-		return n.slot
+	if end.slot >= 0 {
+		return end.slot
 	}
-	id := len(t.paths)
+	end.slot = len(t.paths)
 	t.paths = append(t.paths, path)
-	n.slot = id
-	n = &t.root
-	n.under = append(n.under, id)
+	n := &t.root
+	n.under = append(n.under, end.slot)
 	for _, s := range path {
-		n = n.child(s)
-		n.under = append(n.under, id)
+		n = t.child(n, s)
+		n.under = append(n.under, end.slot)
 	}
-	return id
+	return end.slot
 }
 
-func (n *node) child(s step) *node {
+func (t *trie) child(n *node, s step) *node {
 	if s.index < 0 {
-		if kid := n.made[s.name]; kid != nil {
+		if kid := n.named(s.name); kid != nil {
 			return kid
 		}
-		kid := &node{slot: -1}
-		if n.made == nil {
-			n.made = map[string]*node{}
-		}
-		n.made[s.name] = kid
+		kid := t.newNode()
 		n.names = append(n.names, s.name)
 		n.fields = append(n.fields, kid)
+		switch {
+		case n.many != nil:
+			n.many[s.name] = kid
+		case len(n.names) > fewNames:
+			n.many = map[string]*node{}
+			for i, name := range n.names {
+				n.many[name] = n.fields[i]
+			}
+		}
 		return kid
 	}
 	i, found := slices.BinarySearch(n.at, s.index)
 	if !found {
 		n.at = slices.Insert(n.at, i, s.index)
-		n.items = slices.Insert(n.items, i, &node{slot: -1})
+		n.items = slices.Insert(n.items, i, t.newNode())
 	}
 	return n.items[i]
 }
+
+func (t *trie) newNode() *node {
+	t.nodes++
+	return &node{id: t.nodes, slot: -1}
+}
+
+// fewNames are looked through faster than they are looked up.
+const fewNames = 8
 
 // inner tells that paths go on below a node.
 func (n *node) inner() bool { return n.slot < 0 || len(n.under) > 1 }
 
 // extract fills slots with what the valid JSON in data holds at the paths.
-func (t *trie) extract(data []byte, slots []slot) {
+func (t *trie) extract(data []byte, slots []slot, x *extraction) {
 	clear(slots)
-	x := extraction{data: data, slots: slots}
+	if len(x.met) <= t.nodes {
+		x.met = make([]int, t.nodes+1)
+	}
+	x.data, x.slots = data, slots
 	x.value(skipSpace(data, 0), &t.root, 0)
 }
 
+// extraction is what extract needs, kept from one record to the next.
 type extraction struct {
 	data  []byte
 	slots []slot
+	// objects counts those that were gone through, met is which of them had a
+	// node's field last.
+	objects int
+	met     []int
 }
 
 // value takes the value at i into n and returns the index after it.
@@ -154,25 +175,45 @@ func (x *extraction) mark(n *node, k kind, depth int) {
 
 func (x *extraction) object(i int, n *node, depth int) int {
 	data := x.data
+	x.objects++
+	this, again := x.objects, []int(nil)
 	for i = skipSpace(data, i+1); data[i] != '}'; {
 		end, escaped := keyEnd(data, i)
 		kid := n.field(data[i:end], escaped)
 		i = skipSpace(data, skipSpace(data, end)+1)
-		if kid == nil {
+		switch {
+		case kid == nil:
 			i = valueEnd(data, i)
-		} else {
-			// Of a repeated key the last counts, with nothing of the earlier
-			// ones left below it.
-			if kid.inner() {
-				x.mark(kid, kindAny, 0)
+		case kid.inner() && x.met[kid.id] == this:
+			// Of a repeated key the last counts: which that is shows at the end.
+			if again == nil {
+				again = make([]int, len(x.met))
 			}
+			again[kid.id] = i
+			i = valueEnd(data, i)
+		default:
+			x.met[kid.id] = this
 			i = x.value(i, kid, depth+1)
 		}
 		if i = skipSpace(data, i); data[i] == ',' {
 			i = skipSpace(data, i+1)
 		}
 	}
+	if again != nil {
+		x.repeated(n, again, depth)
+	}
 	return i + 1
+}
+
+// repeated takes the last values of keys that are repeated, with nothing of the
+// earlier ones left below them.
+func (x *extraction) repeated(n *node, again []int, depth int) {
+	for _, kid := range n.fields {
+		if i := again[kid.id]; i > 0 {
+			x.mark(kid, kindAny, 0)
+			x.value(i, kid, depth+1)
+		}
+	}
 }
 
 func (x *extraction) list(i int, n *node, depth int) int {
@@ -209,6 +250,9 @@ func (n *node) field(quoted []byte, escaped bool) *node {
 		return n.named(name)
 	}
 	inside := quoted[1 : len(quoted)-1]
+	if n.many != nil {
+		return n.many[string(inside)]
+	}
 	for i, name := range n.names {
 		if string(inside) == name {
 			return n.fields[i]
@@ -218,6 +262,9 @@ func (n *node) field(quoted []byte, escaped bool) *node {
 }
 
 func (n *node) named(name string) *node {
+	if n.many != nil {
+		return n.many[name]
+	}
 	if i := slices.Index(n.names, name); i >= 0 {
 		return n.fields[i]
 	}

@@ -1,7 +1,6 @@
 package expression
 
 import (
-	"maps"
 	"slices"
 	"time"
 )
@@ -9,9 +8,9 @@ import (
 // listFunctions are the functions on lists and objects. What they return of an
 // object is in the order of its keys.
 var listFunctions = map[string]builtin{
-	"first":     {1, 1, kindAny, func(op *operation, a []any) any { return item(op.list(0, a), 0) }},
-	"last":      {1, 1, kindAny, func(op *operation, a []any) any { l := op.list(0, a); return item(l, len(l)-1) }},
-	"get":       {2, 2, kindAny, func(op *operation, a []any) any { return fetch(op, a[0], a[1]) }},
+	"first":     {1, 1, kindAny, func(_ *input, op *operation, a []any) any { return item(op.list(0, a), 0) }},
+	"last":      {1, 1, kindAny, func(_ *input, op *operation, a []any) any { l := op.list(0, a); return item(l, len(l)-1) }},
+	"get":       {2, 2, kindAny, func(in *input, op *operation, a []any) any { return fetchNamed(in, op, a[0], a[1]) }},
 	"take":      {2, 2, kindList, take},
 	"keys":      {1, 1, kindList, keys},
 	"values":    {1, 1, kindList, values},
@@ -52,7 +51,7 @@ func item(list []any, i int) any {
 	return list[i]
 }
 
-func take(op *operation, args []any) any {
+func take(_ *input, op *operation, args []any) any {
 	list, n := op.list(0, args), op.whole(1, scalarOf(args[1]))
 	if n < 0 {
 		failf("%s is negative: take cannot take that many", op.operand(1))
@@ -61,31 +60,33 @@ func take(op *operation, args []any) any {
 	return list[:n:n]
 }
 
-func keys(op *operation, args []any) any {
+func keys(in *input, op *operation, args []any) any {
 	list := []any{}
-	for _, k := range slices.Sorted(maps.Keys(op.object(0, args))) {
+	for _, k := range in.sortedKeys(op.object(0, args)) {
+		in.made(bytesOfItem)
 		list = append(list, k)
 	}
 	return list
 }
 
-func values(op *operation, args []any) any {
+func values(in *input, op *operation, args []any) any {
 	object, list := op.object(0, args), []any{}
-	for _, k := range slices.Sorted(maps.Keys(object)) {
+	for _, k := range in.sortedKeys(object) {
 		list = append(list, object[k])
 	}
 	return list
 }
 
-func toPairs(op *operation, args []any) any {
+func toPairs(in *input, op *operation, args []any) any {
 	object, list := op.object(0, args), []any{}
-	for _, k := range slices.Sorted(maps.Keys(object)) {
+	for _, k := range in.sortedKeys(object) {
+		in.made(4 * bytesOfItem)
 		list = append(list, []any{k, object[k]})
 	}
 	return list
 }
 
-func fromPairs(op *operation, args []any) any {
+func fromPairs(in *input, op *operation, args []any) any {
 	object := map[string]any{}
 	for _, e := range op.list(0, args) {
 		pair, ok := e.([]any)
@@ -96,12 +97,14 @@ func fromPairs(op *operation, args []any) any {
 		if !ok {
 			failf("a key in %s is %s: fromPairs needs text", op.operand(0), kindOf(pair[0]))
 		}
+		in.step(stepsOfEntry + len(key)/scannedAStep)
+		in.made(bytesOfEntry)
 		object[key] = pair[1]
 	}
 	return object
 }
 
-func reverse(op *operation, args []any) any {
+func reverse(_ *input, op *operation, args []any) any {
 	list := slices.Clone(op.list(0, args))
 	slices.Reverse(list)
 	return list
@@ -109,16 +112,19 @@ func reverse(op *operation, args []any) any {
 
 // uniq keeps the first of equal elements. Equal values have the same JSON, so
 // that one look-up an element is enough.
-func uniq(op *operation, args []any) any {
-	weigh(args[0])
+func uniq(in *input, op *operation, args []any) any {
+	in.weigh(args[0])
 	seen, out := map[string]bool{}, []any{}
 	for _, e := range op.list(0, args) {
+		in.step(2 * stepsOfEntry)
+		in.made(bytesOfEntry)
 		key := []byte{byte(kindOf(e))}
 		if s, ok := e.(string); ok {
+			in.made(2 * len(s))
 			key = append(key, s...)
 		} else {
 			var err error
-			if key, err = appendValue(key, e); err != nil {
+			if key, err = in.appendValue(key, e); err != nil {
 				failf("an element of %s: %v", op.operand(0), err)
 			}
 		}
@@ -130,10 +136,12 @@ func uniq(op *operation, args []any) any {
 	return out
 }
 
-func concat(op *operation, args []any) any {
+func concat(in *input, op *operation, args []any) any {
 	out := []any{}
 	for i := range args {
-		out = append(out, op.list(i, args)...)
+		list := op.list(i, args)
+		in.made(bytesOfItem * len(list))
+		out = append(out, list...)
 		if len(out) > maxList {
 			op.tooMany()
 		}
@@ -141,8 +149,8 @@ func concat(op *operation, args []any) any {
 	return out
 }
 
-func flatten(op *operation, args []any) any {
-	weigh(args[0])
+func flatten(in *input, op *operation, args []any) any {
+	in.weigh(args[0])
 	return flattenInto(op, []any{}, op.list(0, args))
 }
 
@@ -160,15 +168,16 @@ func flattenInto(op *operation, out, list []any) []any {
 	return out
 }
 
-func sortList(op *operation, args []any) any {
+func sortList(in *input, op *operation, args []any) any {
 	list := op.list(0, args)
 	down := len(args) == 2 && descending(op, args[1])
+	in.made(3 * bytesOfItem * len(list))
 	pairs := make([]any, len(list))
 	for i, e := range list {
 		pairs[i] = []any{e, e}
 	}
 	elements := &operation{name: "sort", operands: []string{"an element of " + op.operand(0)}}
-	return sortPairs(elements, pairs, down)
+	return sortPairs(in, elements, pairs, down)
 }
 
 func descending(op *operation, order any) bool {
@@ -180,13 +189,17 @@ func descending(op *operation, order any) bool {
 
 // sortPairs orders the first of each pair by the second, which must all be
 // numbers, all text, all times or all durations. Equal ones keep their order.
-func sortPairs(op *operation, pairs []any, down bool) any {
+func sortPairs(in *input, op *operation, pairs []any, down bool) any {
 	if len(pairs) > maxList {
 		op.tooMany()
 	}
 	var first kind
+	text := 0
 	for i, p := range pairs {
 		v := p.([]any)[1]
+		if s, ok := v.(string); ok {
+			text += len(s)
+		}
 		k := kindOf(v)
 		if i == 0 {
 			first = k
@@ -199,14 +212,17 @@ func sortPairs(op *operation, pairs []any, down bool) any {
 			failf("%s is once %s and once %s: %s cannot order them", op.operand(0), first, k, op.name)
 		}
 	}
+	// A stable sort moves things more often than it compares them.
+	in.sorting(3*len(pairs), text)
 	by := &operation{name: op.name, operands: []string{op.operand(0), op.operand(0)}}
 	slices.SortStableFunc(pairs, func(a, b any) int {
-		c := order(by, a.([]any)[1], b.([]any)[1])
+		c := order(in, by, a.([]any)[1], b.([]any)[1])
 		if down {
 			return -c
 		}
 		return c
 	})
+	in.step(stepsOfValue * len(pairs))
 	out := make([]any, len(pairs))
 	for i, p := range pairs {
 		out[i] = p.([]any)[0]

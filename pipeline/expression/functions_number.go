@@ -6,18 +6,19 @@ import (
 	"slices"
 	"time"
 	"unicode/utf8"
+	"unsafe"
 )
 
 // numberFunctions are the functions on numbers, and those on any value.
 var numberFunctions = map[string]builtin{
-	"int":     {1, 1, kindNumber, func(op *operation, a []any) any { return toInt(op, a[0]) }},
-	"float":   {1, 1, kindNumber, func(op *operation, a []any) any { return toFloat(op, a[0]) }},
+	"int":     {1, 1, kindNumber, func(_ *input, op *operation, a []any) any { return toInt(op, a[0]) }},
+	"float":   {1, 1, kindNumber, func(in *input, op *operation, a []any) any { return toFloat(in, op, a[0]) }},
 	"abs":     {1, 1, kindAny, absolute},
 	"ceil":    {1, 1, kindNumber, rounding(math.Ceil)},
 	"floor":   {1, 1, kindNumber, rounding(math.Floor)},
 	"round":   {1, 1, kindNumber, rounding(math.Round)},
-	"max":     {1, -1, kindAny, func(op *operation, a []any) any { return extreme(op, a, 1) }},
-	"min":     {1, -1, kindAny, func(op *operation, a []any) any { return extreme(op, a, -1) }},
+	"max":     {1, -1, kindAny, func(in *input, op *operation, a []any) any { return extreme(in, op, a, 1) }},
+	"min":     {1, -1, kindAny, func(in *input, op *operation, a []any) any { return extreme(in, op, a, -1) }},
 	"mean":    {1, -1, kindNumber, mean},
 	"median":  {1, -1, kindNumber, median},
 	"len":     {1, 1, kindNumber, length},
@@ -29,10 +30,10 @@ var numberFunctions = map[string]builtin{
 	"bitshl":  {2, 2, kindNumber, shift(func(a int64, by uint64) int64 { return a << by })},
 	"bitshr":  {2, 2, kindNumber, shift(func(a int64, by uint64) int64 { return a >> by })},
 	"bitushr": {2, 2, kindNumber, shift(func(a int64, by uint64) int64 { return int64(uint64(a) >> by) })},
-	"bitnot":  {1, 1, kindNumber, func(op *operation, a []any) any { return ^op.whole(0, scalarOf(a[0])) }},
+	"bitnot":  {1, 1, kindNumber, func(_ *input, op *operation, a []any) any { return ^op.whole(0, scalarOf(a[0])) }},
 }
 
-func absolute(op *operation, args []any) any {
+func absolute(_ *input, op *operation, args []any) any {
 	if d, ok := args[0].(time.Duration); ok {
 		return d.Abs()
 	}
@@ -48,8 +49,8 @@ func absolute(op *operation, args []any) any {
 	return s.i
 }
 
-func rounding(by func(float64) float64) func(*operation, []any) any {
-	return func(op *operation, args []any) any {
+func rounding(by func(float64) float64) func(*input, *operation, []any) any {
+	return func(_ *input, op *operation, args []any) any {
 		s := op.number(0, args[0])
 		if s.form == formInt {
 			return s.i
@@ -59,12 +60,17 @@ func rounding(by func(float64) float64) func(*operation, []any) any {
 }
 
 // numbersOf are all numbers in the arguments and the lists in them.
-func numbersOf(op *operation, args []any) []scalar {
-	var out []scalar
+func numbersOf(in *input, op *operation, args []any) []scalar {
+	total := 0
+	for _, a := range args {
+		total += in.weigh(a).values
+	}
+	in.step(stepsOfValue * total)
+	in.made(int(unsafe.Sizeof(scalar{})) * total)
+	out := make([]scalar, 0, total)
 	for i, a := range args {
-		weigh(a)
 		if list, ok := a.([]any); ok {
-			out = append(out, elementNumbers(&operation{name: op.name, operands: []string{"an element of " + op.operand(i)}}, list)...)
+			out = elementNumbers(&operation{name: op.name, operands: []string{"an element of " + op.operand(i)}}, out, list)
 		} else {
 			out = append(out, op.number(i, a))
 		}
@@ -72,11 +78,10 @@ func numbersOf(op *operation, args []any) []scalar {
 	return out
 }
 
-func elementNumbers(op *operation, list []any) []scalar {
-	var out []scalar
+func elementNumbers(op *operation, out []scalar, list []any) []scalar {
 	for _, e := range list {
 		if inner, ok := e.([]any); ok {
-			out = append(out, elementNumbers(op, inner)...)
+			out = elementNumbers(op, out, inner)
 		} else {
 			out = append(out, op.number(0, e))
 		}
@@ -84,9 +89,9 @@ func elementNumbers(op *operation, list []any) []scalar {
 	return out
 }
 
-func extreme(op *operation, args []any, sign int) any {
+func extreme(in *input, op *operation, args []any, sign int) any {
 	var best *scalar
-	for _, s := range numbersOf(op, args) {
+	for _, s := range numbersOf(in, op, args) {
 		if best == nil || orderNumbers(s, *best)*sign > 0 {
 			best = &s
 		}
@@ -97,8 +102,8 @@ func extreme(op *operation, args []any, sign int) any {
 	return best.value()
 }
 
-func mean(op *operation, args []any) any {
-	numbers := numbersOf(op, args)
+func mean(in *input, op *operation, args []any) any {
+	numbers := numbersOf(in, op, args)
 	if len(numbers) == 0 {
 		return 0.0
 	}
@@ -109,11 +114,12 @@ func mean(op *operation, args []any) any {
 	return op.finite(total / float64(len(numbers)))
 }
 
-func median(op *operation, args []any) any {
-	numbers := numbersOf(op, args)
+func median(in *input, op *operation, args []any) any {
+	numbers := numbersOf(in, op, args)
 	if len(numbers) == 0 {
 		return 0.0
 	}
+	in.sorting(len(numbers), 0)
 	slices.SortFunc(numbers, orderNumbers)
 	half := len(numbers) / 2
 	if len(numbers)%2 == 1 {
@@ -123,18 +129,20 @@ func median(op *operation, args []any) any {
 }
 
 // sum adds a list of numbers, integers exactly.
-func sum(op *operation, list any) any {
+func sum(in *input, op *operation, list any) any {
 	var total any = int64(0)
 	add := &operation{name: "+", operands: []string{"the sum", op.operand(0)}}
+	in.step(stepsOfCall * len(list.([]any)))
 	for _, e := range list.([]any) {
 		total = arithmetic(add, total, op.number(0, e).value())
 	}
 	return total
 }
 
-func length(op *operation, args []any) any {
+func length(in *input, op *operation, args []any) any {
 	switch v := args[0].(type) {
 	case string:
+		in.step(len(v))
 		return int64(utf8.RuneCountInString(v))
 	case []any:
 		return int64(len(v))
@@ -146,7 +154,7 @@ func length(op *operation, args []any) any {
 }
 
 // typeName is expr's own name of a type.
-func typeName(_ *operation, args []any) any {
+func typeName(_ *input, _ *operation, args []any) any {
 	switch v := args[0].(type) {
 	case float64:
 		return "float"
@@ -161,14 +169,14 @@ func typeName(_ *operation, args []any) any {
 	}
 }
 
-func bitwise(by func(a, b int64) int64) func(*operation, []any) any {
-	return func(op *operation, args []any) any {
+func bitwise(by func(a, b int64) int64) func(*input, *operation, []any) any {
+	return func(_ *input, op *operation, args []any) any {
 		return by(op.whole(0, scalarOf(args[0])), op.whole(1, scalarOf(args[1])))
 	}
 }
 
-func shift(by func(a int64, by uint64) int64) func(*operation, []any) any {
-	return func(op *operation, args []any) any {
+func shift(by func(a int64, by uint64) int64) func(*input, *operation, []any) any {
+	return func(_ *input, op *operation, args []any) any {
 		n := op.whole(1, scalarOf(args[1]))
 		if n < 0 {
 			failf("%s is negative: %s cannot shift by it", op.operand(1), op.name)
@@ -178,7 +186,7 @@ func shift(by func(a int64, by uint64) int64) func(*operation, []any) any {
 }
 
 // rangeOf is from..to.
-func rangeOf(op *operation, from, to any) any {
+func rangeOf(in *input, op *operation, from, to any) any {
 	a, b := op.whole(0, scalarOf(from)), op.whole(1, scalarOf(to))
 	if b < a {
 		return []any{}
@@ -186,6 +194,7 @@ func rangeOf(op *operation, from, to any) any {
 	if uint64(b)-uint64(a) >= maxElements {
 		failf("%s has more than %d elements", fmt.Sprintf("%s..%s", op.operand(0), op.operand(1)), maxElements)
 	}
+	in.step(stepsOfItem * int(b-a+1))
 	list := make([]any, 0, b-a+1)
 	for i := a; ; i++ {
 		list = append(list, i)

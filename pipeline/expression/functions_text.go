@@ -12,21 +12,23 @@ var textFunctions = map[string]builtin{
 	"trim":        {1, 2, kindText, trim},
 	"trimPrefix":  {1, 2, kindText, cut(strings.TrimPrefix)},
 	"trimSuffix":  {1, 2, kindText, cut(strings.TrimSuffix)},
-	"upper":       {1, 1, kindText, func(op *operation, a []any) any { return bounded(op, strings.ToUpper(op.characters(0, a))) }},
-	"lower":       {1, 1, kindText, func(op *operation, a []any) any { return bounded(op, strings.ToLower(op.characters(0, a))) }},
+	"upper":       {1, 1, kindText, cased(strings.ToUpper)},
+	"lower":       {1, 1, kindText, cased(strings.ToLower)},
 	"split":       {2, 3, kindList, splitWith(strings.SplitN)},
 	"splitAfter":  {2, 3, kindList, splitWith(strings.SplitAfterN)},
 	"replace":     {3, 4, kindText, replace},
 	"join":        {1, 2, kindText, join},
 	"indexOf":     {2, 2, kindNumber, indexBy(strings.Index)},
 	"lastIndexOf": {2, 2, kindNumber, indexBy(strings.LastIndex)},
-	"hasPrefix":   {2, 2, kindBool, func(op *operation, a []any) any { return strings.HasPrefix(op.text(0, a), op.text(1, a)) }},
-	"hasSuffix":   {2, 2, kindBool, func(op *operation, a []any) any { return strings.HasSuffix(op.text(0, a), op.text(1, a)) }},
+	"hasPrefix":   {2, 2, kindBool, fixed(strings.HasPrefix)},
+	"hasSuffix":   {2, 2, kindBool, fixed(strings.HasSuffix)},
 	"string":      {1, 1, kindText, toText},
 	"toJSON":      {1, 1, kindText, toJSON},
 	"fromJSON":    {1, 1, kindAny, fromJSON},
-	"toBase64":    {1, 1, kindText, func(op *operation, a []any) any { return base64.StdEncoding.EncodeToString([]byte(op.text(0, a))) }},
-	"fromBase64":  {1, 1, kindText, fromBase64},
+	"toBase64": {1, 1, kindText, func(_ *input, op *operation, a []any) any {
+		return base64.StdEncoding.EncodeToString([]byte(op.text(0, a)))
+	}},
+	"fromBase64": {1, 1, kindText, fromBase64},
 }
 
 // text is argument i, which must be text.
@@ -53,26 +55,40 @@ func (o *operation) utf8(i int, s string) string {
 	return s
 }
 
-func bounded(op *operation, s string) string {
-	if len(s) > maxText {
-		op.tooLong()
+func cased(by func(string) string) func(*input, *operation, []any) any {
+	return func(in *input, op *operation, args []any) any {
+		s := op.characters(0, args)
+		in.step(stepsOfLetter * len(s))
+		return by(s)
 	}
-	return s
 }
 
-func (o *operation) tooLong() {
-	failf("%s makes a text of more than %d MiB", o.name, maxText>>20)
+// fixed looks at no more of a text than the other has.
+func fixed(by func(s, part string) bool) func(*input, *operation, []any) any {
+	return func(in *input, op *operation, args []any) any {
+		s, part := op.text(0, args), op.text(1, args)
+		in.step(len(part) / scannedAStep)
+		return by(s, part)
+	}
 }
 
-func trim(op *operation, args []any) any {
+func trim(in *input, op *operation, args []any) any {
 	if len(args) == 1 {
 		return strings.TrimSpace(op.text(0, args))
 	}
-	return strings.Trim(op.characters(0, args), op.characters(1, args))
+	set := map[rune]bool{}
+	for _, r := range op.characters(1, args) {
+		in.step(stepsOfEntry)
+		set[r] = true
+	}
+	// strings.Trim looks through the set for each character.
+	s := op.characters(0, args)
+	in.step(stepsOfValue * len(s))
+	return strings.TrimFunc(s, func(r rune) bool { return set[r] })
 }
 
-func cut(by func(s, part string) string) func(*operation, []any) any {
-	return func(op *operation, args []any) any {
+func cut(by func(s, part string) string) func(*input, *operation, []any) any {
+	return func(_ *input, op *operation, args []any) any {
 		part := " "
 		if len(args) == 2 {
 			part = op.text(1, args)
@@ -81,8 +97,8 @@ func cut(by func(s, part string) string) func(*operation, []any) any {
 	}
 }
 
-func splitWith(by func(s, separator string, n int) []string) func(*operation, []any) any {
-	return func(op *operation, args []any) any {
+func splitWith(by func(s, separator string, n int) []string) func(*input, *operation, []any) any {
+	return func(in *input, op *operation, args []any) any {
 		s, separator, n := op.text(0, args), op.text(1, args), int64(-1)
 		if len(args) == 3 {
 			n = op.whole(2, scalarOf(args[2]))
@@ -94,6 +110,7 @@ func splitWith(by func(s, separator string, n int) []string) func(*operation, []
 		if most > maxList {
 			op.tooMany()
 		}
+		in.made(2 * bytesOfItem * most)
 		parts := by(s, separator, int(max(-1, min(n, maxList))))
 		list := make([]any, len(parts))
 		for i, p := range parts {
@@ -103,7 +120,7 @@ func splitWith(by func(s, separator string, n int) []string) func(*operation, []
 	}
 }
 
-func replace(op *operation, args []any) any {
+func replace(in *input, op *operation, args []any) any {
 	s, from, to, n := op.text(0, args), op.text(1, args), op.text(2, args), int64(-1)
 	if len(args) == 4 {
 		n = op.whole(3, scalarOf(args[3]))
@@ -112,17 +129,17 @@ func replace(op *operation, args []any) any {
 	if n >= 0 {
 		times = int(min(n, int64(times)))
 	}
-	if len(to) > len(from) && times > (maxText-len(s))/(len(to)-len(from)) {
-		op.tooLong()
-	}
+	in.step(stepsOfValue * times)
+	in.room(len(s) + times*(len(to)-len(from)))
 	return strings.Replace(s, from, to, times)
 }
 
-func join(op *operation, args []any) any {
+func join(in *input, op *operation, args []any) any {
 	list, glue := op.list(0, args), ""
 	if len(args) == 2 {
 		glue = op.text(1, args)
 	}
+	in.made(bytesOfItem * len(list))
 	size := len(glue) * len(list)
 	parts := make([]string, len(list))
 	for i, e := range list {
@@ -130,16 +147,15 @@ func join(op *operation, args []any) any {
 		if !ok {
 			failf("an element of %s is %s: join needs text", op.operand(0), kindOf(e))
 		}
-		if size += len(s); size > maxText {
-			op.tooLong()
-		}
+		size += len(s)
 		parts[i] = s
 	}
+	in.room(size)
 	return strings.Join(parts, glue)
 }
 
-func indexBy(of func(s, part string) int) func(*operation, []any) any {
-	return func(op *operation, args []any) any {
+func indexBy(of func(s, part string) int) func(*input, *operation, []any) any {
+	return func(_ *input, op *operation, args []any) any {
 		s := op.text(0, args)
 		i := of(s, op.text(1, args))
 		if i > 0 {
@@ -149,39 +165,42 @@ func indexBy(of func(s, part string) int) func(*operation, []any) any {
 	}
 }
 
-func toText(op *operation, args []any) any {
+func toText(in *input, op *operation, args []any) any {
 	if args[0] == nil {
 		failf("%s is null: string needs a value", op.operand(0))
 	}
 	if s, ok := args[0].(string); ok {
 		return s
 	}
-	weigh(args[0])
-	text, err := textOf(nil, args[0])
+	in.weigh(args[0])
+	text, err := in.textOf(nil, args[0])
 	if err != nil {
 		failf("%s: %v", op.operand(0), err)
 	}
-	return bounded(op, string(text))
+	return string(text)
 }
 
-func toJSON(op *operation, args []any) any {
-	weigh(args[0])
-	text, err := appendValue(nil, args[0])
+func toJSON(in *input, op *operation, args []any) any {
+	in.weigh(args[0])
+	text, err := in.appendValue(nil, args[0])
 	if err != nil {
 		failf("%s: %v", op.operand(0), err)
 	}
-	return bounded(op, string(text))
+	return string(text)
 }
 
-func fromJSON(op *operation, args []any) any {
-	text := []byte(op.text(0, args))
-	if len(text) > maxText || checkJSON(text) != nil {
+func fromJSON(in *input, op *operation, args []any) any {
+	s := op.text(0, args)
+	in.made(len(s))
+	in.step(2 * len(s))
+	text := []byte(s)
+	if checkJSON(text) != nil {
 		failf("%s is text that is not valid JSON", op.operand(0))
 	}
-	return decode(text)
+	return in.decode(text)
 }
 
-func fromBase64(op *operation, args []any) any {
+func fromBase64(_ *input, op *operation, args []any) any {
 	b, err := base64.StdEncoding.DecodeString(op.text(0, args))
 	if err != nil {
 		failf("%s is text that is not base64", op.operand(0))

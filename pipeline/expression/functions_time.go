@@ -17,12 +17,12 @@ import (
 var timeFunctions = map[string]builtin{
 	"date":     {1, 4, kindTime, date},
 	"duration": {1, 1, kindDuration, duration},
-	"timezone": {1, 1, kindZone, func(op *operation, a []any) any { return zone(op, op.text(0, a)) }},
+	"timezone": {1, 1, kindZone, func(_ *input, op *operation, a []any) any { return zone(op, op.text(0, a)) }},
 }
 
 // duration reads what a field of the configuration takes, such as 8d, and what
 // Go does, such as -1h.
-func duration(op *operation, args []any) any {
+func duration(_ *input, op *operation, args []any) any {
 	text := op.text(0, args)
 	if d, err := time.ParseDuration(text); err == nil {
 		return d
@@ -51,14 +51,15 @@ func zone(op *operation, name string) *time.Location {
 
 // date reads a time: date(text), date(text, layout), date(text, layout, zone),
 // each with a timezone(...) before it instead. Text without a zone is in UTC.
-func date(op *operation, args []any) any {
-	in, first := time.UTC, 0
+func date(in *input, op *operation, args []any) any {
+	at, first := time.UTC, 0
 	if z, ok := args[0].(*time.Location); ok {
-		in, first = z, 1
+		at, first = z, 1
 	}
 	if len(args) <= first || len(args) > first+3 {
 		failf("date takes a text, a layout and a time zone")
 	}
+	in.step(stepsOfTime)
 	text := op.text(first, args)
 	layouts := []string{
 		"2006-01-02", "15:04:05", "2006-01-02 15:04:05", time.RFC3339, time.RFC822, time.RFC850, time.RFC1123,
@@ -67,10 +68,15 @@ func date(op *operation, args []any) any {
 		layouts = []string{op.text(first+1, args)}
 	}
 	if len(args) > first+2 {
-		in = zone(op, op.text(first+2, args))
+		if z, ok := args[first+2].(*time.Location); ok {
+			at = z
+		} else {
+			at = zone(op, op.text(first+2, args))
+		}
 	}
 	for _, layout := range layouts {
-		if t, err := time.ParseInLocation(layout, text, in); err == nil {
+		in.step(stepsOfValue * (len(layout) + len(text)))
+		if t, err := time.ParseInLocation(layout, text, at); err == nil {
 			return t
 		}
 	}
@@ -239,7 +245,15 @@ func (c *compilation) method(n *ast.CallNode, on ast.Node, name string) term {
 		terms = append(terms, c.expr(a))
 		op.operands = append(op.operands, terms[len(terms)-1].text)
 	}
-	return c.metered(c.call(n, kindAny, func(args ...any) any { return m.call(op, args) }, terms...))
+	return c.call(n, kindAny, func(in *input, args []any) any {
+		in.step(stepsOfTime)
+		for _, a := range args[1:] {
+			if layout, ok := a.(string); ok {
+				in.step(stepsOfValue * len(layout))
+			}
+		}
+		return m.call(op, args)
+	}, terms...)
 }
 
 func (m method) call(op *operation, args []any) any {

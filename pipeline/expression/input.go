@@ -2,6 +2,7 @@ package expression
 
 import (
 	"fmt"
+	"math"
 
 	"github.com/expr-lang/expr/vm"
 
@@ -10,7 +11,9 @@ import (
 
 // NewInput makes an Input to load records of this scope into.
 func (s *Scope) NewInput() *Input {
-	in := &Input{input{format: s.options.Format, paths: s.paths, slots: make([]slot, len(s.paths.paths))}}
+	in := &Input{input{format: s.options.Format, paths: s.paths, slots: make([]slot, len(s.paths.paths)), own: account{limits: s.options.Limits}}}
+	in.account = &in.own
+	in.vm.MemoryBudget = math.MaxInt // what is made is charged
 	if s.parent == nil {
 		in.original = &in.input
 	}
@@ -26,15 +29,22 @@ type input struct {
 	paths  *trie
 	rec    *handlers.Record
 	// broken is why the payload cannot be read.
-	broken error
-	slots  []slot
+	broken     error
+	slots      []slot
+	extraction extraction
 	// headers are all headers as an object, made when first asked for.
 	headers  map[string]any
 	original *input
 	vm       vm.VM
-	// steps and built count what this evaluation has cost.
-	steps, built int
-	buffer       []byte
+	// account is that of the record: its own, or the original's.
+	*account
+	own account
+	// held are first arguments of calls whose second ones are at hand.
+	held   []any
+	buffer []byte
+	// outline and fields are kept from one value to the next.
+	outline []container
+	fields  []field
 }
 
 // Load takes rec, which must not change until the next Load. An error says why
@@ -42,6 +52,9 @@ type input struct {
 // the payload.
 func (in *Input) Load(rec *handlers.Record) error {
 	in.rec, in.broken, in.headers = rec, nil, nil
+	if in.account == &in.own {
+		in.steps, in.bytes = 0, 0
+	}
 	if in.format != FormatJSON {
 		return nil
 	}
@@ -54,23 +67,24 @@ func (in *Input) Load(rec *handlers.Record) error {
 		return in.broken
 	}
 	if len(in.slots) > 0 {
-		in.paths.extract(rec.Value, in.slots)
+		in.paths.extract(rec.Value, in.slots, &in.extraction)
 	}
 	return nil
 }
 
-// Follow makes `source` reach original. It is kept over Loads.
+// Follow makes `source` reach original, at the cost of whose record this one is
+// evaluated too. It is kept over Loads.
 func (in *Input) Follow(original *Input) {
-	in.original = nil
+	in.original, in.account = nil, &in.own
 	if original != nil {
-		in.original = &original.input
+		in.original, in.account = &original.input, original.account
 	}
 }
 
 // slot is the slot of a path, once it is known that its value can be read.
 func (in *input) slot(id int) *slot {
 	if in.broken != nil {
-		panic(&failure{in.broken.Error()})
+		panic(&failure{text: in.broken.Error()})
 	}
 	if id >= len(in.slots) {
 		failf("the expression was compiled after the input was made")
@@ -99,7 +113,7 @@ func (in *input) value(id int) any {
 		s.decoded = true
 		s.value = nil
 		if s.raw != nil {
-			s.value = decode(s.raw)
+			s.value = in.decode(s.raw)
 		}
 	}
 	if s.value == (half{}) {
@@ -118,7 +132,7 @@ func (in *input) scalar(id int) scalar {
 	if s.raw == nil {
 		return scalar{kind: kindNull}
 	}
-	v := decodeScalar(s.raw)
+	v := in.scalarAt(s.raw)
 	if v.kind == kindHalf {
 		in.halved(id)
 	}
@@ -128,6 +142,7 @@ func (in *input) scalar(id int) scalar {
 // header is the value of the last header of that name, nil where it is missing
 // or null.
 func (in *input) header(name string) []byte {
+	in.step(len(in.rec.Headers))
 	v, _ := in.rec.Header(name)
 	return v
 }
@@ -135,18 +150,23 @@ func (in *input) header(name string) []byte {
 // allHeaders is every header's name and last value.
 func (in *input) allHeaders() map[string]any {
 	if in.headers == nil {
-		in.headers = make(map[string]any, len(in.rec.Headers))
+		in.step(stepsOfEntry * len(in.rec.Headers))
+		in.made(bytesOfEntry * len(in.rec.Headers))
+		headers := make(map[string]any, len(in.rec.Headers))
 		for _, h := range in.rec.Headers {
-			in.headers[h.Key] = textOrNull(h.Value)
+			in.step(len(h.Key) / scannedAStep)
+			headers[h.Key] = in.textOrNull(h.Value)
 		}
+		in.headers = headers
 	}
 	return in.headers
 }
 
-func textOrNull(b []byte) any {
+func (in *input) textOrNull(b []byte) any {
 	if b == nil {
 		return nil
 	}
+	in.made(len(b))
 	return string(b)
 }
 
@@ -157,14 +177,32 @@ func viewOrNull(b []byte) scalar {
 	return scalar{kind: kindText, s: view(b)}
 }
 
-// run evaluates a program.
-func (in *input) run(program *vm.Program) (any, error) {
-	in.steps, in.built = 0, 0
-	v, err := in.vm.Run(program, in)
+// run evaluates an expression's program.
+func (in *input) run(e *expression) (any, error) {
+	if err := in.spend(e.weight); err != nil {
+		return nil, err
+	}
+	clear(in.held)
+	in.held = in.held[:0]
+	v, err := in.vm.Run(e.program, in)
 	if err != nil {
 		return nil, readable(err)
 	}
 	return v, nil
+}
+
+// hold keeps v until release, and returns the Input.
+func (in *input) hold(v any) any {
+	in.held = append(in.held, v)
+	return in
+}
+
+func (in *input) release() any {
+	last := len(in.held) - 1
+	v := in.held[last]
+	in.held[last] = nil
+	in.held = in.held[:last]
+	return v
 }
 
 // protect runs what may fail where no VM catches it.

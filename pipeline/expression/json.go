@@ -1,18 +1,27 @@
 package expression
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 	"time"
 	"unicode/utf8"
+	"unsafe"
 )
+
+// appendResult is appendValue for where no VM runs.
+func (in *input) appendResult(dst []byte, v any) ([]byte, error) {
+	return protect(func() ([]byte, error) { return in.appendValue(dst, v) })
+}
 
 // appendValue appends v's JSON: keys sorted, no white space. Text that is not
 // UTF-8 is an error, since JSON cannot carry it.
-func appendValue(dst []byte, v any) ([]byte, error) {
+func (in *input) appendValue(dst []byte, v any) ([]byte, error) {
+	in.step(stepsOfJSON)
 	switch v := v.(type) {
 	case nil:
 		return append(dst, "null"...), nil
@@ -22,11 +31,11 @@ func appendValue(dst []byte, v any) ([]byte, error) {
 		}
 		return append(dst, "false"...), nil
 	case string:
-		return appendText(dst, v)
+		return in.appendText(dst, v)
 	case int, int64, float64, json.Number:
 		return appendNumber(dst, scalarOf(v)), nil
 	case time.Time, time.Duration, *time.Location:
-		return appendText(dst, plainTextOf(v))
+		return in.appendText(dst, plainTextOf(v))
 	case []any:
 		dst = append(dst, '[')
 		for i, e := range v {
@@ -34,22 +43,22 @@ func appendValue(dst []byte, v any) ([]byte, error) {
 				dst = append(dst, ',')
 			}
 			var err error
-			if dst, err = appendValue(dst, e); err != nil {
+			if dst, err = in.appendValue(dst, e); err != nil {
 				return dst, err
 			}
 		}
 		return append(dst, ']'), nil
 	case map[string]any:
 		dst = append(dst, '{')
-		for i, k := range slices.Sorted(maps.Keys(v)) {
+		for i, k := range in.sortedKeys(v) {
 			if i > 0 {
 				dst = append(dst, ',')
 			}
 			var err error
-			if dst, err = appendText(dst, k); err != nil {
+			if dst, err = in.appendText(dst, k); err != nil {
 				return dst, err
 			}
-			if dst, err = appendValue(append(dst, ':'), v[k]); err != nil {
+			if dst, err = in.appendValue(append(dst, ':'), v[k]); err != nil {
 				return dst, err
 			}
 		}
@@ -63,7 +72,22 @@ var errNotUTF8 = errors.New("text that is not UTF-8 cannot be written as JSON: t
 
 const hex = "0123456789abcdef"
 
-func appendText(dst []byte, s string) ([]byte, error) {
+// sortedKeys are the keys of an object in order.
+func (in *input) sortedKeys(object map[string]any) []string {
+	keys := slices.AppendSeq(make([]string, 0, len(object)), maps.Keys(object))
+	text := 0
+	for _, k := range keys {
+		text += len(k)
+	}
+	in.made(32 * len(keys))
+	in.sorting(len(keys), text)
+	slices.Sort(keys)
+	return keys
+}
+
+func (in *input) appendText(dst []byte, s string) ([]byte, error) {
+	in.step(len(s))
+	in.made(len(s))
 	if !utf8.ValidString(s) {
 		return dst, errNotUTF8
 	}
@@ -101,7 +125,7 @@ func appendEscaped(dst []byte, s string) []byte {
 func appendHalves(dst []byte, s string) []byte {
 	dst = append(dst, '"')
 	for s != "" {
-		at := badByte([]byte(s))
+		at := badByte(s)
 		if dst = appendEscaped(dst, s[:at]); at == len(s) {
 			break
 		}
@@ -132,65 +156,128 @@ func plainTextOf(v any) string {
 
 // textOf is a value as text: text as it is, numbers and booleans as JSON writes
 // them, lists and objects as JSON.
-func textOf(dst []byte, v any) ([]byte, error) {
+func (in *input) textOf(dst []byte, v any) ([]byte, error) {
 	switch v := v.(type) {
 	case string:
+		in.made(len(v))
 		return append(dst, v...), nil
 	case time.Time, time.Duration, *time.Location:
+		in.step(stepsOfJSON)
 		return append(dst, plainTextOf(v)...), nil
 	default:
-		return appendValue(dst, v)
+		return in.appendValue(dst, v)
 	}
+}
+
+// appendAsText is textOf for where no VM runs.
+func (in *input) appendAsText(dst []byte, v any) ([]byte, error) {
+	return protect(func() ([]byte, error) { return in.textOf(dst, v) })
 }
 
 // appendCanonical appends valid JSON with the keys of objects sorted, the last
 // of a repeated key kept, no white space, and the text of numbers as it is.
-func appendCanonical(dst, raw []byte) []byte {
-	dst, _ = canonicalAt(dst, raw, skipSpace(raw, 0))
+func (in *input) appendCanonical(dst, raw []byte) []byte {
+	raw = raw[skipSpace(raw, 0):]
+	c := canonical{input: in, data: raw, fields: in.fields[:0]}
+	if k := kindAt(raw[0]); k == kindList || k == kindObject {
+		c.containers, _ = in.outlined(raw)
+	}
+	in.step(3 * len(raw))
+	in.made(len(raw))
+	dst, _, _ = c.value(dst, 0, 0)
+	clear(c.fields[:c.most])
+	in.fields = kept(c.fields)
 	return dst
 }
 
-func canonicalAt(dst, data []byte, i int) ([]byte, int) {
+// canonical is a walk through valid JSON. Where it stands is an index into the
+// text, and the number of the next container that begins.
+type canonical struct {
+	*input
+	data       []byte
+	containers []container
+	// fields are those of the objects that are open, most how many there were.
+	fields []field
+	most   int
+}
+
+// field is one of an object: its name and where its value stands.
+type field struct {
+	name     string
+	at, next int
+}
+
+func (c *canonical) value(dst []byte, i, next int) ([]byte, int, int) {
+	data := c.data
 	switch data[i] {
 	case '{':
-		return canonicalObject(dst, data, i)
+		return c.object(dst, i, next)
 	case '[':
-		dst = append(dst, '[')
+		dst, next = append(dst, '['), next+1
 		for i = skipSpace(data, i+1); data[i] != ']'; {
-			dst, i = canonicalAt(dst, data, i)
+			dst, i, next = c.value(dst, i, next)
 			if i = skipSpace(data, i); data[i] == ',' {
 				dst = append(dst, ',')
 				i = skipSpace(data, i+1)
 			}
 		}
-		return append(dst, ']'), i + 1
+		return append(dst, ']'), i + 1, next
 	case '"':
 		end := stringEnd(data, i)
+		if _, plain := plainText(data[i:end]); plain {
+			return append(dst, data[i:end]...), end, next
+		}
+		c.step(2 * stepsOfEscaped * (end - i))
 		text, _ := decodeText(data[i:end])
-		return appendHalves(dst, text), end
+		return appendHalves(dst, text), end, next
 	default:
 		end := valueEnd(data, i)
-		return append(dst, data[i:end]...), end
+		return append(dst, data[i:end]...), end, next
 	}
 }
 
-func canonicalObject(dst, data []byte, i int) ([]byte, int) {
-	fields := map[string]int{}
+// object lists the fields first, passing over their values: each is looked into
+// once, when its turn has come.
+func (c *canonical) object(dst []byte, i, next int) ([]byte, int, int) {
+	data, own := c.data, c.containers[next]
+	end, behind, first, names := int(own.end), int(own.next), len(c.fields), 0
+	next++
 	for i = skipSpace(data, i+1); data[i] != '}'; {
-		end := stringEnd(data, i)
-		key, _ := decodeText(data[i:end])
-		i = skipSpace(data, skipSpace(data, end)+1)
-		fields[key] = i
-		if i = skipSpace(data, valueEnd(data, i)); data[i] == ',' {
+		stop := stringEnd(data, i)
+		var name string
+		if inside, plain := plainText(data[i:stop]); plain {
+			name = view(inside)
+		} else {
+			name, _ = decodeText(data[i:stop])
+		}
+		names += len(name)
+		i = skipSpace(data, skipSpace(data, stop)+1)
+		c.fields = append(c.fields, field{name, i, next})
+		if data[i] == '{' || data[i] == '[' {
+			i, next = int(c.containers[next].end), int(c.containers[next].next)
+		} else {
+			i = valueEnd(data, i)
+		}
+		if i = skipSpace(data, i); data[i] == ',' {
 			i = skipSpace(data, i+1)
 		}
 	}
+	last := len(c.fields)
+	c.most = max(c.most, last)
+	c.made(int(unsafe.Sizeof(field{})) * (last - first))
+	c.sorting(last-first, names)
+	slices.SortFunc(c.fields[first:], func(a, b field) int { return cmp.Or(strings.Compare(a.name, b.name), cmp.Compare(a.at, b.at)) })
 	dst = append(dst, '{')
-	for n, key := range slices.Sorted(maps.Keys(fields)) {
-		if n > 0 {
+	for n := first; n < last; n++ {
+		f := c.fields[n]
+		if n+1 < last && c.fields[n+1].name == f.name {
+			continue
+		}
+		if dst[len(dst)-1] != '{' {
 			dst = append(dst, ',')
 		}
-		dst, _ = canonicalAt(append(appendHalves(dst, key), ':'), data, fields[key])
+		dst, _, _ = c.value(append(appendHalves(dst, f.name), ':'), f.at, f.next)
 	}
-	return append(dst, '}'), i + 1
+	c.fields = c.fields[:first]
+	return append(dst, '}'), end, behind
 }

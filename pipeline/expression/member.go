@@ -22,7 +22,10 @@ func (c *compilation) fetch(n *ast.MemberNode, base, key term) term {
 		return c.wrong(n)
 	}
 	op := &operation{name: "[]", operands: []string{base.text, key.text}}
-	return c.call(n, kindAny, func(v, k any) any { return fetch(op, v, k) }, base, key)
+	if key.constant {
+		return c.flat(n, kindAny, func(v, k any) any { return fetch(op, v, k) }, base, key)
+	}
+	return c.flat(n, kindAny, func(in *input, v, k any) any { return fetchNamed(in, op, v, k) }, base, key)
 }
 
 // fetch reads a field of an object or an item of a list: null where it is
@@ -57,6 +60,14 @@ func fetch(op *operation, v, key any) any {
 	return nil
 }
 
+// fetchNamed is fetch for a name that a record may make long.
+func fetchNamed(in *input, op *operation, v, key any) any {
+	if name, ok := key.(string); ok {
+		in.step(len(name) / scannedAStep)
+	}
+	return fetch(op, v, key)
+}
+
 // slice is a[from:to] of a list or of text, whose characters it counts.
 func (c *compilation) slice(n *ast.SliceNode) term {
 	args := []term{c.expr(n.Node), {constant: true, kind: kindNull}, {constant: true, kind: kindNull}}
@@ -68,7 +79,7 @@ func (c *compilation) slice(n *ast.SliceNode) term {
 	}
 	op := &operation{name: "[:]", operands: []string{args[0].text, args[1].text, args[2].text}}
 	noFrom, noTo := n.From == nil, n.To == nil
-	return c.metered(c.call(n, args[0].kind, func(a ...any) any {
+	return c.flat(n, args[0].kind, func(in *input, a []any) any {
 		bound := func(i int, missing bool, otherwise, size int) int {
 			if missing {
 				return otherwise
@@ -84,11 +95,13 @@ func (c *compilation) slice(n *ast.SliceNode) term {
 			from, to := bound(1, noFrom, 0, len(v)), bound(2, noTo, len(v), len(v))
 			return v[min(from, to):to:to]
 		case string:
+			in.step(stepsOfItem * len(v))
+			in.made(5 * len(v))
 			runes := []rune(op.utf8(0, v))
 			from, to := bound(1, noFrom, 0, len(runes)), bound(2, noTo, len(runes), len(runes))
 			return string(runes[min(from, to):to])
 		}
 		failf("%s is %s: [:] needs a list or text", op.operand(0), kindOf(a[0]))
 		return nil
-	}, args...))
+	}, args...)
 }

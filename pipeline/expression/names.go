@@ -100,7 +100,7 @@ func (c *compilation) part(n ast.Node, name string, original bool) term {
 // reading sets a ref to what bytes returns: text, or null for nil.
 func (c *compilation) reading(r *ref, bytes func(*input) []byte) {
 	r.scalar = func(in *input) scalar { return viewOrNull(bytes(r.input(in))) }
-	r.value = func(in *input) any { return textOrNull(bytes(r.input(in))) }
+	r.value = func(in *input) any { return in.textOrNull(bytes(r.input(in))) }
 }
 
 func (c *compilation) reference(n ast.Node, k kind, r *ref) term {

@@ -14,12 +14,6 @@ func arithmetic(op *operation, a, b any) any {
 	if x.kind == kindNumber && y.kind == kindNumber {
 		return op.numbers(x, y)
 	}
-	if op.name == "+" && x.kind == kindText && y.kind == kindText {
-		if len(x.s)+len(y.s) > maxText {
-			failf("%s + %s makes too long a text", op.operand(0), op.operand(1))
-		}
-		return x.s + y.s
-	}
 	if v, ok := temporal(op, a, b); ok {
 		return v
 	}
@@ -31,6 +25,17 @@ func arithmetic(op *operation, a, b any) any {
 	}
 	failf("%s is %s and %s is %s: cannot calculate with %s", op.operand(0), x.kind, op.operand(1), y.kind, op.name)
 	return nil
+}
+
+// plus is arithmetic for +, which also joins text.
+func plus(in *input, op *operation, a, b any) any {
+	if x, ok := a.(string); ok {
+		if y, ok := b.(string); ok {
+			in.made(len(x) + len(y))
+			return x + y
+		}
+	}
+	return arithmetic(op, a, b)
 }
 
 func (o *operation) numbers(x, y scalar) any {
@@ -226,12 +231,13 @@ func toInt(op *operation, v any) any {
 	return nil
 }
 
-func toFloat(op *operation, v any) any {
+func toFloat(in *input, op *operation, v any) any {
 	if t, ok := v.(string); ok {
 		f, err := strconv.ParseFloat(t, 64)
 		if err != nil || strings.Trim(t, "0123456789+-.eE") != "" {
 			failf("%s is text that is no number: float cannot read it", op.operand(0))
 		}
+		in.parsed(scalar{kind: kindNumber, form: formFloat, f: f}, len(t))
 		return f
 	}
 	if kindOf(v) != kindNumber {

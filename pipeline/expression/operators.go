@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"regexp"
+	"regexp/syntax"
 
 	"github.com/expr-lang/expr/ast"
 )
@@ -19,13 +20,13 @@ func (c *compilation) unary(n *ast.UnaryNode) term {
 	switch n.Operator {
 	case "!", "not":
 		t = c.truth(t, n.Operator)
-		return c.call(n, kindBool, func(v any) bool { return v != true }, t)
+		return c.flat(n, kindBool, func(v any) bool { return v != true }, t)
 	case "-":
 		c.operands(op, []term{t}, kindNumber, kindDuration)
-		return c.call(n, kindAny, func(v any) any { return negate(op, v) }, t)
+		return c.flat(n, kindAny, func(v any) any { return negate(op, v) }, t)
 	default:
 		c.operands(op, []term{t}, kindNumber)
-		return c.call(n, kindNumber, func(v any) any { op.number(0, v); return v }, t)
+		return c.flat(n, kindNumber, func(v any) any { op.number(0, v); return v }, t)
 	}
 }
 
@@ -50,23 +51,19 @@ func (c *compilation) binary(n *ast.BinaryNode) term {
 		return c.ordering(n, op, a, b)
 	case "contains", "startsWith", "endsWith":
 		c.operands(op, []term{a, b}, kindText, kindNull)
-		return c.call(n, kindBool, func(x, y any) bool { return textual(op, x, y) }, a, b)
+		return c.flat(n, kindBool, func(in *input, x, y any) any { return textual(in, op, x, y) }, a, b)
 	case "..":
 		c.operands(op, []term{a, b}, kindNumber)
-		return c.metered(c.call(n, kindList, func(x, y any) any { return rangeOf(op, x, y) }, a, b))
+		return c.call(n, kindList, func(in *input, x, y any) any { return rangeOf(in, op, x, y) }, a, b)
 	case "+":
 		c.operands(op, []term{a, b}, kindNumber, kindText, kindTime, kindDuration)
-		t := c.call(n, kindAny, func(x, y any) any { return arithmetic(op, x, y) }, a, b)
-		if a.kind == kindNumber || b.kind == kindNumber {
-			return t
-		}
-		return c.metered(t)
+		return c.flat(n, kindAny, func(in *input, x, y any) any { return plus(in, op, x, y) }, a, b)
 	default:
 		c.operands(op, []term{a, b}, kindNumber, kindTime, kindDuration)
 		if op.name == "^" {
 			op.name = "**"
 		}
-		return c.call(n, kindAny, func(x, y any) any { return arithmetic(op, x, y) }, a, b)
+		return c.flat(n, kindAny, func(x, y any) any { return arithmetic(op, x, y) }, a, b)
 	}
 }
 
@@ -170,21 +167,23 @@ func (c *compilation) equality(n *ast.BinaryNode, a, b term) term {
 		if k := b.kind; k == kindNull || k == kindBool || k == kindNumber || k == kindText {
 			r, s := a.ref, scalarOf(b.value)
 			return c.fromInput(n, kindBool, func(env any) bool {
-				return equalScalars(r.scalar(env.(*input)), s) == want
+				in := env.(*input)
+				return equalScalars(in, r.scalar(in), s) == want
 			})
 		}
 	}
-	return c.call(n, kindBool, func(x, y any) bool { return equal(x, y) == want }, a, b)
+	return c.flat(n, kindBool, func(in *input, x, y any) any { return equal(in, x, y) == want }, a, b)
 }
 
 func (c *compilation) ordering(n *ast.BinaryNode, op *operation, a, b term) term {
 	if a.ref != nil && a.kind != kindTime && b.constant && (b.kind == kindNumber || b.kind == kindText) {
 		r, s := a.ref, scalarOf(b.value)
 		return c.fromInput(n, kindBool, func(env any) bool {
-			return holds(op.name, orderScalars(op, r.scalar(env.(*input)), s))
+			in := env.(*input)
+			return holds(op.name, orderScalars(in, op, r.scalar(in), s))
 		})
 	}
-	return c.call(n, kindBool, func(x, y any) bool { return holds(op.name, order(op, x, y)) }, a, b)
+	return c.flat(n, kindBool, func(in *input, x, y any) any { return holds(op.name, order(in, op, x, y)) }, a, b)
 }
 
 func (c *compilation) in(n *ast.BinaryNode, a, b term) term {
@@ -196,9 +195,11 @@ func (c *compilation) in(n *ast.BinaryNode, a, b term) term {
 		if scalars, ok := scalarsOf(list); ok {
 			r := a.ref
 			return c.fromInput(n, kindBool, func(env any) bool {
-				x := r.scalar(env.(*input))
+				in := env.(*input)
+				x := r.scalar(in)
+				in.step(stepsOfItem * len(scalars))
 				for i := range scalars {
-					if equalScalars(x, scalars[i]) {
+					if equalScalars(in, x, scalars[i]) {
 						return true
 					}
 				}
@@ -206,15 +207,7 @@ func (c *compilation) in(n *ast.BinaryNode, a, b term) term {
 			})
 		}
 	}
-	if c.predicates > 0 && !b.constant {
-		b = c.fromInput(n.Right, b.kind, func(env, v any) any {
-			if list, ok := v.([]any); ok {
-				env.(*input).step(len(list))
-			}
-			return v
-		}, b)
-	}
-	return c.call(n, kindBool, memberOf, a, b)
+	return c.flat(n, kindBool, func(in *input, x, y any) any { return memberOf(in, x, y) }, a, b)
 }
 
 func scalarsOf(list []any) ([]scalar, bool) {
@@ -245,14 +238,30 @@ func (c *compilation) matches(n *ast.BinaryNode) term {
 	}
 	op := &operation{name: "matches", operands: []string{a.text}}
 	c.operands(op, []term{a}, kindText, kindNull)
-	return c.call(n, kindBool, func(v any) bool {
+	size := programSize(pattern)
+	return c.flat(n, kindBool, func(in *input, v any) any {
 		switch v := v.(type) {
 		case nil:
 			return false
 		case string:
+			in.step(stepsOfMatch + (len(v)+1)*size*stepsOfInstructions/2)
 			return re.MatchString(v)
 		}
 		failf("%s is %s: matches needs text", op.operand(0), kindOf(v))
 		return false
 	}, a)
+}
+
+// programSize is how many instructions a pattern has: each of them may be tried at
+// each byte of a text, and none more than once.
+func programSize(pattern string) int {
+	parsed, err := syntax.Parse(pattern, syntax.Perl)
+	if err != nil {
+		return 1
+	}
+	program, err := syntax.Compile(parsed.Simplify())
+	if err != nil {
+		return 1
+	}
+	return len(program.Inst)
 }

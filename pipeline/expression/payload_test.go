@@ -190,3 +190,22 @@ func TestInputMadeTooEarly(t *testing.T) {
 		t.Fatal("read a path that the input does not know")
 	}
 }
+
+// TestRepeatedKeysAreGoneIntoTwice has a key over and over: of the values that are
+// neither the first nor the last nothing is looked for, however many paths there are.
+func TestRepeatedKeysAreGoneIntoTwice(t *testing.T) {
+	s := NewScope(Options{})
+	e, _ := s.Expression(`[payload.a.b.c, payload.a.d, payload.a.list[1], payload.x]`)
+	in := s.NewInput()
+	value := `{"a":{"d":1,"b":{"c":1},"list":[1,2]},` + strings.Repeat(`"a":{"b":{"c":2},"b":{"c":3}},`, 1000) + `"x":5,"a":{"b":7,"b":{"c":8},"b":{"c":9}}}`
+	if err := in.Load(orderRecord(value)); err != nil {
+		t.Fatal(err)
+	}
+	got, err := e.Value(in)
+	if diff := cmp.Diff([]any{int64(9), nil, nil, int64(5)}, got); diff != "" || err != nil {
+		t.Error(diff, err)
+	}
+	if n := in.extraction.objects; n > 6 {
+		t.Errorf("%d objects were gone into", n)
+	}
+}

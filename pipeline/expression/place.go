@@ -74,7 +74,7 @@ type position uint8
 
 const (
 	inPath   position = iota // one segment of the path, or a part of one
-	segment                  // the beginning of a segment of the path
+	segment                  // a whole segment of the path
 	inQuery                  // after the ?
 	inHost                   // the host
 	inUser                   // before the @ of the host

@@ -128,7 +128,7 @@ func (e *expression) appendToJSON(dst []byte, in *input, at position, oneLine bo
 		return append(dst, raw[1:len(raw)-1]...), nil
 	case at == inText:
 		if raw == nil {
-			if raw, err = textOf(nil, v); err != nil {
+			if raw, err = in.appendAsText(nil, v); err != nil {
 				return dst, err
 			}
 		}
@@ -148,5 +148,5 @@ func (e *expression) appendToJSON(dst []byte, in *input, at position, oneLine bo
 	if text, ok := v.(string); ok && e.outermost == toJSONName {
 		return append(dst, text...), nil
 	}
-	return appendValue(dst, v)
+	return in.appendResult(dst, v)
 }

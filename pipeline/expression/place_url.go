@@ -1,8 +1,10 @@
 package expression
 
 import (
+	"bytes"
 	"errors"
 	"net/url"
+	"slices"
 	"strings"
 )
 
@@ -22,7 +24,7 @@ func locateURL(parts []templatePart) []location {
 			at[i].position = urlPosition(before, textAround(parts[i+1:]), open && i > 0)
 			text = "x"
 			if at[i].position == inScheme && p.made.term.constant && !p.made.term.isUnknown() {
-				constant, _ := p.made.appendPart(nil, nil, PlaceURL, inScheme)
+				constant, _ := p.made.appendPart(nil, aside(), PlaceURL, inScheme)
 				text = string(constant)
 			}
 		}
@@ -65,7 +67,7 @@ func urlPosition(before, after string, open bool) position {
 	switch {
 	case strings.Contains(before, "?"):
 		return inQuery
-	case strings.HasSuffix(before, "/"):
+	case strings.HasSuffix(before, "/") && (after == "" || strings.IndexByte("/?#", after[0]) >= 0):
 		return segment
 	default:
 		return inPath
@@ -149,10 +151,34 @@ func fitURL(dst []byte, from int, of piece) ([]byte, error) {
 		}
 		return dst, nil
 	case segment:
-		// Servers take these for a step up or for nothing, escaped or not.
-		if part == "." || part == ".." {
-			return dst, errors.New("it is . or .., which a URL's path cannot hold")
+		if slices.Contains(noSegments, part) {
+			return dst, errors.New("it is " + noSegment)
 		}
 	}
 	return append(dst[:from], url.PathEscape(part)...), nil
+}
+
+// noSegments are segments that servers take for nothing or for a step up, escaped
+// or not, so that the request would be another one.
+var noSegments = []string{"", ".", ".."}
+
+const noSegment = "empty, . or .., which no segment of a URL's path can be"
+
+// checkSegments looks at the segments of a rendered URL's path that several pieces
+// have made. Ends are where the pieces end in it.
+func (t *template) checkSegments(text []byte, ends []int) error {
+	for i, p := range t.pieces {
+		if p.part == nil || p.position != inPath {
+			continue
+		}
+		from := bytes.LastIndexByte(text[:ends[i]], '/') + 1
+		made := text[from:]
+		if end := bytes.IndexAny(made, "/?#"); end >= 0 {
+			made = made[:end]
+		}
+		if slices.Contains(noSegments, string(made)) {
+			return errors.New("a segment of the path is " + noSegment)
+		}
+	}
+	return nil
 }

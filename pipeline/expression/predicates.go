@@ -45,7 +45,7 @@ func (c *compilation) over(n *ast.BuiltinNode) term {
 	switch n.Name {
 	case "sum":
 		op := &operation{name: "sum", operands: []string{body.text}}
-		return c.call(n, kindNumber, func(v any) any { return sum(op, v) }, c.loop(n, "map", list, body))
+		return c.flat(n, kindNumber, func(in *input, v any) any { return sum(in, op, v) }, c.loop(n, "map", list, body))
 	case "groupBy", "sortBy":
 		return c.keyed(n, list, body)
 	case "reduce":
@@ -54,8 +54,6 @@ func (c *compilation) over(n *ast.BuiltinNode) term {
 		return c.last(n, list, body)
 	case "count", "findIndex":
 		return c.counted(n, c.loop(n, n.Name, list, body))
-	case "filter", "map":
-		return c.metered(c.loop(n, n.Name, list, body))
 	}
 	return c.loop(n, n.Name, list, body)
 }
@@ -66,7 +64,7 @@ func (c *compilation) listOf(n *ast.BuiltinNode) term {
 	op := &operation{name: n.Name, operands: []string{t.text}}
 	c.operands(op, []term{t}, kindList)
 	initial := n.Name != "reduce" || len(n.Arguments) == 3
-	return c.fromInput(n.Arguments[0], kindList, func(env, v any) any {
+	return c.flat(n.Arguments[0], kindList, func(v any) any {
 		list, ok := v.([]any)
 		switch {
 		case !ok:
@@ -76,16 +74,8 @@ func (c *compilation) listOf(n *ast.BuiltinNode) term {
 		case len(list) == 0 && !initial:
 			failf("%s is empty: reduce needs a first value then", op.operand(0))
 		}
-		env.(*input).step(len(list))
 		return list
 	}, t)
-}
-
-// step counts elements that predicates see: nested ones multiply.
-func (in *input) step(n int) {
-	if in.steps += n + 1; in.steps > maxSteps {
-		failf("the predicates would look at more than %d elements", maxSteps)
-	}
 }
 
 func (c *compilation) body(n *ast.BuiltinNode, p *ast.PredicateNode) term {
@@ -110,8 +100,9 @@ func (c *compilation) body(n *ast.BuiltinNode, p *ast.PredicateNode) term {
 // too many on its stack, which then stands in the place of another: these run
 // over pairs of element and index.
 func (c *compilation) last(n *ast.BuiltinNode, list, body term) term {
-	pairs := c.call(n, kindList, func(v any) any {
+	pairs := c.flat(n, kindList, func(in *input, v any) any {
 		list := v.([]any)
+		in.made(4 * bytesOfItem * len(list))
 		pairs := make([]any, len(list))
 		for i, e := range list {
 			pairs[len(list)-1-i] = []any{e, int64(i)}
@@ -122,7 +113,7 @@ func (c *compilation) last(n *ast.BuiltinNode, list, body term) term {
 	if n.Name == "findLastIndex" {
 		part = 1
 	}
-	return c.call(n, kindAny, func(v any) any {
+	return c.flat(n, kindAny, func(v any) any {
 		if v == nil {
 			return nil
 		}
@@ -130,7 +121,8 @@ func (c *compilation) last(n *ast.BuiltinNode, list, body term) term {
 	}, c.loop(n, "find", pairs, body))
 }
 
-// loop is a loop of the VM.
+// loop is a loop of the VM. Before it runs it is charged for all of the list, as
+// if no condition in the body cut anything short.
 func (c *compilation) loop(n *ast.BuiltinNode, name string, list, body term) term {
 	k := kindAny
 	switch name {
@@ -139,7 +131,23 @@ func (c *compilation) loop(n *ast.BuiltinNode, name string, list, body term) ter
 	case "filter", "map":
 		k = kindList
 	}
-	return c.made(n, k, &ast.BuiltinNode{Name: name, Arguments: []ast.Node{list.toNode(), quiet(&ast.PredicateNode{Node: body.toNode()})}})
+	node := body.toNode()
+	return c.made(n, k, &ast.BuiltinNode{Name: name, Arguments: []ast.Node{c.charged(n, list, node, k == kindList).toNode(), quiet(&ast.PredicateNode{Node: node})}})
+}
+
+// charged is list, for a loop whose body is evaluated for each of its elements.
+func (c *compilation) charged(n ast.Node, list term, body ast.Node, keeps bool) term {
+	each := c.weigh(body)
+	each.steps += stepsOfCall
+	if keeps {
+		each.bytes += bytesOfItem
+	}
+	return c.fromInput(n, kindList, func(env, v any) any {
+		in, list := env.(*input), v.([]any)
+		in.step(each.steps * len(list))
+		in.made(each.bytes * len(list))
+		return list
+	}, list)
 }
 
 // bare is count(list) or sum(list).
@@ -150,7 +158,7 @@ func (c *compilation) bare(n *ast.BuiltinNode, list term) term {
 		return c.counted(n, c.loop(n, n.Name, list, c.truth(element, n.Name)))
 	case "sum":
 		op := &operation{name: "sum", operands: []string{element.text}}
-		return c.call(n, kindNumber, func(v any) any { return sum(op, v) }, list)
+		return c.flat(n, kindNumber, func(in *input, v any) any { return sum(in, op, v) }, list)
 	}
 	c.find(n, CodeArguments, n.Name+" needs a predicate", "")
 	return c.wrong(n)
@@ -158,7 +166,7 @@ func (c *compilation) bare(n *ast.BuiltinNode, list term) term {
 
 // counted turns the VM's own integers into ours.
 func (c *compilation) counted(n ast.Node, t term) term {
-	return c.call(n, kindAny, func(v any) any {
+	return c.flat(n, kindAny, func(v any) any {
 		if i, ok := v.(int); ok {
 			return int64(i)
 		}
@@ -167,7 +175,8 @@ func (c *compilation) counted(n ast.Node, t term) term {
 }
 
 func (c *compilation) reduce(n *ast.BuiltinNode, list, body term) term {
-	args := []ast.Node{list.toNode(), quiet(&ast.PredicateNode{Node: body.toNode()})}
+	node := body.toNode()
+	args := []ast.Node{c.charged(n, list, node, false).toNode(), quiet(&ast.PredicateNode{Node: node})}
 	if len(n.Arguments) == 3 {
 		args = append(args, c.expr(n.Arguments[2]).toNode())
 	}
@@ -180,18 +189,20 @@ func (c *compilation) keyed(n *ast.BuiltinNode, list, body term) term {
 	pairs := c.loop(n, "map", list, pair)
 	op := &operation{name: n.Name, operands: []string{body.text}}
 	if n.Name == "groupBy" {
-		return c.metered(c.call(n, kindObject, func(v any) any { return group(op, v.([]any)) }, pairs))
+		return c.flat(n, kindObject, func(in *input, v any) any { return group(in, op, v.([]any)) }, pairs)
 	}
 	direction := term{constant: true, kind: kindText, value: "asc"}
 	if len(n.Arguments) == 3 {
 		direction = c.expr(n.Arguments[2])
 	}
-	return c.metered(c.call(n, kindList, func(v, direction any) any {
-		return sortPairs(op, v.([]any), descending(op, direction))
-	}, pairs, direction))
+	return c.call(n, kindList, func(in *input, v, direction any) any {
+		return sortPairs(in, op, v.([]any), descending(op, direction))
+	}, pairs, direction)
 }
 
-func group(op *operation, pairs []any) any {
+func group(in *input, op *operation, pairs []any) any {
+	in.step(2 * stepsOfEntry * len(pairs))
+	in.made(2 * bytesOfEntry * len(pairs))
 	groups := map[string]any{}
 	for _, p := range pairs {
 		pair := p.([]any)
@@ -199,6 +210,7 @@ func group(op *operation, pairs []any) any {
 		if !ok {
 			failf("%s is %s: groupBy needs text", op.operand(0), kindOf(pair[1]))
 		}
+		in.step(len(key) / scannedAStep)
 		list, _ := groups[key].([]any)
 		groups[key] = append(list, pair[0])
 	}

@@ -100,7 +100,7 @@ func TestDecodeAgreesWithEncodingJSON(t *testing.T) {
 		}
 		// encoding/json has a stand-in for halves of pairs, we have none.
 		text = strings.NewReplacer(`"\ud83d"`, `"half"`, `"\ud800"`, `"another"`).Replace(text)
-		if diff := cmp.Diff(oracle(t, text), decode([]byte(text))); diff != "" {
+		if diff := cmp.Diff(oracle(t, text), aside().decode([]byte(text))); diff != "" {
 			t.Fatalf("%q: -want +got\n%s", text, diff)
 		}
 	})
@@ -109,11 +109,11 @@ func TestDecodeAgreesWithEncodingJSON(t *testing.T) {
 func TestCanonicalKeepsTheValue(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		text := jsonText(3).Draw(t, "json")
-		canonical := appendCanonical(nil, []byte(text))
-		if diff := cmp.Diff(decode([]byte(text)), decode(canonical)); diff != "" {
+		canonical := aside().appendCanonical(nil, []byte(text))
+		if diff := cmp.Diff(aside().decode([]byte(text)), aside().decode(canonical)); diff != "" {
 			t.Fatalf("%q became %q: %s", text, canonical, diff)
 		}
-		if again := appendCanonical(nil, canonical); !bytes.Equal(again, canonical) || !json.Valid(canonical) {
+		if again := aside().appendCanonical(nil, canonical); !bytes.Equal(again, canonical) || !json.Valid(canonical) {
 			t.Fatalf("%q became %q", canonical, again)
 		}
 	})
@@ -165,7 +165,7 @@ func TestExtractionAgreesWithDecoding(t *testing.T) {
 					t.Fatalf("payload%s of %q: %v, want %v\n%s", p.path, rec.Value, err, wantErr, diff)
 				}
 				raw, copyErr := p.extracted.AppendJSON(nil, in)
-				if err == nil && (copyErr != nil || !cmp.Equal(decode(raw), got)) {
+				if err == nil && (copyErr != nil || !cmp.Equal(aside().decode(raw), got)) {
 					t.Fatalf("payload%s of %q: copied %q", p.path, rec.Value, raw)
 				}
 			}

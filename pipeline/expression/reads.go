@@ -57,8 +57,10 @@ func (t *Template) Reads(in *Input) []Read {
 func readAll(reads []read, in *Input) []Read {
 	all := make([]Read, len(reads))
 	for i, r := range reads {
-		v, err := protect(func() (any, error) { return r.ref.read(&in.input), nil })
-		all[i] = Read{Name: r.name, Value: v, Err: err}
+		in.Aside(func() {
+			v, err := protect(func() (any, error) { return r.ref.read(&in.input), nil })
+			all[i] = Read{Name: r.name, Value: v, Err: err}
+		})
 	}
 	return all
 }

@@ -91,7 +91,7 @@ func (c *compilation) truth(t term, operator string) term {
 		return t
 	}
 	op := &operation{name: operator, operands: []string{t.text}}
-	return c.call(t.original, kindBool, func(v any) bool { return truth(op, v) }, t)
+	return c.flat(t.original, kindBool, func(v any) bool { return truth(op, v) }, t)
 }
 
 func (c *compilation) conditional(n *ast.ConditionalNode) term {
@@ -204,10 +204,12 @@ func (c *compilation) object(n *ast.MapNode) term {
 func (c *compilation) objectKey(n ast.Node) term {
 	t := c.expr(n)
 	op := &operation{name: "an object's key", operands: []string{t.text}}
-	return c.call(n, kindText, func(v any) any {
-		if _, ok := v.(string); !ok {
+	return c.flat(n, kindText, func(in *input, v any) any {
+		name, ok := v.(string)
+		if !ok {
 			failf("%s is %s: an object's key must be text", op.operand(0), kindOf(v))
 		}
+		in.step(len(name) / scannedAStep)
 		return v
 	}, t)
 }
@@ -219,10 +221,10 @@ func (c *compilation) pointer(n *ast.PointerNode) term {
 		return c.wrong(n)
 	case c.backwards && (n.Name == "" || n.Name == "index"):
 		part := len(n.Name) / len("index")
-		return c.call(n, kindAny, func(v any) any { return v.([]any)[part] }, term{node: quiet(&ast.PointerNode{})})
+		return c.flat(n, kindAny, func(v any) any { return v.([]any)[part] }, term{node: quiet(&ast.PointerNode{})})
 	case n.Name == "index":
 		t := term{node: quiet(&ast.PointerNode{Name: "index"})}
-		return c.call(n, kindNumber, func(v any) any { return int64(v.(int)) }, t)
+		return c.flat(n, kindNumber, func(v any) any { return int64(v.(int)) }, t)
 	case n.Name == "acc" && c.reducing > 0, n.Name == "":
 		return c.made(n, kindAny, &ast.PointerNode{Name: n.Name})
 	}

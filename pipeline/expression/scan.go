@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math"
 	"strconv"
 	"unicode/utf16"
 	"unicode/utf8"
@@ -29,7 +30,7 @@ func checkJSON(data []byte) error {
 		}
 		// RFC 8259 knows no other text. Read with a stand-in for what is not
 		// UTF-8, two values would become one.
-		return fmt.Errorf("the value is not valid JSON: it is not UTF-8 at byte %d", badByte(data)+1)
+		return fmt.Errorf("the value is not valid JSON: it is not UTF-8 at byte %d", badByte(view(data))+1)
 	}
 	var whole json.RawMessage
 	if e, ok := errors.AsType[*json.SyntaxError](json.Unmarshal(data, &whole)); ok {
@@ -113,10 +114,10 @@ func valueEnd(data []byte, i int) int {
 var ends = [256]bool{',': true, '}': true, ']': true, ':': true, ' ': true, '\n': true, '\r': true, '\t': true}
 
 // badByte is the index of the first byte that is not UTF-8.
-func badByte(data []byte) int {
+func badByte(text string) int {
 	at := 0
-	for at < len(data) {
-		r, size := utf8.DecodeRune(data[at:])
+	for at < len(text) {
+		r, size := utf8.DecodeRuneInString(text[at:])
 		if r == utf8.RuneError && size <= 1 {
 			break
 		}
@@ -264,6 +265,44 @@ func smallInt(text []byte) int64 {
 // view is b as a string without a copy, for use while the record is loaded.
 func view(b []byte) string { return unsafe.String(unsafe.SliceData(b), len(b)) }
 
+// scalarAt is decodeScalar, and charges it.
+func (in *input) scalarAt(raw []byte) scalar {
+	switch raw[0] {
+	case '"':
+		in.step(len(raw) / scannedAStep)
+		if _, plain := plainText(raw); !plain {
+			in.step(stepsOfEscaped * len(raw))
+			in.made(2 * len(raw))
+		}
+	case '-', '0', '1', '2', '3', '4', '5', '6', '7', '8', '9':
+		s := decodeNumber(raw)
+		in.parsed(s, len(raw))
+		return s
+	}
+	return decodeScalar(raw)
+}
+
+// parsed charges a number that was read from n bytes of text.
+func (a *account) parsed(s scalar, n int) {
+	switch {
+	case s.form == formBig:
+		// Its digits are kept as text, and an error is made on the way.
+		a.step(2 * (stepsOfFraction + n))
+		a.made(sizeOfText(3 * n))
+	case s.form == formInt:
+	case s.f != 0 && math.Abs(s.f) < smallestExact || s.f == 0 && n > len("-0.0"):
+		a.step(stepsOfTiny)
+	case n > 15:
+		a.step(stepsOfDigits)
+	default:
+		a.step(stepsOfFraction)
+	}
+}
+
+// smallestExact is the smallest float64 with all of its digits. Smaller ones, and
+// what becomes 0, are read by long division.
+const smallestExact = 0x1p-1022
+
 // decodeScalar reads a valid JSON value without an allocation where it is plain
 // text, a number, true, false or null; of a list, an object or a half it tells
 // the kind.
@@ -309,56 +348,4 @@ func kindAt(c byte) kind {
 	default:
 		return kindNumber
 	}
-}
-
-// decode reads one valid JSON value whole; nothing in it refers to raw.
-func decode(raw []byte) any {
-	v, _ := decodeAt(raw, skipSpace(raw, 0))
-	return v
-}
-
-func decodeAt(data []byte, i int) (any, int) {
-	switch data[i] {
-	case '{':
-		return decodeObject(data, i)
-	case '[':
-		list := []any{}
-		for i = skipSpace(data, i+1); data[i] != ']'; {
-			var v any
-			v, i = decodeAt(data, i)
-			list = append(list, v)
-			if i = skipSpace(data, i); data[i] == ',' {
-				i = skipSpace(data, i+1)
-			}
-		}
-		return list, i + 1
-	case '"':
-		end := stringEnd(data, i)
-		text, whole := decodeText(data[i:end])
-		if !whole {
-			return half{}, end
-		}
-		return text, end
-	default:
-		end := valueEnd(data, i)
-		s := decodeScalar(data[i:end])
-		if s.form == formBig {
-			return json.Number(string(data[i:end])), end
-		}
-		return s.value(), end
-	}
-}
-
-func decodeObject(data []byte, i int) (any, int) {
-	object := map[string]any{}
-	for i = skipSpace(data, i+1); data[i] != '}'; {
-		end := stringEnd(data, i)
-		key, _ := decodeText(data[i:end])
-		i = skipSpace(data, skipSpace(data, end)+1)
-		object[key], i = decodeAt(data, i)
-		if i = skipSpace(data, i); data[i] == ',' {
-			i = skipSpace(data, i+1)
-		}
-	}
-	return object, i + 1
 }

@@ -27,6 +27,9 @@ type Options struct {
 	Constants Constants
 	// Topics are all that a record can be from; empty where that is not known.
 	Topics []string
+	// Limits are what the expressions of one record may cost; zero for the
+	// DefaultLimits.
+	Limits Limits
 	// OnePartition tells that each of them is known to have one partition alone.
 	OnePartition bool
 	// Request tells that the scope is an ingest route's: only payload, key (null),
@@ -58,6 +61,9 @@ type scope struct {
 func NewScope(o Options) *Scope {
 	if o.Format == "" {
 		o.Format = FormatJSON
+	}
+	if o.Limits == (Limits{}) {
+		o.Limits = DefaultLimits()
 	}
 	return &Scope{scope{options: o, paths: &trie{}}}
 }

@@ -82,18 +82,35 @@ func (t *Template) Text(in *Input) (string, error) {
 // what it returns holds no more than dst.
 func (t *Template) AppendText(dst []byte, in *Input) ([]byte, error) {
 	start := len(dst)
+	var few [8]int
+	ends := few[:0]
 	for _, p := range t.pieces {
 		if p.part == nil {
 			dst = append(dst, p.text...)
+			if t.place == PlaceURL {
+				ends = append(ends, len(dst)-start)
+			}
 			continue
 		}
 		from := len(dst)
 		var err error
-		if dst, err = p.part.appendPart(dst, &in.input, t.place, p.position); err != nil {
+		if dst, err = p.part.appendPart(dst, &in.input, t.place, p.position); err == nil {
+			dst, err = t.place.fit(dst, from, p)
+		}
+		if err == nil {
+			made := len(dst) - from
+			err = in.spend(weight{steps: made, bytes: made})
+		}
+		if err != nil {
 			return dst[:start], fmt.Errorf("${%s}: %w", shorten(p.part.source), err)
 		}
-		if dst, err = t.place.fit(dst, from, p); err != nil {
-			return dst[:start], fmt.Errorf("${%s}: %w", shorten(p.part.source), err)
+		if t.place == PlaceURL {
+			ends = append(ends, len(dst)-start)
+		}
+	}
+	if t.place == PlaceURL {
+		if err := t.checkSegments(dst[start:], ends); err != nil {
+			return dst[:start], err
 		}
 	}
 	if err := t.place.whole(dst[start:]); err != nil {
@@ -121,7 +138,7 @@ func (e *expression) appendPart(dst []byte, in *input, place Place, at position)
 	case (k == kindObject || k == kindList) && !place.takesJSON():
 		return dst, fmt.Errorf("it is %s: %s takes none", k, place.noun())
 	case raw == nil:
-		return textOf(dst, v)
+		return in.appendAsText(dst, v)
 	case k == kindText:
 		out, whole := unescape(dst, raw)
 		if !whole {
@@ -243,7 +260,7 @@ func (t *template) constant(e *Expression, at location) (string, *Finding) {
 	case e.term.value == nil:
 		return "", &Finding{Code: CodeNullPart, Message: "this is always null", Hint: "give a default: ${… ?? \"…\"}"}
 	}
-	text, err := e.appendPart(nil, nil, t.place, at.position)
+	text, err := e.appendPart(nil, aside(), t.place, at.position)
 	if err != nil {
 		return "", &Finding{Code: CodePlace, Message: err.Error()}
 	}

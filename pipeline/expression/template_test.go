@@ -43,7 +43,14 @@ func TestTemplates(t *testing.T) {
 
 		{source: "http://h/a/${payload.s}?q=${payload.s}&r=${payload.n}", place: PlaceURL, want: "http://h/a/x%2F%20y%3F%C3%BC?q=x%2F+y%3F%C3%BC&r=1.50"},
 		{source: "http://h:${env.PORT}/${payload.id}", place: PlaceURL, want: "http://h:8080/o-1"},
-		{source: "http://h/${payload.dots}", place: PlaceURL, err: "${payload.dots}: it is . or .., which a URL's path cannot hold"},
+		{source: "http://h/${payload.dots}", place: PlaceURL, err: "${payload.dots}: it is empty, . or .., which no segment of a URL's path can be"},
+		{source: "http://h/${payload.e}", place: PlaceURL, err: "${payload.e}: it is empty, . or .., which no segment of a URL's path can be"},
+		{source: "http://h/a/${payload.e}/x", place: PlaceURL, err: "${payload.e}: it is empty, . or .., which no segment of a URL's path can be"},
+		{source: "http://h/a/${payload.e}?x=${payload.e}", place: PlaceURL, err: "${payload.e}: it is empty, . or .., which no segment of a URL's path can be"},
+		{source: "http://h/${payload.e}${payload.dots}/x", place: PlaceURL, err: "a segment of the path is empty, . or .., which no segment of a URL's path can be"},
+		{source: "http://h/a/${payload.e}${payload.e}", place: PlaceURL, err: "a segment of the path is empty, . or .., which no segment of a URL's path can be"},
+		{source: "http://h/a/.${payload.e}#x", place: PlaceURL, err: "a segment of the path is empty, . or .., which no segment of a URL's path can be"},
+		{source: "http://h/a/x${payload.e}/${payload.e}${payload.id}?x=${payload.e}", place: PlaceURL, want: "http://h/a/x/o-1?x="},
 		{source: "http://h/${payload.o}", place: PlaceURL, err: "${payload.o}: it is an object: a URL takes none"},
 
 		{source: "http://h/${env.ODD}/x?k=${env.ODD}&m=full", place: PlaceURL, want: "http://h/ab%23cd%2F%25zz/x?k=ab%23cd%2F%25zz&m=full"},
@@ -125,7 +132,7 @@ func TestTemplateFindings(t *testing.T) {
 		{source: "http://h/?q=${payload.a}&b=5%", code: CodeNeverTaken, at: "%", message: "a URL has no such %: it stands before two hexadecimal digits", hint: "*"},
 		{source: "http://h/a\nb", code: CodeNeverTaken, at: "\n", message: "a URL holds no control characters"},
 		{source: "${env.PERCENT}/${payload.id}", code: CodeNeverTaken, at: "env.PERCENT", message: "a URL has no such %: it stands before two hexadecimal digits", hint: "*"},
-		{source: "http://h/${env.DOTS}/${payload.id}", code: CodeNeverTaken, at: "env.DOTS", message: "it is . or .., which a URL's path cannot hold", hint: "*"},
+		{source: "http://h/${env.DOTS}/${payload.id}", code: CodeNeverTaken, at: "env.DOTS", message: "it is empty, . or .., which no segment of a URL's path can be", hint: "*"},
 		{source: "http://${env.ODD}/${payload.id}", code: CodeNeverTaken, at: "env.ODD", message: "it cannot be a part of a host", hint: "*"},
 		{source: "http://${payload.user}@h/", code: CodeURLHost, at: "http://${payload.user}@h/", message: "the scheme and the host of a URL must not depend on the record", hint: "*"},
 	})

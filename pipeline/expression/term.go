@@ -51,7 +51,7 @@ func (r *ref) raw(in *input) []byte { return r.input(in).slot(r.slot).raw }
 // read is the value where it leaves the expression.
 func (r *ref) read(in *input) any {
 	v := r.value(in)
-	weigh(v)
+	in.weigh(v)
 	return v
 }
 
@@ -90,14 +90,55 @@ func (c *compilation) wrong(n ast.Node) term {
 	return term{node: quiet(&ast.NilNode{}), original: n}
 }
 
-// call is a call of fn, or its result where all arguments are constant. The types
-// of invoke are those that the VM calls without a list of arguments, and one
-// that takes any number.
+// call is a call of fn, which is one of the types of invoke that take the Input,
+// or its result where all arguments are constant. It is charged for the length of
+// its arguments and of what it makes; what looks deeper charges that itself.
 func (c *compilation) call(n ast.Node, k kind, fn any, args ...term) term {
+	switch work := fn.(type) {
+	case func(*input, any) any:
+		fn = func(in *input, v any) any {
+			in.look(v)
+			return in.make(work(in, v))
+		}
+	case func(*input, any, any) any:
+		fn = func(in *input, v, w any) any {
+			in.look(v)
+			in.look(w)
+			return in.make(work(in, v, w))
+		}
+	case func(*input, []any) any:
+		fn = func(in *input, args []any) any {
+			for _, v := range args {
+				in.look(v)
+			}
+			return in.make(work(in, args))
+		}
+	}
+	return c.flat(n, k, fn, args...)
+}
+
+// flat is call for what costs the same whatever it is given, or charges all of it
+// by itself.
+func (c *compilation) flat(n ast.Node, k kind, fn any, args ...term) term {
 	if v, ok := c.fold(n, fn, args); ok {
 		return c.constantTerm(n, v)
 	}
-	return c.made(n, k, callNode(n, fn, args...))
+	switch fn := fn.(type) {
+	case func(*input, any) any:
+		return c.fromInput(n, k, func(env, v any) any { return fn(env.(*input), v) }, args...)
+	case func(*input, any, any) any:
+		// The VM calls no function of three without a list of its arguments: the
+		// first waits within the Input.
+		held := c.fromInput(n, kindAny, func(env, v any) any { return env.(*input).hold(v) }, args[0])
+		return c.made(n, k, callNode(n, func(env, w any) any {
+			in := env.(*input)
+			return fn(in, in.release(), w)
+		}, held, args[1]))
+	case func(*input, []any) any:
+		return c.fromInput(n, k, func(args ...any) any { return fn(args[0].(*input), args[1:]) }, args...)
+	default:
+		return c.made(n, k, callNode(n, fn, args...))
+	}
 }
 
 // fromInput is a call of fn with the Input, then args.
@@ -131,7 +172,10 @@ func (c *compilation) fold(n ast.Node, fn any, args []term) (any, bool) {
 		}
 		values[i] = a.value
 	}
-	v, err := protect(func() (any, error) { return invoke(fn, values) })
+	if c.constant == nil {
+		c.constant = aside()
+	}
+	v, err := protect(func() (any, error) { return invoke(c.constant, fn, values) })
 	if err != nil {
 		if c.lenient == 0 {
 			c.find(n, CodeConstantFails, err.Error(), "")
@@ -141,7 +185,7 @@ func (c *compilation) fold(n ast.Node, fn any, args []term) (any, bool) {
 	return v, true
 }
 
-func invoke(fn any, args []any) (any, error) {
+func invoke(in *input, fn any, args []any) (any, error) {
 	switch fn := fn.(type) {
 	case func(any) any:
 		return fn(args[0]), nil
@@ -149,10 +193,12 @@ func invoke(fn any, args []any) (any, error) {
 		return fn(args[0]), nil
 	case func(any, any) any:
 		return fn(args[0], args[1]), nil
-	case func(any, any) bool:
-		return fn(args[0], args[1]), nil
-	case func(...any) any:
-		return fn(args...), nil
+	case func(*input, any) any:
+		return fn(in, args[0]), nil
+	case func(*input, any, any) any:
+		return fn(in, args[0], args[1]), nil
+	case func(*input, []any) any:
+		return fn(in, args), nil
 	default:
 		return nil, errors.New("it cannot be called")
 	}

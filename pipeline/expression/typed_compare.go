@@ -100,7 +100,7 @@ func isNumberText(s string) bool {
 }
 
 func isTimeText(s string) bool {
-	_, err := protect(func() (any, error) { return date(&operation{name: "date"}, []any{s}), nil })
+	_, err := protect(func() (any, error) { return date(aside(), &operation{name: "date"}, []any{s}), nil })
 	return err == nil
 }
 

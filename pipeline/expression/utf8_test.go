@@ -126,7 +126,7 @@ func TestDigestsOfHalvesDiffer(t *testing.T) {
 		`{"\udfff":1,"\uD800":"\""}`:   `{"\ud800":"\"","\udfff":1}`,
 		`{"\ud800":1,"\uD800":"\n\/"}`: `{"\ud800":"\n/"}`,
 	} {
-		if got := string(appendCanonical(nil, []byte(value))); got != want {
+		if got := string(aside().appendCanonical(nil, []byte(value))); got != want {
 			t.Errorf("%s: %s, want %s", value, got, want)
 		}
 	}

@@ -145,45 +145,17 @@ func (s scalar) value() any {
 // failure is an error of the record under evaluation. The VM's typed calls have
 // no error result, so that it travels as a panic from where it is found to the
 // VM's own recover, or to protect where no VM runs.
-type failure struct{ text string }
+type failure struct {
+	text  string
+	cause error
+}
 
 func (f *failure) Error() string { return f.text }
 
+func (f *failure) Unwrap() error { return f.cause }
+
 func failf(format string, args ...any) {
-	panic(&failure{fmt.Sprintf(format, args...)})
-}
-
-// weigh fails for a value that would be too much to walk through, or has a half
-// in it, since who walks through it reads it. Lists and
-// objects that an expression makes may hold one another many times over, so that
-// a few steps make one without end: [a, a] of [b, b] of [c, c].
-func weigh(v any) {
-	left := maxWeight
-	weighed(v, &left, 0)
-}
-
-func weighed(v any, left *int, depth int) {
-	if *left--; *left < 0 {
-		failf("the expression makes too large a value")
-	}
-	if depth > maxDepth {
-		failf("the expression makes a value nested deeper than %d", maxDepth)
-	}
-	switch v := v.(type) {
-	case string:
-		*left -= len(v)
-	case half:
-		failf("the value holds %s", halfText)
-	case []any:
-		for _, e := range v {
-			weighed(e, left, depth+1)
-		}
-	case map[string]any:
-		for k, e := range v {
-			*left -= len(k)
-			weighed(e, left, depth+1)
-		}
-	}
+	panic(&failure{text: fmt.Sprintf(format, args...)})
 }
 
 // unknown stands for a constant that Constants.Skip left open: it has any type,

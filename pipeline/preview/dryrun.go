@@ -194,7 +194,7 @@ func (p *Preview) write(f *flow, rec *handlers.Record, dec *pipeline.Decision, w
 	guard := f.plan.Idempotency
 	switch {
 	case w.Err != nil:
-		out.refused(f, w.Stage, string(w.Stage)+"_failed", w.Err)
+		out.refused(f, w.Stage, w.Reason(), w.Err)
 		return out
 	case guard == nil:
 		out.Outcome = pipeline.Delivered
