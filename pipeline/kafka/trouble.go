@@ -6,8 +6,6 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
-
-	"github.com/millrace/millrace/handlers"
 )
 
 // fetchFailed judges an error that a fetch ended with. It runs in the poll loop
@@ -33,12 +31,19 @@ func (c *consumer) fetchFailed(p *partition, topic string, err error) {
 	} else if large, ok := errors.AsType[*kgo.ErrDecompressTooLarge](err); ok {
 		c.passOver(p, large)
 		return
+	} else if none, ok := errors.AsType[*errNoMemory](err); ok {
+		c.starve(p, none)
+		return
 	} else if errors.Is(err, kerr.OffsetOutOfRange) {
 		at, _ := p.progress()
 		alarm = Alarm{Kind: "out_of_range", Message: fmt.Sprintf(
 			"the log no longer has the offset that comes after what was read; committed is %d", at.Offset)}
 	} else {
 		c.once(logged(c.logger, p.topic, p.number), "records could not be fetched and will be again", err)
+		p.failed(err)
+		if !errors.As(err, new(*kerr.Error)) {
+			c.suspect(p)
+		}
 		return
 	}
 	alarm.Topic, alarm.Partition = p.topic, p.number
@@ -127,15 +132,18 @@ func (c *consumer) unread(p *partition, first int64) bool {
 // passOver hands a record out in place of a batch that is too large to be
 // decompressed, and goes on behind it.
 func (c *consumer) passOver(p *partition, large *kgo.ErrDecompressTooLarge) {
-	from := max(large.Offset, p.lastDelivered())
-	err := fmt.Errorf("the batch at offsets %d to %d decompresses to more than %d bytes, which is what source.max_record_bytes allows",
-		from, large.NextOffset-1, c.source.decompressLimit())
-	logged(c.logger, p.topic, p.number).Warn("a batch is passed over", "err", err)
-	p.accept([]slot{{
-		record: handlers.Record{Topic: p.topic, Partition: p.number, Offset: from},
-		epoch:  large.Epoch, gap: &gap{next: large.NextOffset, err: err},
-	}})
-	c.side.Go(func() { c.moveTo(p, kgo.EpochOffset{Epoch: large.Epoch, Offset: large.NextOffset}) })
+	bad := bombAt(large, p.lastDelivered(), c.source.decompressLimit())
+	c.say(p, bad)
+	p.accept([]slot{bad.slot(p.topic, p.number)})
+	c.side.Go(func() { c.moveTo(p, kgo.EpochOffset{Epoch: bad.epoch, Offset: bad.next}) })
+}
+
+// bombAt is what can't be read of a batch that is too large to be decompressed.
+func bombAt(large *kgo.ErrDecompressTooLarge, from int64, limit int) *unread {
+	from = max(large.Offset, from)
+	return &unread{first: from, next: large.NextOffset, epoch: large.Epoch, err: fmt.Errorf(
+		"the batch at offsets %d to %d takes more than %d bytes once it is decompressed, which is what source.max_record_bytes allows",
+		from, large.NextOffset-1, limit)}
 }
 
 // moveTo makes the client fetch from another offset, unless the partition is

@@ -224,8 +224,10 @@ func (t *Topics) One(ctx context.Context, topic string, partition int32, offset 
 	case offset >= end:
 		return nil, fmt.Errorf("%s/%d/%d is not written yet: the log holds offsets %d to %d", topic, partition, offset, start, end-1)
 	}
+	var unreadable error
 	reader, err := kafka.NewReader(t.Settings, t.Deps, topic, kafka.ReadOptions{
 		Offsets: map[int32]int64{partition: offset}, Until: map[int32]int64{partition: offset + 1},
+		OnUnreadable: func(_ int32, _, _ int64, err error) { unreadable = err },
 	})
 	if err != nil {
 		return nil, err
@@ -234,6 +236,9 @@ func (t *Topics) One(ctx context.Context, topic string, partition int32, offset 
 	records, err := reader.Next(ctx)
 	if err != nil && !errors.Is(err, io.EOF) {
 		return nil, err
+	}
+	if len(records) == 0 && unreadable != nil {
+		return nil, fmt.Errorf("%s/%d/%d: %w", topic, partition, offset, unreadable)
 	}
 	if len(records) == 0 || records[0].Offset != offset {
 		return nil, fmt.Errorf("%s/%d/%d holds no record: it was compacted away, its transaction was aborted, or it marks the end of one", topic, partition, offset)
