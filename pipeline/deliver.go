@@ -13,6 +13,7 @@ import (
 	"github.com/millrace/millrace/handlers"
 	"github.com/millrace/millrace/pipeline/idempotency"
 	"github.com/millrace/millrace/pipeline/kafka"
+	"github.com/millrace/millrace/pipeline/memory"
 )
 
 // Delivery carries out what decide asks for, one lane batch at a time: claim →
@@ -30,6 +31,7 @@ type Delivery struct {
 	deciders sync.Pool
 	pauses   *pauses
 	timing   timing
+	work     *memory.Account
 	cut      atomic.Int64
 }
 
@@ -52,13 +54,15 @@ type DeliveryDeps struct {
 	Stop func(error)
 	// Clock is the time to go by, nil for the machine's.
 	Clock Clock
+	// Work is where the memory is taken from that decoding needs, nil for no limit.
+	Work *memory.Account
 }
 
 // NewDelivery makes the delivery of one pipeline. It outlives ctx: Close ends it.
 func NewDelivery(ctx context.Context, plan *PipelinePlan, deps DeliveryDeps) *Delivery {
 	d := &Delivery{
 		plan: plan, observer: deps.Observer, log: deps.Logger, stop: deps.Stop,
-		pauses: newPauses(plan.Name, deps.Observer, deps.Logger), timing: newTiming(deps.Clock),
+		pauses: newPauses(plan.Name, deps.Observer, deps.Logger), timing: newTiming(deps.Clock), work: deps.Work,
 	}
 	d.letters = &deadLetters{
 		pipeline: plan.Name, topic: plan.DeadLetter, digest: deps.ConfigDigest,
@@ -102,8 +106,13 @@ func (d *Delivery) Handle(m *message.Message) error {
 	effects, release := detach(ctx, d.plan.Source.Drain)
 	defer release()
 
+	done, err := d.work.Take(ctx, decodeCost(batch.Records))
+	if err != nil {
+		return nil // the partition is given up
+	}
 	w := newWork(d, batch)
 	lanes, refused, stopErr := d.decide(w)
+	done()
 	var tasks []func()
 	for _, l := range lanes {
 		tasks = append(tasks, func() { l.deliver(ctx, effects) })
@@ -122,6 +131,21 @@ func (d *Delivery) Handle(m *message.Message) error {
 // Cut is how many records were left with an unknown fate so far, because a stop
 // did not wait for their calls any longer.
 func (d *Delivery) Cut() int64 { return d.cut.Load() }
+
+const (
+	// decodeFactor is how many times as large as its bytes a record may be once it
+	// is decoded, and maxDecode how large it may be at most.
+	decodeFactor, maxDecode = 64, 64 << 20
+)
+
+// decodeCost is how much memory the decoding of records takes, one after the other.
+func decodeCost(records []*handlers.Record) int64 {
+	largest := 0
+	for _, r := range records {
+		largest = max(largest, len(r.Value))
+	}
+	return min(int64(largest)*decodeFactor, maxDecode)
+}
 
 // decide decides every record of the batch: what has no effect is finished at
 // once, writes are queued by sink, refused records are returned for the dead
