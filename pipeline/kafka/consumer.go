@@ -114,7 +114,9 @@ func (c *consumer) run(ctx context.Context) {
 	lasting, enough := context.WithCancel(c.base)
 	c.side.Go(func() { c.commitLoop(ctx, lasting) })
 	c.side.Go(func() { c.measureLoop(ctx) })
-	c.side.Go(func() { c.feedLoop(ctx) })
+	for range feeders {
+		c.side.Go(func() { c.feedLoop(ctx) })
+	}
 	c.side.Go(func() { c.examineLoop(ctx) })
 	c.poll(ctx)
 	c.shutdown(enough)

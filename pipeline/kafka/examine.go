@@ -2,6 +2,7 @@ package kafka
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -85,7 +86,13 @@ const examineAgain = time.Second
 func (c *consumer) examine(ctx context.Context, p *partition, at kgo.EpochOffset) kgo.EpochOffset {
 	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
 	defer cancel()
-	bad, err := c.lookout().find(ctx, p.topic, p.number, p.topicID, at.Offset)
+	look := lookout{c.client, c.cluster, c.intake}
+	bad, err := look.find(ctx, p.topic, p.number, p.topicID, at.Offset)
+	if none, ok := errors.AsType[*errNoMemory](err); ok && c.share.Wait(ctx, none.need) == nil {
+		reclaim := c.intake.lend(none.need)
+		bad, err = look.find(ctx, p.topic, p.number, p.topicID, at.Offset)
+		reclaim()
+	}
 	switch {
 	case err != nil || bad == nil:
 		if err != nil {
@@ -106,8 +113,6 @@ func (c *consumer) examine(ctx context.Context, p *partition, at kgo.EpochOffset
 	p.accept([]slot{bad.slot(p.topic, p.number)})
 	return kgo.EpochOffset{Epoch: bad.epoch, Offset: bad.next}
 }
-
-func (c *consumer) lookout() lookout { return lookout{c.client, c.cluster, c.intake} }
 
 func (c *consumer) say(p *partition, bad *unread) {
 	logged(c.logger, p.topic, p.number).Warn("records that can't be read are passed over", "err", bad.err)

@@ -25,6 +25,9 @@ func (c *consumer) starve(p *partition, none *errNoMemory) {
 // feedPatience is for how long memory is kept for a partition that fetches.
 const feedPatience = 5 * time.Second
 
+// feeders is how many partitions may be given memory at once.
+const feeders = 4
+
 // feedLoop gives memory to one starved partition after the other, so that the large
 // batch of one gets in though others take what is free.
 func (c *consumer) feedLoop(ctx context.Context) {
@@ -48,8 +51,7 @@ func (c *consumer) feed(ctx context.Context, p *partition) {
 	if c.share.Wait(ctx, need) != nil {
 		return
 	}
-	c.intake.lend(need)
-	defer c.intake.lend(0)
+	defer c.intake.lend(need)()
 	fed := make(chan struct{})
 	p.mu.Lock()
 	p.hungry, p.fed = 0, fed

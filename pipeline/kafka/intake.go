@@ -81,14 +81,23 @@ func (in *intake) take(n int64) bool {
 	return true
 }
 
-// lend makes n bytes that were taken the credit; what is left of it is reclaimed with
-// lend(0).
-func (in *intake) lend(n int64) {
+// lend adds n bytes that were taken to the credit; reclaim gives back what is left of
+// them.
+func (in *intake) lend(n int64) (reclaim func()) {
 	in.mu.Lock()
 	defer in.mu.Unlock()
-	in.share.Give(in.credit)
-	in.credit = n
-	in.unpack.least.Store(n)
+	in.credit += n
+	in.unpack.least.Store(max(n, in.unpack.least.Load()))
+	return func() {
+		in.mu.Lock()
+		defer in.mu.Unlock()
+		left := min(n, in.credit)
+		in.credit -= left
+		in.share.Give(left)
+		if in.credit == 0 {
+			in.unpack.least.Store(0)
+		}
+	}
 }
 
 // Decompress decompresses a batch where there is memory for it and for its records.
@@ -113,7 +122,7 @@ func (in *intake) open(src []byte, codec kgo.CompressionCodecType) (raw []byte, 
 	more := int64(records*fetchedCost + headers*headerCost)
 	switch {
 	case more > 2*int64(in.unpack.limit):
-		err = kgo.ErrMaxDecompress
+		err = &errTooLarge{in.unpack.limit}
 	case !in.take(more):
 		err = &errNoMemory{taken + more}
 	default:
@@ -241,9 +250,10 @@ func (in *intake) sweep() {
 
 // close gives back all that is left.
 func (in *intake) close() {
-	in.lend(0)
 	in.mu.Lock()
 	defer in.mu.Unlock()
+	in.share.Give(in.credit)
+	in.credit = 0
 	for _, l := range in.loose {
 		in.share.Give(l.taken)
 	}

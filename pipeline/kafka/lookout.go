@@ -97,10 +97,11 @@ func (l lookout) judge(topic string, number int32, batch *kmsg.RecordBatch, stor
 		return nil, fetched.Err
 	}
 	bad := &unread{first: max(from, batch.FirstOffset), next: last + 1, epoch: batch.PartitionLeaderEpoch}
+	var large *errTooLarge
 	offsets := func() string { return fmt.Sprintf("the batch at offsets %d to %d", batch.FirstOffset, last) }
 	switch {
-	case errors.As(fetched.Err, new(*kgo.ErrDecompressTooLarge)):
-		return nil, nil // which has a way of its own
+	case errors.As(fetched.Err, &large):
+		bad.err = fmt.Errorf("%s can't be held: %w", offsets(), large)
 	case fetched.Err != nil:
 		bad.err = fmt.Errorf("%s can't be read: %w", offsets(), fetched.Err)
 	case read < int(batch.NumRecords):

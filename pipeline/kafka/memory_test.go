@@ -113,6 +113,26 @@ func testManyBombsTakeTheirTimeAndNotTheProcess(t *testing.T, newBed func(*testi
 	}
 }
 
+// Many batches that are too large, on several partitions at once: the client throws
+// the error of one away when another one's is dealt with.
+func TestManyBatchesThatDecompressTooFar(t *testing.T) {
+	b := newBed(t)
+	const partitions, each = 6, 4
+	b.topic("orders", partitions)
+	batch := batchOf(kgo.CodecZstd, 1, compress(t, kgo.ZstdCompression(), rawRecords(rawRecord(0, nil, []byte("v"), 4<<20, make([]byte, 8<<20)))))
+	for p := range int32(partitions) {
+		for i := range each {
+			b.produceRaw("orders", p, batch)
+			b.write(numbered("orders", p, i, 1)...)
+		}
+	}
+	source := b.source("orders")
+	source.MaxRecordBytes = 1 << 20
+	r := b.read(b.sharing(source, memory.NewPool(64<<20, 1)), nil)
+	b.eventually("all records, and one for each batch", func() bool { return r.count() == 2*partitions*each })
+	r.close(t)
+}
+
 // What one pipeline holds and can't finish must not keep another one from going on,
 // nor its own other partitions.
 func TestWhatIsHeldForLongKeepsNobodyElse(t *testing.T) {

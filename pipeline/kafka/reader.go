@@ -64,7 +64,7 @@ type Reader struct {
 }
 
 // readerMemory is how much a Reader fetches ahead where its process has no limit.
-const readerMemory = 256 << 20
+const readerMemory = 128 << 20
 
 // NewReader checks the settings; the first Next connects, and settles where to
 // begin and to end.
@@ -289,9 +289,6 @@ func (r *Reader) readable(ctx context.Context, number int32, fetched []*kgo.Reco
 // unreadable finds what can't be read of a partition, where err or a batch of fewer
 // records than it says is the sign of it. It returns err where nothing is found.
 func (r *Reader) unreadable(ctx context.Context, number int32, err error) (*unread, error) {
-	if large, ok := errors.AsType[*kgo.ErrDecompressTooLarge](err); ok {
-		return bombAt(large, r.at[number], r.intake.unpack.limit), nil
-	}
 	if errors.As(err, new(*kerr.Error)) {
 		return nil, err
 	}

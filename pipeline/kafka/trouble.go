@@ -28,9 +28,6 @@ func (c *consumer) fetchFailed(p *partition, topic string, err error) {
 	var alarm Alarm
 	if loss, ok := errors.AsType[*kgo.ErrDataLoss](err); ok {
 		alarm = Alarm{Kind: "data_loss", Message: truncatedMessage(loss.ConsumedTo, loss.ResetTo)}
-	} else if large, ok := errors.AsType[*kgo.ErrDecompressTooLarge](err); ok {
-		c.passOver(p, large)
-		return
 	} else if none, ok := errors.AsType[*errNoMemory](err); ok {
 		c.starve(p, none)
 		return
@@ -39,11 +36,12 @@ func (c *consumer) fetchFailed(p *partition, topic string, err error) {
 		alarm = Alarm{Kind: "out_of_range", Message: fmt.Sprintf(
 			"the log no longer has the offset that comes after what was read; committed is %d", at.Offset)}
 	} else {
-		c.once(logged(c.logger, p.topic, p.number), "records could not be fetched and will be again", err)
 		p.failed(err)
 		if !errors.As(err, new(*kerr.Error)) {
-			c.suspect(p)
+			c.suspect(p) // something that is stored there can't be read
+			return
 		}
+		c.once(logged(c.logger, p.topic, p.number), "records could not be fetched and will be again", err)
 		return
 	}
 	alarm.Topic, alarm.Partition = p.topic, p.number
@@ -127,23 +125,6 @@ func (c *consumer) judge(p *partition, alarm Alarm) {
 func (c *consumer) unread(p *partition, first int64) bool {
 	start := c.starts[topicPartition{p.topic, p.number}]
 	return start.floating && p.lastDelivered() == start.offset && start.offset < first
-}
-
-// passOver hands a record out in place of a batch that is too large to be
-// decompressed, and goes on behind it.
-func (c *consumer) passOver(p *partition, large *kgo.ErrDecompressTooLarge) {
-	bad := bombAt(large, p.lastDelivered(), c.source.decompressLimit())
-	c.say(p, bad)
-	p.accept([]slot{bad.slot(p.topic, p.number)})
-	c.side.Go(func() { c.moveTo(p, kgo.EpochOffset{Epoch: bad.epoch, Offset: bad.next}) })
-}
-
-// bombAt is what can't be read of a batch that is too large to be decompressed.
-func bombAt(large *kgo.ErrDecompressTooLarge, from int64, limit int) *unread {
-	from = max(large.Offset, from)
-	return &unread{first: from, next: large.NextOffset, epoch: large.Epoch, err: fmt.Errorf(
-		"the batch at offsets %d to %d takes more than %d bytes once it is decompressed, which is what source.max_record_bytes allows",
-		from, large.NextOffset-1, limit)}
 }
 
 // moveTo makes the client fetch from another offset, unless the partition is

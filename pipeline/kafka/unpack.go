@@ -25,6 +25,15 @@ func (e *errNoMemory) Error() string {
 	return fmt.Sprintf("there is no memory for a batch of at least %d bytes", e.need)
 }
 
+// errTooLarge says that a batch is larger than it may be. It is none of the client's
+// errors, since after that of its own it never fetches the partition again where the
+// error is thrown away with the rest of a fetch.
+type errTooLarge struct{ limit int }
+
+func (e *errTooLarge) Error() string {
+	return fmt.Sprintf("it takes more than %d bytes once it is decompressed, which is what source.max_record_bytes allows", e.limit)
+}
+
 // unpacker decompresses batches into memory that was taken before. Its methods are
 // safe for concurrent use.
 type unpacker struct {
@@ -48,7 +57,7 @@ func newUnpacker(limit int, take func(int64) bool, give func(int64)) *unpacker {
 var errFull = errors.New("the buffer is too small")
 
 // unpack returns what src holds, and how many bytes were taken for it: none on an
-// error. It is kgo.ErrMaxDecompress where that is larger than the limit, and
+// error. It is errTooLarge where that is larger than the limit, and
 // errNoMemory where there is no room now.
 func (u *unpacker) unpack(src []byte, codec kgo.CompressionCodecType) (raw []byte, taken int64, err error) {
 	size, known, err := sizeOf(src, codec)
@@ -60,7 +69,7 @@ func (u *unpacker) unpack(src []byte, codec kgo.CompressionCodecType) (raw []byt
 	}
 	for {
 		if size > u.limit {
-			return nil, 0, kgo.ErrMaxDecompress
+			return nil, 0, &errTooLarge{u.limit}
 		}
 		room := size
 		if !known {
@@ -80,7 +89,7 @@ func (u *unpacker) unpack(src []byte, codec kgo.CompressionCodecType) (raw []byt
 		case err != nil && (known || !errors.Is(err, errFull)):
 			return nil, 0, err
 		case size == u.limit:
-			return nil, 0, kgo.ErrMaxDecompress
+			return nil, 0, &errTooLarge{u.limit}
 		}
 		size = min(4*max(size, 1<<10), u.limit)
 	}
