@@ -51,7 +51,7 @@ func TestLaneGoesOnBesideWhatWaits(t *testing.T) {
 				}
 			})
 			b.write(&kgo.Record{Topic: "orders", Key: []byte("k0"), Value: []byte("waits")})
-			b.eventually("the first waits", func() bool { return s.Status()[0].Pending == 1 })
+			b.eventually("the first waits", func() bool { st := s.Status(); return len(st) == 1 && st[0].Pending == 1 })
 			var records []*kgo.Record
 			for i := range 90 {
 				records = append(records, &kgo.Record{Topic: "orders", Key: fmt.Appendf(nil, "k%d", i%3), Value: []byte("x")})

@@ -3,6 +3,7 @@ package memory
 import (
 	"context"
 	"errors"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -66,7 +67,7 @@ func TestWaitersGetATurnAndLetOthersGo(t *testing.T) {
 		defer cancel()
 		// Two small ones after each other always hold 10 MiB of what is common.
 		stop := make(chan struct{})
-		taken := 0
+		var taken atomic.Int32
 		small.Take(25 * mib)
 		small.Take(10 * mib)
 		go func() {
@@ -77,7 +78,7 @@ func TestWaitersGetATurnAndLetOthersGo(t *testing.T) {
 				case <-time.After(100 * time.Millisecond):
 				}
 				if small.Take(10 * mib) {
-					taken++
+					taken.Add(1)
 					time.Sleep(50 * time.Millisecond)
 					small.Give(10 * mib)
 				}
@@ -92,7 +93,7 @@ func TestWaitersGetATurnAndLetOthersGo(t *testing.T) {
 			t.Errorf("waited %s for what became free after 3 s", waited)
 		}
 		close(stop)
-		if taken == 0 {
+		if taken.Load() == 0 {
 			t.Error("the small ones were kept out all the time")
 		}
 		// It holds all that is common for ever: the reserve is still there.
