@@ -11,6 +11,5 @@
 // who finds none. oversize.go says what of a record is too large to be held, and
 // examine.go finds what of a batch can't be read. place.go decides where each begins,
 // start.go what `start` means, and trouble.go what is done where the log no longer has
-// what was to be
-// read.
+// what was to be read.
 package kafka
