@@ -146,9 +146,17 @@ func appendHeaders(dst []byte, headers []Header) []byte {
 // headersFitObject tells whether every header has a name of its own, in UTF-8.
 // The object's fields then keep the headers' order, and DecodeJSON keeps theirs.
 func headersFitObject(headers []Header) bool {
+	var seen map[string]bool
+	if len(headers) > fewHeaders {
+		seen = make(map[string]bool, len(headers))
+	}
 	for i, h := range headers {
-		if !utf8.ValidString(h.Key) {
+		if !utf8.ValidString(h.Key) || seen[h.Key] {
 			return false
+		}
+		if seen != nil {
+			seen[h.Key] = true
+			continue
 		}
 		for _, earlier := range headers[:i] {
 			if earlier.Key == h.Key {
@@ -158,6 +166,10 @@ func headersFitObject(headers []Header) bool {
 	}
 	return true
 }
+
+// fewHeaders is up to how many headers it costs less to compare all than to make a
+// set of them.
+const fewHeaders = 16
 
 func appendHeaderText(dst, text []byte) []byte {
 	switch {

@@ -3,6 +3,7 @@ package handlers_test
 import (
 	"bytes"
 	"encoding/json"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -195,5 +196,23 @@ func TestRecordMarshals(t *testing.T) {
 	r.Value = []byte(`{"a":1}`)
 	if diff := cmp.Diff(r, back.Record); diff != "" {
 		t.Error(diff)
+	}
+}
+
+// Each name was compared with all before it: 300,000 of them took minutes.
+func TestManyHeadersAreWrittenInTheirNumber(t *testing.T) {
+	r := handlers.Record{Headers: make([]handlers.Header, 300_000)}
+	for i := range r.Headers {
+		r.Headers[i].Key = strconv.Itoa(i)
+	}
+	began := time.Now()
+	distinct := handlers.AppendJSON(nil, &r)
+	r.Headers[len(r.Headers)-1].Key = "0"
+	repeated := handlers.AppendJSON(nil, &r)
+	if !bytes.Contains(distinct, []byte(`"headers":{"0":null,`)) || !bytes.Contains(repeated, []byte(`"headers":[["0",null],`)) {
+		t.Error("the form does not follow from the names")
+	}
+	if took := time.Since(began); took > 30*time.Second {
+		t.Errorf("it took %s", took)
 	}
 }

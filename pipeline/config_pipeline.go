@@ -33,7 +33,7 @@ type SourceConfig struct {
 	Start          StartConfig   `yaml:"start" doc:"Where to begin with a topic of which the group has no commit: 'earliest' (the default), 'latest', an RFC 3339 time, or offsets by partition."`
 	Format         string        `yaml:"format" default:"json" enum:"json,text,bytes,avro,protobuf" doc:"How values are read: 'json' decodes them, with 'text' the payload is a string, with 'bytes' there is no payload, only 'value'."`
 	Fetch          FetchConfig   `yaml:"fetch" doc:"How much one fetch brings."`
-	MaxRecordBytes handlers.Size `yaml:"max_record_bytes" default:"16MiB" min:"1B" max:"1GiB" doc:"The largest record that is taken. A larger one is an error of that record."`
+	MaxRecordBytes handlers.Size `yaml:"max_record_bytes" default:"16MiB" min:"1B" max:"1GiB" doc:"The largest record that is taken: key, value and headers. A larger one, or one of more than 1,000 headers, is an error of that record and is not held: its dead letter has digests and sizes in place of what is large."`
 	OnOutOfRange   string        `yaml:"on_out_of_range" default:"stop" enum:"stop,earliest" doc:"What to do where the log no longer has the offset to go on from: 'stop' lets that partition stand still with an alarm, 'earliest' goes on with the oldest record."`
 	SessionTimeout time.Duration `yaml:"session_timeout" default:"10s" min:"6s" max:"30m" doc:"How long the group waits for a member that went silent. Brokers take 6s to 30m unless they are told otherwise."`
 	CommitInterval time.Duration `yaml:"commit_interval" default:"1s" min:"10ms" max:"1h" doc:"How often offsets are committed."`

@@ -2,7 +2,6 @@ package pipeline
 
 import (
 	"context"
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -14,7 +13,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/millrace/millrace/handlers"
-	"github.com/millrace/millrace/pipeline/idempotency"
+	"github.com/millrace/millrace/pipeline/kafka"
 )
 
 // letter is a record on its way to the dead letters.
@@ -73,9 +72,9 @@ const (
 	HeaderAttempts     = "millrace-attempts"
 	HeaderKey          = "millrace-idempotency-key"
 	HeaderConfigDigest = "millrace-config-digest"
-	// HeaderValueDigest and HeaderValueBytes stand in for a value that the
-	// broker refused as too large; then, where it still is, for the record's
-	// headers, and in the end for its key.
+	// HeaderValueDigest and HeaderValueBytes stand in for a value that is larger
+	// than the source takes, or that the broker refused as too large; then, where it
+	// still is, for the record's headers, and in the end for its key.
 	HeaderValueDigest   = "millrace-value-sha256"
 	HeaderValueBytes    = "millrace-value-bytes"
 	HeaderHeadersDigest = "millrace-headers-sha256"
@@ -230,21 +229,29 @@ func (d *deadLetters) record(l letter) *handlers.Record {
 		add(HeaderKey, l.key)
 	}
 	add(HeaderConfigDigest, d.digest)
-	without := func(digest, size string, part []byte) {
-		add(digest, idempotency.DigestOf(part).String())
-		add(size, strconv.Itoa(len(part)))
+	without := func(digest, size string, part *kafka.Part) {
+		if part != nil {
+			add(digest, part.Digest)
+			add(size, strconv.Itoa(part.Bytes))
+		}
+	}
+	// What was too large to be held is described already.
+	var left kafka.Oversize
+	if e, ok := errors.AsType[*kafka.Oversize](l.last); ok {
+		left = *e
 	}
 	if l.left >= withoutValue && l.rec.Value != nil {
-		r.Value = nil
-		without(HeaderValueDigest, HeaderValueBytes, l.rec.Value)
+		r.Value, left.Value = nil, kafka.PartOf(l.rec.Value)
 	}
 	if l.left >= withoutHeaders && len(l.rec.Headers) > 0 {
-		without(HeaderHeadersDigest, HeaderHeadersBytes, headerBytes(l.rec.Headers))
+		left.Headers = kafka.HeadersPart(l.rec.Headers)
 	}
 	if l.left >= withoutKey && l.rec.Key != nil {
-		r.Key = nil
-		without(HeaderKeyDigest, HeaderKeyBytes, l.rec.Key)
+		r.Key, left.Key = nil, kafka.PartOf(l.rec.Key)
 	}
+	without(HeaderValueDigest, HeaderValueBytes, left.Value)
+	without(HeaderHeadersDigest, HeaderHeadersBytes, left.Headers)
+	without(HeaderKeyDigest, HeaderKeyBytes, left.Key)
 	return r
 }
 
@@ -268,18 +275,6 @@ func (l *letter) shrink() bool {
 		}
 	}
 	return false
-}
-
-// headerBytes is what the digest of headers is made of: names and values, each
-// behind its length as a varint.
-func headerBytes(headers []handlers.Header) []byte {
-	var all []byte
-	for _, h := range headers {
-		for _, part := range [][]byte{[]byte(h.Key), h.Value} {
-			all = append(binary.AppendUvarint(all, uint64(len(part))), part...)
-		}
-	}
-	return all
 }
 
 // errorText is an error as a header carries it.

@@ -7,6 +7,7 @@ import (
 	"github.com/millrace/millrace/handlers"
 	"github.com/millrace/millrace/pipeline/expression"
 	"github.com/millrace/millrace/pipeline/idempotency"
+	"github.com/millrace/millrace/pipeline/kafka"
 )
 
 // Stage is the step of a record's way that a failure happened in.
@@ -156,8 +157,8 @@ func (d *Decider) Decide(rec *handlers.Record) Decision {
 
 // load makes the record ready to be read, or says why it can't be.
 func (d *Decider) load(rec *handlers.Record) error {
-	if max := d.plan.Source.MaxRecordBytes; max > 0 && int64(len(rec.Value)) > max {
-		return fmt.Errorf("the value has %d bytes, more than source.max_record_bytes (%d)", len(rec.Value), max)
+	if err := kafka.CheckSize(rec, d.plan.Source.MaxRecordBytes); err != nil {
+		return err
 	}
 	return d.in.Load(rec)
 }
@@ -298,10 +299,13 @@ func (d *Decider) unmatched(dec Decision) Decision {
 	return dec
 }
 
-// Unreadable says what is to be done about a record that could not be read.
+// Unreadable says what is to be done about a record that could not be read, or was
+// too large to be held, which is what Decide says of it too.
 func (d *Decider) Unreadable(err error) Decision {
 	dec := d.failed(StageDecode, err)
-	dec.Reason = reasonUnreadable
+	if !errors.As(err, new(*kafka.Oversize)) {
+		dec.Reason = reasonUnreadable
+	}
 	return dec
 }
 

@@ -1,6 +1,7 @@
 package pipeline
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"log/slog"
@@ -11,8 +12,10 @@ import (
 	"github.com/ThreeDotsLabs/watermill/message"
 
 	"github.com/millrace/millrace/handlers"
+	"github.com/millrace/millrace/pipeline/expression"
 	"github.com/millrace/millrace/pipeline/idempotency"
 	"github.com/millrace/millrace/pipeline/kafka"
+	"github.com/millrace/millrace/pipeline/memory"
 )
 
 // Delivery carries out what decide asks for, one lane batch at a time: claim →
@@ -30,6 +33,8 @@ type Delivery struct {
 	deciders sync.Pool
 	pauses   *pauses
 	timing   timing
+	work     *memory.Account
+	workMost int64
 	cut      atomic.Int64
 }
 
@@ -52,13 +57,18 @@ type DeliveryDeps struct {
 	Stop func(error)
 	// Clock is the time to go by, nil for the machine's.
 	Clock Clock
+	// Work is where the memory is taken from that decoding needs, nil for no limit.
+	Work *memory.Account
+	// WorkMost is how much of it one record may need, 0 for the default of `limits`.
+	WorkMost int64
 }
 
 // NewDelivery makes the delivery of one pipeline. It outlives ctx: Close ends it.
 func NewDelivery(ctx context.Context, plan *PipelinePlan, deps DeliveryDeps) *Delivery {
 	d := &Delivery{
 		plan: plan, observer: deps.Observer, log: deps.Logger, stop: deps.Stop,
-		pauses: newPauses(plan.Name, deps.Observer, deps.Logger), timing: newTiming(deps.Clock),
+		pauses: newPauses(plan.Name, deps.Observer, deps.Logger), timing: newTiming(deps.Clock), work: deps.Work,
+		workMost: cmp.Or(deps.WorkMost, expression.DefaultLimits().Bytes),
 	}
 	d.letters = &deadLetters{
 		plan: plan, pipeline: plan.Name, topic: plan.DeadLetter, digest: deps.ConfigDigest,
@@ -102,8 +112,13 @@ func (d *Delivery) Handle(m *message.Message) error {
 	effects, release := detach(ctx, d.plan.Source.Drain)
 	defer release()
 
+	done, err := d.work.Take(ctx, d.decodeCost(batch.Records))
+	if err != nil {
+		return nil // the partition is given up
+	}
 	w := newWork(d, batch)
 	lanes, refused, stopErr := d.decide(w)
+	done()
 	var tasks []func()
 	for _, l := range lanes {
 		tasks = append(tasks, func() { l.deliver(ctx, effects) })
@@ -122,6 +137,19 @@ func (d *Delivery) Handle(m *message.Message) error {
 // Cut is how many records were left with an unknown fate so far, because a stop
 // did not wait for their calls any longer.
 func (d *Delivery) Cut() int64 { return d.cut.Load() }
+
+// decodeFactor is how many times as large as its bytes a record may be once it is
+// decoded.
+const decodeFactor = 64
+
+// decodeCost is how much memory the decoding of records takes, one after the other.
+func (d *Delivery) decodeCost(records []*handlers.Record) int64 {
+	largest := 0
+	for _, r := range records {
+		largest = max(largest, len(r.Value))
+	}
+	return min(int64(largest)*decodeFactor, d.workMost)
+}
 
 // decide decides every record of the batch: what has no effect is finished at
 // once, writes are queued by sink, refused records are returned for the dead

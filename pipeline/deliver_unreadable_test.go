@@ -3,6 +3,7 @@ package pipeline
 import (
 	"context"
 	"errors"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -10,6 +11,7 @@ import (
 	"github.com/millrace/millrace/handlers"
 	"github.com/millrace/millrace/pipeline/idempotency/storetest"
 	"github.com/millrace/millrace/pipeline/kafka"
+	"github.com/millrace/millrace/pipeline/memory"
 )
 
 func TestUnreadableRecordsAreAnError(t *testing.T) {
@@ -49,4 +51,66 @@ func TestUnreadableRecordsAreAnError(t *testing.T) {
 			}
 		})
 	}
+}
+
+// A record that is too large to be held is dead-lettered with what stands in for what
+// was left out, under the reason that it has where it is read whole.
+func TestRecordThatIsTooLargeIsDeadLetteredWithDigests(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, storetest.NewModel(time.Now), nil, &scripted{})
+		large := &kafka.Oversize{Value: kafka.PartOf([]byte("large")), Headers: &kafka.Part{Digest: "abc", Bytes: 7}}
+		records := []*handlers.Record{{Topic: "in", Offset: 2, Key: []byte("k"), Time: time.Now()}}
+		batch := kafka.NewBatch("in", 0, [16]byte{1}, 0, records, func(int) {})
+		batch.Unreadable = map[int]error{0: large}
+		if err := r.delivery.Handle(kafka.NewMessage(t.Context(), batch)); err != nil {
+			t.Fatal(err)
+		}
+		if got := r.letters.reasons(); len(got) != 1 || got[0] != "2 decode_failed" {
+			t.Fatalf("letters %v", got)
+		}
+		letter := r.letters.records[0]
+		for header, want := range map[string]string{
+			HeaderValueDigest: large.Value.Digest, HeaderValueBytes: "5", HeaderHeadersDigest: "abc", HeaderHeadersBytes: "7", HeaderKeyBytes: "",
+		} {
+			if got, _ := letter.Header(header); string(got) != want {
+				t.Errorf("%s is %q, want %q", header, got, want)
+			}
+		}
+		if letter.Value != nil || string(letter.Key) != "k" {
+			t.Errorf("key %q, value %q", letter.Key, letter.Value)
+		}
+	})
+}
+
+// Who finds no memory to decode in waits, and takes none where the batch ends first.
+func TestDecodingWaitsForMemory(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		sink := &scripted{}
+		r := newRig(t, storetest.NewModel(time.Now), nil, sink)
+		work := memory.NewAccount(1000)
+		r.delivery.work = work
+		give, err := work.Take(t.Context(), 900)
+		if err != nil {
+			t.Fatal(err)
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		defer cancel()
+		began := time.Now()
+		time.AfterFunc(10*time.Second, give) // it needs all of them
+		done := false
+		batch := kafka.NewBatch("in", 0, [16]byte{1}, 0, []*handlers.Record{rec(1, "a", strings.Repeat("x", 20))}, func(int) { done = true })
+		if err := r.delivery.Handle(kafka.NewMessage(ctx, batch)); err != nil || !done || time.Since(began) != 10*time.Second {
+			t.Errorf("done %v after %s: %v", done, time.Since(began), err)
+		}
+		if work.Used() != 0 {
+			t.Errorf("%d bytes are taken after all", work.Used())
+		}
+		if _, err := work.Take(t.Context(), 1000); err != nil {
+			t.Fatal(err)
+		}
+		calls := len(sink.called())
+		if err := r.delivery.Handle(kafka.NewMessage(ctx, batch)); err != nil || ctx.Err() == nil || len(sink.called()) != calls {
+			t.Errorf("a batch that ended was delivered: %v", err)
+		}
+	})
 }

@@ -14,6 +14,7 @@ import (
 	"github.com/millrace/millrace/pipeline/admin"
 	"github.com/millrace/millrace/pipeline/idempotency"
 	"github.com/millrace/millrace/pipeline/kafka"
+	"github.com/millrace/millrace/pipeline/memory"
 )
 
 // flow is one pipeline as it runs.
@@ -37,6 +38,7 @@ type flowDeps struct {
 	producer handlers.Producer
 	run      *idempotency.Run
 	holder   idempotency.Holder
+	memory   *memory.Budget
 }
 
 func (r *Runner) openFlow(ctx context.Context, p *PipelinePlan, deps flowDeps, open *closers) (*flow, error) {
@@ -54,11 +56,12 @@ func (r *Runner) openFlow(ctx context.Context, p *PipelinePlan, deps flowDeps, o
 	f.delivery = NewDelivery(ctx, p, DeliveryDeps{
 		Sinks: sinks, Store: deps.store, Run: deps.run, Holder: deps.holder, Producer: deps.producer,
 		ConfigDigest: r.plan.Digest, Observer: observers, Logger: log,
-		Stop: func(err error) { f.stop(log, err, r.ended) },
+		Stop: func(err error) { f.stop(log, err, r.ended) }, Work: deps.memory.Work, WorkMost: r.plan.Limits.Bytes,
 	})
 	open.add("pipeline "+p.Name, func(context.Context) error { f.delivery.Close(); return nil })
 	kafkaDeps := kafka.Deps{
 		Logger:  log,
+		Held:    deps.memory.Held,
 		OnAlarm: func(a kafka.Alarm) { f.alarm(r.metrics.Pipeline(p.Name), a) },
 		OnEnd:   func(err error) { f.stop(log, err, r.ended) },
 	}

@@ -171,6 +171,7 @@ func RunBroker(ctx context.Context, listen string, declared []TopicPlan, deps Ru
 		}
 		err = errors.Join(err, open.close(lasting))
 	}()
+	deps.Logger.Info("starting", "memory_limit", deps.Memory, "memory_from", deps.MemoryFrom)
 	folder, err := state.Open(deps.StateDir)
 	if err != nil {
 		return err

@@ -18,6 +18,7 @@ import (
 	"github.com/millrace/millrace/pipeline/idempotency"
 	"github.com/millrace/millrace/pipeline/ingest"
 	"github.com/millrace/millrace/pipeline/kafka"
+	"github.com/millrace/millrace/pipeline/memory"
 	"github.com/millrace/millrace/pipeline/state"
 )
 
@@ -28,6 +29,7 @@ type Runner struct {
 	deps    RunnerDeps
 	started time.Time
 	metrics *admin.Metrics
+	memory  *memory.Budget
 	// admin looks at the cluster; it is set before anything runs.
 	admin *kafka.Admin
 
@@ -70,6 +72,10 @@ type RunnerDeps struct {
 	UntilEnd bool
 	// Leave takes static members out of their groups after the drain.
 	Leave bool
+	// Memory is how many bytes the process should use, of which what comes from
+	// outside gets its parts, and MemoryFrom where that comes from; 0 means no limit.
+	Memory     int64
+	MemoryFrom string
 	// OnReady, where set, is called once every pipeline has joined its group.
 	OnReady func(admin.Status)
 }
@@ -79,6 +85,9 @@ func NewRunner(plan *Plan, deps RunnerDeps) *Runner {
 	deps.Logger = redacting(deps.Logger, plan.redactor)
 	r := &Runner{plan: plan, deps: deps, started: time.Now(), settings: plan.Kafka, ended: make(chan *flow, len(plan.Pipelines))}
 	r.metrics = admin.NewMetrics(deps.Version, r)
+	r.memory = memory.NewBudget(deps.Memory, len(plan.Pipelines))
+	r.metrics.Memory("held", r.memory.Held.Size(), r.memory.Held.Used)
+	r.metrics.Memory("work", r.memory.Work.Size(), r.memory.Work.Used)
 	return r
 }
 
@@ -104,6 +113,8 @@ func (r *Runner) Run(ctx context.Context) error {
 }
 
 func (r *Runner) run(ctx, lasting context.Context, open *closers) error {
+	r.deps.Logger.Info("starting", "pipelines", len(r.plan.Pipelines),
+		"memory_limit", r.deps.Memory, "memory_from", r.deps.MemoryFrom)
 	folder, parts, err := r.openState(ctx, open)
 	if err != nil {
 		return err
@@ -259,7 +270,7 @@ func (r *Runner) openFlows(ctx context.Context, store KeyStore, producer handler
 		host = "unknown"
 	}
 	deps := flowDeps{
-		settings: r.settings, store: store, producer: producer, run: run,
+		settings: r.settings, store: store, producer: producer, run: run, memory: r.memory,
 		holder: idempotency.Holder{Host: host, PID: os.Getpid(), Run: run.ID()},
 	}
 	for _, p := range r.plan.Pipelines {
@@ -300,7 +311,7 @@ func (r *Runner) openIngest(producer handlers.Producer, open *closers) (*ingest.
 	if r.plan.Ingest == nil {
 		return nil, nil
 	}
-	in := ingest.New(r.plan.Ingest, producer, ingest.Deps{Logger: r.deps.Logger, OnRequest: r.metrics.Ingest})
+	in := ingest.New(r.plan.Ingest, producer, ingest.Deps{Logger: r.deps.Logger, OnRequest: r.metrics.Ingest, Memory: r.memory.Work})
 	addr, err := in.Listen()
 	if err != nil {
 		return nil, err

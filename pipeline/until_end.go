@@ -245,8 +245,10 @@ func (g *goal) behind(ctx context.Context, name partitionName, t *target) bool {
 }
 
 func (g *goal) anyRecord(ctx context.Context, name partitionName, t *target) (bool, error) {
+	unreadable := false
 	reader, err := kafka.NewReader(g.r.settings, kafka.Deps{Logger: g.r.deps.Logger}, name.topic, kafka.ReadOptions{
 		Offsets: map[int32]int64{name.number: t.at}, Until: map[int32]int64{name.number: t.end},
+		OnUnreadable: func(int32, int64, int64, error) { unreadable = true },
 	})
 	if err != nil {
 		return false, err
@@ -256,7 +258,7 @@ func (g *goal) anyRecord(ctx context.Context, name partitionName, t *target) (bo
 	if err != nil && !errors.Is(err, io.EOF) {
 		return false, err
 	}
-	if len(records) > 0 {
+	if len(records) > 0 || unreadable {
 		return true, nil
 	}
 	// A reader gives up on a partition that stays silent, also when the broker

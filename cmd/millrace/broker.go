@@ -6,6 +6,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/millrace/millrace/pipeline"
+	"github.com/millrace/millrace/pipeline/memory"
 )
 
 func (a *app) brokerCommand() *cobra.Command {
@@ -36,6 +37,7 @@ pipelines.`,
 				}
 			}
 			deps := pipeline.RunnerDeps{Version: version(), StateDir: a.state(), Logger: log}
+			deps.Memory, deps.MemoryFrom = memory.Limit()
 			return untilSignal(cmd.Context(), func(ctx context.Context) error { return pipeline.RunBroker(ctx, listen, declared, deps) }, func() {})
 		},
 	}

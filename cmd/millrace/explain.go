@@ -167,6 +167,9 @@ func (x *explaining) open(ctx context.Context) error {
 		Settings: x.cluster.settings, Admin: x.cluster.admin, Deps: kafka.Deps{Logger: log},
 		OnRead: func(n int) { x.progress.add(n, 0) },
 	}
+	for _, p := range x.chosen {
+		x.topics.Largest = max(x.topics.Largest, p.Source.MaxRecordBytes)
+	}
 	x.preview, err = preview.New(ctx, x.plan, x.chosen, preview.Deps{
 		Version: version(), Keys: x.keys, Logger: log,
 		TopicID: func(topic string) ([16]byte, bool) { id, ok := ids[topic]; return id, ok },

@@ -6,6 +6,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/millrace/millrace/pipeline"
+	"github.com/millrace/millrace/pipeline/memory"
 )
 
 func (a *app) runCommand() *cobra.Command {
@@ -48,6 +49,7 @@ func (a *app) runPipelines(ctx context.Context, deps pipeline.RunnerDeps) error 
 		return err
 	}
 	deps.Version, deps.StateDir, deps.Stdout, deps.Logger = version(), a.state(), a.out, log
+	deps.Memory, deps.MemoryFrom = memory.Limit()
 	runner := pipeline.NewRunner(plan, deps)
 	return untilSignal(ctx, runner.Run, runner.CutOff)
 }

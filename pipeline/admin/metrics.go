@@ -92,6 +92,25 @@ func (m *Metrics) Ingest(route string, status int) {
 	m.ingest.WithLabelValues(route, strconv.Itoa(status)).Inc()
 }
 
+// Memory shows an account of size bytes, of which used tells how many are taken now;
+// one without a limit is not shown.
+func (m *Metrics) Memory(account string, size int64, used func() int64) {
+	if size == 0 {
+		return
+	}
+	of := prometheus.Labels{"account": account}
+	m.registry.MustRegister(
+		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+			Namespace: "millrace", Name: "memory_bytes", ConstLabels: of,
+			Help: "Memory taken for what comes from outside: fetched and not finished (held), or being worked on (work).",
+		}, func() float64 { return float64(used()) }),
+		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+			Namespace: "millrace", Name: "memory_size_bytes", ConstLabels: of,
+			Help: "How much memory there is for what comes from outside.",
+		}, func() float64 { return float64(size) }),
+	)
+}
+
 // StoreReset counts a loss of the key store's memory.
 func (m *Metrics) StoreReset() { m.resets.Inc() }
 

@@ -33,10 +33,12 @@ func (c *consumer) onAssigned(_ context.Context, client *kgo.Client, added map[s
 	for topic, numbers := range added {
 		for _, number := range numbers {
 			p := newPartition(c.base, topic, number, c.source)
-			p.member, p.out, p.fetch, p.seed, p.held = member, c.out, client, c.seed, c.held
+			p.member, p.out, p.fetch, p.seed, p.held = member, c.out, fetches{client, c.intake}, c.seed, c.held
+			p.share, p.fair = c.share, c.fair
 			c.parts[topicPartition{topic, number}] = p
 		}
 	}
+	c.shared.Store(int32(len(c.parts)))
 	c.mu.Unlock()
 	c.joined.Store(true)
 	if len(added) > 0 {
@@ -166,13 +168,18 @@ func (c *consumer) forget(p *partition) {
 	if c.parts[key] == p {
 		delete(c.parts, key)
 	}
+	c.shared.Store(int32(len(c.parts)))
 	c.mu.Unlock()
 	p.mu.Lock()
+	p.share.Give(p.tracker.drop())
 	alarm := p.alarm
+	if alarm.Kind == "" && p.fault.told {
+		alarm = Alarm{Topic: p.topic, Partition: p.number, Kind: unfetched}
+	}
 	if p.paused {
 		// Pauses outlive an assignment in the client.
 		p.paused = false
-		p.fetch.ResumeFetchPartitions(map[string][]int32{p.topic: {p.number}})
+		p.fetch.pause(key, false)
 	}
 	p.mu.Unlock()
 	if alarm.Kind != "" {

@@ -13,6 +13,8 @@ import (
 	"github.com/ThreeDotsLabs/watermill/message"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/millrace/millrace/pipeline/memory"
 )
 
 // consumer is one subscription: one client, one member of the group. Four
@@ -42,6 +44,15 @@ type consumer struct {
 	side sync.WaitGroup
 
 	polls polls
+	// share is this subscription's part of the memory, intake what takes of it
+	// ahead of the partitions; shared is how many partitions there are.
+	share  *memory.Share
+	intake *intake
+	shared atomic.Int32
+	// starved are the partitions that wait for memory, suspects those of which
+	// something may not be readable.
+	starved  *backlog[*partition]
+	suspects *backlog[suspect]
 
 	mu       sync.Mutex
 	held     bool
@@ -66,6 +77,9 @@ func newConsumer(ctx context.Context, c cluster, source Source, deps Deps, held 
 		stopped:  make(chan struct{}),
 		stopNow:  make(chan struct{}),
 		polls:    newPolls(),
+		share:    deps.Held.Share(),
+		starved:  newBacklog[*partition](),
+		suspects: newBacklog[suspect](),
 		parts:    map[topicPartition]*partition{},
 		renewing: map[string]bool{},
 		said:     map[string]bool{},
@@ -100,6 +114,10 @@ func (c *consumer) run(ctx context.Context) {
 	lasting, enough := context.WithCancel(c.base)
 	c.side.Go(func() { c.commitLoop(ctx, lasting) })
 	c.side.Go(func() { c.measureLoop(ctx) })
+	for range feeders {
+		c.side.Go(func() { c.feedLoop(ctx) })
+	}
+	c.side.Go(func() { c.examineLoop(ctx) })
 	c.poll(ctx)
 	c.shutdown(enough)
 }
@@ -111,6 +129,8 @@ func (c *consumer) open(ctx context.Context) error {
 		return err
 	}
 	c.starts = starts
+	c.intake = newIntake(c.share, c.source.decompressLimit())
+	c.intake.short = c.suspectPartition
 	// The callbacks use c.client: it must be set before the client joins,
 	// which it does on its own as soon as it exists.
 	c.mu.Lock()
@@ -137,12 +157,8 @@ func (c *consumer) options() []kgo.Opt {
 		// partitions are read twice.
 		kgo.RebalanceTimeout(max(time.Minute, s.Drain+heartbeat+10*time.Second)),
 		kgo.MetadataMaxAge(10*time.Second),
-		kgo.MaxDecompressBatchBytes(s.decompressLimit()),
 		kgo.FetchMinBytes(s.FetchMin),
-		kgo.FetchMaxBytes(s.FetchMax),
-		kgo.FetchMaxPartitionBytes(min(s.FetchMax, 1<<20)),
 		kgo.FetchMaxWait(s.FetchWait),
-		kgo.BrokerMaxReadBytes(max(100<<20, min(s.FetchMax, 1<<29)*2)),
 		// Nothing is ever reset silently: where a partition begins is decided
 		// in place, and a log that lost the offset is an alarm.
 		kgo.ConsumeStartOffset(kgo.NewOffset().AtStart()),
@@ -153,6 +169,7 @@ func (c *consumer) options() []kgo.Opt {
 		kgo.OnOffsetsFetched(c.onFetched),
 		kgo.AdjustFetchOffsetsFn(c.onPlace),
 	)
+	opts = append(opts, fetching(c.intake, c.deps.Held, s.FetchMax)...)
 	if s.Instance != "" {
 		opts = append(opts, kgo.InstanceID(s.Instance))
 	}
@@ -184,11 +201,16 @@ func (c *consumer) dispatch(t *kgo.FetchTopic) {
 	for i := range t.Partitions {
 		fetched := &t.Partitions[i]
 		p := c.partition(t.Topic, fetched.Partition)
-		if p != nil && len(fetched.Records) > 0 {
-			p.deliver(fetched.Records)
+		taken, short := c.intake.arrived(topicPartition{t.Topic, fetched.Partition})
+		if p != nil {
+			c.deliver(p, fetched.Records, short)
 		}
+		c.share.Give(taken)
 		if err := fetched.Err; err != nil && !errors.Is(err, context.Canceled) && !errors.Is(err, context.DeadlineExceeded) {
 			c.fetchFailed(p, t.Topic, err)
+		}
+		if p != nil {
+			p.answered()
 		}
 	}
 }
@@ -223,6 +245,7 @@ func (c *consumer) hold(held bool) {
 // then leaves it. enough ends commits that were under way before.
 func (c *consumer) shutdown(enough context.CancelFunc) {
 	defer c.abandon()
+	defer c.intake.close()
 	by := time.Now().Add(c.source.Drain + leaveWithin)
 	c.giveUp(c.assigned(), true)
 	c.stop()

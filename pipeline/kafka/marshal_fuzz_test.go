@@ -43,7 +43,7 @@ func FuzzMarshal(f *testing.F) {
 		if diff := cmp.Diff(&before, in); diff != "" {
 			t.Errorf("the record was changed:\n%s", diff)
 		}
-		got := &slotsOf([]*kgo.Record{taken(t, sent)})[0].record
+		got := &slotsOf([]*kgo.Record{taken(t, sent)}, 0)[0].record
 		want := before
 		want.Topic = "orders"
 		if diff := cmp.Diff(&want, got); diff != "" {

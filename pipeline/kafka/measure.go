@@ -97,6 +97,8 @@ func (a *Admin) Measured(ctx context.Context, group string, parts []PartitionSta
 func (c *consumer) measureLoop(ctx context.Context) {
 	for rest(ctx, measureInterval) == nil {
 		c.measure(ctx)
+		c.intake.sweep()
+		c.judgeFaults()
 	}
 }
 

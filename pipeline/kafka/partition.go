@@ -11,7 +11,7 @@ import (
 	"github.com/ThreeDotsLabs/watermill/message"
 	"github.com/twmb/franz-go/pkg/kgo"
 
-	"github.com/millrace/millrace/handlers"
+	"github.com/millrace/millrace/pipeline/memory"
 )
 
 // partition is one partition for as long as one assignment lasts. Fetched
@@ -27,6 +27,10 @@ type partition struct {
 	out    chan<- *message.Message
 	fetch  fetcher
 	seed   maphash.Seed
+	// share is where the memory of what is delivered is taken from, fair how many
+	// bytes of it a partition may hold for long; nil for any.
+	share *memory.Share
+	fair  func() int64
 
 	// ctx is what messages derive from; it ends when the partition is being
 	// given up. gone is closed when in-flight batches are waited for no longer,
@@ -61,14 +65,20 @@ type partition struct {
 	// stuck is the first record that will not be finished: nothing behind it is
 	// caught up with.
 	stuck int64
-	// full, held and alarm.Kind are the reasons why nothing is fetched: the
-	// unfinished span is at its bound, somebody paused the source, a person has
-	// to act.
-	full, held bool
-	alarm      Alarm
-	paused     bool
-	committed  int64
-	end        int64
+	// full, held, hungry, examined and alarm.Kind are the reasons why nothing is
+	// fetched: the unfinished span is at its bound, somebody paused the source,
+	// there is no memory for the next batch, that is looked at, a person has to act.
+	full, held, examined bool
+	hungry               int64
+	alarm                Alarm
+	paused               bool
+	// fed, where set, is closed when the next fetch has come.
+	fed chan struct{}
+	// bad is what can't be read, ahead of what was delivered.
+	bad       *unread
+	fault     fault
+	committed int64
+	end       int64
 	// told is when the broker last told end.
 	told time.Time
 	// began is where the assignment began to read.
@@ -77,10 +87,9 @@ type partition struct {
 	unpinned bool
 }
 
-// fetcher starts and stops the fetching of partitions; it is the client.
+// fetcher starts and stops the fetching of partitions.
 type fetcher interface {
-	PauseFetchPartitions(map[string][]int32) map[string][]int32
-	ResumeFetchPartitions(map[string][]int32)
+	pause(key topicPartition, paused bool)
 }
 
 func newPartition(ctx context.Context, topic string, number int32, source Source) *partition {
@@ -95,16 +104,58 @@ func newPartition(ctx context.Context, topic string, number int32, source Source
 }
 
 // deliver takes one fetch's records over. It never blocks: past the bounds the
-// partition pauses, and what was fetched already is kept.
-func (p *partition) deliver(records []*kgo.Record) { p.accept(slotsOf(records)) }
+// partition pauses, and what was fetched already is kept. Where it reaches what can't
+// be read, which short tells or the offsets do, it hands out a record in place of
+// that and returns it: reading goes on behind it.
+func (p *partition) deliver(records []*kgo.Record, short bool) (reached *unread) {
+	slots := slotsOf(records, p.source.MaxRecordBytes)
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.examined {
+		return nil // it comes again
+	}
+	if len(slots) > 0 {
+		p.fault = fault{told: p.fault.told}
+	}
+	if end := p.beforeBad(slots, short); end >= 0 {
+		reached, p.bad = p.bad, nil
+		p.enter(slots[:end:end])
+		slots = []slot{reached.slot(p.topic, p.number)}
+		p.examined = true
+	}
+	p.enter(slots)
+	return reached
+}
+
+// beforeBad is how many slots lie before what can't be read, -1 where it is not
+// reached. The caller holds mu.
+func (p *partition) beforeBad(slots []slot, short bool) int {
+	if p.bad == nil || p.stopping {
+		return -1
+	}
+	for i := range slots {
+		if slots[i].record.Offset >= p.bad.first {
+			return i
+		}
+	}
+	if short {
+		return len(slots)
+	}
+	return -1
+}
 
 func (p *partition) accept(slots []slot) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	p.enter(slots)
+}
+
+// enter queues slots on the lanes. The caller holds mu.
+func (p *partition) enter(slots []slot) {
 	if p.stopping || !p.placed || p.alarm.Kind != "" {
 		return
 	}
-	p.tracker.add(slots)
+	p.share.Note(p.tracker.add(slots))
 	p.spread(slots)
 	p.start()
 	p.advance()
@@ -144,7 +195,7 @@ func (p *partition) keep(s *slot) {
 // may not have been seen by either side, so front is looked at once more.
 func (p *partition) advance() {
 	for {
-		p.tracker.advance()
+		p.share.Give(p.tracker.advance())
 		front := p.tracker.front()
 		p.front.Store(front)
 		if front == nil || !front.done.Load() {
@@ -153,57 +204,25 @@ func (p *partition) advance() {
 	}
 }
 
-// slotsOf copies what the client fetched into one slab of records that share
-// one slab of headers; keys and values stay where they are.
-func slotsOf(records []*kgo.Record) []slot {
-	headers := 0
-	for _, r := range records {
-		headers += len(r.Headers)
-	}
-	shared := make([]handlers.Header, 0, headers)
-	slots := make([]slot, len(records))
-	for i, r := range records {
-		s := &slots[i]
-		s.epoch = r.LeaderEpoch
-		s.record = handlers.Record{
-			Topic: r.Topic, Partition: r.Partition, Offset: r.Offset,
-			Time: exactTime(r.Timestamp), Key: r.Key, Value: r.Value,
-		}
-		size := len(r.Key) + len(r.Value)
-		if n := len(r.Headers); n > 0 {
-			from := len(shared)
-			for _, h := range r.Headers {
-				shared = append(shared, handlers.Header(h))
-				size += len(h.Key) + len(h.Value)
-			}
-			s.record.Headers = shared[from:len(shared):len(shared)]
-		}
-		s.size = int32(min(size, 1<<31-1))
-	}
-	return slots
-}
-
 // gate pauses or resumes fetching as the reasons for it come and go. The span
 // resumes below half its bound, so that it does not flutter.
 func (p *partition) gate() {
 	count, bytes := p.source.MaxPending, p.source.MaxPendingBytes
+	if p.fair != nil {
+		bytes = min(bytes, p.fair())
+	}
 	switch {
 	case p.tracker.pending >= count || p.tracker.bytes >= bytes:
 		p.full = true
 	case p.tracker.pending < (count+1)/2 && p.tracker.bytes < (bytes+1)/2:
 		p.full = false
 	}
-	want := p.full || p.held || p.alarm.Kind != ""
+	want := p.full || p.held || p.examined || p.hungry > 0 || p.alarm.Kind != ""
 	if want == p.paused {
 		return
 	}
 	p.paused = want
-	me := map[string][]int32{p.topic: {p.number}}
-	if want {
-		p.fetch.PauseFetchPartitions(me)
-	} else {
-		p.fetch.ResumeFetchPartitions(me)
-	}
+	p.fetch.pause(topicPartition{p.topic, p.number}, want)
 }
 
 // hold stops the lanes from starting batches, or lets them go on.

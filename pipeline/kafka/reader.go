@@ -6,11 +6,14 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"sync"
 	"time"
 
+	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/millrace/millrace/handlers"
+	"github.com/millrace/millrace/pipeline/memory"
 )
 
 // ReadOptions say what a Reader reads. At most one of Offsets, Last and Since is
@@ -27,6 +30,11 @@ type ReadOptions struct {
 	Until map[int32]int64
 	// Follow goes on at the end instead of stopping there.
 	Follow bool
+	// MaxRecordBytes is the largest record that is read; 0 means 16 MiB.
+	MaxRecordBytes int64
+	// OnUnreadable, where set, is told of offsets that are left out because they
+	// can't be read, from first on, up to next; otherwise they are logged.
+	OnUnreadable func(partition int32, first, next int64, err error)
 }
 
 // quietEnd is how long a partition may yield nothing before its end before it
@@ -43,10 +51,20 @@ type Reader struct {
 	options  ReadOptions
 
 	client *kgo.Client
-	// left is where each partition still has to get to.
-	left map[int32]int64
-	tail []*handlers.Record
+	intake *intake
+	// given is the memory of the records that Next returned last.
+	given int64
+	// left is where each partition still has to get to, at where it is.
+	left, at map[int32]int64
+	tail     []*handlers.Record
+
+	mu sync.Mutex
+	// short are partitions of which a batch held fewer records than it says.
+	short map[int32]bool
 }
+
+// readerMemory is how much a Reader fetches ahead where its process has no limit.
+const readerMemory = 128 << 20
 
 // NewReader checks the settings; the first Next connects, and settles where to
 // begin and to end.
@@ -58,7 +76,20 @@ func NewReader(settings Settings, deps Deps, topic string, options ReadOptions) 
 	if deps.Logger == nil {
 		return nil, errors.New("configure the reader: no logger is given")
 	}
-	return &Reader{settings: settings, cluster: c, deps: deps, topic: topic, options: options}, nil
+	if deps.Held == nil {
+		deps.Held = memory.NewPool(readerMemory, 1)
+	}
+	limit := Source{MaxRecordBytes: options.MaxRecordBytes}.withDefaults().decompressLimit()
+	in := newIntake(deps.Held.Share(), limit)
+	r := &Reader{settings: settings, cluster: c, deps: deps, topic: topic, options: options, intake: in, short: map[int32]bool{}}
+	in.short = r.foundShort
+	return r, nil
+}
+
+func (r *Reader) foundShort(key topicPartition) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.short[key.partition] = true
 }
 
 func (r *Reader) open(ctx context.Context) error {
@@ -67,7 +98,7 @@ func (r *Reader) open(ctx context.Context) error {
 		return err
 	}
 	at := map[int32]kgo.Offset{}
-	r.left = map[int32]int64{}
+	r.left, r.at = map[int32]int64{}, map[int32]int64{}
 	for number, offset := range from {
 		if offset < until[number] {
 			r.left[number] = until[number]
@@ -75,8 +106,10 @@ func (r *Reader) open(ctx context.Context) error {
 			continue
 		}
 		at[number] = kgo.NewOffset().At(offset).WithEpoch(-1)
+		r.at[number] = offset
 	}
-	r.client, err = kgo.NewClient(append(r.cluster.kgoOptions(r.deps.Logger),
+	opts := append(r.cluster.kgoOptions(r.deps.Logger), fetching(r.intake, r.deps.Held, Source{}.withDefaults().FetchMax)...)
+	r.client, err = kgo.NewClient(append(opts,
 		kgo.ConsumePartitions(map[string]map[int32]kgo.Offset{r.topic: at}),
 		kgo.FetchIsolationLevel(kgo.ReadCommitted()),
 		kgo.FetchMaxWait(250*time.Millisecond),
@@ -143,6 +176,8 @@ func (r *Reader) Next(ctx context.Context) ([]*handlers.Record, error) {
 			return nil, fmt.Errorf("read topic %q: %w", r.topic, err)
 		}
 	}
+	r.intake.share.Give(r.given)
+	r.given = 0
 	for {
 		if len(r.left) == 0 {
 			if records := r.newest(); len(records) > 0 {
@@ -188,34 +223,96 @@ func (r *Reader) poll(ctx context.Context) ([]*handlers.Record, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	if pollCtx.Err() != nil && fetches.NumRecords() == 0 {
-		clear(r.left)
-		return nil, nil
-	}
 	if fetches.IsClientClosed() {
 		return nil, errors.New("read: the reader is closed")
 	}
-	for _, e := range fetches.Errors() {
-		if !errors.Is(e.Err, context.DeadlineExceeded) {
-			return nil, fmt.Errorf("read %s/%d: %w", e.Topic, e.Partition, e.Err)
-		}
+	r.mu.Lock()
+	short := r.short
+	r.short = map[int32]bool{}
+	r.mu.Unlock()
+	if pollCtx.Err() != nil && fetches.NumRecords() == 0 && len(short) == 0 {
+		clear(r.left)
+		return nil, nil
 	}
 	var records []*handlers.Record
+	var failed error
 	fetches.EachPartition(func(p kgo.FetchTopicPartition) {
-		records = append(records, r.take(p.Partition, p.Records)...)
+		// The memory is kept until the records are done with.
+		taken, _ := r.intake.arrived(topicPartition{p.Topic, p.Partition})
+		r.given += taken
+		more, err := r.readable(ctx, p.Partition, p.Records, p.Err, short[p.Partition])
+		records, failed = append(records, more...), errors.Join(failed, err)
+		delete(short, p.Partition)
 	})
+	for number := range short {
+		_, err := r.readable(ctx, number, nil, nil, true)
+		failed = errors.Join(failed, err)
+	}
+	return records, failed
+}
+
+// readable keeps of what was fetched of a partition what belongs to the span, as far
+// as it can be read; reading goes on behind what can't.
+func (r *Reader) readable(ctx context.Context, number int32, fetched []*kgo.Record, err error, short bool) ([]*handlers.Record, error) {
+	if errors.Is(err, context.DeadlineExceeded) || errors.As(err, new(*errNoMemory)) {
+		err = nil // it is fetched again
+	}
+	var bad *unread
+	if err != nil || short {
+		if bad, err = r.unreadable(ctx, number, err); err != nil {
+			return nil, fmt.Errorf("read %s/%d: %w", r.topic, number, err)
+		}
+	}
+	if bad == nil {
+		return r.take(number, fetched), nil
+	}
+	if i := slices.IndexFunc(fetched, func(f *kgo.Record) bool { return f.Offset >= bad.first }); i >= 0 {
+		fetched = fetched[:i]
+	}
+	records := r.take(number, fetched)
+	end, bounded := r.left[number]
+	if bounded && bad.next >= end {
+		delete(r.left, number)
+	}
+	if bounded && bad.first < end || r.options.Follow {
+		if r.options.OnUnreadable != nil {
+			r.options.OnUnreadable(number, bad.first, bad.next, bad.err)
+		} else {
+			logged(r.deps.Logger, r.topic, number).Warn("records that can't be read are left out", "err", bad.err)
+		}
+	}
+	r.at[number] = bad.next
+	r.client.SetOffsets(map[string]map[int32]kgo.EpochOffset{r.topic: {number: {Epoch: -1, Offset: bad.next}}})
 	return records, nil
+}
+
+// unreadable finds what can't be read of a partition, where err or a batch of fewer
+// records than it says is the sign of it. It returns err where nothing is found.
+func (r *Reader) unreadable(ctx context.Context, number int32, err error) (*unread, error) {
+	if errors.As(err, new(*kerr.Error)) {
+		return nil, err
+	}
+	ids, failed := topicIDs(ctx, r.client, []string{r.topic})
+	if failed != nil {
+		return nil, errors.Join(err, failed)
+	}
+	bad, failed := lookout{r.client, r.cluster, r.intake}.find(ctx, r.topic, number, ids[r.topic], r.at[number])
+	if bad != nil {
+		return bad, nil
+	}
+	return nil, errors.Join(err, failed)
 }
 
 // take keeps what belongs to the span and notes how far the partition is.
 func (r *Reader) take(number int32, fetched []*kgo.Record) []*handlers.Record {
 	var records []*handlers.Record
-	slots := slotsOf(fetched)
+	slots := slotsOf(fetched, 0)
 	for i, f := range fetched {
 		end, bounded := r.left[number]
 		if !bounded && !r.options.Follow {
 			break
 		}
+		r.at[number] = f.Offset + 1
 		if bounded && f.Offset+1 >= end {
 			delete(r.left, number)
 		}
@@ -234,4 +331,7 @@ func (r *Reader) Close() {
 	if r.client != nil {
 		r.client.Close()
 	}
+	r.intake.share.Give(r.given)
+	r.given = 0
+	r.intake.close()
 }

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/millrace/millrace/handlers"
+	"github.com/millrace/millrace/pipeline/memory"
 )
 
 // Settings is the `kafka:` block: how both clients reach the cluster.
@@ -106,6 +107,8 @@ type Source struct {
 type Deps struct {
 	// Logger must not be nil.
 	Logger *slog.Logger
+	// Held, where set, is where the memory is taken from of what is fetched.
+	Held *memory.Pool
 	// OnAlarm, where set, is told what a person must see to, and once more with
 	// Cleared when it is over. It must not block.
 	OnAlarm func(Alarm)
@@ -121,11 +124,11 @@ type Deps struct {
 	OnEpoch func(topic string, partition int32, committed, current string)
 }
 
-// Alarm is something that stands a partition still until a person acts.
+// Alarm is something that stands a partition still, as a rule until a person acts.
 type Alarm struct {
 	Topic     string
 	Partition int32
-	// Kind is out_of_range, data_loss or topic_recreated.
+	// Kind is out_of_range, data_loss, topic_recreated or unfetched.
 	Kind string
 	// Message says what happened, with the range of offsets concerned, and what
 	// to do.

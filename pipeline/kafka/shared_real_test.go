@@ -19,6 +19,7 @@ func TestRealSharedTests(t *testing.T) {
 		"lost range is passed over":            testLostRangeIsPassedOverWhereTheSourceSaysSo,
 		"topic made again while stopped":       testTopicMadeAgainWhileStopped,
 		"topic made again while it is read":    testTopicMadeAgainWhileItIsRead,
+		"many bombs":                           testManyBombsTakeTheirTimeAndNotTheProcess,
 		"batch that decompresses too far":      testBatchThatDecompressesTooFarIsHandedOutAsOneRecord,
 		"store epoch":                          testStoreEpochStandsBesideTheCommit,
 		"two members share":                    testTwoMembersShareWithoutLossRepetitionOrDisorder,

@@ -19,7 +19,7 @@ func TestExactTimeUndoesTheOverflow(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
 		ms := rapid.Int64Range(-1<<57, 1<<57-1).Draw(rt, "milliseconds")
 		fetched := kgo.Record{Timestamp: time.Unix(0, ms*1e6)}
-		if got := slotsOf([]*kgo.Record{&fetched})[0].record.Time.UnixMilli(); got != ms {
+		if got := slotsOf([]*kgo.Record{&fetched}, 0)[0].record.Time.UnixMilli(); got != ms {
 			rt.Fatalf("%d is read as %d", ms, got)
 		}
 	})

@@ -44,8 +44,10 @@ func (s *slot) next() int64 {
 // long as one assignment and is never used again. Its methods need a lock
 // around them; slots may be marked done without.
 type tracker struct {
-	// slabs hold the unfinished span, oldest first, one slab a fetch.
+	// slabs hold the unfinished span, oldest first, one slab a fetch; held is the
+	// memory that each keeps.
 	slabs [][]slot
+	held  []int64
 	// head is where the span begins in the first slab.
 	head int
 	// pending and bytes measure the span, finished records behind an
@@ -59,20 +61,35 @@ type tracker struct {
 
 func newTracker(next int64, epoch int32) tracker { return tracker{next: next, epoch: epoch} }
 
-// add takes records over in the order of their delivery.
-func (t *tracker) add(slots []slot) {
+// add takes records over in the order of their delivery, and returns how much memory
+// they keep.
+func (t *tracker) add(slots []slot) (held int64) {
 	if len(slots) == 0 {
-		return
+		return 0
 	}
 	t.slabs = append(t.slabs, slots)
 	t.pending += len(slots)
 	for i := range slots {
-		t.bytes += int64(slots[i].size)
+		s := &slots[i]
+		t.bytes += int64(s.size)
+		held += int64(s.size) + slotCost + int64(len(s.record.Headers))*headerCost/2
 	}
+	t.held = append(t.held, held)
+	return held
 }
 
-// advance moves the prefix over what has been finished meanwhile.
-func (t *tracker) advance() {
+// drop returns how much memory is kept, and forgets of that.
+func (t *tracker) drop() (freed int64) {
+	for i := range t.held {
+		freed += t.held[i]
+		t.held[i] = 0
+	}
+	return freed
+}
+
+// advance moves the prefix over what has been finished meanwhile, and returns how
+// much memory that frees.
+func (t *tracker) advance() (freed int64) {
 	for len(t.slabs) > 0 {
 		slab := t.slabs[0]
 		for ; t.head < len(slab) && slab[t.head].done.Load(); t.head++ {
@@ -82,11 +99,13 @@ func (t *tracker) advance() {
 			t.next, t.epoch = s.next(), s.epoch
 		}
 		if t.head < len(slab) {
-			return
+			return freed
 		}
+		freed += t.held[0]
 		t.slabs[0] = nil
-		t.slabs, t.head = t.slabs[1:], 0
+		t.slabs, t.held, t.head = t.slabs[1:], t.held[1:], 0
 	}
+	return freed
 }
 
 // front is the record at which the prefix stands, nil where all are finished.

@@ -6,8 +6,6 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
-
-	"github.com/millrace/millrace/handlers"
 )
 
 // fetchFailed judges an error that a fetch ended with. It runs in the poll loop
@@ -30,14 +28,19 @@ func (c *consumer) fetchFailed(p *partition, topic string, err error) {
 	var alarm Alarm
 	if loss, ok := errors.AsType[*kgo.ErrDataLoss](err); ok {
 		alarm = Alarm{Kind: "data_loss", Message: truncatedMessage(loss.ConsumedTo, loss.ResetTo)}
-	} else if large, ok := errors.AsType[*kgo.ErrDecompressTooLarge](err); ok {
-		c.passOver(p, large)
+	} else if none, ok := errors.AsType[*errNoMemory](err); ok {
+		c.starve(p, none)
 		return
 	} else if errors.Is(err, kerr.OffsetOutOfRange) {
 		at, _ := p.progress()
 		alarm = Alarm{Kind: "out_of_range", Message: fmt.Sprintf(
 			"the log no longer has the offset that comes after what was read; committed is %d", at.Offset)}
 	} else {
+		p.failed(err)
+		if !errors.As(err, new(*kerr.Error)) {
+			c.suspect(p) // something that is stored there can't be read
+			return
+		}
 		c.once(logged(c.logger, p.topic, p.number), "records could not be fetched and will be again", err)
 		return
 	}
@@ -122,20 +125,6 @@ func (c *consumer) judge(p *partition, alarm Alarm) {
 func (c *consumer) unread(p *partition, first int64) bool {
 	start := c.starts[topicPartition{p.topic, p.number}]
 	return start.floating && p.lastDelivered() == start.offset && start.offset < first
-}
-
-// passOver hands a record out in place of a batch that is too large to be
-// decompressed, and goes on behind it.
-func (c *consumer) passOver(p *partition, large *kgo.ErrDecompressTooLarge) {
-	from := max(large.Offset, p.lastDelivered())
-	err := fmt.Errorf("the batch at offsets %d to %d decompresses to more than %d bytes, which is what source.max_record_bytes allows",
-		from, large.NextOffset-1, c.source.decompressLimit())
-	logged(c.logger, p.topic, p.number).Warn("a batch is passed over", "err", err)
-	p.accept([]slot{{
-		record: handlers.Record{Topic: p.topic, Partition: p.number, Offset: from},
-		epoch:  large.Epoch, gap: &gap{next: large.NextOffset, err: err},
-	}})
-	c.side.Go(func() { c.moveTo(p, kgo.EpochOffset{Epoch: large.Epoch, Offset: large.NextOffset}) })
 }
 
 // moveTo makes the client fetch from another offset, unless the partition is

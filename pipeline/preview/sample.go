@@ -22,6 +22,8 @@ type Topics struct {
 	Deps     kafka.Deps
 	// OnRead, where set, is told how many records were read; it must not block.
 	OnRead func(records int)
+	// Largest is the largest record that any pipeline takes; 0 means the default.
+	Largest int64
 }
 
 // Window says which records of a pipeline's topics are taken.
@@ -41,6 +43,9 @@ func (t *Topics) Sample(ctx context.Context, pipelines []*pipeline.PipelinePlan,
 	there, err := t.Admin.Topics(ctx)
 	if err != nil {
 		return nil, 0, err
+	}
+	for _, p := range pipelines {
+		t.Largest = max(t.Largest, p.Source.MaxRecordBytes)
 	}
 	read := map[string][]*handlers.Record{}
 	at := map[place]int{}
@@ -149,7 +154,7 @@ var ErrEnough = errors.New("enough was read")
 // Each reads the window of one topic and visits its records, those of one
 // partition in order. With Last it visits the newest of the whole topic.
 func (t *Topics) Each(ctx context.Context, topic string, w Window, visit func(*handlers.Record) error) error {
-	options := kafka.ReadOptions{Since: w.Since}
+	options := kafka.ReadOptions{Since: w.Since, MaxRecordBytes: t.Largest}
 	if w.Since.IsZero() && w.Last > 0 {
 		options.Last = w.Last
 	}
@@ -224,8 +229,10 @@ func (t *Topics) One(ctx context.Context, topic string, partition int32, offset 
 	case offset >= end:
 		return nil, fmt.Errorf("%s/%d/%d is not written yet: the log holds offsets %d to %d", topic, partition, offset, start, end-1)
 	}
+	var unreadable error
 	reader, err := kafka.NewReader(t.Settings, t.Deps, topic, kafka.ReadOptions{
-		Offsets: map[int32]int64{partition: offset}, Until: map[int32]int64{partition: offset + 1},
+		Offsets: map[int32]int64{partition: offset}, Until: map[int32]int64{partition: offset + 1}, MaxRecordBytes: t.Largest,
+		OnUnreadable: func(_ int32, _, _ int64, err error) { unreadable = err },
 	})
 	if err != nil {
 		return nil, err
@@ -234,6 +241,9 @@ func (t *Topics) One(ctx context.Context, topic string, partition int32, offset 
 	records, err := reader.Next(ctx)
 	if err != nil && !errors.Is(err, io.EOF) {
 		return nil, err
+	}
+	if len(records) == 0 && unreadable != nil {
+		return nil, fmt.Errorf("%s/%d/%d: %w", topic, partition, offset, unreadable)
 	}
 	if len(records) == 0 || records[0].Offset != offset {
 		return nil, fmt.Errorf("%s/%d/%d holds no record: it was compacted away, its transaction was aborted, or it marks the end of one", topic, partition, offset)

@@ -1,0 +1,63 @@
+package memory
+
+import (
+	"math"
+	"runtime/debug"
+
+	"github.com/KimMachineGun/automemlimit/memlimit"
+)
+
+// Budget is what the process may hold of what comes from outside, as parts of its
+// memory limit. They are two, so that nobody waits in a circle: who has bytes of Work
+// never asks for bytes of Held.
+type Budget struct {
+	// Held is for what was fetched and is not finished.
+	Held *Pool
+	// Work is for what lives as long as it is worked on: what a record is decoded
+	// to, and the bodies of HTTP requests.
+	Work *Account
+}
+
+const (
+	heldPercent = 40
+	workPercent = 25
+	// cgroupRatio is how much of a container's limit Go may use; the rest is for
+	// what the runtime does not see.
+	cgroupRatio = 0.9
+)
+
+// NewBudget makes the budget of a process that should use limit bytes, for a number
+// of pipelines; 0 is no limit.
+func NewBudget(limit int64, pipelines int) *Budget {
+	if limit <= 0 {
+		return &Budget{}
+	}
+	return &Budget{
+		Held: NewPool(limit/100*heldPercent, pipelines),
+		Work: NewAccount(limit / 100 * workPercent),
+	}
+}
+
+// The places that a limit can come from.
+const (
+	FromEnvironment = "GOMEMLIMIT"
+	FromCgroup      = "cgroup"
+	FromMachine     = "machine"
+)
+
+// Limit is how much memory the process should use, and where that comes from:
+// GOMEMLIMIT where it is set; else 90 % of the cgroup's limit, which becomes the
+// runtime's own too; else half of what the machine has.
+func Limit() (bytes int64, from string) {
+	if set := debug.SetMemoryLimit(-1); set != math.MaxInt64 {
+		return set, FromEnvironment
+	}
+	if limit, err := memlimit.SetGoMemLimit(cgroupRatio); err == nil && limit > 0 {
+		return limit, FromCgroup
+	}
+	machine, err := memlimit.FromSystem()
+	if err != nil || machine == 0 {
+		machine = 2 << 30
+	}
+	return int64(machine / 2), FromMachine
+}
