@@ -264,7 +264,7 @@ pipelines: {p: {source: {topic: in}, dead_letter: off, sinks: [{%s}]}}
 			if code != http.StatusServiceUnavailable || body != "p: dead_letter: off\n" {
 				t.Errorf("/readyz: %d %q", code, body)
 			}
-			if text := p.log() + strings.Join(p.status().Pipelines[0].Reasons, ""); strings.Contains(text, "4111") {
+			if text := p.log() + strings.Join(p.status().Pipelines[0].Reasons, ""); strings.Contains(text, "card-4111") {
 				t.Errorf("the record is in %s", text)
 			}
 		})
