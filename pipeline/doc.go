@@ -23,11 +23,19 @@
 //     tells the steps. Package preview shows them, without any effect.
 //   - deliver.go takes a lane batch: lane.go picks runs for one sink, claim.go
 //     and guard.go ask the key store and keep claims alive, write.go calls the
-//     sink through its gate (gate.go, pause.go), and deadletter.go writes what
-//     can't be delivered; clock.go is the time that all of them go by. Package
+//     sink through its gate (gate.go, evidence.go, pause.go), absence.go sets aside
+//     what waits for a part of a sink's system, and deadletter.go writes what can't
+//     be delivered; clock.go is the time that all of them go by. Package
 //     scenario runs a configuration's tests (config_tests.go, config_expect.go,
 //     plan_tests.go) on it, with another clock and sinks that are not called.
-//   - observe.go is what happens, for metrics, logs and tests.
+//   - observe.go is what happens, for metrics, logs and tests; redact.go and
+//     redact_log.go are what secrets look like in all of it.
+//
+// What comes from outside is bounded: package memory counts its bytes, expression
+// its steps (cost.go), files is the one reader of files that somebody named, listen
+// bounds connections and knows by which names a listener is called, certificate
+// reads TLS files again when they change, and kafka/embedded has a gate in front of
+// the broker.
 //
 // Offsets are committed up to the lowest unfinished record and never beyond it:
 // a key is claimed before the sink is called, confirmed only after the sink
