@@ -50,8 +50,8 @@ fuzz: ## every fuzz target for 30 s (FUZZTIME=…); stops at the first that fail
 			$(GO) test "./$$dir" -run '^$$' -fuzz "^$$name\$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 5s </dev/null || exit 1; \
 		done
 
-# Those that take long for what they do, not for what they share: without the detector.
-LONG := ^TestLedger$$|^TestMemoryUnderHostileClients$$|^TestReceiver(Limits|IsHalfDead)$$|^TestSomeRecordsAlwaysFail$$|^TestBadRecordsInARow$$|^TestShareOfBadRecords$$
+# Without the detector: those that take long for what they do, not for what they share, and those that count what is allocated.
+LONG := ^TestLedger$$|^TestMemoryUnderHostileClients$$|^TestReceiver(Limits|IsHalfDead)$$|^TestSomeRecordsAlwaysFail$$|^TestBadRecordsInARow$$|^TestShareOfBadRecords$$|^TestHostileFilesCostLittle$$|^TestDecodingIsCharged$$
 
 race: ## the tests under the race detector; needs a C compiler
 	CGO_ENABLED=1 $(GO) test -race -timeout 20m -skip '$(LONG)' ./...
