@@ -181,17 +181,22 @@ func (g *gate) advance() {
 }
 
 // first is the waiter whose turn it is: while the gate is shut or narrow one whose
-// lane has records that were never tried, since those that failed may be bad; but
-// each fourth time the one that waits longest. The caller holds mu.
+// lane has records that were never tried, since those that failed may be bad: by turns
+// the first and the last that came, since those that came together may be bad together.
+// But each fourth time it is the one that waits longest. The caller holds mu.
 func (g *gate) first() int {
-	if (g.shut || g.window > 0) && g.passed%4 != 3 {
-		for i, w := range g.waiters {
-			if w.fresh {
-				return i
+	if !g.shut && g.window == 0 || g.passed%4 == 3 {
+		return 0
+	}
+	fresh := -1
+	for i, w := range g.waiters {
+		if w.fresh {
+			if fresh = i; g.passed%2 == 0 {
+				break
 			}
 		}
 	}
-	return 0
+	return max(0, fresh)
 }
 
 // withdraw takes a waiter out of the row. The caller holds mu.

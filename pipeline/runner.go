@@ -311,7 +311,7 @@ func (r *Runner) openIngest(producer handlers.Producer, open *closers) (*ingest.
 	if r.plan.Ingest == nil {
 		return nil, nil
 	}
-	in := ingest.New(r.plan.Ingest, producer, ingest.Deps{Logger: r.deps.Logger, OnRequest: r.metrics.Ingest, Memory: r.memory.Work})
+	in := ingest.New(r.plan.Ingest, producer, ingest.Deps{Logger: r.deps.Logger, OnRequest: r.metrics.Ingest, Memory: r.memory.Ingest})
 	addr, err := in.Listen()
 	if err != nil {
 		return nil, err

