@@ -63,3 +63,28 @@ pipelines:
 		}
 	}
 }
+
+// A record whose decision may need all the memory that there is for decisions waits for
+// nobody who keeps some of it, such as ingest.
+func TestALargeRecordBesideIngest(t *testing.T) {
+	t.Setenv("GOMEMLIMIT", "256MiB")
+	dir := t.TempDir()
+	write(t, dir, "pipelines.yaml", `version: 1
+kafka: {embedded: {listen: 127.0.0.1:0}}
+ingest: {listen: 127.0.0.1:0, routes: [{path: /orders, topic: orders}]}
+pipelines:
+  large: {source: {topic: orders}, sinks: [{kafka: {topic: taken}}]}
+  other: {source: {topic: others}, sinks: [{kafka: {topic: taken_too}}]}
+`)
+	p := start(t, dir, "run")
+	write(t, dir, "large.json", `"`+strings.Repeat("a", 1_000_000)+`"`)
+	for _, args := range [][]string{{"publish", "orders", "--input", "large.json"}, {"publish", "others", "1"}} {
+		if code, _, stderr := millrace(t, dir, args...); code != exitDone {
+			t.Fatal(stderr)
+		}
+	}
+	p.await("both are delivered", func() bool {
+		s := p.status()
+		return s.Pipelines[0].Outcomes["delivered"] == 1 && s.Pipelines[1].Outcomes["delivered"] == 1
+	})
+}
