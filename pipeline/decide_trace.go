@@ -137,7 +137,7 @@ func templateField(text yamlconf.Text) shownField {
 	case f.url:
 		f.source = yamlconf.ShownURL(f.source)
 	case text.Place == "header" || text.Place == "bytes" || text.Place == "name" || text.Place == "query":
-		f.secret, f.source = handlers.SecretName(name), yamlconf.ShownHeader(name, f.source)
+		f.secret, f.source = yamlconf.SecretAt(text.Place, name), yamlconf.ShownAt(text.Place, name, f.source)
 	}
 	f.source = strings.ReplaceAll(f.source, yamlconf.Redacted, redacted)
 	return f

@@ -327,7 +327,7 @@ func settingText(v reflect.Value) string {
 		for _, key := range v.MapKeys() {
 			item := v.MapIndex(key)
 			if t, ok := item.Interface().(handlers.Template); ok {
-				parts = append(parts, fmt.Sprint(key)+": "+shownTemplate(yamlconf.ShownHeader(fmt.Sprint(key), t.Source)))
+				parts = append(parts, fmt.Sprint(key)+": "+shownTemplate(yamlconf.ShownAt("query", fmt.Sprint(key), t.Source)))
 				continue
 			}
 			parts = append(parts, fmt.Sprint(key)+": "+settingText(item))

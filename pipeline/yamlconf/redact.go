@@ -95,10 +95,19 @@ func userinfo(source string) (start, end int) {
 	return start, end
 }
 
-// ShownHeader is the source of the template of a header or a query parameter, or
-// Redacted where the name tells that it is a secret and the source holds it.
-func ShownHeader(name, source string) string {
-	if handlers.SecretName(name) && !safeHeader.MatchString(source) {
+// SecretAt tells whether the value of a name at a place is secret, such as that of a
+// header; in a query more names are.
+func SecretAt(place, name string) bool {
+	if place == "query" {
+		return handlers.SecretParameter(name)
+	}
+	return handlers.SecretName(name)
+}
+
+// ShownAt is the source of the template of a name at a place, or Redacted where the
+// name tells that it is a secret and the source holds it.
+func ShownAt(place, name, source string) string {
+	if SecretAt(place, name) && !safeHeader.MatchString(source) {
 		return Redacted
 	}
 	return source
