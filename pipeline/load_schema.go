@@ -88,6 +88,10 @@ func compileSchema(name string) (*schemaDocument, *schemaFault) {
 	source := diag.NewSource(name, text)
 	document, err := jsonschema.UnmarshalJSON(bytes.NewReader(source.Text()))
 	if err != nil {
+		if !bytes.HasPrefix(bytes.TrimSpace(source.Text()), []byte("{")) {
+			// It may be any file, whose lines are not to be shown.
+			return nil, &schemaFault{message: "it is not JSON: it does not begin with {"}
+		}
 		at := len(source.Text())
 		if syntax, ok := errors.AsType[*json.SyntaxError](err); ok {
 			at = max(0, int(syntax.Offset)-1)

@@ -17,3 +17,17 @@ pipelines:
 		t.Errorf("code %d\n%s%s", code, out, stderr)
 	}
 }
+
+// A path that names another file as a schema shows none of its lines.
+func TestAFileThatIsNoSchemaIsNotShown(t *testing.T) {
+	dir := t.TempDir()
+	write(t, dir, "token", "hunter2hunter\n")
+	write(t, dir, "pipelines.yaml", `version: 1
+topics: {t: {schema: token}}
+pipelines: {p: {source: {topic: t}, sinks: [{stdout: {}}]}}
+`)
+	code, out, stderr := millrace(t, dir, "validate")
+	if code != exitInvalid || strings.Contains(out+stderr, "hunter") || !strings.Contains(out+stderr, "is not JSON") {
+		t.Errorf("code %d\n%s%s", code, out, stderr)
+	}
+}
