@@ -68,6 +68,10 @@ func (c *compiler) ingestRoute(f *File, path diag.Path, r *IngestRouteConfig, se
 		}
 	}
 	c.topicName(f, path.Field("topic"), r.Topic, false)
+	if strings.HasPrefix(r.Topic, internalTopic) && c.sound(f, path.Field("topic")) {
+		c.atValue(f, path.Field("topic"), diag.CodeIngest,
+			fmt.Sprintf("the topic %s is internal: names that begin with %s are the cluster's own", r.Topic, internalTopic), "")
+	}
 	c.topicRead(f, path.Field("topic"), r.Topic)
 	route.Scope = expression.NewScope(expression.Options{Format: expression.FormatJSON, Constants: c.config.constants[f], Limits: c.plan.Limits, Request: true})
 	if t := c.topicType(r.Topic); t != nil {
