@@ -46,6 +46,11 @@ func (g *gate) tries(j *job, now time.Time) {
 	}
 	g.mu.Lock()
 	defer g.mu.Unlock()
+	g.trying(j, now)
+}
+
+// trying is tries for one who holds mu.
+func (g *gate) trying(j *job, now time.Time) {
 	if a := g.absent[g.scopeOf(j)]; a != nil {
 		a.until, a.trying = now.Add(maxPause), true
 	}
@@ -65,9 +70,7 @@ func (g *gate) triesNot(jobs, sent []*job, now time.Time) {
 		}
 	}
 	for _, j := range sent {
-		if a := g.absent[g.scopeOf(j)]; a != nil {
-			a.until, a.trying = now.Add(maxPause), true
-		}
+		g.trying(j, now)
 	}
 }
 

@@ -114,6 +114,7 @@ func TestFindings(t *testing.T) {
 		{source: `payload.a && "x"`, code: CodeType, at: `"x"`, message: `"x" is text: && needs true or false`},
 		{source: `topic.name == "x"`, code: CodeType, at: "name", message: "topic is text: it has no field name", hint: "fields are read from payload: payload.name"},
 		{source: `value.name == "x"`, code: CodeType, at: "name", message: "value is text: it has no field name", hint: "fields are read from payload: payload.name"},
+		{source: `value["na" + "me"] == "x"`, code: CodeType, at: `"na" + "me"`, message: `value is text: it has no field "na" + "me"`},
 		{source: `payload.a in "abc"`, code: CodeType, at: `"abc"`, message: `"abc" is text: in looks into lists and objects`, hint: "part of a text is found by: text contains part"},
 		{source: `1 / 0`, code: CodeConstantFails, at: "1 / 0", message: "1 / 0: division by zero"},
 		{source: `payload.a > int("x")`, code: CodeConstantFails, at: `int("x")`, message: `"x" is text that is no whole number of 64 bits: int cannot read it`},

@@ -8,15 +8,19 @@ import (
 
 // fetch is base[key] where the two are not a constant path into the payload.
 func (c *compilation) fetch(n *ast.MemberNode, base, key term) term {
-	name, named := key.value.(string)
-	text := base.kind == kindText
+	_, named := key.value.(string)
+	text, hint := base.kind == kindText, ""
 	for _, part := range []string{"payload", "value", "key", "topic"} {
-		text = text || c.isName(n.Node, part)
+		text = text || c.isName(n.Node, part) && (part != "payload" || c.format(false) != FormatJSON)
 	}
 	if text && named && !base.constant {
-		hint := ""
-		if c.format(false) == FormatJSON && !c.scope.static {
-			hint = "fields are read from payload: payload." + name
+		// A name that is computed may be of a secret: it is shown as it is written.
+		name := key.text
+		if written, ok := n.Property.(*ast.StringNode); ok {
+			name = written.Value
+			if c.format(false) == FormatJSON && !c.scope.static {
+				hint = "fields are read from payload: payload." + name
+			}
 		}
 		c.find(n.Property, CodeType, fmt.Sprintf("%s is text: it has no field %s", base.text, name), hint)
 		return c.wrong(n)

@@ -13,6 +13,7 @@ func TestNull(t *testing.T) {
 		{source: `payload.a[-2]`, value: `{"a":[1]}`, want: nil},
 		{source: `payload.a[-1]`, value: `{"a":[1]}`, want: int64(1)},
 		{source: `payload.a[0][0]`, value: `{}`, want: nil},
+		{source: `payload["a" + "b"]`, value: `{"ab":2}`, want: int64(2)},
 		{source: `payload[headers.trace]`, value: `{"last":2}`, want: int64(2)},
 		{source: `payload.a[payload.i]`, value: `{"a":[1,2],"i":1}`, want: int64(2)},
 		{source: `payload.a[payload.i]`, value: `{"a":[1,2],"i":7}`, want: nil},

@@ -190,3 +190,24 @@ func (b *bed) end(topic string, partition int32) int64 {
 	end, _ := ends.Lookup(b.name(topic), partition)
 	return end.Offset
 }
+
+// The last records are kept until all are read: where there is no memory for them
+// nothing would ever come.
+func TestReaderSaysThatItsLastRecordsAreTooMany(t *testing.T) {
+	b := newBed(t)
+	b.topic("orders", 1)
+	for range 12 {
+		b.produceRaw("orders", 0, bomb(t, 1, 15<<20))
+	}
+	for last, want := range map[int]string{2: "", 12: "ask for fewer"} {
+		reader, err := NewReader(b.settings, b.deps(), b.name("orders"), ReadOptions{Last: last})
+		if err != nil {
+			t.Fatal(err)
+		}
+		records, err := reader.Next(within(t, patience))
+		if want == "" && (err != nil || len(records) != last) || want != "" && (err == nil || !strings.Contains(err.Error(), want)) {
+			t.Errorf("the last %d: %d records, %v", last, len(records), err)
+		}
+		reader.Close()
+	}
+}
