@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"runtime"
+	"runtime/debug"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -31,8 +32,12 @@ func (b *bed) sharing(source Source, held *memory.Pool) *Subscriber {
 	return s
 }
 
-// watchHeap looks at the heap until stop, which returns its peak.
-func watchHeap() (stop func() uint64) {
+// watchHeap looks at the heap until stop, which returns its peak. Meanwhile the collector
+// works towards limit, as in a process with a GOMEMLIMIT: without one a peak is what it
+// left lying about, up to twice of what lives.
+func watchHeap(t *testing.T, limit int64) (stop func() uint64) {
+	before := debug.SetMemoryLimit(limit)
+	t.Cleanup(func() { debug.SetMemoryLimit(before) })
 	runtime.GC()
 	end, peak := make(chan struct{}), make(chan uint64)
 	go func() {
@@ -77,7 +82,7 @@ func testManyBombsTakeTheirTimeAndNotTheProcess(t *testing.T, newBed func(*testi
 	large := 0
 	r := &reading{suffix: b.suffix}
 	most := int64(0)
-	peak := watchHeap()
+	peak := watchHeap(t, 256<<20)
 	reader := b.read(b.sharing(source, held), func(m *message.Message, batch *Batch) {
 		mu.Lock()
 		most = max(most, held.Used())

@@ -129,7 +129,7 @@ func TestReaderLeavesOutWhatIsTooLargeToDecompress(t *testing.T) {
 	}
 	b.write(numbered("orders", 0, 10, 10)...)
 	var told []int64
-	peak := watchHeap()
+	peak := watchHeap(t, 512<<20)
 	reader, err := NewReader(b.settings, b.deps(), b.name("orders"), ReadOptions{OnUnreadable: func(_ int32, first, next int64, _ error) { told = append(told, first, next) }})
 	if err != nil {
 		t.Fatal(err)
