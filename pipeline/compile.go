@@ -9,15 +9,13 @@ import (
 	"github.com/millrace/millrace/pipeline/expression"
 )
 
-// maxPipelines is how many pipelines one process runs.
-const maxPipelines = 1000
-
 // Compile makes the plan of a decoded configuration and reports all that is
 // wrong with what it means. Parts that Read found broken are left out, so that
 // one mistake is one problem. The plan can be used only if neither Read nor
-// Compile found an error. Compile has no effects and reads nothing.
-func Compile(config *Config, registry handlers.Registry) (*Plan, diag.Problems) {
-	c := &compiler{config: config, registry: registry, plan: &Plan{Digest: config.Digest, config: config}}
+// Compile found an error. Compile has no effects, and reads nothing but the files
+// that expressions name with file(...).
+func Compile(config *Config, registry handlers.Registry) (*Result, diag.Problems) {
+	c := &compiler{config: config, registry: registry, plan: &Plan{Digest: config.Digest}}
 	for _, f := range config.Files {
 		c.plan.Files = append(c.plan.Files, f.Name)
 	}
@@ -28,16 +26,35 @@ func Compile(config *Config, registry handlers.Registry) (*Plan, diag.Problems) 
 	c.server()
 	c.pipelines()
 	c.ingest()
-	c.plan.origins = c.origins
 	c.together()
 	c.tests()
-	c.plan.secrets = secretsOf(config.Files)
+	c.plan.secrets = config.secrets()
 	c.plan.redactor = newRedactor(c.plan.secrets, config.skipEnv)
 	for _, p := range c.plan.Pipelines {
 		p.secrets, p.redactor = c.plan.secrets, c.plan.redactor
 	}
 	c.problems.Sort()
-	return c.plan, c.problems
+	return c.result(), c.problems
+}
+
+func (c *compiler) result() *Result {
+	return &Result{Plan: c.plan, Config: c.config, Definitions: c.definitions}
+}
+
+// Result is a configuration that was compiled, with the places of its pipelines: who
+// finds something wrong later reports it there.
+type Result struct {
+	Plan   *Plan
+	Config *Config
+	// Definitions are in the order of the plan's pipelines.
+	Definitions []Definition
+}
+
+// Definition is where a pipeline of a plan stands in the files.
+type Definition struct {
+	File *File
+	Path diag.Path
+	Plan *PipelinePlan
 }
 
 type compiler struct {
@@ -47,15 +64,7 @@ type compiler struct {
 	problems diag.Problems
 	// storeDefaults are the top-level `idempotency:` block.
 	storeDefaults StoreConfig
-	// origins are where the plan's pipelines stand.
-	origins []origin
-}
-
-// origin is the file and the path of a pipeline.
-type origin struct {
-	file *File
-	path diag.Path
-	plan *PipelinePlan
+	definitions   []Definition
 }
 
 // with returns the file that has a block, nil where none has.
@@ -141,7 +150,7 @@ func (c *compiler) pipelines() {
 			count++
 			plan := c.pipeline(f, p.Path, p.Name, &p.Value)
 			c.plan.Pipelines = append(c.plan.Pipelines, plan)
-			c.origins = append(c.origins, origin{f, p.Path, plan})
+			c.definitions = append(c.definitions, Definition{f, p.Path, plan})
 		}
 	}
 	if count > 0 || c.config.fragment || c.with("ingest") != nil || c.config.problems.HasErrors() {

@@ -21,24 +21,24 @@ func (c *compiler) together() {
 
 // groups reports consumer groups of two pipelines.
 func (c *compiler) groups() {
-	first := map[string]origin{}
-	for _, o := range c.origins {
-		group := o.plan.Source.Group
+	first := map[string]Definition{}
+	for _, o := range c.definitions {
+		group := o.Plan.Source.Group
 		other, ok := first[group]
 		if !ok {
 			first[group] = o
 			continue
 		}
-		path := o.path.Field("source").Field("group")
-		if group == "" || o.file.Source.Has(path) && !c.sound(o.file, path) || other.plan.Name == o.plan.Name {
+		path := o.Path.Field("source").Field("group")
+		if group == "" || o.File.Source.Has(path) && !c.sound(o.File, path) || other.Plan.Name == o.Plan.Name {
 			continue
 		}
 		p := diag.Problem{Path: path, Code: diag.CodeGroup,
-			Message: fmt.Sprintf("the group %q belongs to the pipeline %q already: each would get only a part of the records", group, other.plan.Name),
+			Message: fmt.Sprintf("the group %q belongs to the pipeline %q already: each would get only a part of the records", group, other.Plan.Name),
 			Hint:    "leave group out: its default is the pipeline's name",
 			Related: &diag.Related{Place: c.groupPlace(other), Message: "it is the group of this pipeline"}}
-		if p.Place = c.groupPlace(o); !o.file.Source.Has(path) {
-			p.Path, p.Hint = o.path, "a pipeline's name is its group: give one of the two another"
+		if p.Place = c.groupPlace(o); !o.File.Source.Has(path) {
+			p.Path, p.Hint = o.Path, "a pipeline's name is its group: give one of the two another"
 		}
 		c.add(p)
 	}
@@ -46,38 +46,30 @@ func (c *compiler) groups() {
 
 // groupPlace is where a pipeline's group is written: as its group, or as its
 // name.
-func (c *compiler) groupPlace(o origin) diag.Place {
-	if path := o.path.Field("source").Field("group"); o.file.Source.Has(path) {
-		return o.file.Source.Value(path)
+func (c *compiler) groupPlace(o Definition) diag.Place {
+	if path := o.Path.Field("source").Field("group"); o.File.Source.Has(path) {
+		return o.File.Source.Value(path)
 	}
-	return o.file.Source.Key(o.path)
+	return o.File.Source.Key(o.Path)
 }
 
-func (c *compiler) loop(o origin, path diag.Path, topic, how string) {
-	source := o.path.Field("source")
+func (c *compiler) loop(o Definition, path diag.Path, topic, how string) {
+	source := o.Path.Field("source")
 	for _, key := range []string{"topic", "topics", "pattern"} {
-		if o.file.Source.Has(source.Field(key)) {
+		if o.File.Source.Has(source.Field(key)) {
 			source = source.Field(key)
 			break
 		}
 	}
-	p := diag.Problem{Path: path, Place: o.file.Source.Value(path), Code: diag.CodeLoop,
+	p := diag.Problem{Path: path, Place: o.File.Source.Value(path), Code: diag.CodeLoop,
 		Message: fmt.Sprintf("the pipeline reads the topic %q that %s: its records would go round for ever", topic, how),
 		Hint:    "use another topic",
-		Related: &diag.Related{Place: o.file.Source.Value(source), Message: "it reads the topic here"}}
-	if !o.file.Source.Has(path) {
+		Related: &diag.Related{Place: o.File.Source.Value(source), Message: "it reads the topic here"}}
+	if !o.File.Source.Has(path) {
 		p.Path, p.Place, p.Related = source, p.Related.Place, nil
 		p.Hint = "read other topics, or name another with dead_letter: {topic: …}"
 	}
 	c.add(p)
-}
-
-// Reads tells whether the pipeline's source has a topic.
-func (p *PipelinePlan) Reads(topic string) bool { return reads(p, topic) }
-
-// reads tells whether a pipeline's source has a topic.
-func reads(p *PipelinePlan, topic string) bool {
-	return slices.Contains(p.Source.Topics, topic) || p.Source.Pattern != nil && p.Source.Pattern.MatchString(topic)
 }
 
 type sinkOrigin struct {
@@ -86,9 +78,9 @@ type sinkOrigin struct {
 }
 
 // sinkConfigs pairs the sinks of a pipeline's plan with where they stand.
-func (c *compiler) sinkConfigs(o origin) []sinkOrigin {
-	i := slices.IndexFunc(o.file.Blocks.Pipelines, func(e yamlconf.Entry[PipelineConfig]) bool { return e.Path == o.path })
-	p := &o.file.Blocks.Pipelines[i].Value
+func (c *compiler) sinkConfigs(o Definition) []sinkOrigin {
+	i := slices.IndexFunc(o.File.Blocks.Pipelines, func(e yamlconf.Entry[PipelineConfig]) bool { return e.Path == o.Path })
+	p := &o.File.Blocks.Pipelines[i].Value
 	configs := map[any]*SinkConfig{}
 	collect := func(list []SinkConfig) {
 		for i := range list {
@@ -102,7 +94,7 @@ func (c *compiler) sinkConfigs(o origin) []sinkOrigin {
 		collect(r.Sinks)
 	}
 	var out []sinkOrigin
-	for _, r := range o.plan.Routes {
+	for _, r := range o.Plan.Routes {
 		for _, s := range r.Sinks {
 			out = append(out, sinkOrigin{configs[s.Config], s.Topics})
 		}
@@ -114,41 +106,41 @@ func (c *compiler) sinkConfigs(o origin) []sinkOrigin {
 // circle's first pipeline.
 func (c *compiler) longLoops() {
 	next := map[*PipelinePlan][]edge{}
-	for _, o := range c.origins {
+	for _, o := range c.definitions {
 		for _, s := range c.sinkConfigs(o) {
 			for _, t := range s.Topics {
-				c.feeds(next, o, s.Config.HandlerPath().Field("topic"), func(p *PipelinePlan) bool { return reads(p, t) })
+				c.feeds(next, o, s.Config.HandlerPath().Field("topic"), func(p *PipelinePlan) bool { return p.Reads(t) })
 			}
 			for _, t := range topicTemplates(s) {
 				c.feeds(next, o, t.Path, func(p *PipelinePlan) bool { return mayFeed(t.Template, p) != "" })
 			}
 		}
-		if o.plan.DeadLetter != "" {
-			c.feeds(next, o, o.path.Field("dead_letter").Field("topic"), func(p *PipelinePlan) bool { return reads(p, o.plan.DeadLetter) })
+		if o.Plan.DeadLetter != "" {
+			c.feeds(next, o, o.Path.Field("dead_letter").Field("topic"), func(p *PipelinePlan) bool { return p.Reads(o.Plan.DeadLetter) })
 		}
 	}
 	told := map[*PipelinePlan]bool{}
-	for _, o := range c.origins {
-		circle := findCircle(next, o.plan)
-		if len(circle) == 0 || told[o.plan] {
+	for _, o := range c.definitions {
+		circle := findCircle(next, o.Plan)
+		if len(circle) == 0 || told[o.Plan] {
 			continue
 		}
-		names := o.plan.Name
+		names := o.Plan.Name
 		for _, e := range circle {
 			told[e.to] = true
 			names += " → " + e.to.Name
 		}
 		path := circle[0].path
-		c.add(diag.Problem{Path: path, Place: o.file.Source.Value(path), Severity: diag.Warning, Code: diag.CodeLongLoop,
+		c.add(diag.Problem{Path: path, Place: o.File.Source.Value(path), Severity: diag.Warning, Code: diag.CodeLongLoop,
 			Message: "pipelines feed each other in a circle: " + names, Hint: "make sure that a filter lets records out of it"})
 	}
 }
 
 // feeds notes which other pipelines read what one writes at path.
-func (c *compiler) feeds(next map[*PipelinePlan][]edge, o origin, path diag.Path, reads func(*PipelinePlan) bool) {
-	for _, other := range c.origins {
-		if other.plan != o.plan && reads(other.plan) {
-			next[o.plan] = append(next[o.plan], edge{other.plan, path})
+func (c *compiler) feeds(next map[*PipelinePlan][]edge, o Definition, path diag.Path, reads func(*PipelinePlan) bool) {
+	for _, other := range c.definitions {
+		if other.Plan != o.Plan && reads(other.Plan) {
+			next[o.Plan] = append(next[o.Plan], edge{other.Plan, path})
 		}
 	}
 }

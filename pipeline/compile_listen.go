@@ -65,17 +65,17 @@ func sameAddress(a, b string) bool {
 
 // retention warns of keys that are forgotten before their records.
 func (c *compiler) retention() {
-	for _, o := range c.origins {
-		guard := o.plan.Idempotency
+	for _, o := range c.definitions {
+		guard := o.Plan.Idempotency
 		if guard == nil {
 			continue
 		}
 		for _, t := range c.plan.Topics {
-			if !reads(o.plan, t.Name) || t.Retention == 0 || t.Retention < guard.TTL {
+			if !o.Plan.Reads(t.Name) || t.Retention == 0 || t.Retention < guard.TTL {
 				continue
 			}
-			path := o.path.Field("idempotency").Field("ttl")
-			c.add(diag.Problem{Path: path, Place: o.file.Source.Value(path), Severity: diag.Warning, Code: diag.CodeLifetime,
+			path := o.Path.Field("idempotency").Field("ttl")
+			c.add(diag.Problem{Path: path, Place: o.File.Source.Value(path), Severity: diag.Warning, Code: diag.CodeLifetime,
 				Message: fmt.Sprintf("keys live for %s, and records of %q for %s: a late replay repeats effects",
 					yamlconf.FormatDuration(guard.TTL), t.Name, yamlconf.FormatDuration(t.Retention)),
 				Hint: "make the ttl longer than the topic's retention"})

@@ -14,7 +14,7 @@ import (
 // loops reports pipelines that read what they write, and topics that a pipeline's
 // records must not go to, each topic once.
 func (c *compiler) loops() {
-	for _, o := range c.origins {
+	for _, o := range c.definitions {
 		if c.brokenSource(o) {
 			continue
 		}
@@ -22,29 +22,29 @@ func (c *compiler) loops() {
 		for _, s := range c.sinkConfigs(o) {
 			topic := s.Config.HandlerPath().Field("topic")
 			for _, t := range s.Topics {
-				wrong := o.plan.mayWrite(t)
+				wrong := o.Plan.mayWrite(t)
 				switch {
 				case wrong == nil || told[t]:
-				case reads(o.plan, t):
+				case o.Plan.Reads(t):
 					c.loop(o, topic, t, "it writes to")
 				default:
-					c.atValue(o.file, topic, diag.CodeTopicName, wrong.Error(), "write to another topic")
+					c.atValue(o.File, topic, diag.CodeTopicName, wrong.Error(), "write to another topic")
 				}
 				told[t] = told[t] || wrong != nil
 			}
 			c.templateLoop(o, s)
 		}
-		if o.plan.DeadLetter != "" && reads(o.plan, o.plan.DeadLetter) && !told[o.plan.DeadLetter] {
-			c.loop(o, o.path.Field("dead_letter").Field("topic"), o.plan.DeadLetter, "its dead letters go to")
+		if o.Plan.DeadLetter != "" && o.Plan.Reads(o.Plan.DeadLetter) && !told[o.Plan.DeadLetter] {
+			c.loop(o, o.Path.Field("dead_letter").Field("topic"), o.Plan.DeadLetter, "its dead letters go to")
 		}
 	}
 }
 
 // brokenSource tells whether it is not clear which topics a pipeline reads.
-func (c *compiler) brokenSource(o origin) bool {
-	source := o.path.Field("source")
+func (c *compiler) brokenSource(o Definition) bool {
+	source := o.Path.Field("source")
 	for _, key := range []string{"topic", "topics", "pattern"} {
-		if !c.sound(o.file, source.Field(key)) {
+		if !c.sound(o.File, source.Field(key)) {
 			return true
 		}
 	}
@@ -55,28 +55,28 @@ var templatePart = regexp.MustCompile(`\$\{[^}]*\}`)
 
 // templateLoop warns of a sink whose topics depend on the record and may be those
 // that the pipeline reads, which is refused once it happens.
-func (c *compiler) templateLoop(o origin, s sinkOrigin) {
+func (c *compiler) templateLoop(o Definition, s sinkOrigin) {
 	for _, t := range topicTemplates(s) {
-		source := o.path.Field("source")
+		source := o.Path.Field("source")
 		at := source.Field("pattern")
-		topic := mayFeed(t.Template, o.plan)
-		switch i := slices.Index(o.plan.Source.Topics, topic); {
+		topic := mayFeed(t.Template, o.Plan)
+		switch i := slices.Index(o.Plan.Source.Topics, topic); {
 		case topic == "":
 			continue
-		case o.plan.Source.Pattern == nil && o.file.Source.Has(source.Field("topic")):
+		case o.Plan.Source.Pattern == nil && o.File.Source.Has(source.Field("topic")):
 			at = source.Field("topic")
-		case o.plan.Source.Pattern == nil:
+		case o.Plan.Source.Pattern == nil:
 			at = source.Field("topics").Item(i)
 		}
-		p := diag.Problem{Path: t.Path, Place: o.file.Source.Value(t.Path), Severity: diag.Warning, Code: diag.CodeLoop,
+		p := diag.Problem{Path: t.Path, Place: o.File.Source.Value(t.Path), Severity: diag.Warning, Code: diag.CodeLoop,
 			Message: "the pipeline may read what it writes: the topic may be " + topic + ", and the records for it are refused then",
 			Hint:    "write to names that can't be that of the source",
-			Related: &diag.Related{Place: o.file.Source.Value(at), Message: "it reads the topic here"}}
+			Related: &diag.Related{Place: o.File.Source.Value(at), Message: "it reads the topic here"}}
 		switch {
-		case o.plan.Source.Pattern != nil && keepsName(t.Template, o.plan):
+		case o.Plan.Source.Pattern != nil && keepsName(t.Template, o.Plan):
 			p.Severity, p.Message, p.Hint = diag.Error, "the pipeline reads the topics that it writes to: its records would go round for ever", "use other topics"
 			p.Related.Message = "the pattern is here"
-		case o.plan.Source.Pattern != nil:
+		case o.Plan.Source.Pattern != nil:
 			p.Message = "the pipeline may read what it writes: its pattern matches topics such as " + topic + ", and the records for them are refused"
 			p.Hint, p.Related.Message = "write to names that the pattern does not match", "the pattern is here"
 		}

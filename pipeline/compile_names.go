@@ -114,13 +114,5 @@ func (c *compiler) namedTopics() (uses []topicUse) {
 			uses = append(uses, topicUse{topic: t.Name, file: f, path: t.Path, declared: true})
 		}
 	}
-	return append(uses, c.plan.topicUses()...)
-}
-
-// place is where the topic is written, or what it has its name from.
-func (u topicUse) place() diag.Place {
-	if u.declared {
-		return u.file.Source.Key(u.path)
-	}
-	return u.file.Source.Value(u.path)
+	return append(uses, topicUses(c.result())...)
 }

@@ -32,7 +32,7 @@ func (c *compiler) scale() {
 			}
 		}
 	}
-	for _, o := range c.origins {
+	for _, o := range c.definitions {
 		c.lanes(o)
 		c.offsets(o)
 	}
@@ -40,22 +40,22 @@ func (c *compiler) scale() {
 
 // lanes warns of lanes that no machine has a use for: all lanes of all
 // partitions may be one process's.
-func (c *compiler) lanes(o origin) {
-	path := o.path.Field("concurrency").Field("lanes")
-	if !o.file.Source.Has(path) || !c.sound(o.file, path) {
+func (c *compiler) lanes(o Definition) {
+	path := o.Path.Field("concurrency").Field("lanes")
+	if !o.File.Source.Has(path) || !c.sound(o.File, path) {
 		return
 	}
-	lanes, total := o.plan.Source.Lanes, 0
+	lanes, total := o.Plan.Source.Lanes, 0
 	for _, t := range c.plan.Topics {
-		if reads(o.plan, t.Name) {
+		if o.Plan.Reads(t.Name) {
 			total += lanes * int(t.Partitions)
 		}
 	}
 	switch {
 	case total > manyConcurrent:
-		c.costly(o.file, path, fmt.Sprintf("%d lanes of each partition are up to %d calls at once", lanes, total), "8 to 32 lanes keep most receivers busy")
+		c.costly(o.File, path, fmt.Sprintf("%d lanes of each partition are up to %d calls at once", lanes, total), "8 to 32 lanes keep most receivers busy")
 	case lanes > lanesPlenty:
-		c.costly(o.file, path, fmt.Sprintf("%d lanes of each partition are more than a receiver is likely to take", lanes), "8 to 32 lanes keep most receivers busy")
+		c.costly(o.File, path, fmt.Sprintf("%d lanes of each partition are more than a receiver is likely to take", lanes), "8 to 32 lanes keep most receivers busy")
 	}
 }
 
@@ -64,17 +64,17 @@ func (c *compiler) costly(f *File, path diag.Path, message, hint string) {
 }
 
 // offsets reports a start at partitions that the topics do not have.
-func (c *compiler) offsets(o origin) {
-	start := o.plan.Source.Start
-	path := o.path.Field("source").Field("start").Field("offsets")
-	if start.Kind != kafka.StartOffsets || !c.sound(o.file, path) {
+func (c *compiler) offsets(o Definition) {
+	start := o.Plan.Source.Start
+	path := o.Path.Field("source").Field("start").Field("offsets")
+	if start.Kind != kafka.StartOffsets || !c.sound(o.File, path) {
 		return
 	}
 	var most int32
 	var at diag.Place
 	for _, f := range c.config.Files {
 		for _, t := range f.Blocks.Topics {
-			if !reads(o.plan, t.Name) {
+			if !o.Plan.Reads(t.Name) {
 				continue
 			}
 			if t.Value.Partitions == 0 {
@@ -88,7 +88,7 @@ func (c *compiler) offsets(o origin) {
 	for _, partition := range slices.Sorted(maps.Keys(start.Offsets)) {
 		if most > 0 && partition >= most {
 			item := path.Field(strconv.Itoa(int(partition)))
-			c.add(diag.Problem{Path: item, Place: o.file.Source.Key(item), Code: diag.CodeRange,
+			c.add(diag.Problem{Path: item, Place: o.File.Source.Key(item), Code: diag.CodeRange,
 				Message: fmt.Sprintf("there is no partition %d: the topic has %d, and they count from 0", partition, most),
 				Related: &diag.Related{Place: at, Message: "the partitions are here"}})
 		}

@@ -49,7 +49,7 @@ func (c *compiler) test(f *File, path diag.Path, t *TestConfig) *TestPlan {
 		return nil
 	}
 	plan := &TestPlan{
-		Name: t.Name, Path: path, Pipeline: o.plan, Env: t.Env, Crash: t.Crash, Together: t.Together,
+		Name: t.Name, Path: path, Pipeline: o.Plan, Env: t.Env, Crash: t.Crash.Crash, Together: t.Together,
 		Scripts: map[string][]ScriptStep{}, source: f.Source,
 	}
 	fits := c.inEnvironment(f, t.Env)
@@ -61,21 +61,21 @@ func (c *compiler) test(f *File, path diag.Path, t *TestConfig) *TestPlan {
 			Hint:    "write an empty one, {}, for a record of which nothing is expected",
 			Related: &diag.Related{Place: f.Source.Key(path.Field("records")), Message: "the records are here"}})
 	}
-	whole := fits && c.sound(o.file, o.path) // else it may lack sinks
+	whole := fits && c.sound(o.File, o.Path) // else it may lack sinks
 	for _, e := range t.Expect {
 		plan.Expect = append(plan.Expect, e.Expectation)
 		if whole {
-			c.testSinkNames(f, o.plan, e.Expectation)
+			c.testSinkNames(f, o.Plan, e.Expectation)
 		}
 	}
 	for _, name := range slices.Sorted(maps.Keys(t.Sinks)) {
 		plan.Scripts[name] = t.Sinks[name].Steps
-		if at := path.Field("sinks").Field(name); whole && c.testSink(f, at, f.Source.Key(at), o.plan, name) {
+		if at := path.Field("sinks").Field(name); whole && c.testSink(f, at, f.Source.Key(at), o.Plan, name) {
 			c.testScript(f, o, name, t.Sinks[name].Steps)
 		}
 	}
-	if p := t.Crash.Point; p != "" && p != CrashAfterWrite && o.plan.Idempotency == nil && c.sound(o.file, o.path.Field("idempotency")) {
-		c.atValue(f, path.Field("crash"), diag.CodeTest, fmt.Sprintf("the pipeline %q has no idempotency: nothing is claimed or confirmed, so it can't die %s", o.plan.Name, p),
+	if p := t.Crash.Point; p != "" && p != CrashAfterWrite && o.Plan.Idempotency == nil && c.sound(o.File, o.Path.Field("idempotency")) {
+		c.atValue(f, path.Field("crash"), diag.CodeTest, fmt.Sprintf("the pipeline %q has no idempotency: nothing is claimed or confirmed, so it can't die %s", o.Plan.Name, p),
 			"use after_write, or give the pipeline a key")
 	}
 	return plan
@@ -94,30 +94,30 @@ func (c *compiler) inEnvironment(f *File, env EnvConfig) bool {
 }
 
 // testPipeline finds the pipeline of a test.
-func (c *compiler) testPipeline(f *File, path diag.Path, name string) (origin, bool) {
+func (c *compiler) testPipeline(f *File, path diag.Path, name string) (Definition, bool) {
 	var names []string
-	for _, o := range c.origins {
-		if o.plan.Name == name {
+	for _, o := range c.definitions {
+		if o.Plan.Name == name {
 			return o, true
 		}
-		names = append(names, o.plan.Name)
+		names = append(names, o.Plan.Name)
 	}
 	if name != "" && c.sound(f, path) && !c.config.problems.Broken(f.Name, "pipelines") && !slices.ContainsFunc(c.config.Files, func(f *File) bool { return c.unclear(f, "") }) {
 		c.add(nearestProblem(diag.Problem{Path: path, Place: f.Source.Value(path), Code: diag.CodeTest,
 			Message: fmt.Sprintf("there is no pipeline %q", name)}, name, names, "the pipelines are "))
 	}
-	return origin{}, false
+	return Definition{}, false
 }
 
 // testRecords gives records their coordinates, and checks where they come from.
-func (c *compiler) testRecords(f *File, path diag.Path, o origin, plan *TestPlan, t *TestConfig, fits bool) {
+func (c *compiler) testRecords(f *File, path diag.Path, o Definition, plan *TestPlan, t *TestConfig, fits bool) {
 	type partition struct {
 		topic string
 		id    int32
 	}
 	next := map[partition]int64{}
 	first := ""
-	if topics := o.plan.Source.Topics; len(topics) > 0 {
+	if topics := o.Plan.Source.Topics; len(topics) > 0 {
 		first = topics[0]
 	}
 	for i := range t.Records {
@@ -146,19 +146,19 @@ func (c *compiler) testRecords(f *File, path diag.Path, o origin, plan *TestPlan
 }
 
 // testTopic checks that the pipeline reads a record's topic.
-func (c *compiler) testTopic(f *File, path diag.Path, o origin, topic string) {
-	source := o.path.Field("source")
-	if !c.sound(o.file, source) || !o.file.Source.Has(source) || c.unknownBelow(o.file, source) || reads(o.plan, topic) {
+func (c *compiler) testTopic(f *File, path diag.Path, o Definition, topic string) {
+	source := o.Path.Field("source")
+	if !c.sound(o.File, source) || !o.File.Source.Has(source) || c.unknownBelow(o.File, source) || o.Plan.Reads(topic) {
 		return
 	}
 	if !f.Source.Has(path.Field("topic")) {
 		if topic == "" {
-			c.atKey(f, path, diag.CodeTest, fmt.Sprintf("the pipeline %q reads the topics of a pattern: which one does the record come from?", o.plan.Name), "add topic: …")
+			c.atKey(f, path, diag.CodeTest, fmt.Sprintf("the pipeline %q reads the topics of a pattern: which one does the record come from?", o.Plan.Name), "add topic: …")
 		}
 		return
 	}
 	c.add(nearestProblem(diag.Problem{Path: path.Field("topic"), Place: f.Source.Value(path.Field("topic")), Code: diag.CodeTest,
-		Message: fmt.Sprintf("the pipeline %q does not read the topic %q", o.plan.Name, topic)}, topic, o.plan.Source.Topics, "it reads "))
+		Message: fmt.Sprintf("the pipeline %q does not read the topic %q", o.Plan.Name, topic)}, topic, o.Plan.Source.Topics, "it reads "))
 }
 
 // testSinkNames checks the sinks that an expectation names.
@@ -205,15 +205,15 @@ func nearestProblem(p diag.Problem, name string, names []string, all string) dia
 }
 
 // testScript checks that a sink's system answers with the statuses of a script.
-func (c *compiler) testScript(f *File, o origin, name string, steps []ScriptStep) {
+func (c *compiler) testScript(f *File, o Definition, name string, steps []ScriptStep) {
 	statuses := func(s ScriptStep) bool { return s.Status != 0 || s.Answer == AnswerRate }
 	if !slices.ContainsFunc(steps, statuses) {
 		return
 	}
-	at := slices.IndexFunc(o.plan.Sinks(), func(s *SinkPlan) bool { return s.Name == name })
-	plan := o.plan.Sinks()[at]
+	at := slices.IndexFunc(o.Plan.Sinks(), func(s *SinkPlan) bool { return s.Name == name })
+	plan := o.Plan.Sinks()[at]
 	for _, s := range steps {
-		failure, known := plan.rehearse(handlers.Trouble{Status: cmp.Or(s.Status, tooMany)})
+		failure, known := rehearse(plan, handlers.Trouble{Status: cmp.Or(s.Status, tooMany)})
 		switch {
 		case !statuses(s):
 		case !known:
@@ -229,7 +229,7 @@ const tooMany = 429
 
 // rehearse is what the sink itself would make of trouble, false where it can't
 // tell, or never meets it.
-func (p *SinkPlan) rehearse(t handlers.Trouble) (*handlers.Failure, bool) {
+func rehearse(p *SinkPlan, t handlers.Trouble) (*handlers.Failure, bool) {
 	if rehearser, ok := p.Config.(handlers.Rehearser); ok {
 		return rehearser.Rehearse(t)
 	}

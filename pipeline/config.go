@@ -125,3 +125,6 @@ type ServerConfig struct {
 	Health string   `yaml:"health" text:"address" doc:"Where '/livez', '/readyz' and '/metrics' listen, such as '127.0.0.1:8091'."`
 	Hosts  []string `yaml:"hosts" doc:"Names by which clients may call these, beside localhost and their own address. On the loopback interface no others are taken, elsewhere none but these once there are any."`
 }
+
+// maxPipelines is how many pipelines one process runs.
+const maxPipelines = 1000

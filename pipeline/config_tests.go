@@ -263,12 +263,7 @@ func headerJSON(d *yamlconf.Decoder, n yamlconf.Node) ([]byte, bool) {
 }
 
 // CrashConfig is where a test's process dies.
-type CrashConfig struct {
-	Path  diag.Path
-	Point CrashPoint
-	// Times is how often it comes there before it dies, the last included.
-	Times int
-}
+type CrashConfig struct{ Crash }
 
 // DecodeYAML takes a point, or a map of one point and how often.
 func (c *CrashConfig) DecodeYAML(d *yamlconf.Decoder, n yamlconf.Node) {

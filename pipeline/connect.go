@@ -44,9 +44,9 @@ type Connection struct {
 // key store and the sinks' systems. It writes nothing anywhere: no topic, no
 // offset, no key, no request, no file. The checks run at the same time, and what
 // has not answered within the timeout is a problem.
-func (p *Plan) Connect(ctx context.Context, options ConnectOptions) Connection {
-	c := &connector{plan: p, options: options, settings: p.Kafka, epochs: map[string]*origin{}, looked: make(chan struct{}), seen: map[string]string{}}
-	c.uses = p.topicUses()
+func Connect(ctx context.Context, result *Result, options ConnectOptions) Connection {
+	c := &connector{result: result, plan: result.Plan, options: options, settings: result.Plan.Kafka, epochs: map[string]*Definition{}, looked: make(chan struct{}), seen: map[string]string{}}
+	c.uses = topicUses(result)
 	limited, cancel := context.WithTimeout(ctx, options.Timeout)
 	defer cancel()
 	var all sync.WaitGroup
@@ -55,7 +55,7 @@ func (p *Plan) Connect(ctx context.Context, options ConnectOptions) Connection {
 	c.probe(limited, &all)
 	all.Wait()
 	c.memory()
-	redactProblems(c.problems, p.secrets)
+	redactProblems(c.problems, c.plan.secrets)
 	// Those of one place come in any order.
 	slices.SortFunc(c.problems, func(a, b diag.Problem) int {
 		return cmp.Or(cmp.Compare(a.Code, b.Code), cmp.Compare(a.Message, b.Message))
@@ -71,6 +71,7 @@ func (p *Plan) Connect(ctx context.Context, options ConnectOptions) Connection {
 }
 
 type connector struct {
+	result   *Result
 	plan     *Plan
 	options  ConnectOptions
 	settings kafka.Settings
@@ -84,88 +85,16 @@ type connector struct {
 	seen     map[string]string
 	// epochs are the memories of the key store that groups committed under, each
 	// with a pipeline that did.
-	epochs map[string]*origin
+	epochs map[string]*Definition
 	// memories is what the key store has now: nil where that is not known.
 	memories func(epoch string) bool
-}
-
-// topicUse is one place of the configuration that names a topic.
-type topicUse struct {
-	topic  string
-	role   topicRole
-	origin *origin // nil where no pipeline uses it
-	file   *File
-	path   diag.Path
-	// declared tells that it is an entry of topics:.
-	declared bool
-}
-
-type topicRole string
-
-const (
-	asSource     topicRole = "source"
-	asDeadLetter topicRole = "dead-letter"
-	asSink       topicRole = "sink"
-	asIngest     topicRole = "ingest"
-)
-
-// topicUses are the places that name topics of constant names.
-func (p *Plan) topicUses() (uses []topicUse) {
-	for i := range p.origins {
-		o := &p.origins[i]
-		source := o.path.Field("source")
-		for n, topic := range o.plan.Source.Topics {
-			path := source.Field("topic")
-			if !o.file.Source.Has(path) {
-				path = source.Field("topics").Item(n)
-			}
-			uses = append(uses, topicUse{topic: topic, role: asSource, origin: o, file: o.file, path: path})
-		}
-		if topic := o.plan.DeadLetter; topic != "" {
-			uses = append(uses, topicUse{topic: topic, role: asDeadLetter, origin: o, file: o.file, path: o.path.Field("dead_letter").Field("topic")})
-		}
-		for _, s := range o.sinks() {
-			for _, topic := range s.plan.Topics {
-				uses = append(uses, topicUse{topic: topic, role: asSink, origin: o, file: o.file, path: s.path.Field("topic")})
-			}
-		}
-	}
-	for _, f := range p.config.Files {
-		if f.Blocks.Ingest == nil {
-			continue
-		}
-		for i, route := range f.Blocks.Ingest.Routes {
-			uses = append(uses, topicUse{topic: route.Topic, role: asIngest, file: f, path: diag.Path("ingest.routes").Item(i).Field("topic")})
-		}
-	}
-	return uses
-}
-
-// placedSink is a sink with the path of its handler's settings.
-type placedSink struct {
-	plan *SinkPlan
-	path diag.Path
-}
-
-func (o *origin) sinks() (all []placedSink) {
-	for i := range o.plan.Routes {
-		list := o.path.Field("sinks")
-		if !o.file.Source.Has(list) {
-			list = o.path.Field("routes").Item(i).Field("sinks")
-		}
-		sinks := o.plan.Routes[i].Sinks
-		for n := range sinks {
-			all = append(all, placedSink{&sinks[n], list.Item(n).Field(sinks[n].Kind)})
-		}
-	}
-	return all
 }
 
 // report adds a problem at the value of a path, or at the nearest key around it
 // that is written.
 func (c *connector) report(f *File, p diag.Problem) {
 	if f == nil {
-		f = c.plan.config.Files[0]
+		f = c.result.Config.Files[0]
 	}
 	if p.Place.File == "" {
 		p.Place = f.Source.Value(p.Path)
@@ -186,7 +115,7 @@ func (c *connector) note(what, text string) {
 
 // with returns the file that has a block, nil where none has.
 func (c *connector) with(block diag.Path) *File {
-	for _, f := range c.plan.config.Files {
+	for _, f := range c.result.Config.Files {
 		if f.Source.Has(block) {
 			return f
 		}
@@ -205,9 +134,9 @@ func (c *connector) reason(err error) string {
 // probe asks the sinks whether their systems are ready.
 func (c *connector) probe(ctx context.Context, all *sync.WaitGroup) {
 	probed := 0
-	for i := range c.plan.origins {
-		o := &c.plan.origins[i]
-		for _, s := range o.sinks() {
+	for i := range c.result.Definitions {
+		o := &c.result.Definitions[i]
+		for _, s := range sinksOf(o) {
 			probed++
 			all.Go(func() { c.probeSink(ctx, o, s) })
 		}
@@ -217,12 +146,12 @@ func (c *connector) probe(ctx context.Context, all *sync.WaitGroup) {
 	}
 }
 
-func (c *connector) probeSink(ctx context.Context, o *origin, s placedSink) {
+func (c *connector) probeSink(ctx context.Context, o *Definition, s placedSink) {
 	sink, err := s.plan.Spec.Open(s.plan.Config, handlers.Env{
-		Pipeline: o.plan.Name, Name: s.plan.Name, Producer: lookingProducer{c: c}, Stdout: c.options.Stdout, Logger: c.options.Logger,
+		Pipeline: o.Plan.Name, Name: s.plan.Name, Producer: lookingProducer{c: c}, Stdout: c.options.Stdout, Logger: c.options.Logger,
 	})
 	if err != nil {
-		c.report(o.file, diag.Problem{Path: s.path, Code: diag.CodeSinkDown, Message: fmt.Sprintf("the sink %q can't be opened: %v", s.plan.Name, err)})
+		c.report(o.File, diag.Problem{Path: s.path, Code: diag.CodeSinkDown, Message: fmt.Sprintf("the sink %q can't be opened: %v", s.plan.Name, err)})
 		return
 	}
 	if prober, ok := sink.(handlers.Prober); ok {
@@ -233,7 +162,7 @@ func (c *connector) probeSink(ctx context.Context, o *origin, s placedSink) {
 		path = path.Fields(field.Field)
 	}
 	if err != nil && !c.ownIngest(err) {
-		c.report(o.file, diag.Problem{Path: path, Code: diag.CodeSinkDown, Message: fmt.Sprintf("the sink %q is not ready: %s", s.plan.Name, c.reason(err))})
+		c.report(o.File, diag.Problem{Path: path, Code: diag.CodeSinkDown, Message: fmt.Sprintf("the sink %q is not ready: %s", s.plan.Name, c.reason(err))})
 	}
 	if err := sink.Close(ctx); err != nil {
 		c.options.Logger.Debug("a probed sink could not be closed", "sink", s.plan.Name, "err", err)

@@ -53,7 +53,7 @@ func (c *connector) kafka(ctx context.Context) {
 		what = c.seen["kafka"]
 		c.mu.Unlock()
 	}
-	c.note("kafka", fmt.Sprintf("%s, %s, %s looked at", what, count(len(names), "topic"), count(len(c.plan.origins), "group")))
+	c.note("kafka", fmt.Sprintf("%s, %s, %s looked at", what, count(len(names), "topic"), count(len(c.result.Definitions), "group")))
 }
 
 // count is a number with its noun.

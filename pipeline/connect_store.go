@@ -87,11 +87,11 @@ func (c *connector) memory() {
 			continue
 		}
 		p := diag.Problem{Path: storePath, Code: diag.CodeStoreReset,
-			Message: fmt.Sprintf("the key store has lost the keys that the group %q recorded: a run would wait for `millrace keys accept-reset`", o.plan.Source.Group),
+			Message: fmt.Sprintf("the key store has lost the keys that the group %q recorded: a run would wait for `millrace keys accept-reset`", o.Plan.Source.Group),
 			Hint:    "name the store that the pipelines used before, or accept that effects may be repeated"}
 		if c.plan.Store.OnReset == ActionContinue {
 			p.Severity = diag.Warning
-			p.Message = fmt.Sprintf("the key store has lost the keys that the group %q recorded: effects may be repeated, and a run goes on as on_store_reset says", o.plan.Source.Group)
+			p.Message = fmt.Sprintf("the key store has lost the keys that the group %q recorded: effects may be repeated, and a run goes on as on_store_reset says", o.Plan.Source.Group)
 			p.Hint = ""
 		}
 		c.report(c.with(storePath), p)

@@ -37,9 +37,9 @@ func (c *connector) checkTopics(brokers int) {
 			c.durability(u, state, brokers)
 		}
 	}
-	for i := range c.plan.origins {
-		c.limits(&c.plan.origins[i])
-		c.lifetimes(&c.plan.origins[i])
+	for i := range c.result.Definitions {
+		c.limits(&c.result.Definitions[i])
+		c.lifetimes(&c.result.Definitions[i])
 	}
 }
 
@@ -67,7 +67,7 @@ func (c *connector) missing() {
 		}
 		c.report(u.file, p)
 	}
-	for _, f := range c.plan.config.Files {
+	for _, f := range c.result.Config.Files {
 		for _, t := range f.Blocks.Topics {
 			if state := c.topics[t.Name]; told[t.Name] || state.Exists || state.Err != nil || c.plan.Embedded != "" || c.used(t.Name) {
 				continue
@@ -191,17 +191,17 @@ func (c *connector) durability(u topicUse, state kafka.TopicState, brokers int) 
 }
 
 // limits warns of a dead-letter topic that takes smaller records than come.
-func (c *connector) limits(o *origin) {
-	dead, err := strconv.Atoi(c.topics[o.plan.DeadLetter].Configs[maxMessage])
-	if err != nil || o.plan.DeadLetter == "" {
+func (c *connector) limits(o *Definition) {
+	dead, err := strconv.Atoi(c.topics[o.Plan.DeadLetter].Configs[maxMessage])
+	if err != nil || o.Plan.DeadLetter == "" {
 		return
 	}
-	for _, topic := range c.read(o.plan) {
+	for _, topic := range c.read(o.Plan) {
 		if largest, err := strconv.Atoi(c.topics[topic].Configs[maxMessage]); err == nil && dead < largest {
-			c.report(o.file, diag.Problem{Path: o.path.Field("dead_letter").Field("topic"), Severity: diag.Warning, Code: diag.CodeTopicLimit,
+			c.report(o.File, diag.Problem{Path: o.Path.Field("dead_letter").Field("topic"), Severity: diag.Warning, Code: diag.CodeTopicLimit,
 				Message: fmt.Sprintf("the dead-letter topic %q takes records of %d bytes, and its source %q has them of up to %d: larger ones are dead-lettered without their value",
-					o.plan.DeadLetter, dead, topic, largest),
-				Hint: fmt.Sprintf("set max.message.bytes of %q to %d or more", o.plan.DeadLetter, largest)})
+					o.Plan.DeadLetter, dead, topic, largest),
+				Hint: fmt.Sprintf("set max.message.bytes of %q to %d or more", o.Plan.DeadLetter, largest)})
 			return
 		}
 	}
@@ -210,7 +210,7 @@ func (c *connector) limits(o *origin) {
 // read are the topics that a pipeline reads and that are there.
 func (c *connector) read(p *PipelinePlan) (names []string) {
 	for _, name := range c.existing() {
-		if reads(p, name) {
+		if p.Reads(name) {
 			names = append(names, name)
 		}
 	}
@@ -220,19 +220,19 @@ func (c *connector) read(p *PipelinePlan) (names []string) {
 // lifetimes warns of keys that are forgotten before their records. Where topics:
 // says how long the records live, that it is too long, or not so on the cluster,
 // is told already.
-func (c *connector) lifetimes(o *origin) {
-	guard := o.plan.Idempotency
-	told := func(t TopicPlan) bool { return reads(o.plan, t.Name) && t.Retention > 0 }
+func (c *connector) lifetimes(o *Definition) {
+	guard := o.Plan.Idempotency
+	told := func(t TopicPlan) bool { return o.Plan.Reads(t.Name) && t.Retention > 0 }
 	if guard == nil || c.plan.Embedded != "" || slices.ContainsFunc(c.plan.Topics, told) {
 		return
 	}
-	for _, topic := range c.read(o.plan) {
+	for _, topic := range c.read(o.Plan) {
 		text, known := keeps(c.topics[topic].Configs, guard.TTL)
 		if !known {
 			continue
 		}
-		path := o.path.Field("idempotency").Field("ttl")
-		c.report(o.file, diag.Problem{Path: path, Severity: diag.Warning, Code: diag.CodeLifetime,
+		path := o.Path.Field("idempotency").Field("ttl")
+		c.report(o.File, diag.Problem{Path: path, Severity: diag.Warning, Code: diag.CodeLifetime,
 			Message: fmt.Sprintf("keys live for %s, and records of %q %s on the cluster: a late replay repeats effects", yamlconf.FormatDuration(guard.TTL), topic, text),
 			Hint:    "make the ttl longer than the topic's retention"})
 		return

@@ -10,21 +10,6 @@ import (
 	"github.com/millrace/millrace/pipeline/kafka"
 )
 
-// Stage is the step of a record's way that a failure happened in.
-type Stage string
-
-// The stages, in order. All but StageWrite and StageClaim belong to decide.
-const (
-	StageDecode    Stage = "decode"
-	StageFilter    Stage = "filter"
-	StageKey       Stage = "key"
-	StageTransform Stage = "transform"
-	StageRoute     Stage = "route"
-	StageRender    Stage = "render"
-	StageClaim     Stage = "claim"
-	StageWrite     Stage = "write"
-)
-
 // Decision is what a pipeline makes of one record, before anything happens.
 type Decision struct {
 	// Outcome is set where nothing is to be written; DeadLettered then means
@@ -62,10 +47,10 @@ type Write struct {
 }
 
 // Reason is the word for why the request could not be made.
-func (w *Write) Reason() string { return w.Stage.reason(w.Err) }
+func (w *Write) Reason() string { return reasonOf(w.Stage, w.Err) }
 
-// reason is the word for a failure in a stage of decide.
-func (s Stage) reason(err error) string {
+// reasonOf is the word for a failure in a stage of decide.
+func reasonOf(s Stage, err error) string {
 	if errors.Is(err, expression.ErrTooCostly) {
 		return reasonTooCostly
 	}
@@ -101,17 +86,6 @@ func NewDecider(plan *PipelinePlan, sinks []handlers.Sink) *Decider {
 	}
 	d.view = view{in: d.out, plan: plan, json: plan.Format == expression.FormatJSON || plan.Transform != nil && plan.Transform.Payload != nil}
 	return d
-}
-
-// Sinks lists the pipeline's sinks over all of its routes, in order.
-func (p *PipelinePlan) Sinks() []*SinkPlan {
-	var all []*SinkPlan
-	for i := range p.Routes {
-		for j := range p.Routes[i].Sinks {
-			all = append(all, &p.Routes[i].Sinks[j])
-		}
-	}
-	return all
 }
 
 // Decide says what is to be done about rec, which it does not change. The
@@ -226,7 +200,7 @@ func (d *Decider) render(rec *handlers.Record, dec Decision, r *RoutePlan) Decis
 		case err != nil && d.plan.OnError == ActionDeadLetter:
 			dec.Writes = append(dec.Writes, Write{Sink: at, Record: rec, Stage: stage, Err: err})
 		case err != nil && d.plan.OnError == ActionDrop:
-			dec.Outcome, dec.Reason, dec.Stage, dec.Err = Dropped, stage.reason(err), stage, err
+			dec.Outcome, dec.Reason, dec.Stage, dec.Err = Dropped, reasonOf(stage, err), stage, err
 		case err != nil:
 			return d.failed(stage, err)
 		case stage == StageRender:
@@ -311,7 +285,7 @@ func (d *Decider) Unreadable(err error) Decision {
 
 // failed does what `on_error` wants of a record that can't be decided.
 func (d *Decider) failed(stage Stage, err error) Decision {
-	dec := Decision{Stage: stage, Err: err, Reason: stage.reason(err), Route: -1}
+	dec := Decision{Stage: stage, Err: err, Reason: reasonOf(stage, err), Route: -1}
 	switch d.plan.OnError {
 	case ActionDrop:
 		dec.Outcome = Dropped

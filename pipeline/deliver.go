@@ -316,19 +316,6 @@ func (d *Delivery) repeatable(o Outcome, reason string) bool {
 	return o != DeadLettered && o != Delivered || o == Delivered && d.guard != nil && reason != reasonUnguarded
 }
 
-func rank(o Outcome) int {
-	switch o {
-	case DeadLettered:
-		return 3
-	case Delivered:
-		return 2
-	case Duplicate:
-		return 1
-	default:
-		return 0
-	}
-}
-
 // stopError is why a record stopped its pipeline.
 type stopError struct {
 	rec   *handlers.Record

@@ -29,11 +29,11 @@ type Effective struct {
 // have errors.
 func LoadEffective(files []string, o LoadOptions, registry handlers.Registry) (*Effective, diag.Problems) {
 	config, problems := Read(files, o, registry)
-	plan, problems := compileRead(config, problems, registry)
-	if plan == nil {
+	result, problems := compileRead(config, problems, registry)
+	if result == nil {
 		return nil, problems
 	}
-	m := &merger{plan: plan, config: config, root: yamlconf.MapNode()}
+	m := &merger{plan: result.Plan, config: config, root: yamlconf.MapNode()}
 	m.blocks()
 	return &Effective{root: m.root, Redacted: redactedIn(m.root)}, problems
 }

@@ -212,11 +212,6 @@ type meter struct {
 
 func newMeter(m *admin.PipelineMetrics) *meter { return &meter{metrics: m} }
 
-// Outcomes are all outcomes in the order in which they are shown.
-func Outcomes() [6]Outcome {
-	return [6]Outcome{Delivered, Duplicate, Filtered, Unmatched, Dropped, DeadLettered}
-}
-
 // Observe counts e.
 func (m *meter) Observe(e Event) {
 	switch e.Kind {

@@ -2,7 +2,6 @@ package pipeline
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"net/http"
 
@@ -77,67 +76,4 @@ func requestOf(ids []idempotency.ID) keysRequest {
 		request.IDs = append(request.IDs, ids[i][:])
 	}
 	return request
-}
-
-// errNoStore is the answer while the key store is waited for.
-var errNoStore = errors.New("the key store is not open yet")
-
-// keysHandlers are what the control socket answers about keys.
-func (r *Runner) keysHandlers() map[string]http.Handler {
-	if !r.needsKeys() {
-		return nil
-	}
-	return map[string]http.Handler{
-		"POST /keys/get": r.keysHandler(func(ctx context.Context, store KeyStore, ids []idempotency.ID) (any, error) {
-			rows, err := store.Get(ctx, ids)
-			encoded := make([][]byte, len(rows))
-			for i, row := range rows {
-				if row != nil {
-					encoded[i] = idempotency.Encode(row)
-				}
-			}
-			return encoded, err
-		}),
-		"POST /keys/delete": r.keysHandler(func(ctx context.Context, store KeyStore, ids []idempotency.ID) (any, error) {
-			return store.Delete(ctx, ids)
-		}),
-		"POST /keys/accept-reset": http.HandlerFunc(func(w http.ResponseWriter, request *http.Request) {
-			err := errNoStore
-			if store := r.keyStore(); store != nil {
-				err = store.AcceptReset(request.Context())
-			}
-			if err != nil {
-				admin.WriteError(w, http.StatusServiceUnavailable, err)
-				return
-			}
-			admin.WriteJSON(w, http.StatusOK, struct{}{})
-		}),
-	}
-}
-
-func (r *Runner) keysHandler(do func(context.Context, KeyStore, []idempotency.ID) (any, error)) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, request *http.Request) {
-		var asked keysRequest
-		if !admin.ReadJSON(w, request, &asked) {
-			return
-		}
-		ids := make([]idempotency.ID, len(asked.IDs))
-		for i, id := range asked.IDs {
-			if len(id) != len(ids[i]) {
-				admin.WriteError(w, http.StatusBadRequest, errors.New("a key's identity has 32 bytes"))
-				return
-			}
-			copy(ids[i][:], id)
-		}
-		var answer any
-		err := errNoStore
-		if store := r.keyStore(); store != nil {
-			answer, err = do(request.Context(), store, ids)
-		}
-		if err != nil {
-			admin.WriteError(w, http.StatusServiceUnavailable, err)
-			return
-		}
-		admin.WriteJSON(w, http.StatusOK, answer)
-	})
 }

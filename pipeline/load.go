@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -74,29 +75,17 @@ type File struct {
 	schemas  map[diag.Path]*schemaDocument
 }
 
-// Load reads, decodes and compiles a configuration. Each of files is a file, a
-// folder, of which all *.yaml and *.yml files are taken, or `-` for standard
-// input. All problems are reported at once, sorted by place; the plan is nil
-// where any of them is an error. There is no network access.
-func Load(files []string, o LoadOptions, registry handlers.Registry) (*Plan, diag.Problems) {
-	config, problems := Read(files, o, registry)
-	return compileRead(config, problems, registry)
-}
-
-// compileRead compiles what Read returned.
-func compileRead(config *Config, problems diag.Problems, registry handlers.Registry) (*Plan, diag.Problems) {
-	if config == nil {
-		return nil, problems
+// secrets are all values of the files that no output shows, longest first: complete
+// once everything was compiled.
+func (c *Config) secrets() []string {
+	var all []string
+	for _, f := range c.Files {
+		all = slices.AppendSeq(all, maps.Values(f.secrets))
+		if f.included != nil {
+			all = append(all, *f.included...)
+		}
 	}
-	plan, more := Compile(config, registry)
-	problems = append(problems, more...)
-	redactProblems(problems, plan.secrets)
-	nearestVariables(problems, config.envNames)
-	problems.Sort()
-	if problems.HasErrors() {
-		return nil, problems
-	}
-	return plan, problems
+	return longestFirst(all)
 }
 
 // Read reads and decodes files. It returns a nil Config where a file could not
@@ -106,7 +95,7 @@ func Read(files []string, o LoadOptions, registry handlers.Registry) (*Config, d
 	digest := sha256.New()
 	usable := true
 	for _, name := range r.expand(files) {
-		text, err := r.text(name)
+		text, err := o.text(name)
 		if err == nil && isMarkdown(name) {
 			err = errMarkdown
 		}
@@ -129,7 +118,7 @@ func (r *reader) finish(usable bool) (*Config, diag.Problems) {
 	}
 	r.problems.Sort()
 	if !usable || len(r.config.Files) == 0 {
-		redactProblems(r.problems, secretsOf(r.config.Files))
+		redactProblems(r.problems, r.config.secrets())
 		return nil, r.problems
 	}
 	r.config.problems = r.problems
@@ -194,15 +183,15 @@ func (r *reader) expand(names []string) []string {
 }
 
 // text reads a file, and a little more than the limit of one that is too long.
-func (r *reader) text(name string) ([]byte, error) {
-	if text, ok := r.options.Texts[name]; ok {
+func (o LoadOptions) text(name string) ([]byte, error) {
+	if text, ok := o.Texts[name]; ok {
 		return text, nil
 	}
 	if name == "-" {
-		if r.options.Stdin == nil {
+		if o.Stdin == nil {
 			return nil, errors.New("there is no standard input")
 		}
-		return io.ReadAll(io.LimitReader(r.options.Stdin, yamlconf.MaxBytes+2))
+		return io.ReadAll(io.LimitReader(o.Stdin, yamlconf.MaxBytes+2))
 	}
 	f, err := files.Open(name)
 	if err != nil {

@@ -14,66 +14,26 @@ import (
 
 var errMarkdown = errors.New("the blocks of a Markdown file can be validated, and not run")
 
-// Validate is Load for the sake of the problems. Beside what Load takes, files
-// may be Markdown (*.md): each of its YAML blocks that is a configuration is
-// checked on its own, as isConfiguration tells. Plans are those of what has no
-// errors: one of the YAML files together, and one of each block.
-func Validate(files []string, o LoadOptions, registry handlers.Registry) ([]*Plan, diag.Problems) {
-	c := validate(files, o, registry)
-	return c.plans, c.problems
-}
-
-// checked is what a validation found, and the files as far as they are YAML.
-type checked struct {
-	plans    []*Plan
-	problems diag.Problems
-	files    []*File
-}
-
-func validate(files []string, o LoadOptions, registry handlers.Registry) checked {
-	var all checked
-	add := func(plan *Plan, more diag.Problems) {
-		if plan != nil {
-			all.plans = append(all.plans, plan)
-		}
-		all.problems = append(all.problems, more...)
+// readMarkdown reads the YAML blocks of a Markdown file that are configurations, each
+// on its own, as Read reads files.
+func readMarkdown(name string, o LoadOptions, registry handlers.Registry, each func(*Config, diag.Problems)) {
+	text, err := o.text(name)
+	if err != nil {
+		each(nil, diag.Problems{unreadable(name, err)})
+		return
 	}
-	together := slices.DeleteFunc(slices.Clone(files), isMarkdown)
-	if len(together) > 0 {
-		config, found := Read(together, o, registry)
-		if config != nil {
-			all.files = append(all.files, config.Files...)
-		}
-		add(compileRead(config, found, registry))
+	text = bytes.TrimPrefix(text, []byte("\xef\xbb\xbf"))
+	blocks := slices.DeleteFunc(yamlBlocks(text), func(b yamlBlock) bool { return !b.isConfiguration() })
+	for _, b := range blocks {
+		r := newReader(o, registry)
+		r.config.fragment = true
+		each(r.finish(r.file(name, diag.NewPart(displayName(name), text, b.start, b.end))))
 	}
-	for _, name := range files {
-		if !isMarkdown(name) {
-			continue
-		}
-		text, err := newReader(o, registry).text(name)
-		if err != nil {
-			add(nil, diag.Problems{unreadable(name, err)})
-			continue
-		}
-		text = bytes.TrimPrefix(text, []byte("\xef\xbb\xbf"))
-		blocks := slices.DeleteFunc(yamlBlocks(text), func(b yamlBlock) bool { return !b.isConfiguration() })
-		for _, b := range blocks {
-			r := newReader(o, registry)
-			r.config.fragment = true
-			config, found := r.finish(r.file(name, diag.NewPart(displayName(name), text, b.start, b.end)))
-			if config != nil {
-				all.files = append(all.files, config.Files...)
-			}
-			add(compileRead(config, found, registry))
-		}
-		if len(blocks) == 0 {
-			add(nil, diag.Problems{{Place: diag.Place{File: name}, Severity: diag.Warning, Code: diag.CodeNothing,
-				Message: "the file has no YAML block that is a configuration: nothing was checked",
-				Hint:    "a block is checked where it has pipelines: at its outermost level, or its fence is ```yaml millrace"}})
-		}
+	if len(blocks) == 0 {
+		each(nil, diag.Problems{{Place: diag.Place{File: name}, Severity: diag.Warning, Code: diag.CodeNothing,
+			Message: "the file has no YAML block that is a configuration: nothing was checked",
+			Hint:    "a block is checked where it has pipelines: at its outermost level, or its fence is ```yaml millrace"}})
 	}
-	all.problems.Sort()
-	return all
 }
 
 func isMarkdown(name string) bool {

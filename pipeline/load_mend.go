@@ -143,7 +143,7 @@ func (m *mender) read(name string) error {
 	if _, ok := m.original[name]; ok {
 		return nil
 	}
-	text, err := newReader(m.options, m.registry).text(name)
+	text, err := m.options.text(name)
 	if err != nil {
 		return err
 	}

@@ -2,36 +2,6 @@ package pipeline
 
 import "time"
 
-// Outcome is how one record ended: the first that holds.
-type Outcome string
-
-// The outcomes, one word each, the same in every output.
-const (
-	DeadLettered Outcome = "dead_lettered"
-	Delivered    Outcome = "delivered"
-	Duplicate    Outcome = "duplicate"
-	Filtered     Outcome = "filtered"
-	Unmatched    Outcome = "unmatched"
-	Dropped      Outcome = "dropped"
-)
-
-// The words that say why a record has its outcome, where that alone does not say
-// it. A failure to decide is the word of its stage, such as key_failed, or
-// too_costly in whichever stage.
-const (
-	reasonFilter     = "filter"
-	reasonTombstone  = "tombstone"
-	reasonUnmatched  = "unmatched"
-	reasonUnreadable = "unreadable"
-	reasonTooCostly  = "too_costly"
-	reasonRefused    = "refused"
-	reasonAttempts   = "attempts"
-	reasonUncertain  = "uncertain"
-	reasonConflict   = "conflict"
-	reasonParked     = "parked"
-	reasonUnguarded  = "unguarded"
-)
-
 // EventKind says what an Event tells.
 type EventKind string
 

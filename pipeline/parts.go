@@ -92,15 +92,6 @@ func OpenBroker(ctx context.Context, folder *state.Folder, listen string, log *s
 	return b, nil
 }
 
-// held says what to do about a part that another process runs.
-func held(err error, what string) error {
-	var taken *state.HeldError
-	if errors.As(err, &taken) {
-		return fmt.Errorf("%s runs in another process (pid %d); stop it, or give this one a folder of its own with --state: %w", what, taken.PID, err)
-	}
-	return err
-}
-
 // announce serves the control socket, with the handlers of parts beside its own,
 // and writes the run file.
 func announce(ctx context.Context, folder *state.Folder, run state.Run, control admin.ControlConfig, parts map[string]http.Handler, open *closers) error {

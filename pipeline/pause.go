@@ -129,3 +129,7 @@ func (p *pauses) troubles() []trouble {
 	}
 	return all
 }
+
+// trouble is why something is not ready: its kind, which holds nothing of records
+// or errors, and the reason in full.
+type trouble struct{ kind, reason string }

@@ -47,9 +47,6 @@ type Plan struct {
 	secrets []string
 	// redactor takes them, and what comes from files, out of any text.
 	redactor *strings.Replacer
-	// config and origins are where things stand in the files.
-	config  *Config
-	origins []origin
 }
 
 // StorePlan says where idempotency keys live and how they are guarded.

@@ -17,11 +17,11 @@ type TestPlan struct {
 	Pipeline *PipelinePlan
 	// Env are the variables that the configuration is compiled with for this
 	// test, beside those of the environment.
-	Env      EnvConfig
+	Env      map[string]*string
 	Records  []TestRecord
 	Expect   []Expectation // one a record
 	Scripts  map[string][]ScriptStep
-	Crash    CrashConfig
+	Crash    Crash
 	Together bool
 
 	source *diag.Source
@@ -106,42 +106,14 @@ const (
 	CrashAfterConfirm CrashPoint = "after_confirm"
 )
 
+// Crash is where a test's process dies.
+type Crash struct {
+	Path  diag.Path
+	Point CrashPoint
+	// Times is how often it comes there before it dies, the last included.
+	Times int
+}
+
 func crashPoints() []string {
 	return []string{string(CrashAfterClaim), string(CrashAfterWrite), string(CrashAfterConfirm)}
-}
-
-// How a test finds a record that has no outcome, because it is not finished.
-const (
-	// Stopped is the record that stopped its pipeline.
-	Stopped Outcome = "stopped"
-	// Blocked is a record that the pipeline waits with, without end.
-	Blocked Outcome = "blocked"
-	// Waiting is a record behind one of those.
-	Waiting Outcome = "waiting"
-)
-
-// endings are the words that an expectation can name as outcome.
-func endings() []string {
-	var all []string
-	for _, o := range Outcomes() {
-		all = append(all, string(o))
-	}
-	return append(all, string(Stopped), string(Blocked), string(Waiting))
-}
-
-// reasons are the words that say why an outcome is as it is.
-func reasons() []string {
-	all := []string{reasonFilter, reasonTombstone, reasonUnmatched, reasonUnreadable}
-	for _, s := range []Stage{StageDecode, StageFilter, StageKey, StageTransform, StageRoute, StageRender} {
-		all = append(all, string(s)+"_failed")
-	}
-	return append(all, reasonTooCostly, reasonRefused, reasonAttempts, reasonUncertain, reasonConflict, reasonParked, reasonUnguarded)
-}
-
-func stages() []string {
-	var all []string
-	for _, s := range []Stage{StageDecode, StageFilter, StageKey, StageTransform, StageRoute, StageRender, StageClaim, StageWrite} {
-		all = append(all, string(s))
-	}
-	return all
 }

@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"encoding/base64"
 	"encoding/json"
-	"maps"
 	"net/url"
 	"slices"
 	"strconv"
@@ -13,9 +12,6 @@ import (
 	"github.com/millrace/millrace/pipeline/diag"
 	"github.com/millrace/millrace/pipeline/expression"
 )
-
-// unset stands for what LoadOptions.SkipEnv left open.
-const unset = "[unset]"
 
 // Redact replaces, in what a person is to see of a record's way, the values of
 // secret fields and the texts of file(...), also where they are escaped for JSON
@@ -54,19 +50,6 @@ func newRedactor(secrets []string, skipEnv bool) *strings.Replacer {
 		return nil
 	}
 	return strings.NewReplacer(pairs...)
-}
-
-// secretsOf are all values of files that no output shows, longest first: complete
-// once everything was compiled.
-func secretsOf(files []*File) []string {
-	var all []string
-	for _, f := range files {
-		all = slices.AppendSeq(all, maps.Values(f.secrets))
-		if f.included != nil {
-			all = append(all, *f.included...)
-		}
-	}
-	return longestFirst(all)
 }
 
 // escapedForms are how a text may stand in what was rendered: as it is, within

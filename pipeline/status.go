@@ -56,10 +56,6 @@ func (r *Runner) Status() admin.Status {
 	return s
 }
 
-// trouble is why something is not ready: its kind, which holds nothing of records
-// or errors, and the reason in full.
-type trouble struct{ kind, reason string }
-
 // status is how the pipeline fares. away tells that something is away without which
 // it does nothing, which the process gives as its own reason.
 func (f *flow) status(away bool) admin.PipelineStatus {

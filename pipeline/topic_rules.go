@@ -2,6 +2,7 @@ package pipeline
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -22,8 +23,24 @@ func (p *PipelinePlan) mayWrite(topic string) error {
 		return fmt.Errorf("the topic is internal: names that begin with %s are the cluster's own", internalTopic)
 	case p.DeadLetter != "" && (topic == p.DeadLetter || topic == p.DeadLetter+resolvedLetters):
 		return fmt.Errorf("the topic %q is that of the pipeline's dead letters", topic)
-	case reads(p, topic):
+	case p.Reads(topic):
 		return fmt.Errorf("the pipeline reads the topic %q itself: the record would go round for ever", topic)
 	}
 	return nil
+}
+
+// Reads tells whether the pipeline's source has a topic.
+func (p *PipelinePlan) Reads(topic string) bool {
+	return slices.Contains(p.Source.Topics, topic) || p.Source.Pattern != nil && p.Source.Pattern.MatchString(topic)
+}
+
+// Sinks lists the pipeline's sinks over all of its routes, in order.
+func (p *PipelinePlan) Sinks() []*SinkPlan {
+	var all []*SinkPlan
+	for i := range p.Routes {
+		for j := range p.Routes[i].Sinks {
+			all = append(all, &p.Routes[i].Sinks[j])
+		}
+	}
+	return all
 }

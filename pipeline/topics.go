@@ -66,7 +66,7 @@ func (p *Plan) TopicReaders() []topics.Reader {
 	var readers []topics.Reader
 	for _, pipe := range p.Pipelines {
 		readers = append(readers, topics.Reader{
-			Pipeline: pipe.Name, Group: pipe.Source.Group, Reads: func(topic string) bool { return reads(pipe, topic) },
+			Pipeline: pipe.Name, Group: pipe.Source.Group, Reads: func(topic string) bool { return pipe.Reads(topic) },
 		})
 	}
 	return readers

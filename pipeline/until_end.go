@@ -76,7 +76,7 @@ func (r *Runner) newGoal(ctx context.Context) (*goal, error) {
 	for _, p := range r.plan.Pipelines {
 		var names []string
 		for _, t := range all {
-			if reads(p, t.Name) {
+			if p.Reads(t.Name) {
 				names = append(names, t.Name)
 			}
 		}

@@ -1,0 +1,169 @@
+package pipeline
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"slices"
+	"time"
+
+	"github.com/millrace/millrace/pipeline/admin"
+	"github.com/millrace/millrace/pipeline/idempotency"
+	"github.com/millrace/millrace/pipeline/state"
+)
+
+func (r *Runner) needsKeys() bool {
+	return slices.ContainsFunc(r.plan.Pipelines, func(p *PipelinePlan) bool { return p.Idempotency != nil })
+}
+
+// storeDeps is what opening the key store needs of the process.
+func (r *Runner) storeDeps(folder *state.Folder) KeyStoreDeps {
+	return KeyStoreDeps{Folder: folder, Logger: r.deps.Logger, OnReset: func(*idempotency.ResetError) { r.metrics.StoreReset() }}
+}
+
+// openOwnStore opens the embedded key store, where pipelines guard their effects by
+// it, and names it as a part of the process.
+func (r *Runner) openOwnStore(ctx context.Context, folder *state.Folder, parts []state.Part, open *closers) ([]state.Part, error) {
+	if !r.needsKeys() || !r.plan.Store.Embedded {
+		return parts, nil
+	}
+	store, err := OpenKeyStore(ctx, r.plan.Store, r.storeDeps(folder))
+	if err != nil {
+		return nil, err
+	}
+	r.keepStore(store, open)
+	return append(parts, state.Keys), nil
+}
+
+// openSharedStore waits for a key store that lies elsewhere.
+func (r *Runner) openSharedStore(ctx context.Context, open *closers) error {
+	if !r.needsKeys() || r.plan.Store.Embedded {
+		return nil
+	}
+	store, err := r.awaitStore(ctx)
+	if err == nil {
+		r.keepStore(store, open)
+	}
+	return err
+}
+
+func (r *Runner) keepStore(store KeyStore, open *closers) {
+	open.add("the key store", func(context.Context) error { return store.Close() })
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.store = store
+}
+
+// keyStore is the key store, nil before it is open and where there is none.
+func (r *Runner) keyStore() KeyStore {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.store
+}
+
+// storeLook is how often a shared store is looked at where no record does.
+const storeLook = time.Second
+
+// watchStore looks at a shared store now and then, so that one that is down or
+// has lost its memory is known before the next record meets it, and one that is
+// back as well.
+func (r *Runner) watchStore(ctx context.Context) {
+	store := r.keyStore()
+	if store == nil || r.plan.Store.Embedded {
+		return
+	}
+	away := outage{what: "the key store"}
+	for sleep(ctx, storeLook) {
+		asked, cancel := context.WithTimeout(ctx, 5*storeLook)
+		_, err := store.Get(asked, nil)
+		cancel()
+		if ctx.Err() != nil {
+			return
+		}
+		if isReset(err) {
+			err = nil // it answers, and the status has the loss from the store itself
+		}
+		down := away.noted(r.deps.Logger, err)
+		r.mu.Lock()
+		r.storeDown = down
+		r.mu.Unlock()
+	}
+}
+
+// storeTrouble says why the key store keeps the process from being ready, empty
+// if it does not.
+func (r *Runner) storeTrouble() string {
+	r.mu.Lock()
+	store, down := r.store, r.storeDown
+	r.mu.Unlock()
+	if store == nil {
+		return ""
+	}
+	if reset := store.Reset(); reset != nil {
+		return reset.Error()
+	}
+	return down
+}
+
+// errNoStore is the answer while the key store is waited for.
+var errNoStore = errors.New("the key store is not open yet")
+
+// keysHandlers are what the control socket answers about keys.
+func (r *Runner) keysHandlers() map[string]http.Handler {
+	if !r.needsKeys() {
+		return nil
+	}
+	return map[string]http.Handler{
+		"POST /keys/get": r.keysHandler(func(ctx context.Context, store KeyStore, ids []idempotency.ID) (any, error) {
+			rows, err := store.Get(ctx, ids)
+			encoded := make([][]byte, len(rows))
+			for i, row := range rows {
+				if row != nil {
+					encoded[i] = idempotency.Encode(row)
+				}
+			}
+			return encoded, err
+		}),
+		"POST /keys/delete": r.keysHandler(func(ctx context.Context, store KeyStore, ids []idempotency.ID) (any, error) {
+			return store.Delete(ctx, ids)
+		}),
+		"POST /keys/accept-reset": http.HandlerFunc(func(w http.ResponseWriter, request *http.Request) {
+			err := errNoStore
+			if store := r.keyStore(); store != nil {
+				err = store.AcceptReset(request.Context())
+			}
+			if err != nil {
+				admin.WriteError(w, http.StatusServiceUnavailable, err)
+				return
+			}
+			admin.WriteJSON(w, http.StatusOK, struct{}{})
+		}),
+	}
+}
+
+func (r *Runner) keysHandler(do func(context.Context, KeyStore, []idempotency.ID) (any, error)) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, request *http.Request) {
+		var asked keysRequest
+		if !admin.ReadJSON(w, request, &asked) {
+			return
+		}
+		ids := make([]idempotency.ID, len(asked.IDs))
+		for i, id := range asked.IDs {
+			if len(id) != len(ids[i]) {
+				admin.WriteError(w, http.StatusBadRequest, errors.New("a key's identity has 32 bytes"))
+				return
+			}
+			copy(ids[i][:], id)
+		}
+		var answer any
+		err := errNoStore
+		if store := r.keyStore(); store != nil {
+			answer, err = do(request.Context(), store, ids)
+		}
+		if err != nil {
+			admin.WriteError(w, http.StatusServiceUnavailable, err)
+			return
+		}
+		admin.WriteJSON(w, http.StatusOK, answer)
+	})
+}

@@ -1,0 +1,4 @@
+package pipeline
+
+// unset stands for what LoadOptions.SkipEnv left open.
+const unset = "[unset]"
