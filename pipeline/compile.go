@@ -28,10 +28,9 @@ func Compile(config *Config, registry handlers.Registry) (*Result, diag.Problems
 	c.ingest()
 	c.together()
 	c.tests()
-	c.plan.secrets = config.secrets()
-	c.plan.redactor = newRedactor(c.plan.secrets, config.skipEnv)
+	c.plan.Redactor = NewRedactor(config.secrets(), config.skipEnv)
 	for _, p := range c.plan.Pipelines {
-		p.secrets, p.redactor = c.plan.secrets, c.plan.redactor
+		p.Redactor = c.plan.Redactor
 	}
 	c.problems.Sort()
 	return c.result(), c.problems
@@ -134,7 +133,7 @@ func (c *compiler) topics() {
 			if c.plan.Embedded != "" {
 				topic.Replication = 1
 				if topic.Partitions == 0 {
-					topic.Partitions, topic.assumed = embeddedPartitions, true
+					topic.Partitions, topic.assumed = EmbeddedPartitions, true
 				}
 			}
 			c.plan.Topics = append(c.plan.Topics, topic)

@@ -16,10 +16,9 @@ import (
 )
 
 const (
-	embeddedAddress    = "127.0.0.1:9092"
-	embeddedPartitions = 6
-	kafkaPort          = "9092"
-	storeEmbedded      = "embedded"
+	embeddedAddress = "127.0.0.1:9092"
+	kafkaPort       = "9092"
+	storeEmbedded   = "embedded"
 )
 
 // kafka takes the `kafka:` block: a cluster, or the embedded broker.

@@ -22,7 +22,7 @@ func compileRead(config *Config, problems diag.Problems, registry handlers.Regis
 	}
 	result, more := Compile(config, registry)
 	problems = append(problems, more...)
-	redactProblems(problems, result.Plan.secrets)
+	result.Plan.Redactor.Problems(problems)
 	nearestVariables(problems, config.envNames)
 	problems.Sort()
 	if problems.HasErrors() {

@@ -55,7 +55,7 @@ func Connect(ctx context.Context, result *Result, options ConnectOptions) Connec
 	c.probe(limited, &all)
 	all.Wait()
 	c.memory()
-	redactProblems(c.problems, c.plan.secrets)
+	c.plan.Redactor.Problems(c.problems)
 	// Those of one place come in any order.
 	slices.SortFunc(c.problems, func(a, b diag.Problem) int {
 		return cmp.Or(cmp.Compare(a.Code, b.Code), cmp.Compare(a.Message, b.Message))

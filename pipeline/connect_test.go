@@ -78,15 +78,15 @@ func (w *world) commit(group, topic string, partition int32, at int64, metadata 
 // code and message.
 func connect(t *testing.T, yaml, stateDir string, options pipeline.ConnectOptions) (problems, seen []string) {
 	t.Helper()
-	plan, found := pipeline.Load([]string{"-"}, pipeline.LoadOptions{Stdin: strings.NewReader(yaml)}, builtin.Registry())
-	if plan == nil {
+	results, found := pipeline.Validate([]string{"-"}, pipeline.LoadOptions{Stdin: strings.NewReader(yaml)}, builtin.Registry())
+	if len(results) != 1 {
 		t.Fatalf("the configuration is wrong by itself:\n%v\n%s", found, yaml)
 	}
 	options.StateDir, options.Stdout, options.Logger = stateDir, io.Discard, slog.New(slog.DiscardHandler)
 	if options.Timeout == 0 {
 		options.Timeout = 20 * time.Second
 	}
-	got := plan.Connect(context.WithoutCancel(t.Context()), options)
+	got := pipeline.Connect(context.WithoutCancel(t.Context()), results[0], options)
 	for _, p := range got.Problems {
 		severity := ""
 		if p.Severity != "error" {

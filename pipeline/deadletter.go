@@ -219,8 +219,8 @@ func (d *deadLetters) record(l letter) *handlers.Record {
 	add(HeaderSink, l.sink)
 	add(HeaderStage, string(l.stage))
 	add(HeaderReason, l.reason)
-	add(HeaderFirstError, clipText(d.plan.Redact(errorText(l.first))))
-	add(HeaderLastError, clipText(d.plan.Redact(errorText(l.last))))
+	add(HeaderFirstError, clipText(d.plan.Redactor.Text(errorText(l.first))))
+	add(HeaderLastError, clipText(d.plan.Redactor.Text(errorText(l.last))))
 	add(HeaderAttempts, strconv.Itoa(l.attempts))
 	if l.left >= withoutKey {
 		l.key = clipText(l.key)

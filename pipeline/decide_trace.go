@@ -139,7 +139,7 @@ func templateField(text yamlconf.Text) shownField {
 	case text.Place == "header" || text.Place == "bytes" || text.Place == "name" || text.Place == "query":
 		f.secret, f.source = yamlconf.SecretAt(text.Place, name), yamlconf.ShownAt(text.Place, name, f.source)
 	}
-	f.source = strings.ReplaceAll(f.source, yamlconf.Redacted, redacted)
+	f.source = strings.ReplaceAll(f.source, yamlconf.Redacted, Redacted)
 	return f
 }
 

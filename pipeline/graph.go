@@ -2,6 +2,7 @@ package pipeline
 
 import (
 	"net/url"
+	"path/filepath"
 	"reflect"
 	"slices"
 	"strings"
@@ -107,7 +108,7 @@ func (g *grapher) edge(from, to int, label string, aside bool) {
 }
 
 // shown is text without what is secret.
-func (g *grapher) shown(text string) string { return g.plan.Redact(text) }
+func (g *grapher) shown(text string) string { return g.plan.Redactor.Text(text) }
 
 func (g *grapher) pipeline(p *PipelinePlan) {
 	at := g.node(GraphPipeline, p.Name)
@@ -165,11 +166,11 @@ func (g *grapher) destination(s *SinkPlan) (GraphKind, string) {
 		case k.Place == string(expression.PlaceTopic) && t.Constant && !t.Secret:
 			return GraphTopic, t.Prefix
 		case k.Place == string(expression.PlaceTopic):
-			return GraphTopic, oneLineText(t.Source)
+			return GraphTopic, oneLineOf(t.Source)
 		case k.Place == string(expression.PlaceURL):
 			return GraphSink, strings.TrimSpace(s.Kind + " " + host(t.Prefix, t.Secret))
 		case !isTemplate && value.Kind() == reflect.String:
-			return GraphSink, s.Kind + " " + g.plan.relative(value.String())
+			return GraphSink, s.Kind + " " + g.relative(value.String())
 		}
 	}
 	return GraphSink, s.Kind
@@ -205,9 +206,19 @@ func (g *grapher) patterns() {
 
 // shortened is a condition in one line that an edge has room for.
 func shortened(text string) string {
-	runes := []rune(oneLineText(text))
+	runes := []rune(oneLineOf(text))
 	if len(runes) <= maxGraphLabel {
 		return string(runes)
 	}
 	return strings.TrimSpace(string(runes[:maxGraphLabel-1])) + "…"
 }
+
+// relative is a path as seen from the configuration's folder.
+func (g *grapher) relative(name string) string {
+	if rel, err := filepath.Rel(g.plan.Dir, name); err == nil && filepath.IsLocal(rel) {
+		return filepath.ToSlash(rel)
+	}
+	return name
+}
+
+func oneLineOf(text string) string { return strings.Join(strings.Fields(text), " ") }

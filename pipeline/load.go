@@ -75,8 +75,8 @@ type File struct {
 	schemas  map[diag.Path]*schemaDocument
 }
 
-// secrets are all values of the files that no output shows, longest first: complete
-// once everything was compiled.
+// secrets are all values of the files that no output shows: complete once everything
+// was compiled.
 func (c *Config) secrets() []string {
 	var all []string
 	for _, f := range c.Files {
@@ -85,7 +85,7 @@ func (c *Config) secrets() []string {
 			all = append(all, *f.included...)
 		}
 	}
-	return longestFirst(all)
+	return all
 }
 
 // Read reads and decodes files. It returns a nil Config where a file could not
@@ -118,7 +118,7 @@ func (r *reader) finish(usable bool) (*Config, diag.Problems) {
 	}
 	r.problems.Sort()
 	if !usable || len(r.config.Files) == 0 {
-		redactProblems(r.problems, r.config.secrets())
+		NewRedactor(r.config.secrets(), false).Problems(r.problems)
 		return nil, r.problems
 	}
 	r.config.problems = r.problems
@@ -280,4 +280,13 @@ func reason(err error) string {
 		return "no such file"
 	}
 	return err.Error()
+}
+
+// noting notes each text once.
+func noting(into *[]string) func(string) {
+	return func(text string) {
+		if !slices.Contains(*into, text) {
+			*into = append(*into, text)
+		}
+	}
 }

@@ -47,7 +47,7 @@ func FuzzLoad(f *testing.F) {
 			t.Errorf("plan is nil: %v, errors: %v", plan == nil, problems)
 		}
 		if plan != nil {
-			_ = plan.String()
+			_ = planText(plan)
 		}
 		lines := strings.Count(string(text), "\n") + strings.Count(string(text), "\r") + 1
 		for _, p := range problems {

@@ -127,7 +127,7 @@ func (c *loadCase) load(t *testing.T) string {
 		if out.Len() > 0 {
 			out.WriteString("\n")
 		}
-		out.WriteString(plan.String())
+		out.WriteString(planText(plan))
 	}
 	return out.String()
 }

@@ -48,7 +48,7 @@ func loadPart(files []string, o LoadOptions, registry handlers.Registry) (part P
 		config.fragment = true
 		result, more := Compile(config, registry)
 		problems = append(problems, more...)
-		redactProblems(problems, result.Plan.secrets)
+		result.Plan.Redactor.Problems(problems)
 		nearestVariables(problems, config.envNames)
 		problems.Sort()
 		part.Plan = result.Plan

@@ -77,15 +77,11 @@ func brokerBeside(dir string) string {
 	return ""
 }
 
-// DefaultPartitions is how many partitions a topic of the embedded broker has
-// unless the configuration says otherwise.
-const DefaultPartitions = embedded.DefaultPartitions
-
 // OpenBroker starts the embedded broker on a state folder. Its error says which
 // process has it, or which key to change. alarm, where set, is told what a person
 // should know of the log; it must not block.
 func OpenBroker(ctx context.Context, folder *state.Folder, listen string, log *slog.Logger, alarm func(embedded.Alarm)) (*embedded.Broker, error) {
-	b, err := embedded.Open(ctx, embedded.Config{Dir: folder.Path(state.Broker), Listen: listen, Logger: log, OnAlarm: alarm})
+	b, err := embedded.Open(ctx, embedded.Config{Dir: folder.Path(state.Broker), Listen: listen, Partitions: EmbeddedPartitions, Logger: log, OnAlarm: alarm})
 	if err != nil {
 		return nil, held(err, "the embedded broker")
 	}

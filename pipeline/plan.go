@@ -1,7 +1,6 @@
 package pipeline
 
 import (
-	"strings"
 	"time"
 
 	"github.com/millrace/millrace/handlers"
@@ -43,10 +42,8 @@ type Plan struct {
 	// Tests are those of the `tests:` blocks, in the order of the files.
 	Tests []*TestPlan
 
-	// secrets are values that String does not show.
-	secrets []string
-	// redactor takes them, and what comes from files, out of any text.
-	redactor *strings.Replacer
+	// Redactor takes what is secret out of what people read.
+	Redactor *Redactor
 }
 
 // StorePlan says where idempotency keys live and how they are guarded.
@@ -59,6 +56,10 @@ type StorePlan struct {
 	// OnReset is what happens when the store lost its memory.
 	OnReset Action
 }
+
+// EmbeddedPartitions is how many partitions a topic of the embedded broker has unless
+// the configuration says otherwise.
+const EmbeddedPartitions = 6
 
 // TopicPlan is one topic that the configuration expects to exist.
 type TopicPlan struct {
@@ -115,8 +116,8 @@ type PipelinePlan struct {
 	// RateLimit is records per second that reach a sink, 0 for no limit.
 	RateLimit float64
 
-	secrets  []string
-	redactor *strings.Replacer
+	// Redactor is the plan's.
+	Redactor *Redactor
 }
 
 // IdempotencyPlan is how a pipeline's effects are guarded.

@@ -13,32 +13,35 @@ import (
 	"github.com/millrace/millrace/pipeline/expression"
 )
 
-// Redact replaces, in what a person is to see of a record's way, the values of
-// secret fields and the texts of file(...), also where they are escaped for JSON
-// or for a URL. Secrets of fewer than four characters are left: they would be
-// found everywhere.
-func (p *Plan) Redact(text string) string { return redact(p.redactor, text) }
+// Redacted stands for what nobody may see.
+const Redacted = "[redacted]"
 
-// Redact is Plan.Redact of the plan that the pipeline is of.
-func (p *PipelinePlan) Redact(text string) string { return redact(p.redactor, text) }
+// unset stands for what LoadOptions.SkipEnv left open.
+const unset = "[unset]"
 
-func redact(r *strings.Replacer, text string) string {
-	if r == nil {
-		return text
-	}
-	return r.Replace(text)
+// minSecret is how long a secret must be to be looked for inside of text: shorter
+// ones would be found everywhere.
+const minSecret = 4
+
+// Redactor takes what is secret out of text that people read: the values of secret
+// fields and the texts of file(...), also where they are escaped for JSON or for a
+// URL. It is safe for concurrent use, and a nil one changes nothing.
+type Redactor struct {
+	secrets  []string
+	replacer *strings.Replacer
 }
 
-// newRedactor makes what Redact uses, nil where nothing is secret. What is not
+// NewRedactor makes a Redactor of secrets; nil where there are none. What is not
 // known, where skipEnv lets things be so, is called so.
-func newRedactor(secrets []string, skipEnv bool) *strings.Replacer {
+func NewRedactor(secrets []string, skipEnv bool) *Redactor {
+	secrets = longestFirst(secrets)
 	var pairs []string
 	for _, secret := range secrets {
 		if len(secret) < minSecret {
 			continue
 		}
 		for _, form := range escapedForms(secret) {
-			pairs = append(pairs, form, redacted)
+			pairs = append(pairs, form, Redacted)
 		}
 	}
 	if skipEnv {
@@ -49,7 +52,15 @@ func newRedactor(secrets []string, skipEnv bool) *strings.Replacer {
 	if pairs == nil {
 		return nil
 	}
-	return strings.NewReplacer(pairs...)
+	return &Redactor{secrets: secrets, replacer: strings.NewReplacer(pairs...)}
+}
+
+// Text is text without what is secret.
+func (r *Redactor) Text(text string) string {
+	if r == nil {
+		return text
+	}
+	return r.replacer.Replace(text)
 }
 
 // escapedForms are how a text may stand in what was rendered: as it is, within
@@ -89,29 +100,18 @@ func longestFirst(secrets []string) []string {
 	return slices.Compact(secrets)
 }
 
-// noting notes each text once.
-func noting(into *[]string) func(string) {
-	return func(text string) {
-		if !slices.Contains(*into, text) {
-			*into = append(*into, text)
-		}
-	}
-}
-
-// redactProblems takes values that no output may show out of what is said of
-// others, and the beginnings of long ones, which a message may have cut. A mend
-// that holds one is left out.
-func redactProblems(problems diag.Problems, secrets []string) {
-	redactor := newRedactor(secrets, false)
-	if redactor == nil {
+// Problems takes what is secret out of what is said of others, and the beginnings of
+// long secrets, which a message may have cut. A mend that holds one is left out.
+func (r *Redactor) Problems(problems diag.Problems) {
+	if r == nil {
 		return
 	}
 	shown := func(text string) string {
-		text = redactor.Replace(text)
-		for _, secret := range secrets {
+		text = r.Text(text)
+		for _, secret := range r.secrets {
 			if len(secret) > cutSecret {
 				if at := strings.Index(text, secret[:cutSecret]); at >= 0 {
-					text = text[:at] + redacted
+					text = text[:at] + Redacted
 				}
 			}
 		}

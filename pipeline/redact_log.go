@@ -4,12 +4,11 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
-	"strings"
 )
 
-// redacting is a logger whose lines hold nothing that is secret, whoever writes
-// them: the errors of libraries may quote what they were given.
-func redacting(log *slog.Logger, r *strings.Replacer) *slog.Logger {
+// Logger is a logger whose lines hold nothing that is secret, whoever writes them: the
+// errors of libraries may quote what they were given.
+func (r *Redactor) Logger(log *slog.Logger) *slog.Logger {
 	if r == nil || log == nil {
 		return log
 	}
@@ -18,12 +17,12 @@ func redacting(log *slog.Logger, r *strings.Replacer) *slog.Logger {
 
 type redactingHandler struct {
 	slog.Handler
-	redactor *strings.Replacer
+	redactor *Redactor
 }
 
 // Handle redacts the line's message and attributes.
 func (h *redactingHandler) Handle(ctx context.Context, line slog.Record) error {
-	shown := slog.NewRecord(line.Time, line.Level, h.redactor.Replace(line.Message), line.PC)
+	shown := slog.NewRecord(line.Time, line.Level, h.redactor.Text(line.Message), line.PC)
 	line.Attrs(func(a slog.Attr) bool {
 		shown.AddAttrs(h.attr(a))
 		return true
@@ -49,7 +48,7 @@ func (h *redactingHandler) attr(a slog.Attr) slog.Attr {
 	a.Value = a.Value.Resolve()
 	switch a.Value.Kind() {
 	case slog.KindString:
-		a.Value = slog.StringValue(h.redactor.Replace(a.Value.String()))
+		a.Value = slog.StringValue(h.redactor.Text(a.Value.String()))
 	case slog.KindGroup:
 		var parts []any
 		for _, part := range a.Value.Group() {
@@ -58,8 +57,8 @@ func (h *redactingHandler) attr(a slog.Attr) slog.Attr {
 		return slog.Group(a.Key, parts...)
 	case slog.KindAny:
 		// What holds no secret keeps its form.
-		if text := fmt.Sprint(a.Value.Any()); h.redactor.Replace(text) != text {
-			a.Value = slog.StringValue(h.redactor.Replace(text))
+		if text := fmt.Sprint(a.Value.Any()); h.redactor.Text(text) != text {
+			a.Value = slog.StringValue(h.redactor.Text(text))
 		}
 	}
 	return a

@@ -12,11 +12,11 @@ import (
 // form.
 func TestLogsAreRedacted(t *testing.T) {
 	var out bytes.Buffer
-	log := redacting(slog.New(slog.NewJSONHandler(&out, nil)), newRedactor([]string{"hunter22"}, false))
+	log := NewRedactor([]string{"hunter22"}, false).Logger(slog.New(slog.NewJSONHandler(&out, nil)))
 	log.With("from", "hunter22").WithGroup("g").Error("hunter22 failed", "err", errors.New(`dial "hunter22"`), "n", 7,
 		slog.Group("inner", "url", "http://u:hunter22@h/"), "list", []string{"a", "hunter22"}, "coded", "aHVudGVyMjI=", "names", []string{"b"})
 	text := out.String()
-	if strings.Contains(text, "hunter22") || strings.Contains(text, "aHVudGVyMjI") || strings.Count(text, redacted) != 6 {
+	if strings.Contains(text, "hunter22") || strings.Contains(text, "aHVudGVyMjI") || strings.Count(text, Redacted) != 6 {
 		t.Error(text)
 	}
 	if !strings.Contains(text, `"n":7`) || !strings.Contains(text, `"names":["b"]`) {

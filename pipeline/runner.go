@@ -82,7 +82,7 @@ type RunnerDeps struct {
 
 // NewRunner makes a runner; it has no effect until Run.
 func NewRunner(plan *Plan, deps RunnerDeps) *Runner {
-	deps.Logger = redacting(deps.Logger, plan.redactor)
+	deps.Logger = plan.Redactor.Logger(deps.Logger)
 	r := &Runner{plan: plan, deps: deps, started: time.Now(), settings: plan.Kafka, ended: make(chan *flow, len(plan.Pipelines))}
 	r.metrics = admin.NewMetrics(deps.Version, r)
 	r.memory = memory.NewBudget(deps.Memory, len(plan.Pipelines))

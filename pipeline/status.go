@@ -37,7 +37,7 @@ func (r *Runner) Status() admin.Status {
 	}
 	for _, t := range reasons {
 		if t.reason != "" {
-			s.Ready, s.Reasons, s.Kinds = false, append(s.Reasons, r.plan.Redact(t.reason)), append(s.Kinds, t.kind)
+			s.Ready, s.Reasons, s.Kinds = false, append(s.Reasons, r.plan.Redactor.Text(t.reason)), append(s.Kinds, t.kind)
 		}
 	}
 	for i, plan := range r.plan.Pipelines {
@@ -71,7 +71,7 @@ func (f *flow) status(away bool) admin.PipelineStatus {
 		all = append(all, trouble{joining, joining + " again"})
 	}
 	for _, t := range all {
-		p.Reasons, p.Kinds = append(p.Reasons, f.plan.Redact(t.reason)), append(p.Kinds, t.kind)
+		p.Reasons, p.Kinds = append(p.Reasons, f.plan.Redactor.Text(t.reason)), append(p.Kinds, t.kind)
 	}
 	if p.State == "running" && (away || len(p.Reasons) > 0) {
 		p.State = "waiting"

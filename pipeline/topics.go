@@ -8,80 +8,14 @@ import (
 	"time"
 
 	"github.com/millrace/millrace/pipeline/kafka"
-	"github.com/millrace/millrace/pipeline/kafka/embedded"
 	"github.com/millrace/millrace/pipeline/topics"
 )
-
-// TopicWants are the topics that the plan names, each once: those of `topics:`
-// with what is said of them, and those that pipelines and ingest routes use.
-func (p *Plan) TopicWants() []topics.Want {
-	var wants []topics.Want
-	use := func(name, as string) {
-		if name == "" {
-			return
-		}
-		i := slices.IndexFunc(wants, func(w topics.Want) bool { return w.Name == name })
-		if i < 0 {
-			i = len(wants)
-			wants = append(wants, topics.Want{Name: name})
-		}
-		if !slices.Contains(wants[i].Uses, as) {
-			wants[i].Uses = append(wants[i].Uses, as)
-		}
-	}
-	for _, t := range p.Topics {
-		if t.assumed {
-			t.Partitions = 0
-		}
-		wants = append(wants, topics.Want{
-			Name: t.Name, Partitions: int(t.Partitions), Replication: int(t.Replication), Retention: t.Retention, Cleanup: t.Cleanup,
-			Uses: []string{"topics:"},
-		})
-	}
-	if p.Ingest != nil {
-		for _, route := range p.Ingest.Routes {
-			use(route.Topic, "ingest "+route.Path)
-		}
-	}
-	for _, pipe := range p.Pipelines {
-		for _, t := range pipe.Source.Topics {
-			use(t, "source of "+pipe.Name)
-		}
-		known := len(wants)
-		use(pipe.DeadLetter, "dead letters of "+pipe.Name)
-		if len(wants) > known && len(pipe.Source.Topics) > 0 {
-			wants[known].Letters = pipe.Source.Topics[0]
-		}
-		for _, s := range pipe.Sinks() {
-			for _, t := range s.Topics {
-				use(t, "sink of "+pipe.Name)
-			}
-		}
-	}
-	return wants
-}
-
-// TopicReaders are the plan's pipelines as readers of topics.
-func (p *Plan) TopicReaders() []topics.Reader {
-	var readers []topics.Reader
-	for _, pipe := range p.Pipelines {
-		readers = append(readers, topics.Reader{
-			Pipeline: pipe.Name, Group: pipe.Source.Group, Reads: func(topic string) bool { return pipe.Reads(topic) },
-		})
-	}
-	return readers
-}
-
-// TopicOptions say what kind of cluster the plan runs on.
-func (p *Plan) TopicOptions() topics.Options {
-	return topics.Options{Embedded: p.Embedded != "", DefaultPartitions: DefaultPartitions}
-}
 
 // namedTopics are the topics that the plan names, with their partitions; 0 is
 // the default.
 func (r *Runner) namedTopics() map[string]int32 {
 	named := map[string]int32{}
-	for _, w := range r.plan.TopicWants() {
+	for _, w := range TopicWants(r.plan) {
 		named[w.Name] = int32(w.Partitions)
 	}
 	return named
@@ -125,7 +59,7 @@ func (r *Runner) prepareTopics(ctx context.Context) error {
 // createTopics makes the topics that the plan names and the cluster lacks, and
 // leaves those that differ.
 func (r *Runner) createTopics(ctx context.Context, admin *kafka.Admin) error {
-	plan, err := topics.Compare(ctx, admin, r.plan.TopicWants(), r.plan.TopicOptions())
+	plan, err := topics.Compare(ctx, admin, TopicWants(r.plan), TopicOptions(r.plan))
 	if err != nil {
 		return fmt.Errorf("compare the topics with the cluster's: %w", err)
 	}
@@ -142,7 +76,7 @@ func makeTopics(ctx context.Context, admin *kafka.Admin, named map[string]int32)
 	sizes := map[int][]string{}
 	for name, partitions := range named {
 		if partitions == 0 {
-			partitions = embedded.DefaultPartitions
+			partitions = EmbeddedPartitions
 		}
 		sizes[int(partitions)] = append(sizes[int(partitions)], name)
 	}

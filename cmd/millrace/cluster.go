@@ -194,7 +194,7 @@ func (c *cluster) ensureTopic(ctx context.Context, name string, create bool) err
 	if create {
 		partitions := 0
 		if c.embedded {
-			partitions = pipeline.DefaultPartitions
+			partitions = pipeline.EmbeddedPartitions
 		}
 		_, err := c.admin.CreateTopics(ctx, []string{name}, partitions, 0, nil)
 		return err
@@ -211,7 +211,7 @@ func (e missingTopicError) Error() string { return string(e) }
 // it comes about.
 func missingTopic(name string, there []string, plan *pipeline.Plan) string {
 	text := fmt.Sprintf("topic %q does not exist", name)
-	named := plan != nil && slices.ContainsFunc(plan.TopicWants(), func(w topics.Want) bool { return w.Name == name })
+	named := plan != nil && slices.ContainsFunc(pipeline.TopicWants(plan), func(w topics.Want) bool { return w.Name == name })
 	near := diag.Nearest(name, there)
 	switch {
 	case named && plan.Embedded != "":

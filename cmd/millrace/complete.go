@@ -134,11 +134,11 @@ func (a *app) understood() (*pipeline.Config, *pipeline.Plan) {
 	if config == nil || problems.HasErrors() {
 		return config, nil
 	}
-	plan, problems := pipeline.Compile(config, builtin.Registry())
+	compiled, problems := pipeline.Compile(config, builtin.Registry())
 	if problems.HasErrors() {
 		return config, nil
 	}
-	return config, plan
+	return config, compiled.Plan
 }
 
 func (a *app) pipelineNames() []string {
@@ -158,7 +158,7 @@ func (a *app) topicNames() []string {
 	config, plan := a.understood()
 	var names []string
 	if plan != nil {
-		for _, want := range plan.TopicWants() {
+		for _, want := range pipeline.TopicWants(plan) {
 			names = append(names, want.Name)
 		}
 	}

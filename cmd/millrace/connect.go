@@ -50,9 +50,9 @@ func (f *connectFlags) check(cmd *cobra.Command, options pipeline.LoadOptions) e
 	return nil
 }
 
-// look connects to what plans without errors need, and returns all problems and
+// look connects to what configurations without errors need, and returns all problems and
 // what was looked at.
-func (f *connectFlags) look(ctx context.Context, a *app, plans []*pipeline.Plan, problems diag.Problems) (diag.Problems, []string, error) {
+func (f *connectFlags) look(ctx context.Context, a *app, results []*pipeline.Result, problems diag.Problems) (diag.Problems, []string, error) {
 	if !f.on || problems.HasErrors() {
 		return problems, nil, nil
 	}
@@ -61,8 +61,8 @@ func (f *connectFlags) look(ctx context.Context, a *app, plans []*pipeline.Plan,
 		return nil, nil, err
 	}
 	var seen []string
-	for _, plan := range plans {
-		found := plan.Connect(ctx, pipeline.ConnectOptions{
+	for _, result := range results {
+		found := pipeline.Connect(ctx, result, pipeline.ConnectOptions{
 			Replicas: f.replicas, Timeout: f.timeout, StateDir: a.state(), Stdout: a.out, Logger: log,
 		})
 		problems = append(problems, found.Problems...)

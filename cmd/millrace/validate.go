@@ -81,8 +81,8 @@ func (a *app) validate(ctx context.Context, flags validateFlags) error {
 	if flags.fix {
 		return a.fix(flags)
 	}
-	plans, problems := pipeline.Validate(a.configFiles(), flags.options, builtin.Registry())
-	problems, seen, err := flags.connect.look(ctx, a, plans, problems)
+	results, problems := pipeline.Validate(a.configFiles(), flags.options, builtin.Registry())
+	problems, seen, err := flags.connect.look(ctx, a, results, problems)
 	if err != nil {
 		return err
 	}
@@ -99,8 +99,8 @@ func (a *app) validate(ctx context.Context, flags validateFlags) error {
 	}
 	if flags.format == diag.FormatText && !a.quiet {
 		pipelines := 0
-		for _, p := range plans {
-			pipelines += len(p.Pipelines)
+		for _, p := range results {
+			pipelines += len(p.Plan.Pipelines)
 		}
 		_, err = fmt.Fprintf(a.out, "valid: %s, %s\n", count(pipelines, "pipeline"), count(len(problems), "warning"))
 	}

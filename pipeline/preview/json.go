@@ -109,7 +109,7 @@ var password = regexp.MustCompile(`(://[^/?#\s:@"]*:)[^/?#\s@"]+@`)
 
 // redact takes what is secret out of text, and passwords of URLs.
 func redact(plan *pipeline.Plan, text string) string {
-	return password.ReplaceAllString(plan.Redact(text), "${1}xxxxx@")
+	return password.ReplaceAllString(plan.Redactor.Text(text), "${1}xxxxx@")
 }
 
 // redactJSON takes what is secret out of JSON. Where a secret is not inside of a

@@ -124,10 +124,10 @@ func runTest(ctx context.Context, plan *pipeline.Plan, test *pipeline.TestPlan, 
 	}
 	for i := range r.Failures {
 		f := &r.Failures[i]
-		f.Message, f.Want, f.Got, f.Hint = plan.Redact(f.Message), plan.Redact(f.Want), plan.Redact(f.Got), plan.Redact(f.Hint)
+		f.Message, f.Want, f.Got, f.Hint = plan.Redactor.Text(f.Message), plan.Redactor.Text(f.Want), plan.Redactor.Text(f.Got), plan.Redactor.Text(f.Hint)
 	}
 	for i := range r.Told {
-		r.Told[i].Text = plan.Redact(r.Told[i].Text)
+		r.Told[i].Text = plan.Redactor.Text(r.Told[i].Text)
 	}
 	r.Took = time.Since(began)
 	return r

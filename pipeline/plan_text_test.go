@@ -1,4 +1,4 @@
-package pipeline
+package pipeline_test
 
 import (
 	"cmp"
@@ -12,14 +12,14 @@ import (
 	"time"
 
 	"github.com/millrace/millrace/handlers"
+	"github.com/millrace/millrace/pipeline"
 	"github.com/millrace/millrace/pipeline/expression"
 	"github.com/millrace/millrace/pipeline/kafka"
 	"github.com/millrace/millrace/pipeline/yamlconf"
 )
 
-// String is the plan for people, with every default filled in. It shows neither
-// secrets nor what comes from files.
-func (p *Plan) String() string {
+// planText is a plan with every default filled in, for comparing two of them.
+func planText(p *pipeline.Plan) string {
 	w := &planWriter{plan: p}
 	if p.Embedded != "" {
 		w.line("kafka: embedded on %s", p.Embedded)
@@ -54,33 +54,13 @@ func (p *Plan) String() string {
 	return w.out.String()
 }
 
-// String is the pipeline for people, as in Plan.String.
-func (p *PipelinePlan) String() string {
-	w := &planWriter{plan: &Plan{secrets: p.secrets, redactor: p.redactor}}
-	w.pipeline(p)
-	return w.out.String()
-}
-
 type planWriter struct {
 	out   strings.Builder
-	plan  *Plan
+	plan  *pipeline.Plan
 	depth int
 }
 
-// line writes a line, with what is secret replaced. A very short secret is
-// found only where it is the whole of an argument, else it would be found
-// everywhere.
 func (w *planWriter) line(format string, args ...any) {
-	for i, arg := range args {
-		text, ok := arg.(string)
-		switch {
-		case !ok:
-		case text != "" && slices.Contains(w.plan.secrets, text):
-			args[i] = redacted
-		default:
-			args[i] = w.plan.Redact(text)
-		}
-	}
 	fmt.Fprintf(&w.out, "%s%s\n", strings.Repeat("  ", w.depth), fmt.Sprintf(format, args...))
 }
 
@@ -90,11 +70,7 @@ func (w *planWriter) in(write func()) {
 	w.depth--
 }
 
-const (
-	redacted = "[redacted]"
-	// minSecret is how long a secret must be to be looked for inside of text.
-	minSecret = 4
-)
+const redacted = pipeline.Redacted
 
 // field writes what is not empty.
 func (w *planWriter) field(name, value string) {
@@ -118,7 +94,7 @@ func (w *planWriter) store() string {
 	return text + ", on reset " + string(s.OnReset)
 }
 
-func (w *planWriter) topic(t TopicPlan) {
+func (w *planWriter) topic(t pipeline.TopicPlan) {
 	w.line("topic %s", t.Name)
 	w.in(func() {
 		if t.Partitions > 0 {
@@ -134,7 +110,7 @@ func (w *planWriter) topic(t TopicPlan) {
 			w.line("cleanup: %s", t.Cleanup)
 		}
 		if t.Schema != "" {
-			w.line("schema: %s", w.plan.relative(t.Schema))
+			w.line("schema: %s", relative(w.plan, t.Schema))
 		}
 	})
 }
@@ -179,7 +155,7 @@ func (w *planWriter) expression(name string, e *expression.Expression) {
 	}
 }
 
-func (w *planWriter) pipeline(p *PipelinePlan) {
+func (w *planWriter) pipeline(p *pipeline.PipelinePlan) {
 	w.line("pipeline %s", p.Name)
 	w.in(func() {
 		w.field("description", oneLineText(p.Description))
@@ -199,7 +175,7 @@ func (w *planWriter) pipeline(p *PipelinePlan) {
 	})
 }
 
-func (w *planWriter) source(p *PipelinePlan) {
+func (w *planWriter) source(p *pipeline.PipelinePlan) {
 	s := p.Source
 	what := strings.Join(s.Topics, ", ")
 	if s.Pattern != nil {
@@ -236,7 +212,7 @@ func startText(s kafka.Start) string {
 	}
 }
 
-func (w *planWriter) guard(g *IdempotencyPlan) {
+func (w *planWriter) guard(g *pipeline.IdempotencyPlan) {
 	if g == nil {
 		return
 	}
@@ -248,7 +224,7 @@ func (w *planWriter) guard(g *IdempotencyPlan) {
 	})
 }
 
-func (w *planWriter) transform(t *TransformPlan) {
+func (w *planWriter) transform(t *pipeline.TransformPlan) {
 	if t == nil {
 		return
 	}
@@ -264,7 +240,7 @@ func (w *planWriter) transform(t *TransformPlan) {
 	})
 }
 
-func payloadText(p *PayloadPlan) string {
+func payloadText(p *pipeline.PayloadPlan) string {
 	var parts []string
 	switch {
 	case p.Leaf != nil:
@@ -282,7 +258,7 @@ func payloadText(p *PayloadPlan) string {
 	}
 }
 
-func (w *planWriter) route(i int, r RoutePlan) {
+func (w *planWriter) route(i int, r pipeline.RoutePlan) {
 	w.line("route %d:", i+1)
 	w.in(func() {
 		w.expression("when", r.When)
@@ -352,7 +328,7 @@ func settingText(v reflect.Value) string {
 
 // shownTemplate is a template's source in one line.
 func shownTemplate(source string) string {
-	return oneLineText(strings.ReplaceAll(source, yamlconf.Redacted, redacted))
+	return oneLineText(strings.ReplaceAll(source, yamlconf.Redacted, Redacted))
 }
 
 func oneLineText(text string) string { return strings.Join(strings.Fields(text), " ") }
@@ -364,8 +340,7 @@ func orOff(topic string) string {
 	return topic
 }
 
-// relative is a path as seen from the configuration's folder.
-func (p *Plan) relative(name string) string {
+func relative(p *pipeline.Plan, name string) string {
 	if rel, err := filepath.Rel(p.Dir, name); err == nil && filepath.IsLocal(rel) {
 		return filepath.ToSlash(rel)
 	}

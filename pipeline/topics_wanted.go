@@ -1,0 +1,72 @@
+package pipeline
+
+import (
+	"slices"
+
+	"github.com/millrace/millrace/pipeline/topics"
+)
+
+// TopicWants are the topics that the plan names, each once: those of `topics:`
+// with what is said of them, and those that pipelines and ingest routes use.
+func TopicWants(p *Plan) []topics.Want {
+	var wants []topics.Want
+	use := func(name, as string) {
+		if name == "" {
+			return
+		}
+		i := slices.IndexFunc(wants, func(w topics.Want) bool { return w.Name == name })
+		if i < 0 {
+			i = len(wants)
+			wants = append(wants, topics.Want{Name: name})
+		}
+		if !slices.Contains(wants[i].Uses, as) {
+			wants[i].Uses = append(wants[i].Uses, as)
+		}
+	}
+	for _, t := range p.Topics {
+		if t.assumed {
+			t.Partitions = 0
+		}
+		wants = append(wants, topics.Want{
+			Name: t.Name, Partitions: int(t.Partitions), Replication: int(t.Replication), Retention: t.Retention, Cleanup: t.Cleanup,
+			Uses: []string{"topics:"},
+		})
+	}
+	if p.Ingest != nil {
+		for _, route := range p.Ingest.Routes {
+			use(route.Topic, "ingest "+route.Path)
+		}
+	}
+	for _, pipe := range p.Pipelines {
+		for _, t := range pipe.Source.Topics {
+			use(t, "source of "+pipe.Name)
+		}
+		known := len(wants)
+		use(pipe.DeadLetter, "dead letters of "+pipe.Name)
+		if len(wants) > known && len(pipe.Source.Topics) > 0 {
+			wants[known].Letters = pipe.Source.Topics[0]
+		}
+		for _, s := range pipe.Sinks() {
+			for _, t := range s.Topics {
+				use(t, "sink of "+pipe.Name)
+			}
+		}
+	}
+	return wants
+}
+
+// TopicReaders are the plan's pipelines as readers of topics.
+func TopicReaders(p *Plan) []topics.Reader {
+	var readers []topics.Reader
+	for _, pipe := range p.Pipelines {
+		readers = append(readers, topics.Reader{
+			Pipeline: pipe.Name, Group: pipe.Source.Group, Reads: func(topic string) bool { return pipe.Reads(topic) },
+		})
+	}
+	return readers
+}
+
+// TopicOptions say what kind of cluster the plan runs on.
+func TopicOptions(p *Plan) topics.Options {
+	return topics.Options{Embedded: p.Embedded != "", DefaultPartitions: EmbeddedPartitions}
+}
