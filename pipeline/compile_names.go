@@ -12,8 +12,7 @@ import (
 )
 
 var (
-	legalName  = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]*$`)
-	legalTopic = regexp.MustCompile(`^[A-Za-z0-9._-]+$`)
+	legalName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]*$`)
 )
 
 // maxName leaves room for what is made of a name, such as a topic's.

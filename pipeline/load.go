@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"maps"
 	"os"
 	"path/filepath"
@@ -268,18 +267,6 @@ func displayName(name string) string {
 		return "<stdin>"
 	}
 	return name
-}
-
-// reason is an error of the file system without the name of the file, which
-// stands before it anyway.
-func reason(err error) string {
-	if pathErr, ok := errors.AsType[*fs.PathError](err); ok {
-		err = pathErr.Err
-	}
-	if errors.Is(err, fs.ErrNotExist) {
-		return "no such file"
-	}
-	return err.Error()
 }
 
 // noting notes each text once.

@@ -328,7 +328,7 @@ func settingText(v reflect.Value) string {
 
 // shownTemplate is a template's source in one line.
 func shownTemplate(source string) string {
-	return oneLineText(strings.ReplaceAll(source, yamlconf.Redacted, Redacted))
+	return oneLineText(strings.ReplaceAll(source, yamlconf.Redacted, pipeline.Redacted))
 }
 
 func oneLineText(text string) string { return strings.Join(strings.Fields(text), " ") }

@@ -38,7 +38,7 @@ pipelines:
 	}
 	text := `raw t/k "1" + json t/k \"1\" + twice t/k \\\"1\\\" + query t%2Fk+%221%22+%2B path t%2Fk%20%221%22%20+ and hunter22.`
 	want := "raw [redacted] json [redacted] twice [redacted] query [redacted] path [redacted] and [redacted]."
-	if got := plan.Redact(text); got != want {
+	if got := plan.Redactor.Text(text); got != want {
 		t.Errorf("\n got %s\nwant %s", got, want)
 	}
 
@@ -104,7 +104,7 @@ pipelines:
 		"VERY-SECRET-TOKEN7": "[redacted]7", "Very": "[redacted]", "with a token": "with a token",
 		"k-12345678-suffix": "[redacted]", "k-12345678": "[redacted]", "/run/token": "/run/token", "true false": "true false",
 	} {
-		if got := plan.Redact(text); got != want {
+		if got := plan.Redactor.Text(text); got != want {
 			t.Errorf("%q: got %q, want %q", text, got, want)
 		}
 	}

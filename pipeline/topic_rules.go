@@ -2,9 +2,14 @@ package pipeline
 
 import (
 	"fmt"
+	"regexp"
 	"slices"
 	"strings"
 )
+
+// legalTopic are the names that Kafka lets a topic have, but for their length and for
+// those of dots alone.
+var legalTopic = regexp.MustCompile(`^[A-Za-z0-9._-]+$`)
 
 // internalTopic begins the names of topics that belong to the cluster itself.
 const internalTopic = "__"
