@@ -203,7 +203,7 @@ func topics(t *testing.T, settings kafka.Settings, plan *pipeline.Plan, log *slo
 	}
 	defer a.Close()
 	all := map[string]bool{}
-	for _, w := range plan.TopicWants() {
+	for _, w := range pipeline.Wanted(plan) {
 		all[w.Name] = true
 	}
 	if plan.Embedded != "" {

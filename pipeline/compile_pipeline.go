@@ -230,7 +230,7 @@ func (c *compiler) payload(f *File, scope *expression.Scope, p *PayloadConfig) *
 	case payloadObject:
 		plan.Fields = []FieldPlan{}
 		for _, field := range p.Fields {
-			plan.Fields = append(plan.Fields, FieldPlan{field.Name, c.payload(f, scope, field.Value)})
+			plan.Fields = append(plan.Fields, FieldPlan{Name: field.Name, Value: c.payload(f, scope, field.Value)})
 		}
 	case payloadList:
 		plan.Items = []*PayloadPlan{}

@@ -100,12 +100,12 @@ func grantHint(operation, topic string) string {
 // settings, than topics: says. More do no harm.
 func (c *connector) differences() {
 	var wants []topics.Want
-	for _, w := range TopicWants(c.plan) {
+	for _, w := range Wanted(c.plan) {
 		if state := c.topics[w.Name]; state.Exists && state.Err == nil {
 			wants = append(wants, w)
 		}
 	}
-	for _, d := range topics.CompareSeen(wants, c.topics, TopicOptions(c.plan)).Changes {
+	for _, d := range topics.CompareSeen(wants, c.topics, OptionsOf(c.plan)).Changes {
 		from, errFrom := strconv.Atoi(d.From)
 		to, errTo := strconv.Atoi(d.To)
 		if errFrom == nil && errTo == nil && from > to {

@@ -194,10 +194,10 @@ func (f *flow) troubles() []trouble {
 	f.mu.Lock()
 	var all []trouble
 	if f.err != nil {
-		all = append(all, trouble{"stopped", f.err.Error() + "; the pipeline does not go on by itself"})
+		all = append(all, trouble{kind: "stopped", reason: f.err.Error() + "; the pipeline does not go on by itself"})
 	}
 	for _, where := range slices.Sorted(maps.Keys(f.alarms)) {
-		all = append(all, trouble{where, where + ": " + f.alarms[where]})
+		all = append(all, trouble{kind: where, reason: where + ": " + f.alarms[where]})
 	}
 	f.mu.Unlock()
 	return append(all, f.delivery.pauses.troubles()...)

@@ -98,10 +98,10 @@ const (
 // newTopicBook begins with the topics that are known to be there.
 func newTopicBook(admin *kafka.Admin, plan *Plan, log *slog.Logger) *topicBook {
 	b := &topicBook{
-		admin: admin, options: TopicOptions(plan), log: log,
+		admin: admin, options: OptionsOf(plan), log: log,
 		wants: map[string]topics.Want{}, known: map[string]bool{}, vain: map[string]vainLook{}, made: map[string]bool{},
 	}
-	for _, w := range TopicWants(plan) {
+	for _, w := range Wanted(plan) {
 		b.wants[w.Name] = w
 		b.known[w.Name] = plan.Embedded != "" // made at the start
 	}

@@ -118,7 +118,7 @@ func (p *pauses) troubles() []trouble {
 	defer p.mu.Unlock()
 	var all []trouble
 	for _, what := range slices.Sorted(maps.Keys(p.now)) {
-		t := trouble{what, what + ": " + p.now[what]}
+		t := trouble{kind: what, reason: what + ": " + p.now[what]}
 		if what == PauseOff {
 			t.reason += "; the pipeline " + notByItself
 		}

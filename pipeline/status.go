@@ -22,18 +22,18 @@ func (r *Runner) Status() admin.Status {
 	}
 	waits, _, _ := strings.Cut(r.waiting, ": ")
 	cluster, reasons := r.clusterDown, []trouble{
-		{"state folder", r.folderGone}, {waits, r.waiting}, {"brokers", r.clusterDown}, {"embedded broker full", r.brokerFull},
-		{"embedded broker does not answer", r.brokerDeaf},
+		{kind: "state folder", reason: r.folderGone}, {kind: waits, reason: r.waiting}, {kind: "brokers", reason: r.clusterDown}, {kind: "embedded broker full", reason: r.brokerFull},
+		{kind: "embedded broker does not answer", reason: r.brokerDeaf},
 	}
 	if r.publisher != nil {
-		reasons = append(reasons, trouble{"producer", r.publisher.Waiting()})
+		reasons = append(reasons, trouble{kind: "producer", reason: r.publisher.Waiting()})
 	}
 	r.mu.Unlock()
 	s.Broker = r.broker()
 	store := r.storeTrouble()
-	reasons = append([]trouble{{"key store", store}}, reasons...)
+	reasons = append([]trouble{{kind: "key store", reason: store}}, reasons...)
 	if len(flows) < len(r.plan.Pipelines) {
-		reasons = append(reasons, trouble{"starting", "starting"})
+		reasons = append(reasons, trouble{kind: "starting", reason: "starting"})
 	}
 	for _, t := range reasons {
 		if t.reason != "" {
@@ -66,9 +66,9 @@ func (f *flow) status(away bool) admin.PipelineStatus {
 	all, joined := f.troubles(), f.subscriber.Ready()
 	switch joining := "joining its consumer group"; {
 	case p.State == "starting":
-		all = append(all, trouble{joining, joining})
+		all = append(all, trouble{kind: joining, reason: joining})
 	case p.State == "running" && !joined:
-		all = append(all, trouble{joining, joining + " again"})
+		all = append(all, trouble{kind: joining, reason: joining + " again"})
 	}
 	for _, t := range all {
 		p.Reasons, p.Kinds = append(p.Reasons, f.plan.Redactor.Text(t.reason)), append(p.Kinds, t.kind)

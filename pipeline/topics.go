@@ -15,7 +15,7 @@ import (
 // the default.
 func (r *Runner) namedTopics() map[string]int32 {
 	named := map[string]int32{}
-	for _, w := range TopicWants(r.plan) {
+	for _, w := range Wanted(r.plan) {
 		named[w.Name] = int32(w.Partitions)
 	}
 	return named
@@ -59,7 +59,7 @@ func (r *Runner) prepareTopics(ctx context.Context) error {
 // createTopics makes the topics that the plan names and the cluster lacks, and
 // leaves those that differ.
 func (r *Runner) createTopics(ctx context.Context, admin *kafka.Admin) error {
-	plan, err := topics.Compare(ctx, admin, TopicWants(r.plan), TopicOptions(r.plan))
+	plan, err := topics.Compare(ctx, admin, Wanted(r.plan), OptionsOf(r.plan))
 	if err != nil {
 		return fmt.Errorf("compare the topics with the cluster's: %w", err)
 	}

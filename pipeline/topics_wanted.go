@@ -6,9 +6,9 @@ import (
 	"github.com/millrace/millrace/pipeline/topics"
 )
 
-// TopicWants are the topics that the plan names, each once: those of `topics:`
+// Wanted are the topics that the plan names, each once: those of `topics:`
 // with what is said of them, and those that pipelines and ingest routes use.
-func TopicWants(p *Plan) []topics.Want {
+func Wanted(p *Plan) []topics.Want {
 	var wants []topics.Want
 	use := func(name, as string) {
 		if name == "" {
@@ -55,8 +55,8 @@ func TopicWants(p *Plan) []topics.Want {
 	return wants
 }
 
-// TopicReaders are the plan's pipelines as readers of topics.
-func TopicReaders(p *Plan) []topics.Reader {
+// Readers are the plan's pipelines as readers of topics.
+func Readers(p *Plan) []topics.Reader {
 	var readers []topics.Reader
 	for _, pipe := range p.Pipelines {
 		readers = append(readers, topics.Reader{
@@ -66,7 +66,7 @@ func TopicReaders(p *Plan) []topics.Reader {
 	return readers
 }
 
-// TopicOptions say what kind of cluster the plan runs on.
-func TopicOptions(p *Plan) topics.Options {
+// OptionsOf say what kind of cluster the plan runs on.
+func OptionsOf(p *Plan) topics.Options {
 	return topics.Options{Embedded: p.Embedded != "", DefaultPartitions: EmbeddedPartitions}
 }

@@ -211,7 +211,7 @@ func (e missingTopicError) Error() string { return string(e) }
 // it comes about.
 func missingTopic(name string, there []string, plan *pipeline.Plan) string {
 	text := fmt.Sprintf("topic %q does not exist", name)
-	named := plan != nil && slices.ContainsFunc(pipeline.TopicWants(plan), func(w topics.Want) bool { return w.Name == name })
+	named := plan != nil && slices.ContainsFunc(pipeline.Wanted(plan), func(w topics.Want) bool { return w.Name == name })
 	near := diag.Nearest(name, there)
 	switch {
 	case named && plan.Embedded != "":

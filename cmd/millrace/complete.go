@@ -158,7 +158,7 @@ func (a *app) topicNames() []string {
 	config, plan := a.understood()
 	var names []string
 	if plan != nil {
-		for _, want := range pipeline.TopicWants(plan) {
+		for _, want := range pipeline.Wanted(plan) {
 			names = append(names, want.Name)
 		}
 	}

@@ -102,7 +102,7 @@ func (c *cluster) compareTopics(ctx context.Context) (topics.Plan, error) {
 	if c.plan == nil {
 		return topics.Plan{}, usageError{errors.New("there is no configuration to compare with: name it with -f")}
 	}
-	return topics.Compare(ctx, c.admin, pipeline.TopicWants(c.plan), pipeline.TopicOptions(c.plan))
+	return topics.Compare(ctx, c.admin, pipeline.Wanted(c.plan), pipeline.OptionsOf(c.plan))
 }
 
 func (a *app) showTopics(format string, plan topics.Plan) error {
@@ -233,7 +233,7 @@ func (a *app) tellMissing(c *cluster, listed []topics.Listed) error {
 		return nil
 	}
 	var missing []string
-	for _, w := range pipeline.TopicWants(c.plan) {
+	for _, w := range pipeline.Wanted(c.plan) {
 		if !slices.ContainsFunc(listed, func(l topics.Listed) bool { return l.Topic == w.Name }) {
 			missing = append(missing, w.Name)
 		}
@@ -249,12 +249,12 @@ func (c *cluster) listTopics(ctx context.Context, all bool) ([]topics.Listed, er
 	if plan == nil {
 		plan, all = &pipeline.Plan{}, true
 	}
-	readers := pipeline.TopicReaders(plan)
+	readers := pipeline.Readers(plan)
 	if all {
 		return topics.List(ctx, c.admin, nil, readers)
 	}
 	names := []string{}
-	for _, w := range pipeline.TopicWants(plan) {
+	for _, w := range pipeline.Wanted(plan) {
 		names = append(names, w.Name)
 	}
 	there, err := c.admin.Topics(ctx)

@@ -54,7 +54,7 @@ func TestVerdicts(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			plan := load(t, fmt.Sprintf(guarded, c.guard, c.more), nil)
-			store := &keys{now: now, rows: map[idempotency.ID]*idempotency.Row{idempotency.Identity("p", "stdout", 1, "k:1"): c.row}}
+			store := &keyRows{now: now, rows: map[idempotency.ID]*idempotency.Row{idempotency.Identity("p", "stdout", 1, "k:1"): c.row}}
 			var got []string
 			for _, r := range decide(t, open(t, plan, store), plan, c.records) {
 				text := string(r.Outcome) + string(r.Halt)
@@ -72,7 +72,7 @@ func TestVerdicts(t *testing.T) {
 
 func TestAStoreThatDoesNotAnswerIsAnError(t *testing.T) {
 	plan := load(t, fmt.Sprintf(guarded, "", ""), nil)
-	store := &keys{err: errors.New("connection refused")}
+	store := &keyRows{err: errors.New("connection refused")}
 	p := open(t, plan, store)
 	items := itemsOf(t, plan, `{"payload": {"id": 1}}`)
 	if _, err := p.DryRun(t.Context(), items); !errors.Is(err, store.err) {
@@ -94,7 +94,7 @@ func TestAStoreThatDoesNotAnswerIsAnError(t *testing.T) {
 func TestASinkWaitsOnItsOwn(t *testing.T) {
 	plan := load(t, strings.Replace(fmt.Sprintf(guarded, "", ""), "[{stdout: {}}]", "[{name: a, stdout: {}}, {name: b, stdout: {}}]", 1), nil)
 	now := time.Now()
-	store := &keys{now: now, rows: map[idempotency.ID]*idempotency.Row{idempotency.Identity("p", "b", 1, "k:1"): {
+	store := &keyRows{now: now, rows: map[idempotency.ID]*idempotency.Row{idempotency.Identity("p", "b", 1, "k:1"): {
 		State: idempotency.Claimed, Token: idempotency.Token{Seq: 1}, Deadline: now.Add(time.Minute), Expires: now.Add(time.Hour),
 	}}}
 	r := decide(t, open(t, plan, store), plan, `{"payload": {"id": 1}}`)[0]

@@ -85,14 +85,14 @@ func itemsOf(t *testing.T, plan *pipeline.Plan, lines string) []preview.Item {
 	}
 }
 
-// keys is a store that holds rows by key, for one pipeline and sink.
-type keys struct {
+// keyRows is a store that holds rows by key, for one pipeline and sink.
+type keyRows struct {
 	rows map[idempotency.ID]*idempotency.Row
 	now  time.Time
 	err  error
 }
 
-func (k *keys) Get(_ context.Context, ids []idempotency.ID) ([]*idempotency.Row, time.Time, error) {
+func (k *keyRows) Get(_ context.Context, ids []idempotency.ID) ([]*idempotency.Row, time.Time, error) {
 	rows := make([]*idempotency.Row, len(ids))
 	for i, id := range ids {
 		rows[i] = k.rows[id]
@@ -100,7 +100,7 @@ func (k *keys) Get(_ context.Context, ids []idempotency.ID) ([]*idempotency.Row,
 	return rows, k.now, k.err
 }
 
-func (k *keys) Close() error { return nil }
+func (k *keyRows) Close() error { return nil }
 
 // golden compares text with a file of testdata.
 func golden(t *testing.T, name string, got []byte) {

@@ -25,7 +25,7 @@ pipelines:
           query: {api_key: 'zz-s3cret-${payload.id}', page: '${payload.id}'}
       - kafka: {topic: copy, headers: {X-Token: zz-s3cret, trace: t}}
 `, nil)
-	p := open(t, plan, &keys{rows: map[idempotency.ID]*idempotency.Row{}})
+	p := open(t, plan, &keyRows{rows: map[idempotency.ID]*idempotency.Row{}})
 	const record = `{"payload": {"id": 7}}`
 	var out bytes.Buffer
 	for _, r := range decide(t, p, plan, record) {

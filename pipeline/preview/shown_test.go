@@ -55,7 +55,7 @@ func shown(t *testing.T) (*pipeline.Plan, *preview.Preview) {
 	t.Helper()
 	plan := load(t, shownFile, map[string]string{"token": "s3cr\"et/token\n", "pin": "424242\n"})
 	now := time.Date(2026, 1, 31, 9, 0, 0, 0, time.UTC)
-	return plan, open(t, plan, &keys{now: now, rows: map[idempotency.ID]*idempotency.Row{
+	return plan, open(t, plan, &keyRows{now: now, rows: map[idempotency.ID]*idempotency.Row{
 		idempotency.Identity("orders", "http", 1, "order:500"): {
 			State: idempotency.Confirmed, Digest: idempotency.DigestOf([]byte(`{"id": 500, "status": "paid", "name": "Ann <ä>"}`)),
 			Origin: idempotency.Origin{Topic: "orders", Offset: 2}, Holder: idempotency.Holder{Host: "here", PID: 7, Run: "r"}, Answer: "status 204",
