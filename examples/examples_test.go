@@ -105,7 +105,7 @@ func runExample(t *testing.T, b bed, dir string) {
 	if err := publisher.Close(); err != nil {
 		t.Fatal(err)
 	}
-	got := outcomes(t, runner, len(records)) + receiver.String() + contents(t, files) + topics(t, settings, plan, log)
+	got := outcomes(t, runner, len(records)) + receiver.String() + contents(t, files) + topicsOf(t, settings, plan, log)
 	cancel()
 	if err := <-ended; err != nil {
 		t.Error(err)
@@ -194,8 +194,8 @@ func contents(t *testing.T, dir string) string {
 	return strings.Join(lines, "")
 }
 
-// topics lists what was written to topics other than the sources.
-func topics(t *testing.T, settings kafka.Settings, plan *pipeline.Plan, log *slog.Logger) string {
+// topicsOf lists what was written to topics other than the sources.
+func topicsOf(t *testing.T, settings kafka.Settings, plan *pipeline.Plan, log *slog.Logger) string {
 	t.Helper()
 	a, err := kafka.NewAdmin(settings, kafka.Deps{Logger: log})
 	if err != nil {

@@ -115,19 +115,23 @@ func newLoadCase(t *testing.T, archive *txtar.Archive) *loadCase {
 
 func (c *loadCase) load(t *testing.T) string {
 	t.Helper()
-	plan, problems := pipeline.Load(c.files, c.options, builtin.Registry())
-	if (plan == nil) != problems.HasErrors() {
-		t.Errorf("plan is nil: %v, although there are errors: %v", plan == nil, problems.HasErrors())
+	effective, problems := pipeline.LoadEffective(c.files, c.options, builtin.Registry())
+	if (effective == nil) != problems.HasErrors() {
+		t.Errorf("there is a configuration: %v, although there are errors: %v", effective != nil, problems.HasErrors())
 	}
 	var out bytes.Buffer
 	if err := diag.Write(&out, diag.FormatText, problems, false); err != nil {
 		t.Fatal(err)
 	}
-	if plan != nil {
+	if effective != nil {
 		if out.Len() > 0 {
 			out.WriteString("\n")
 		}
-		out.WriteString(planText(plan))
+		text, err := effective.YAML()
+		if err != nil {
+			t.Fatal(err)
+		}
+		out.Write(text)
 	}
 	return out.String()
 }
