@@ -4,11 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"maps"
 	"slices"
 	"sync"
-	"sync/atomic"
+	"time"
 
 	"github.com/millrace/millrace/handlers"
 	"github.com/millrace/millrace/pipeline/admin"
@@ -17,21 +18,32 @@ import (
 	"github.com/millrace/millrace/pipeline/memory"
 )
 
-// flow is one pipeline as it runs.
+// flow is one pipeline as a unit: it has its own sinks, source, router and end
+// condition, so that it can be started, stopped and replaced alone.
 type flow struct {
 	plan       *PipelinePlan
+	log        *slog.Logger
 	subscriber *kafka.Subscriber
 	delivery   *Delivery
 	meter      *meter
+	metrics    *admin.PipelineMetrics
+	// goal is what the flow has done at its end, nil where it has none.
+	goal *goal
+	// open are its own parts; routing is nil before start.
+	open    closers
+	routing *routing
+	// failed is closed once the flow has stopped by itself.
+	failed chan struct{}
 
 	mu     sync.Mutex
-	state  string
+	state  admin.State
 	err    error
 	alarms map[string]string
-	last   []kafka.PartitionStatus // of a stopped pipeline
+	last   []kafka.PartitionStatus // of a flow that stopped
 }
 
-// flowDeps is what all pipelines of a process share.
+// flowDeps is what all pipelines of a process share. Nothing of it is closed with a
+// flow.
 type flowDeps struct {
 	settings kafka.Settings
 	store    KeyStore
@@ -39,88 +51,129 @@ type flowDeps struct {
 	run      *idempotency.Run
 	holder   idempotency.Holder
 	memory   *memory.Budget
+	metrics  *admin.Metrics
+	observer Observer
+	log      *slog.Logger
+	version  string
+	stdout   io.Writer
+	// digest is that of the configuration, workMost how much memory the expressions
+	// of one record may need.
+	digest   string
+	workMost int64
+	// commitMost, where set, bounds the time between two commits.
+	commitMost time.Duration
 }
 
-func (r *Runner) openFlow(ctx context.Context, p *PipelinePlan, deps flowDeps, open *closers) (*flow, error) {
-	f := &flow{plan: p, state: "starting", alarms: map[string]string{}}
-	log := r.deps.Logger.With("pipeline", p.Name)
-	f.meter = newMeter(r.metrics.Pipeline(p.Name))
-	sinks, err := OpenSinks(p, handlers.Env{Version: r.deps.Version, Producer: deps.producer, Stdout: r.deps.Stdout, Logger: log}, open)
+// openFlow opens a pipeline's sinks and source, without reading yet. The flow lasts
+// beyond ctx: close ends it, and must be called.
+func openFlow(ctx context.Context, p *PipelinePlan, deps flowDeps) (*flow, error) {
+	f := &flow{plan: p, state: admin.Starting, alarms: map[string]string{}, failed: make(chan struct{}),
+		log: deps.log.With("pipeline", p.Name), metrics: deps.metrics.Pipeline(p.Name)}
+	f.meter = newMeter(f.metrics)
+	if err := f.openParts(ctx, deps); err != nil {
+		return nil, errors.Join(fmt.Errorf("open pipeline %q: %w", p.Name, err), f.open.close(ctx))
+	}
+	return f, nil
+}
+
+func (f *flow) openParts(ctx context.Context, deps flowDeps) error {
+	p := f.plan
+	sinks, err := openSinks(p, handlers.Env{Version: deps.version, Producer: deps.producer, Stdout: deps.stdout, Logger: f.log}, &f.open)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	observers := Observers{f.meter}
-	if r.deps.Observer != nil {
-		observers = append(observers, r.deps.Observer)
+	if deps.observer != nil {
+		observers = append(observers, deps.observer)
 	}
 	f.delivery = NewDelivery(ctx, p, DeliveryDeps{
 		Sinks: sinks, Store: deps.store, Run: deps.run, Holder: deps.holder, Producer: deps.producer,
-		ConfigDigest: r.plan.Digest, Observer: observers, Logger: log,
-		Stop: func(err error) { f.stop(log, err, r.ended) }, Work: deps.memory.Work, WorkMost: r.plan.Limits.Bytes,
+		ConfigDigest: deps.digest, Observer: observers, Logger: f.log,
+		Stop: f.fail, Work: deps.memory.Work, WorkMost: deps.workMost,
 	})
-	open.add("pipeline "+p.Name, func(context.Context) error { f.delivery.Close(); return nil })
-	kafkaDeps := kafka.Deps{
-		Logger:  log,
-		Held:    deps.memory.Held,
-		OnAlarm: func(a kafka.Alarm) { f.alarm(r.metrics.Pipeline(p.Name), a) },
-		OnEnd:   func(err error) { f.stop(log, err, r.ended) },
-	}
+	f.open.add("the delivery", func(context.Context) error { f.delivery.Close(); return nil })
+	kafkaDeps := kafka.Deps{Logger: f.log, Held: deps.memory.Held, OnAlarm: f.alarm, OnEnd: f.fail}
 	if deps.store != nil && p.Idempotency != nil {
 		kafkaDeps.Epoch = deps.store.Known
 		kafkaDeps.OnEpoch = func(_ string, _ int32, committed, _ string) { deps.store.Remember(committed) }
 	}
-	if f.subscriber, err = kafka.NewSubscriber(deps.settings, r.source(p), kafkaDeps); err != nil {
-		return nil, err
+	source := p.Source
+	if deps.commitMost > 0 {
+		source.CommitInterval = min(source.CommitInterval, deps.commitMost)
 	}
-	open.add("the source of "+p.Name, func(context.Context) error { return f.subscriber.Close() })
-	return f, nil
+	if f.subscriber, err = kafka.NewSubscriber(deps.settings, source, kafkaDeps); err != nil {
+		return err
+	}
+	f.open.add("the source", func(context.Context) error { return f.subscriber.Close() })
+	return nil
 }
 
-// OpenSinks opens the sinks of a pipeline, in the order of its Sinks(). Those
+// start lets records flow, until drain.
+func (f *flow) start(ctx context.Context) (err error) {
+	f.routing, err = startRouter(ctx, f.log, f.plan, f.subscriber, f.delivery)
+	return err
+}
+
+// drain stops reading, finishes what is in flight within the source's drain time,
+// commits and leaves the group.
+func (f *flow) drain() error {
+	f.setState(admin.Draining)
+	if f.routing == nil {
+		return nil
+	}
+	if err := f.routing.stop(f.subscriber.Close); err != nil {
+		return fmt.Errorf("drain pipeline %q: %w", f.plan.Name, err)
+	}
+	return nil
+}
+
+// close closes what the flow opened, last opened first. A flow that was not drained
+// ends without.
+func (f *flow) close(ctx context.Context) error {
+	if f.routing != nil {
+		f.routing.halt()
+	}
+	if err := f.open.close(ctx); err != nil {
+		return fmt.Errorf("pipeline %q: %w", f.plan.Name, err)
+	}
+	return nil
+}
+
+// openSinks opens the sinks of a pipeline, in the order of its Sinks(). Those
 // that were opened are added to what is closed at the end, also on an error.
-func OpenSinks(p *PipelinePlan, env handlers.Env, open *closers) ([]handlers.Sink, error) {
+func openSinks(p *PipelinePlan, env handlers.Env, open *closers) ([]handlers.Sink, error) {
 	var sinks []handlers.Sink
+	log := env.Logger
 	for _, s := range p.Sinks() {
-		env.Pipeline, env.Name = p.Name, s.Name
-		env.Logger = env.Logger.With("sink", s.Name)
+		env.Pipeline, env.Name, env.Logger = p.Name, s.Name, log.With("sink", s.Name)
 		sink, err := s.Spec.Open(s.Config, env)
 		if err != nil {
 			return nil, fmt.Errorf("open sink %q: %w", s.Name, err)
 		}
-		open.add(fmt.Sprintf("sink %q of %s", s.Name, p.Name), sink.Close)
+		open.add(fmt.Sprintf("sink %q", s.Name), sink.Close)
 		sinks = append(sinks, sink)
 	}
 	return sinks, nil
 }
 
-// stop notes that the pipeline must not go on. Of several records that stop it
+// fail notes that the pipeline must not go on. Of several records that stop it
 // the first of a partition is told.
-func (f *flow) stop(log *slog.Logger, err error, ended chan<- *flow) {
+func (f *flow) fail(err error) {
 	f.mu.Lock()
 	first := f.err == nil
 	if first || earlier(err, f.err) {
-		f.err, f.state = err, "stopped"
+		f.err, f.state = err, admin.Stopped
 	}
 	f.mu.Unlock()
 	if first {
-		log.Error("the pipeline has stopped, and does not go on by itself: its offset stays before the first unfinished record, which the next start reads again", "err", err)
-		ended <- f
-	}
-}
-
-// CutOff says what it means that the process ends now, before its drain is done.
-func (r *Runner) CutOff() {
-	r.mu.Lock()
-	flows := r.flows
-	r.mu.Unlock()
-	for _, f := range flows {
-		f.sayCut(r.deps.Logger, "what was in flight is cut off", f.subscriber.InFlight())
+		f.log.Error("the pipeline has stopped, and does not go on by itself: its offset stays before the first unfinished record, which the next start reads again", "err", err)
+		close(f.failed)
 	}
 }
 
 // sayCut says what becomes of records whose calls were cut off, and whether there
 // are any.
-func (f *flow) sayCut(log *slog.Logger, what string, records int) bool {
+func (f *flow) sayCut(what string, records int) bool {
 	if records == 0 {
 		return false
 	}
@@ -128,7 +181,7 @@ func (f *flow) sayCut(log *slog.Logger, what string, records int) bool {
 	if guard := f.plan.Idempotency; guard != nil && guard.OnUncertain == ActionPark {
 		then = "the next start parks those whose call was under way, as on_uncertain says, and does not make it again"
 	}
-	log.Warn(what+": what became of them is unknown, and "+then, "pipeline", f.plan.Name, "records", records)
+	f.log.Warn(what+": what became of them is unknown, and "+then, "records", records)
 	return true
 }
 
@@ -163,22 +216,27 @@ func (f *flow) stopped() error {
 	return f.err
 }
 
-func (f *flow) setState(s string) {
+func (f *flow) setState(s admin.State) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if f.state != "stopped" {
+	if f.state != admin.Stopped {
 		f.state = s
 	}
 }
 
-func (f *flow) getState() string {
+// running is the state of the flow, which runs once it has joined its group.
+func (f *flow) running() admin.State {
+	joined := f.subscriber.Ready()
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	if f.state == admin.Starting && joined {
+		f.state = admin.Running
+	}
 	return f.state
 }
 
-func (f *flow) alarm(m *admin.PipelineMetrics, a kafka.Alarm) {
-	m.Alarm(a.Topic, a.Partition, a.Kind, !a.Cleared)
+func (f *flow) alarm(a kafka.Alarm) {
+	f.metrics.Alarm(a.Topic, a.Partition, a.Kind, !a.Cleared)
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	where := fmt.Sprintf("%s/%d %s", a.Topic, a.Partition, a.Kind)
@@ -201,54 +259,4 @@ func (f *flow) troubles() []trouble {
 	}
 	f.mu.Unlock()
 	return append(all, f.delivery.pauses.troubles()...)
-}
-
-// meter turns events into metrics and into the counts that a status shows.
-type meter struct {
-	metrics *admin.PipelineMetrics
-	retries atomic.Int64
-	counts  [6]atomic.Int64 // in the order of Outcomes
-}
-
-func newMeter(m *admin.PipelineMetrics) *meter { return &meter{metrics: m} }
-
-// Observe counts e.
-func (m *meter) Observe(e Event) {
-	switch e.Kind {
-	case EventRecord:
-		m.metrics.Outcome(string(e.Outcome), 1)
-		for i, o := range Outcomes() {
-			if o == e.Outcome {
-				m.counts[i].Add(1)
-			}
-		}
-	case EventClaim:
-		m.metrics.Claim(e.Reason, 1)
-	case EventConfirm:
-		if e.Reason == "lost" {
-			m.metrics.ConfirmLost()
-		}
-	case EventWrite:
-		m.metrics.Sink(e.Sink).Write("taken", e.Took)
-	case EventRetry:
-		m.retries.Add(1)
-		m.metrics.Sink(e.Sink).Retry()
-		m.metrics.Sink(e.Sink).Write(e.Reason, e.Took)
-	case EventDeadLetter:
-		m.metrics.DeadLetter(e.Reason)
-	case EventPause, EventResume:
-		if e.Sink != "" {
-			m.metrics.Sink(e.Sink).Paused(e.Kind == EventPause)
-		}
-	}
-}
-
-func (m *meter) outcomes() map[string]int64 {
-	all := map[string]int64{}
-	for i, o := range Outcomes() {
-		if n := m.counts[i].Load(); n > 0 {
-			all[string(o)] = n
-		}
-	}
-	return all
 }

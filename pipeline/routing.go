@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/ThreeDotsLabs/watermill/message"
@@ -12,50 +14,57 @@ import (
 	"github.com/millrace/millrace/pipeline/kafka"
 )
 
-// routing is the router of a process while it runs.
+// routing is the router of a flow while it runs.
 type routing struct {
 	router *message.Router
 	cancel context.CancelFunc
-	// ended tells when the router ended with its last source; nil where it has
-	// none, since it ends at once then.
-	ended chan error
+	// done is closed once the router has ended.
+	done chan struct{}
+
+	stopping atomic.Bool
+	once     sync.Once
+	err      error
 }
 
-// startRouter hands what the sources of flows read to their deliveries, until ctx
-// ends or stop is called.
-func startRouter(ctx context.Context, logger *slog.Logger, drain time.Duration, flows []*flow) (*routing, error) {
-	router, err := message.NewRouter(message.RouterConfig{CloseTimeout: drain + 5*time.Second}, kafka.WatermillLogger(logger))
+// startRouter hands what a source reads to a delivery, until ctx ends or stop is
+// called.
+func startRouter(ctx context.Context, log *slog.Logger, p *PipelinePlan, source message.Subscriber, delivery *Delivery) (*routing, error) {
+	router, err := message.NewRouter(message.RouterConfig{CloseTimeout: p.Source.Drain + 5*time.Second}, kafka.WatermillLogger(log))
 	if err != nil {
 		return nil, fmt.Errorf("make the router: %w", err)
 	}
-	for _, f := range flows {
-		router.AddConsumerHandler(f.plan.Name, f.plan.Name, f.subscriber, f.delivery.Handle)
-	}
-	return runRouter(ctx, router, len(flows) > 0)
+	router.AddConsumerHandler(p.Name, p.Name, source, delivery.Handle)
+	return runRouter(ctx, router)
 }
 
-func runRouter(ctx context.Context, router *message.Router, sources bool) (*routing, error) {
+func runRouter(ctx context.Context, router *message.Router) (*routing, error) {
 	ctx, cancel := context.WithCancel(ctx)
-	r := &routing{router: router, cancel: cancel}
-	ended := make(chan error, 1)
-	go func() { ended <- router.Run(ctx) }()
-	if !sources {
-		return r, nil
-	}
+	r := &routing{router: router, cancel: cancel, done: make(chan struct{})}
+	var ended error
+	go func() { ended = router.Run(ctx); close(r.done) }()
 	// A router that is closed before its handlers run waits for them in vain.
 	select {
 	case <-router.Running():
-	case err := <-ended:
+	case <-r.done:
 		cancel()
-		return nil, fmt.Errorf("start the router: %w", err)
+		return nil, fmt.Errorf("start the router: %w", errors.Join(ended, errors.New("it ended at once")))
 	}
-	r.ended = ended
 	return r, nil
 }
 
-// stop ends the router after its sources. A router whose handlers end before its
-// context does takes that for an error.
+// stop ends the router after its source, and may be called again. A router whose
+// handler ends before its context does takes that for an error.
 func (r *routing) stop(drain func() error) error {
+	r.once.Do(func() {
+		r.halt()
+		r.err = errors.Join(drain(), r.router.Close())
+		<-r.done
+	})
+	return r.err
+}
+
+// halt ends the router without waiting for anything.
+func (r *routing) halt() {
+	r.stopping.Store(true)
 	r.cancel()
-	return errors.Join(drain(), r.router.Close())
 }

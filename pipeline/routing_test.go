@@ -32,7 +32,7 @@ func TestStopIsNoWarning(t *testing.T) {
 		}
 		source := ending{make(chan *message.Message)}
 		router.AddConsumerHandler("p", "p", source, func(*message.Message) error { return nil })
-		r, err := runRouter(t.Context(), router, true)
+		r, err := runRouter(t.Context(), router)
 		if err != nil {
 			t.Fatal(err)
 		}

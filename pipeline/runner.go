@@ -22,7 +22,7 @@ import (
 	"github.com/millrace/millrace/pipeline/state"
 )
 
-// Runner runs a plan: it opens the parts, wires one router handler per pipeline,
+// Runner runs a plan: it opens what the pipelines share, supervises a flow for each,
 // and drains them at the end.
 type Runner struct {
 	plan    *Plan
@@ -38,7 +38,7 @@ type Runner struct {
 	// storeDown is why the key store does not answer, empty if it does, and
 	// clusterDown the same of the brokers; waiting is what a start waits for.
 	storeDown, clusterDown, waiting string
-	flows                           []*flow
+	supervisor                      *supervisor
 	settings                        kafka.Settings
 	embedded                        bool
 	ingest                          string
@@ -51,7 +51,6 @@ type Runner struct {
 	// brokerFull is why the embedded broker takes no records, empty if it does, and
 	// brokerDeaf why nobody can reach it.
 	brokerFull, brokerDeaf string
-	ended                  chan *flow
 	publisher              *kafka.Publisher
 }
 
@@ -83,7 +82,7 @@ type RunnerDeps struct {
 // NewRunner makes a runner; it has no effect until Run.
 func NewRunner(plan *Plan, deps RunnerDeps) *Runner {
 	deps.Logger = plan.Redactor.Logger(deps.Logger)
-	r := &Runner{plan: plan, deps: deps, started: time.Now(), settings: plan.Kafka, ended: make(chan *flow, len(plan.Pipelines))}
+	r := &Runner{plan: plan, deps: deps, started: time.Now(), settings: plan.Kafka}
 	r.metrics = admin.NewMetrics(deps.Version, r)
 	r.memory = memory.NewBudget(deps.Memory, len(plan.Pipelines))
 	r.metrics.Memory("held", r.memory.Held.Size(), r.memory.Held.Used)
@@ -131,7 +130,7 @@ func (r *Runner) run(ctx, lasting context.Context, open *closers) error {
 	if err := r.openDoors(lasting, folder, parts, open); err != nil {
 		return err
 	}
-	goal, err := r.awaitCluster(ctx)
+	goals, err := r.awaitCluster(ctx)
 	if err != nil {
 		return err
 	}
@@ -142,14 +141,14 @@ func (r *Runner) run(ctx, lasting context.Context, open *closers) error {
 	if err != nil {
 		return err
 	}
-	if err := r.openFlows(lasting, r.keyStore(), producer, open); err != nil {
+	if err := r.openFlows(lasting, producer, goals, open); err != nil {
 		return err
 	}
 	in, err := r.openIngest(producer, open)
 	if err != nil {
 		return err
 	}
-	return r.flow(ctx, lasting, in, goal)
+	return r.flow(ctx, lasting, in)
 }
 
 func (r *Runner) openProducer(open *closers) (handlers.Producer, error) {
@@ -171,12 +170,13 @@ func (r *Runner) openProducer(open *closers) (handlers.Producer, error) {
 	}, nil
 }
 
-// flow lets records flow until ctx ends, the goal is reached or the last
-// pipeline has stopped, and drains.
-func (r *Runner) flow(ctx, lasting context.Context, in *ingest.Server, goal *goal) error {
-	routing, err := startRouter(lasting, r.deps.Logger, r.plan.Drain, r.flows)
-	if err != nil {
-		return err
+// flow lets records flow until ctx ends, the end is reached or the last pipeline has
+// stopped, and drains.
+func (r *Runner) flow(ctx, lasting context.Context, in *ingest.Server) error {
+	for _, f := range r.supervisor.all() {
+		if err := r.supervisor.run(lasting, f); err != nil {
+			return errors.Join(err, r.supervisor.drain())
+		}
 	}
 	watch, stopWatch := context.WithCancel(ctx)
 	var watching sync.WaitGroup
@@ -184,25 +184,25 @@ func (r *Runner) flow(ctx, lasting context.Context, in *ingest.Server, goal *goa
 	watching.Go(func() { r.watchStore(watch) })
 	watching.Go(func() { r.watchCluster(watch) })
 	watching.Go(func() { r.watchStopped(watch) })
-	reached := make(chan error, 2) // the goal, and the folder
-	watching.Go(func() { goal.await(watch, reached) })
+	reached := make(chan error, 2) // the end, and the folder
+	watching.Go(func() { r.awaitEnd(watch, reached) })
 	watching.Go(func() { r.watchFolder(watch, reached) })
 
-	failed := r.wait(ctx, routing.ended, reached)
+	failed := r.wait(ctx, reached)
 	stopWatch()
 	watching.Wait()
 	if in != nil {
 		in.Refuse()
 	}
 	if errors.As(failed, new(goneError)) {
-		routing.cancel()
+		r.supervisor.cancel()
 		return failed // a drain could make nothing durable
 	}
 	r.deps.Logger.Info("draining", "drain", r.plan.Drain)
-	err = errors.Join(failed, routing.stop(r.drain), r.leave(lasting))
+	err := errors.Join(failed, r.supervisor.drain(), r.leave(lasting))
 	cut := false
-	for _, f := range r.flows {
-		cut = f.sayCut(r.deps.Logger, "calls were cut off after the drain time", int(f.delivery.Cut())) || cut
+	for _, f := range r.supervisor.all() {
+		cut = f.sayCut("calls were cut off after the drain time", int(f.delivery.Cut())) || cut
 	}
 	if cut {
 		r.deps.Logger.Info("ended; what was not cut off is drained")
@@ -212,77 +212,62 @@ func (r *Runner) flow(ctx, lasting context.Context, in *ingest.Server, goal *goa
 	return err
 }
 
-// wait returns when ctx ends or the goal is reached, with an error when the last
+// wait returns when ctx ends or the end is reached, with an error when the last
 // pipeline has stopped.
-func (r *Runner) wait(ctx context.Context, routed, reached <-chan error) error {
-	for running := len(r.flows); ; {
+func (r *Runner) wait(ctx context.Context, reached <-chan error) error {
+	for {
 		select {
 		case <-ctx.Done():
 			return nil
 		case err := <-reached:
 			return err
-		case err := <-routed:
-			// A router ends with its last source.
-			for _, f := range r.flows {
-				if f.stopped() != nil {
-					return fmt.Errorf("the last pipeline has stopped: %w", f.stopped())
-				}
-			}
-			if err == nil {
-				err = errors.New("the router ended")
-			}
-			return err
-		case f := <-r.ended:
-			f.keepPartitions()
-			if running--; running == 0 {
-				return fmt.Errorf("the last pipeline has stopped: %w", f.stopped())
-			}
-			// Closing drains the pipeline's other lanes; its offset stays
-			// before the record that stopped it.
-			if err := f.subscriber.Close(); err != nil {
-				r.deps.Logger.Warn("close a stopped pipeline", "pipeline", f.plan.Name, "err", err)
+		case <-r.supervisor.changed:
+			if err := r.supervisor.ended(); err != nil {
+				return fmt.Errorf("the last pipeline has stopped: %w", err)
 			}
 		}
 	}
 }
 
-// drain closes all sources at once; each ends its batches and commits.
-func (r *Runner) drain() error {
-	errs := make([]error, len(r.flows))
-	var wg sync.WaitGroup
-	for i, f := range r.flows {
-		f.setState("draining")
-		wg.Go(func() {
-			if err := f.subscriber.Close(); err != nil {
-				errs[i] = fmt.Errorf("drain pipeline %q: %w", f.plan.Name, err)
-			}
-		})
-	}
-	wg.Wait()
-	return errors.Join(errs...)
-}
-
 // openFlows opens each pipeline's sinks and source, without reading yet.
-func (r *Runner) openFlows(ctx context.Context, store KeyStore, producer handlers.Producer, open *closers) error {
+func (r *Runner) openFlows(ctx context.Context, producer handlers.Producer, goals map[*PipelinePlan]*goal, open *closers) error {
 	run := idempotency.NewRun()
 	host, err := os.Hostname()
 	if err != nil {
 		host = "unknown"
 	}
 	deps := flowDeps{
-		settings: r.settings, store: store, producer: producer, run: run, memory: r.memory,
-		holder: idempotency.Holder{Host: host, PID: os.Getpid(), Run: run.ID()},
+		settings: r.settings, store: r.keyStore(), producer: producer, run: run, memory: r.memory,
+		holder:  idempotency.Holder{Host: host, PID: os.Getpid(), Run: run.ID()},
+		metrics: r.metrics, observer: r.deps.Observer, log: r.deps.Logger, version: r.deps.Version, stdout: r.deps.Stdout,
+		digest: r.plan.Digest, workMost: r.plan.Limits.Bytes,
 	}
+	if r.deps.UntilEnd {
+		deps.commitMost = goalEvery // it waits for its commits
+	}
+	s := newSupervisor(deps)
+	open.add("the pipelines", s.close)
+	r.mu.Lock()
+	r.supervisor = s
+	r.mu.Unlock()
 	for _, p := range r.plan.Pipelines {
-		f, err := r.openFlow(ctx, p, deps, open)
+		f, err := s.add(ctx, p)
 		if err != nil {
-			return fmt.Errorf("open pipeline %q: %w", p.Name, err)
+			return err
 		}
-		r.mu.Lock()
-		r.flows = append(r.flows, f)
-		r.mu.Unlock()
+		f.goal = goals[p]
 	}
 	return nil
+}
+
+// CutOff says what it means that the process ends now, before its drain is done.
+func (r *Runner) CutOff() {
+	r.mu.Lock()
+	s := r.supervisor
+	r.mu.Unlock()
+	for _, f := range s.all() {
+		f.sayCut("what was in flight is cut off", f.subscriber.InFlight())
+	}
 }
 
 // openDoors opens what others see of the process: health, control socket and
@@ -332,10 +317,8 @@ func (r *Runner) openIngest(producer handlers.Producer, open *closers) (*ingest.
 // watch calls OnReady once, as soon as everything has joined.
 func (r *Runner) watch(ctx context.Context) {
 	for sleep(ctx, 20*time.Millisecond) {
-		for _, f := range r.flows {
-			if f.subscriber.Ready() && f.getState() == "starting" {
-				f.setState("running")
-			}
+		if !r.joined() {
+			continue
 		}
 		status := r.Status()
 		if !status.Ready {
@@ -348,6 +331,12 @@ func (r *Runner) watch(ctx context.Context) {
 		}
 		return
 	}
+}
+
+// joined tells whether every flow has got so far that it may be ready: a status costs
+// more than this does.
+func (r *Runner) joined() bool {
+	return !slices.ContainsFunc(r.supervisor.all(), func(f *flow) bool { return f.running() != admin.Running })
 }
 
 func names(pipelines []*PipelinePlan) []string {

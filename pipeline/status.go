@@ -15,7 +15,10 @@ import (
 // Status is what the process does now.
 func (r *Runner) Status() admin.Status {
 	r.mu.Lock()
-	flows := r.flows
+	flows := map[string]*flow{}
+	for _, f := range r.supervisor.all() {
+		flows[f.plan.Name] = f
+	}
 	s := admin.Status{
 		PID: os.Getpid(), Version: r.deps.Version, Started: r.started, Files: absolute(r.plan.Files),
 		Embedded: r.embedded, Ingest: r.ingest, IngestTLS: r.plan.Ingest != nil && r.plan.Ingest.TLS != nil, Health: r.health, Ready: true, Pipelines: []admin.PipelineStatus{},
@@ -40,15 +43,16 @@ func (r *Runner) Status() admin.Status {
 			s.Ready, s.Reasons, s.Kinds = false, append(s.Reasons, r.plan.Redactor.Text(t.reason)), append(s.Kinds, t.kind)
 		}
 	}
-	for i, plan := range r.plan.Pipelines {
-		if i >= len(flows) {
+	for _, plan := range r.plan.Pipelines {
+		f := flows[plan.Name]
+		if f == nil {
 			s.Pipelines = append(s.Pipelines, admin.PipelineStatus{
-				Name: plan.Name, State: "starting", Outcomes: map[string]int64{}, Lag: kafka.LagUnknown, Partitions: []kafka.PartitionStatus{},
+				Name: plan.Name, State: admin.Starting, Outcomes: map[string]int64{}, Lag: kafka.LagUnknown, Partitions: []kafka.PartitionStatus{},
 			})
 			continue
 		}
-		p := flows[i].status(cluster != "" || store != "" && plan.Idempotency != nil)
-		if len(p.Reasons) > 0 || p.State != "running" {
+		p := f.status(cluster != "" || store != "" && plan.Idempotency != nil)
+		if len(p.Reasons) > 0 || p.State != admin.Running {
 			s.Ready = false
 		}
 		s.Pipelines = append(s.Pipelines, p)
@@ -60,23 +64,23 @@ func (r *Runner) Status() admin.Status {
 // it does nothing, which the process gives as its own reason.
 func (f *flow) status(away bool) admin.PipelineStatus {
 	p := admin.PipelineStatus{
-		Name: f.plan.Name, State: f.getState(), Outcomes: f.meter.outcomes(),
+		Name: f.plan.Name, State: f.running(), Outcomes: f.meter.outcomes(),
 		Retries: f.meter.retries.Load(), InFlight: f.subscriber.InFlight(), Partitions: f.partitions(),
 	}
 	all, joined := f.troubles(), f.subscriber.Ready()
 	switch joining := "joining its consumer group"; {
-	case p.State == "starting":
+	case p.State == admin.Starting:
 		all = append(all, trouble{kind: joining, reason: joining})
-	case p.State == "running" && !joined:
+	case p.State == admin.Running && !joined:
 		all = append(all, trouble{kind: joining, reason: joining + " again"})
 	}
 	for _, t := range all {
 		p.Reasons, p.Kinds = append(p.Reasons, f.plan.Redactor.Text(t.reason)), append(p.Kinds, t.kind)
 	}
-	if p.State == "running" && (away || len(p.Reasons) > 0) {
-		p.State = "waiting"
+	if p.State == admin.Running && (away || len(p.Reasons) > 0) {
+		p.State = admin.Waiting
 	}
-	if p.Lag = kafka.SumLag(p.Partitions); !joined && p.State != "stopped" {
+	if p.Lag = kafka.SumLag(p.Partitions); !joined && p.State != admin.Stopped {
 		p.Lag = kafka.LagUnknown // which partitions are its own is not known
 	}
 	return p
@@ -85,10 +89,10 @@ func (f *flow) status(away bool) admin.PipelineStatus {
 // Measure brings the lag of all pipelines up to date.
 func (r *Runner) Measure(ctx context.Context) {
 	r.mu.Lock()
-	flows := slices.Clone(r.flows)
+	flows := r.supervisor
 	r.mu.Unlock()
 	var asked sync.WaitGroup
-	for _, f := range flows {
+	for _, f := range flows.all() {
 		asked.Go(func() {
 			if f.stopped() != nil {
 				f.measureStopped(ctx, r.admin)
@@ -107,7 +111,7 @@ const stoppedLook = 3 * time.Second
 // on, and an alert on lag is how somebody learns of it.
 func (r *Runner) watchStopped(ctx context.Context) {
 	for sleep(ctx, stoppedLook) {
-		for _, f := range r.flows {
+		for _, f := range r.supervisor.all() {
 			if f.stopped() != nil {
 				asked, cancel := context.WithTimeout(ctx, stoppedLook)
 				f.measureStopped(asked, r.admin)

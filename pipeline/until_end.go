@@ -5,20 +5,22 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"time"
 
 	"github.com/millrace/millrace/pipeline/kafka"
 )
 
-// goal is what a run until the end waits for: that every group has committed
-// up to where its topics ended when the run started, whoever of the group did
-// so. What an open transaction held back then does not count.
+// goal is what a flow with an end waits for: that its group has committed up to where
+// its topics ended when it started, whoever of the group did so. What an open
+// transaction held back then does not count.
 type goal struct {
-	r     *Runner
-	admin *kafka.Admin
-	// left are the partitions that are not done, by pipeline.
-	left map[*flow]map[partitionName]*target
-	ends map[*PipelinePlan]map[partitionName]*target
+	plan     *PipelinePlan
+	settings kafka.Settings
+	admin    *kafka.Admin
+	log      *slog.Logger
+	// left are the partitions that are not done.
+	left map[partitionName]*target
 }
 
 type partitionName struct {
@@ -53,36 +55,21 @@ const (
 	emptyReads = 2
 )
 
-// source is what a pipeline reads; a run until the end commits more often, since
-// it waits for its commits.
-func (r *Runner) source(p *PipelinePlan) kafka.Source {
-	s := p.Source
-	if r.deps.UntilEnd {
-		s.CommitInterval = min(s.CommitInterval, goalEvery)
-	}
-	return s
-}
-
-// newGoal takes down where the topics end now; nil where the run has no end.
-func (r *Runner) newGoal(ctx context.Context) (*goal, error) {
-	if !r.deps.UntilEnd {
-		return nil, nil
-	}
-	g := &goal{r: r, admin: r.admin, ends: map[*PipelinePlan]map[partitionName]*target{}}
-	all, err := r.admin.Topics(ctx)
+// newGoal takes down where the topics of a pipeline end now.
+func newGoal(ctx context.Context, p *PipelinePlan, settings kafka.Settings, cluster *kafka.Admin, log *slog.Logger) (*goal, error) {
+	g := &goal{plan: p, settings: settings, admin: cluster, log: log}
+	all, err := cluster.Topics(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("look where the topics end: %w", err)
 	}
-	for _, p := range r.plan.Pipelines {
-		var names []string
-		for _, t := range all {
-			if p.Reads(t.Name) {
-				names = append(names, t.Name)
-			}
+	var names []string
+	for _, t := range all {
+		if p.Reads(t.Name) {
+			names = append(names, t.Name)
 		}
-		if g.ends[p], err = g.targets(ctx, names); err != nil {
-			return nil, fmt.Errorf("look where the topics of pipeline %q end: %w", p.Name, err)
-		}
+	}
+	if g.left, err = g.targets(ctx, names); err != nil {
+		return nil, fmt.Errorf("look where the topics of pipeline %q end: %w", p.Name, err)
 	}
 	return g, nil
 }
@@ -111,81 +98,54 @@ func (g *goal) targets(ctx context.Context, names []string) (map[partitionName]*
 	return targets, nil
 }
 
-// await tells reached once the goal is reached, or can't be any more. It returns
-// early when ctx ends.
-func (g *goal) await(ctx context.Context, reached chan<- error) {
-	if g == nil {
-		return
-	}
-	g.left = map[*flow]map[partitionName]*target{}
-	for _, f := range g.r.flows {
-		g.left[f] = g.ends[f.plan]
-	}
-	for {
-		done, err := g.look(ctx)
-		if err != nil && ctx.Err() == nil {
-			g.r.deps.Logger.Warn("how far the groups are can't be asked for yet", "err", err)
-		}
-		if done {
-			reached <- g.verdict()
-			return
-		}
-		if !sleep(ctx, goalEvery) {
-			return
-		}
-	}
-}
-
 // look strikes out what is done, and tells whether nothing is left that could
-// still be.
-func (g *goal) look(ctx context.Context) (done bool, err error) {
+// still be. ours is how the flow's own partitions fare.
+func (g *goal) look(ctx context.Context, ours []kafka.PartitionStatus) (done bool, err error) {
+	if len(g.left) == 0 {
+		return true, nil
+	}
+	committed, err := g.admin.Committed(ctx, g.plan.Source.Group)
+	if err != nil {
+		return false, err
+	}
+	own := map[partitionName]kafka.PartitionStatus{}
+	for _, s := range ours {
+		own[partitionName{s.Topic, s.Partition}] = s
+	}
 	done = true
-	for f, targets := range g.left {
-		if len(targets) == 0 || f.stopped() != nil {
-			continue
+	for name, t := range g.left {
+		at, ok := committed[name.topic][name.number]
+		if !ok {
+			at = -1
 		}
-		committed, err := g.admin.Committed(ctx, f.plan.Source.Group)
+		t.moved(at)
+		finished, err := g.finished(ctx, name, t)
 		if err != nil {
 			return false, err
 		}
-		ours := map[partitionName]kafka.PartitionStatus{}
-		for _, s := range f.subscriber.Status() {
-			ours[partitionName{s.Topic, s.Partition}] = s
+		if finished {
+			delete(g.left, name)
+			continue
 		}
-		for name, t := range targets {
-			at, ok := committed[name.topic][name.number]
-			if !ok {
-				at = -1
-			}
-			t.moved(at)
-			finished, err := g.finished(ctx, name, t)
-			if err != nil {
+		// An alarm counts where it has stood for a while: some pass by
+		// themselves.
+		t.stuck = ""
+		if time.Since(t.since) >= stillFor {
+			if s, ok := own[name]; ok {
+				t.stuck = s.Alarm
+			} else if t.stuck, err = g.elsewhere(ctx, name, t); err != nil {
 				return false, err
 			}
-			if finished {
-				delete(targets, name)
-				continue
-			}
-			// An alarm counts where it has stood for a while: some pass by
-			// themselves.
-			t.stuck = ""
-			if time.Since(t.since) >= stillFor {
-				if s, ok := ours[name]; ok {
-					t.stuck = s.Alarm
-				} else if t.stuck, err = g.elsewhere(ctx, f.plan, name, t); err != nil {
-					return false, err
-				}
-			}
-			done = done && t.stuck != ""
 		}
+		done = done && t.stuck != ""
 	}
 	return done, nil
 }
 
 // elsewhere tells why a partition stands still that this process does not read:
 // another replica has an alarm where the log has not what comes after the commit.
-func (g *goal) elsewhere(ctx context.Context, p *PipelinePlan, name partitionName, t *target) (string, error) {
-	if t.at < 0 || p.Source.ResetOutOfRange {
+func (g *goal) elsewhere(ctx context.Context, name partitionName, t *target) (string, error) {
+	if t.at < 0 || g.plan.Source.ResetOutOfRange {
 		return "", nil
 	}
 	starts, err := g.admin.StartOffsets(ctx, name.topic)
@@ -199,7 +159,7 @@ func (g *goal) elsewhere(ctx context.Context, p *PipelinePlan, name partitionNam
 	first, begun := starts[name.topic][name.number]
 	end, ended := ends[name.topic][name.number]
 	if begun && ended && (t.at < first || t.at > end) {
-		return fmt.Sprintf("it belongs to another member of the group %q, and the log holds offsets %d to %d only", p.Source.Group, first, end), nil
+		return fmt.Sprintf("it belongs to another member of the group %q, and the log holds offsets %d to %d only", g.plan.Source.Group, first, end), nil
 	}
 	return "", nil
 }
@@ -246,7 +206,7 @@ func (g *goal) behind(ctx context.Context, name partitionName, t *target) bool {
 
 func (g *goal) anyRecord(ctx context.Context, name partitionName, t *target) (bool, error) {
 	unreadable := false
-	reader, err := kafka.NewReader(g.r.settings, kafka.Deps{Logger: g.r.deps.Logger}, name.topic, kafka.ReadOptions{
+	reader, err := kafka.NewReader(g.settings, kafka.Deps{Logger: g.log}, name.topic, kafka.ReadOptions{
 		Offsets: map[int32]int64{name.number: t.at}, Until: map[int32]int64{name.number: t.end},
 		OnUnreadable: func(int32, int64, int64, error) { unreadable = true },
 	})
@@ -270,17 +230,75 @@ func (g *goal) anyRecord(ctx context.Context, name partitionName, t *target) (bo
 // verdict is nil where everything is done, else what stands still.
 func (g *goal) verdict() error {
 	var errs []error
-	for f, targets := range g.left {
+	for name, t := range g.left {
+		errs = append(errs, fmt.Errorf("pipeline %q: %s stands still before the end, at offset %d of %d: %s", g.plan.Name, name, t.at, t.end, t.stuck))
+	}
+	return errors.Join(errs...)
+}
+
+// newGoals takes down what each pipeline has to do until the end; nil where the run has
+// no end.
+func (r *Runner) newGoals(ctx context.Context) (map[*PipelinePlan]*goal, error) {
+	if !r.deps.UntilEnd {
+		return nil, nil
+	}
+	goals := map[*PipelinePlan]*goal{}
+	for _, p := range r.plan.Pipelines {
+		g, err := newGoal(ctx, p, r.settings, r.admin, r.deps.Logger)
+		if err != nil {
+			return nil, err
+		}
+		goals[p] = g
+	}
+	return goals, nil
+}
+
+// awaitEnd tells reached once every flow has done what it has to, or can't any more. It
+// returns early when ctx ends, and at once where the run has no end.
+func (r *Runner) awaitEnd(ctx context.Context, reached chan<- error) {
+	if !r.deps.UntilEnd {
+		return
+	}
+	for {
+		done, err := r.atEnd(ctx)
+		if err != nil && ctx.Err() == nil {
+			r.deps.Logger.Warn("how far the groups are can't be asked for yet", "err", err)
+		}
+		if done {
+			reached <- r.verdict()
+			return
+		}
+		if !sleep(ctx, goalEvery) {
+			return
+		}
+	}
+}
+
+func (r *Runner) atEnd(ctx context.Context) (bool, error) {
+	for _, f := range r.supervisor.all() {
+		if f.stopped() != nil {
+			continue
+		}
+		if done, err := f.goal.look(ctx, f.subscriber.Status()); !done || err != nil {
+			return false, err
+		}
+	}
+	return true, nil
+}
+
+// verdict is nil where every flow is done.
+func (r *Runner) verdict() error {
+	var errs []error
+	for _, f := range r.supervisor.all() {
 		if err := f.stopped(); err != nil {
 			errs = append(errs, fmt.Errorf("pipeline %q stopped before the end: %w", f.plan.Name, err))
 			continue
 		}
-		for name, t := range targets {
-			errs = append(errs, fmt.Errorf("pipeline %q: %s stands still before the end, at offset %d of %d: %s", f.plan.Name, name, t.at, t.end, t.stuck))
-		}
+		errs = append(errs, f.goal.verdict())
 	}
-	if len(errs) == 0 {
-		g.r.deps.Logger.Info("every pipeline is done with what its topics held at the start")
+	err := errors.Join(errs...)
+	if err == nil {
+		r.deps.Logger.Info("every pipeline is done with what its topics held at the start")
 	}
-	return errors.Join(errs...)
+	return err
 }

@@ -74,7 +74,7 @@ func (r *Runner) setWaiting(reason string) {
 
 // awaitCluster waits until a broker answers and the topics are there, and takes
 // down where they end where the run has an end.
-func (r *Runner) awaitCluster(ctx context.Context) (goal *goal, err error) {
+func (r *Runner) awaitCluster(ctx context.Context) (goals map[*PipelinePlan]*goal, err error) {
 	err = r.await(ctx, "Kafka", kafka.MayPass, func(ctx context.Context) error {
 		asked, cancel := context.WithTimeout(ctx, clusterAnswer)
 		err := r.admin.Answers(asked)
@@ -85,10 +85,10 @@ func (r *Runner) awaitCluster(ctx context.Context) (goal *goal, err error) {
 		if err := r.prepareTopics(ctx); err != nil {
 			return err
 		}
-		goal, err = r.newGoal(ctx)
+		goals, err = r.newGoals(ctx)
 		return err
 	})
-	return goal, err
+	return goals, err
 }
 
 // awaitStore opens a shared key store once it answers.

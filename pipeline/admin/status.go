@@ -31,11 +31,29 @@ type Status struct {
 	Pipelines []PipelineStatus `json:"pipelines"`
 }
 
+// State is what a pipeline does.
+type State string
+
+// The states of a pipeline.
+const (
+	// Starting has not joined its group yet.
+	Starting State = "starting"
+	// Running takes records.
+	Running State = "running"
+	// Waiting would run, and can't for what its reasons say.
+	Waiting State = "waiting"
+	// Paused was told to take no records.
+	Paused State = "paused"
+	// Draining finishes what is in flight, and takes nothing new.
+	Draining State = "draining"
+	// Stopped does not go on by itself.
+	Stopped State = "stopped"
+)
+
 // PipelineStatus is how one pipeline fares.
 type PipelineStatus struct {
-	Name string `json:"name"`
-	// State is starting, running, paused, draining or stopped.
-	State   string   `json:"state"`
+	Name    string   `json:"name"`
+	State   State    `json:"state"`
 	Reasons []string `json:"reasons,omitempty"`
 	// Kinds are what the reasons are about, as in Status.
 	Kinds []string `json:"kinds,omitempty"`

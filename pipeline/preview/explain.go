@@ -227,7 +227,7 @@ func (x *Explanation) Running(statuses []admin.Status) {
 				if part.Topic != x.Record.Topic || part.Partition != x.Record.Partition {
 					continue
 				}
-				x.Process = &Process{PID: s.PID, State: p.State, Reasons: slices.Clone(p.Reasons), Pending: part.Pending}
+				x.Process = &Process{PID: s.PID, State: string(p.State), Reasons: slices.Clone(p.Reasons), Pending: part.Pending}
 				if part.Alarm != "" && !slices.Contains(x.Process.Reasons, part.Alarm) {
 					x.Process.Reasons = append(x.Process.Reasons, part.Alarm)
 				}
