@@ -114,19 +114,23 @@ func (s *supervisor) remove(ctx context.Context, name string) error {
 	return err
 }
 
-// replace puts a pipeline in the place of the one of the same name: the old one is
-// drained before the new one reads, so that no record is delivered by both. Where the
-// new one can't be opened the old one is gone as well, and the error says why.
+// replace puts a pipeline in the place of the one of the same name. The new one is
+// opened first, and where that fails the old one runs on; then the old one is drained
+// before the new one reads, so that no record is delivered by both.
 func (s *supervisor) replace(ctx context.Context, p *PipelinePlan) error {
 	defer s.lock(p.Name)()
-	if err := s.remove(ctx, p.Name); err != nil {
-		return err
+	if s.find(p.Name) == nil {
+		return fmt.Errorf("there is no pipeline %q", p.Name)
 	}
-	f, err := s.add(ctx, p)
+	f, err := openFlow(ctx, p, s.deps)
 	if err != nil {
 		return err
 	}
-	return s.run(ctx, f)
+	err = s.remove(ctx, p.Name)
+	s.mu.Lock()
+	s.flows = append(s.flows, f)
+	s.mu.Unlock()
+	return errors.Join(err, s.run(ctx, f))
 }
 
 // all are the flows there are now.
