@@ -93,7 +93,7 @@ func (k *embeddedKeys) part(ctx context.Context, ids []idempotency.ID) ([]*idemp
 			if run.Has(state.Keys) {
 				client := admin.Dial(run.Socket)
 				defer client.Close()
-				return NewRemoteKeys(client).Get(ctx, ids)
+				return client.Keys().Get(ctx, ids)
 			}
 		}
 		rows, err := keystore.Peek(ctx, filepath.Join(k.dir, string(state.Keys)), k.log, ids)

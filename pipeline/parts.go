@@ -88,23 +88,18 @@ func OpenBroker(ctx context.Context, folder *state.Folder, listen string, log *s
 	return b, nil
 }
 
-// announce serves the control socket, with the handlers of parts beside its own,
-// and writes the run file.
-func announce(ctx context.Context, folder *state.Folder, run state.Run, control admin.ControlConfig, parts map[string]http.Handler, open *closers) error {
+// announce serves the API on the control socket, and writes the run file.
+func announce(ctx context.Context, folder *state.Folder, run state.Run, api http.Handler, log *slog.Logger, open *closers) error {
 	private, err := state.NewSocketFolder(os.Getenv("XDG_RUNTIME_DIR"))
 	if err != nil {
 		return err
 	}
 	open.add("the control socket's folder", func(context.Context) error { return private.Close() })
-	control.Socket = private.Path()
-	server, err := admin.ServeControl(ctx, control)
+	server, err := admin.ServeControl(ctx, private.Path(), api, log)
 	if err != nil {
 		return err
 	}
 	open.add("the control socket", server.Close)
-	for pattern, handler := range parts {
-		server.Handle(pattern, handler)
-	}
 	run.Socket = private.Path()
 	file, err := folder.Announce(run)
 	if err != nil {
@@ -175,7 +170,7 @@ func RunBroker(ctx context.Context, listen string, declared []TopicPlan, deps Ru
 	alone := brokerReporter{version: deps.Version, started: started, addr: broker.Addr()}
 	err = announce(lasting, folder, state.Run{
 		PID: os.Getpid(), Version: deps.Version, Started: started, Parts: []state.Part{state.Broker}, Broker: broker.Addr(),
-	}, admin.ControlConfig{Reporter: alone, Logger: deps.Logger}, nil, &open)
+	}, admin.Handler(alone, nil), deps.Logger, &open)
 	if err != nil {
 		return err
 	}

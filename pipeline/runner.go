@@ -289,7 +289,7 @@ func (r *Runner) openDoors(ctx context.Context, folder *state.Folder, parts []st
 	return announce(ctx, folder, state.Run{
 		PID: os.Getpid(), Version: r.deps.Version, Started: r.started, Files: absolute(r.plan.Files),
 		Pipelines: names(r.plan.Pipelines), Parts: parts, Broker: r.broker(),
-	}, admin.ControlConfig{Reporter: r, Logger: r.deps.Logger}, r.keysHandlers(), open)
+	}, admin.Handler(r, r), r.deps.Logger, open)
 }
 
 func (r *Runner) openIngest(producer handlers.Producer, open *closers) (*ingest.Server, error) {

@@ -3,7 +3,6 @@ package pipeline
 import (
 	"context"
 	"errors"
-	"net/http"
 	"slices"
 	"time"
 
@@ -105,65 +104,14 @@ func (r *Runner) storeTrouble() string {
 	return down
 }
 
-// errNoStore is the answer while the key store is waited for.
-var errNoStore = errors.New("the key store is not open yet")
-
-// keysHandlers are what the control socket answers about keys.
-func (r *Runner) keysHandlers() map[string]http.Handler {
-	if !r.needsKeys() {
-		return nil
+// Keys are those of the process, for its API.
+func (r *Runner) Keys() (admin.Keys, error) {
+	switch store := r.keyStore(); {
+	case store != nil:
+		return store, nil
+	case r.needsKeys():
+		return nil, errors.New("the key store is not open yet")
+	default:
+		return nil, errors.New("this process guards nothing by keys")
 	}
-	return map[string]http.Handler{
-		"POST /keys/get": r.keysHandler(func(ctx context.Context, store KeyStore, ids []idempotency.ID) (any, error) {
-			rows, err := store.Get(ctx, ids)
-			encoded := make([][]byte, len(rows))
-			for i, row := range rows {
-				if row != nil {
-					encoded[i] = idempotency.Encode(row)
-				}
-			}
-			return encoded, err
-		}),
-		"POST /keys/delete": r.keysHandler(func(ctx context.Context, store KeyStore, ids []idempotency.ID) (any, error) {
-			return store.Delete(ctx, ids)
-		}),
-		"POST /keys/accept-reset": http.HandlerFunc(func(w http.ResponseWriter, request *http.Request) {
-			err := errNoStore
-			if store := r.keyStore(); store != nil {
-				err = store.AcceptReset(request.Context())
-			}
-			if err != nil {
-				admin.WriteError(w, http.StatusServiceUnavailable, err)
-				return
-			}
-			admin.WriteJSON(w, http.StatusOK, struct{}{})
-		}),
-	}
-}
-
-func (r *Runner) keysHandler(do func(context.Context, KeyStore, []idempotency.ID) (any, error)) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, request *http.Request) {
-		var asked keysRequest
-		if !admin.ReadJSON(w, request, &asked) {
-			return
-		}
-		ids := make([]idempotency.ID, len(asked.IDs))
-		for i, id := range asked.IDs {
-			if len(id) != len(ids[i]) {
-				admin.WriteError(w, http.StatusBadRequest, errors.New("a key's identity has 32 bytes"))
-				return
-			}
-			copy(ids[i][:], id)
-		}
-		var answer any
-		err := errNoStore
-		if store := r.keyStore(); store != nil {
-			answer, err = do(request.Context(), store, ids)
-		}
-		if err != nil {
-			admin.WriteError(w, http.StatusServiceUnavailable, err)
-			return
-		}
-		admin.WriteJSON(w, http.StatusOK, answer)
-	})
 }

@@ -270,7 +270,7 @@ func unknownName(what, name string, names []string) error {
 
 // keyStore finds the keys of the configuration: Redis itself, the process that
 // holds the embedded store, or the folder.
-func (a *app) keyStore(ctx context.Context, plan *pipeline.Plan, pid int) (pipeline.Keys, func() error, error) {
+func (a *app) keyStore(ctx context.Context, plan *pipeline.Plan, pid int) (admin.Keys, func() error, error) {
 	log, err := a.clientLogger()
 	if err != nil {
 		return nil, nil, err
@@ -286,7 +286,7 @@ func (a *app) keyStore(ctx context.Context, plan *pipeline.Plan, pid int) (pipel
 		for _, run := range runs {
 			if run.Has(state.Keys) {
 				client := admin.Dial(run.Socket)
-				return pipeline.NewRemoteKeys(client), func() error { client.Close(); return nil }, nil
+				return client.Keys(), func() error { client.Close(); return nil }, nil
 			}
 		}
 		if deps.Folder, err = state.Open(a.state()); err != nil {

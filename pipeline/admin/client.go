@@ -9,6 +9,8 @@ import (
 	"net"
 	"net/http"
 	"strings"
+
+	"github.com/millrace/millrace/pipeline/idempotency"
 )
 
 // Client talks to a running process through its control socket. It is safe for
@@ -41,25 +43,64 @@ func Dial(socket string) *Client {
 // Status asks how the process fares.
 func (c *Client) Status(ctx context.Context) (Status, error) {
 	var status Status
-	if err := c.Do(ctx, http.MethodGet, "/status", nil, &status); err != nil {
+	if err := c.do(ctx, http.MethodGet, "/status", nil, &status); err != nil {
 		return Status{}, fmt.Errorf("ask the running process for its status: %w", err)
 	}
 	return status, nil
 }
 
-// CreateTopic makes a topic on the process's embedded broker and returns once it
-// is durable; partitions 0 is the broker's default. A topic that exists is left
-// as it is.
-func (c *Client) CreateTopic(ctx context.Context, name string, partitions int32) error {
-	if err := c.Do(ctx, http.MethodPost, "/topics", topicRequest{Name: name, Partitions: partitions}, nil); err != nil {
-		return fmt.Errorf("create topic %q: %w", name, err)
+// Keys are those of the process, which holds the key store. They end with the client.
+func (c *Client) Keys() Keys { return remoteKeys{c} }
+
+type remoteKeys struct{ c *Client }
+
+func (k remoteKeys) Get(ctx context.Context, ids []idempotency.ID) ([]*idempotency.Row, error) {
+	var encoded [][]byte
+	if err := k.c.do(ctx, http.MethodPost, "/keys/get", requestOf(ids), &encoded); err != nil {
+		return nil, fmt.Errorf("look up keys in the running process: %w", err)
+	}
+	if len(encoded) != len(ids) {
+		return nil, fmt.Errorf("look up keys in the running process: it answered for %d keys of %d", len(encoded), len(ids))
+	}
+	rows := make([]*idempotency.Row, len(ids))
+	for i, text := range encoded {
+		if text == nil {
+			continue
+		}
+		var err error
+		if rows[i], err = idempotency.Decode(text); err != nil {
+			return nil, fmt.Errorf("look up keys in the running process: %w", err)
+		}
+	}
+	return rows, nil
+}
+
+func (k remoteKeys) Delete(ctx context.Context, ids []idempotency.ID) ([]bool, error) {
+	var were []bool
+	if err := k.c.do(ctx, http.MethodPost, "/keys/delete", requestOf(ids), &were); err != nil {
+		return nil, fmt.Errorf("delete keys in the running process: %w", err)
+	}
+	return were, nil
+}
+
+func (k remoteKeys) AcceptReset(ctx context.Context) error {
+	if err := k.c.do(ctx, http.MethodPost, "/keys/accept-reset", keysRequest{}, nil); err != nil {
+		return fmt.Errorf("accept the reset in the running process: %w", err)
 	}
 	return nil
 }
 
-// Do sends in as JSON, where it is not nil, and decodes the answer into out,
+func requestOf(ids []idempotency.ID) keysRequest {
+	var request keysRequest
+	for i := range ids {
+		request.IDs = append(request.IDs, ids[i][:])
+	}
+	return request
+}
+
+// do sends in as JSON, where it is not nil, and decodes the answer into out,
 // where that is not nil. An answer other than 2xx is a *ResponseError.
-func (c *Client) Do(ctx context.Context, method, path string, in, out any) error {
+func (c *Client) do(ctx context.Context, method, path string, in, out any) error {
 	var body io.Reader
 	if in != nil {
 		text, err := json.Marshal(in)
@@ -69,7 +110,7 @@ func (c *Client) Do(ctx context.Context, method, path string, in, out any) error
 		body = bytes.NewReader(text)
 	}
 	// The host is never looked up: every connection goes to the socket.
-	request, err := http.NewRequestWithContext(ctx, method, "http://millrace"+path, body)
+	request, err := http.NewRequestWithContext(ctx, method, "http://millrace"+prefix+path, body)
 	if err != nil {
 		return err
 	}
@@ -89,7 +130,7 @@ func (c *Client) Do(ctx context.Context, method, path string, in, out any) error
 }
 
 func responseError(response *http.Response) error {
-	text, err := io.ReadAll(io.LimitReader(response.Body, maxControlBody))
+	text, err := io.ReadAll(io.LimitReader(response.Body, maxBody))
 	if err != nil {
 		return err
 	}

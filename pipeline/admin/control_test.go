@@ -4,31 +4,33 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/millrace/millrace/pipeline/admin"
+	"github.com/millrace/millrace/pipeline/idempotency"
 	"github.com/millrace/millrace/pipeline/kafka"
 )
 
-func control(t *testing.T, config admin.ControlConfig) (*admin.Control, *admin.Client) {
+func control(t *testing.T, handler http.Handler) (*admin.Server, *admin.Client) {
 	t.Helper()
 	dir, err := os.MkdirTemp("", "millrace-")
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = os.RemoveAll(dir) })
-	config.Socket = filepath.Join(dir, "control.sock")
-	config.Logger = quiet()
-	server, err := admin.ServeControl(t.Context(), config)
+	socket := filepath.Join(dir, "control.sock")
+	server, err := admin.ServeControl(t.Context(), socket, handler, quiet())
 	if err != nil {
 		t.Fatal(err)
 	}
-	client := admin.Dial(config.Socket)
+	client := admin.Dial(socket)
 	t.Cleanup(func() {
 		client.Close()
 		for range 2 {
@@ -36,11 +38,11 @@ func control(t *testing.T, config admin.ControlConfig) (*admin.Control, *admin.C
 				t.Error(err)
 			}
 		}
-		if _, err := os.Stat(config.Socket); !os.IsNotExist(err) {
+		if _, err := os.Stat(socket); !os.IsNotExist(err) {
 			t.Errorf("the socket was left: %v", err)
 		}
 	})
-	info, err := os.Stat(config.Socket)
+	info, err := os.Stat(socket)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -61,7 +63,7 @@ func TestControlStatus(t *testing.T) {
 		}},
 	}
 	r.set(want)
-	_, client := control(t, admin.ControlConfig{Reporter: r})
+	_, client := control(t, admin.Handler(r, nil))
 	got, err := client.Status(t.Context())
 	if err != nil {
 		t.Fatal(err)
@@ -71,81 +73,89 @@ func TestControlStatus(t *testing.T) {
 	}
 }
 
-func TestControlCreatesTopics(t *testing.T) {
-	made := map[string]int32{}
-	_, client := control(t, admin.ControlConfig{
-		Reporter: &reporter{},
-		CreateTopic: func(_ context.Context, name string, partitions int32) error {
-			if name == "" {
-				return errors.New("a topic needs a name")
-			}
-			made[name] = partitions
-			return nil
-		},
-	})
-	for name, partitions := range map[string]int32{"orders": 0, "logs": 12} {
-		if err := client.CreateTopic(t.Context(), name, partitions); err != nil {
-			t.Fatal(err)
+// held are the keys of a process.
+type held struct {
+	rows map[idempotency.ID]*idempotency.Row
+	err  error
+}
+
+func (h *held) Keys() (admin.Keys, error) { return h, h.err }
+
+func (h *held) Get(_ context.Context, ids []idempotency.ID) ([]*idempotency.Row, error) {
+	rows := make([]*idempotency.Row, len(ids))
+	for i, id := range ids {
+		rows[i] = h.rows[id]
+	}
+	return rows, nil
+}
+
+func (h *held) Delete(_ context.Context, ids []idempotency.ID) ([]bool, error) {
+	were := make([]bool, len(ids))
+	for i, id := range ids {
+		_, were[i] = h.rows[id]
+		delete(h.rows, id)
+	}
+	return were, nil
+}
+
+func (h *held) AcceptReset(context.Context) error { return errors.New("nothing was lost") }
+
+func TestControlKeys(t *testing.T) {
+	row := &idempotency.Row{State: idempotency.Confirmed, Expires: time.UnixMilli(7)}
+	h := &held{rows: map[idempotency.ID]*idempotency.Row{{1}: row}}
+	_, client := control(t, admin.Handler(&reporter{}, h))
+	keys, ids := client.Keys(), []idempotency.ID{{1}, {2}}
+	rows, err := keys.Get(t.Context(), ids)
+	if err != nil || len(rows) != 2 || rows[1] != nil || rows[0] == nil || rows[0].State != row.State || !rows[0].Expires.Equal(row.Expires) {
+		t.Errorf("got %v, %v", rows, err)
+	}
+	for _, want := range []bool{true, false} {
+		if were, err := keys.Delete(t.Context(), ids[:1]); err != nil || len(were) != 1 || were[0] != want {
+			t.Errorf("deleted %v, %v, want %v", were, err, want)
 		}
 	}
-	if diff := cmp.Diff(map[string]int32{"orders": 0, "logs": 12}, made); diff != "" {
-		t.Errorf("(-want +got):\n%s", diff)
-	}
-
-	err := client.CreateTopic(t.Context(), "", 0)
 	var refused *admin.ResponseError
-	if !errors.As(err, &refused) || refused.Code != http.StatusUnprocessableEntity || refused.Message != "a topic needs a name" {
+	if err := keys.AcceptReset(t.Context()); !errors.As(err, &refused) || refused.Message != "nothing was lost" {
+		t.Errorf("got %v", err)
+	}
+	h.err = errors.New("the key store is not open yet")
+	if _, err := keys.Get(t.Context(), ids); !errors.As(err, &refused) || refused.Code != http.StatusServiceUnavailable || refused.Message != h.err.Error() {
 		t.Errorf("got %v", err)
 	}
 }
 
-func TestControlWithoutAnEmbeddedBroker(t *testing.T) {
-	_, client := control(t, admin.ControlConfig{Reporter: &reporter{}})
-	err := client.CreateTopic(t.Context(), "orders", 1)
-	var refused *admin.ResponseError
-	if !errors.As(err, &refused) || refused.Code != http.StatusConflict {
-		t.Errorf("got %v", err)
-	}
-}
-
-func TestControlHandlesWhatCommandsAdd(t *testing.T) {
-	server, client := control(t, admin.ControlConfig{Reporter: &reporter{}})
-	type order struct{ Pipeline string }
-	server.Handle("POST /pause", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		var in order
-		if admin.ReadJSON(w, r, &in) {
-			admin.WriteJSON(w, http.StatusOK, order{Pipeline: in.Pipeline + " paused"})
+// What the API refuses, and how.
+func TestAPIRefuses(t *testing.T) {
+	handler := admin.Handler(&reporter{}, &held{})
+	for _, c := range []struct {
+		method, path, body string
+		code               int
+	}{
+		{"POST", "/api/v1/keys/get", `{"ids": [], "and": 1}`, http.StatusBadRequest},
+		{"POST", "/api/v1/keys/get", `{"ids": ["AAAA"]}`, http.StatusBadRequest},
+		{"POST", "/api/v1/keys/get", `{`, http.StatusBadRequest},
+		{"GET", "/api/v1/keys/get", ``, http.StatusMethodNotAllowed},
+		{"GET", "/api/v1/none", ``, http.StatusNotFound},
+		{"GET", "/status", ``, http.StatusNotFound},
+		{"GET", "/api/v1/status", ``, http.StatusOK},
+	} {
+		w := httptest.NewRecorder()
+		handler.ServeHTTP(w, httptest.NewRequestWithContext(t.Context(), c.method, c.path, strings.NewReader(c.body)))
+		if w.Code != c.code {
+			t.Errorf("%s %s %s: %d, want %d", c.method, c.path, c.body, w.Code, c.code)
 		}
-	}))
-	var out order
-	if err := client.Do(t.Context(), http.MethodPost, "/pause", order{Pipeline: "orders"}, &out); err != nil {
-		t.Fatal(err)
-	}
-	if out.Pipeline != "orders paused" {
-		t.Errorf("got %q", out.Pipeline)
-	}
-
-	var refused *admin.ResponseError
-	err := client.Do(t.Context(), http.MethodPost, "/pause", map[string]int{"pipline": 1}, &out)
-	if !errors.As(err, &refused) || refused.Code != http.StatusBadRequest {
-		t.Errorf("an unknown field: %v", err)
-	}
-	err = client.Do(t.Context(), http.MethodGet, "/none", nil, nil)
-	if !errors.As(err, &refused) || refused.Code != http.StatusNotFound {
-		t.Errorf("an unknown path: %v", err)
 	}
 }
 
 // A handler that hangs does not hold up the end of the process.
 func TestControlCloseIsBounded(t *testing.T) {
-	server, client := control(t, admin.ControlConfig{Reporter: &reporter{}})
 	entered := make(chan struct{})
-	server.Handle("GET /hang", http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+	server, client := control(t, http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
 		close(entered)
 		<-r.Context().Done()
 	}))
 	answered := make(chan error, 1)
-	go func() { answered <- client.Do(t.Context(), http.MethodGet, "/hang", nil, nil) }()
+	go func() { _, err := client.Status(t.Context()); answered <- err }()
 	<-entered
 	ended, cancel := context.WithCancel(t.Context())
 	cancel()
