@@ -27,7 +27,7 @@ pipelines:
   other: {source: {topic: orders}, sinks: [{stdout: {}}]}
 `, redis.URL()))
 	p := launch(t, dir, "run", "--create-topics")
-	states := func(ready bool, guarded, other string) func() bool {
+	states := func(ready bool, guarded, other admin.State) func() bool {
 		return func() bool {
 			s := p.status()
 			return s.Ready == ready && s.Pipelines[0].State == guarded && s.Pipelines[1].State == other
