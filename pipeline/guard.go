@@ -230,6 +230,17 @@ func (g *guard) release(effects context.Context, jobs []*job) bool {
 	return err == nil
 }
 
+// leave tells the store what jobs met whose claims stay: whoever finds these says so.
+func (g *guard) leave(effects context.Context, jobs []*job) {
+	if len(jobs) == 0 {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(effects), releaseTimeout)
+	defer cancel()
+	_, err := g.store.Extend(ctx, claimsOf(jobs))
+	g.saw(err)
+}
+
 // park keeps the keys of jobs, whose dead letters are written, from being claimed
 // by anything but a redrive. It tries until the store answers; false means that
 // effects ended first.

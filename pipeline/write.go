@@ -91,8 +91,11 @@ func (l *lane) fault(j *job, f *handlers.Failure) {
 	if j.first == nil {
 		j.first = f.Err
 	}
-	if !f.NotSent && f.Class != handlers.NotApplied {
+	if !f.NotSent && f.Class != handlers.NotApplied && !j.maybe {
 		j.maybe = true
+		l.mu.Lock() // for the keeper, who tells the store
+		j.claim.Answer = f.Error()
+		l.mu.Unlock()
 	}
 }
 

@@ -200,6 +200,9 @@ func (e *explainer) key(k *KeyState) {
 	}
 	e.row("key store", name+state+", "+whose)
 	e.row("", fmt.Sprintf("  claimed %s by %s (pid %d, run %s)", timeText(k.Row.ClaimedAt), k.Row.Holder.Host, k.Row.Holder.PID, k.Row.Holder.Run))
+	if k.Row.State != idempotency.Confirmed && k.Row.Answer != "" {
+		e.row("", "  its call met: "+e.safe(k.Row.Answer))
+	}
 	switch k.Row.State {
 	case idempotency.Claimed:
 		if !k.Row.Deadline.IsZero() {
