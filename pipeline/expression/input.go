@@ -110,11 +110,11 @@ func (in *input) refuse(id int, s *slot) {
 func (in *input) value(id int) any {
 	s := in.slot(id)
 	if !s.decoded {
-		s.decoded = true
 		s.value = nil
 		if s.raw != nil {
 			s.value = in.decode(s.raw)
 		}
+		s.decoded = true // not before: decoding may cost too much
 	}
 	if s.value == (half{}) {
 		in.halved(id)
