@@ -123,6 +123,7 @@ func (l *lane) proceed(ctx, effects context.Context) (back bool) {
 			if l.handBack() {
 				return true
 			}
+			l.leaveAside()
 			l.yield()
 			l.d.timing.sleep(ctx, wait)
 			continue
