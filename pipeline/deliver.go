@@ -36,6 +36,9 @@ type Delivery struct {
 	work     *memory.Account
 	workMost int64
 	cut      atomic.Int64
+	// calling are the calls that are being made, and those that were taken and are
+	// not confirmed.
+	calling atomic.Int64
 }
 
 // DeliveryDeps is what a Delivery uses of its process.
@@ -137,6 +140,17 @@ func (d *Delivery) Handle(m *message.Message) error {
 // Cut is how many records were left with an unknown fate so far, because a stop
 // did not wait for their calls any longer.
 func (d *Delivery) Cut() int64 { return d.cut.Load() }
+
+// UnderWay is how many records would be left with an unknown fate if the process
+// ended now: those whose calls are being made or confirmed and, where they would be
+// parked, those whose calls wait for another attempt.
+func (d *Delivery) UnderWay() int {
+	n := int(d.calling.Load())
+	if d.guard != nil && d.guard.plan.OnUncertain == ActionPark {
+		n += d.guard.uncertain()
+	}
+	return n
+}
 
 // decodeFactor is how many times as large as its bytes a record may be once it is
 // decoded.

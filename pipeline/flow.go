@@ -114,7 +114,7 @@ func (r *Runner) CutOff() {
 	flows := r.flows
 	r.mu.Unlock()
 	for _, f := range flows {
-		f.sayCut(r.deps.Logger, "what was in flight is cut off", f.subscriber.InFlight())
+		f.sayCut(r.deps.Logger, "calls under way are cut off", f.delivery.UnderWay())
 	}
 }
 

@@ -283,6 +283,24 @@ func (g *guard) forget(l *lane) {
 	}
 }
 
+// uncertain is how many claims are held for calls that may have taken effect, and
+// are not being made now.
+func (g *guard) uncertain() int {
+	n := 0
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	for l := range g.lanes {
+		l.mu.Lock()
+		for _, j := range l.held {
+			if j.claim.Answer != "" && !slices.Contains(l.run, j) {
+				n++
+			}
+		}
+		l.mu.Unlock()
+	}
+	return n
+}
+
 // lost is the loss of memory that the store waits for a person about.
 func (g *guard) lost() error {
 	if r, ok := g.store.(idempotency.Resetter); ok {

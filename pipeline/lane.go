@@ -280,6 +280,7 @@ func (l *lane) settle(ctx, effects context.Context, run []*job) {
 		l.gate.warn(l.d.log, j, f)
 	}
 	l.confirm(effects, done)
+	l.d.calling.Add(int64(-len(done)))
 	l.bury(ctx, effects, refused, reasonRefused)
 	l.bury(ctx, effects, exhausted, reasonAttempts)
 	l.release(effects, idle)
