@@ -62,7 +62,8 @@ type DeliveryDeps struct {
 	Clock Clock
 	// Work is where the memory is taken from that decoding needs, nil for no limit.
 	Work *memory.Account
-	// WorkMost is how much of it one record may need, 0 for the default of `limits`.
+	// WorkMost is how much of it an ordinary record may need, 0 for the default of
+	// `limits`.
 	WorkMost int64
 }
 
@@ -162,7 +163,7 @@ func (d *Delivery) decodeCost(records []*handlers.Record) int64 {
 	for _, r := range records {
 		largest = max(largest, len(r.Value))
 	}
-	return min(int64(largest)*decodeFactor, d.workMost)
+	return min(int64(largest)*decodeFactor, expression.Limits{Bytes: d.workMost}.For(largest).Bytes)
 }
 
 // decide decides every record of the batch: what has no effect is finished at
