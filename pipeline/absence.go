@@ -156,6 +156,19 @@ func (l *lane) handBack() bool {
 	return l.w.handBack()
 }
 
+// leaveAside tells a stop not to wait for what waits for a part of the sink's system:
+// nothing of it is under way, and the part may be away for long.
+func (l *lane) leaveAside() {
+	if !l.w.batch.Leaving() {
+		return
+	}
+	for _, j := range l.jobs {
+		if j.aside && !j.finished {
+			l.w.batch.Stuck(j.index)
+		}
+	}
+}
+
 // aside notes that a write of record i waits for a part of its sink's system.
 func (w *work) aside(i int) {
 	w.mu.Lock()

@@ -98,6 +98,9 @@ func (l *lane) answer(ctx, effects context.Context, run, asked []*job, verdicts 
 				continue
 			}
 			j.maybe = true
+			if j.first == nil && v.Row != nil && v.Row.Answer != "" {
+				j.first = errors.New(v.Row.Answer)
+			}
 			uncertain = append(uncertain, l.blame(j, errUncertain))
 		case idempotency.Conflict:
 			conflicts = append(conflicts, l.blame(j, errConflict))
@@ -240,15 +243,25 @@ func (l *lane) release(effects context.Context, jobs []*job) {
 
 // giveBack releases, at the end of a lane, the claims whose effect certainly did
 // not happen, also those that were asked for without an answer. The others stay,
-// and are found as uncertain.
+// and are found as uncertain: where they are parked then, with what they met.
 func (l *lane) giveBack(effects context.Context) {
-	idle := slices.DeleteFunc(slices.Clone(l.held), func(j *job) bool { return j.maybe })
+	var idle, kept []*job
+	for _, j := range l.held {
+		if j.maybe {
+			kept = append(kept, j)
+		} else {
+			idle = append(idle, j)
+		}
+	}
 	for _, j := range l.jobs {
 		if j.asked && !j.held && !j.maybe && !j.finished {
 			idle = append(idle, j)
 		}
 	}
 	l.d.guard.abandon(effects, idle)
+	if l.d.guard.plan.OnUncertain == ActionPark {
+		l.d.guard.leave(effects, kept)
+	}
 	l.d.guard.free(l.held)
 }
 

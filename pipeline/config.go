@@ -115,8 +115,8 @@ type IngestRouteConfig struct {
 
 // LimitsConfig is the `limits:` block.
 type LimitsConfig struct {
-	Steps int64         `yaml:"steps" default:"50000000" min:"10000" doc:"How much work the expressions of one record may do. A step is some 2 ns: the default is a tenth of a second, which no sane record comes near."`
-	Bytes handlers.Size `yaml:"bytes" default:"64MiB" min:"64KiB" doc:"How much they may make: values read from JSON, texts and lists. Each lane may come to hold so much at once."`
+	Steps int64         `yaml:"steps" default:"50000000" min:"10000" doc:"How much work the expressions of one record may do. A step is some 2 ns: the default is a tenth of a second, which no sane record comes near. A record of more than 1 MiB may take as many times the steps as it has MiB."`
+	Bytes handlers.Size `yaml:"bytes" default:"64MiB" min:"64KiB" doc:"How much they may make: values read from JSON, texts and lists. For each MiB beyond the first, a record may make a quarter more. Each lane may come to hold so much at once."`
 }
 
 // ServerConfig is the `server:` block.

@@ -53,7 +53,7 @@ type GuardConfig struct {
 	Digest       handlers.Expression `yaml:"digest" doc:"What counts as the content of a record, such as 'payload.total'. Without it, the bytes of the value."`
 	OnConflict   string              `yaml:"on_conflict" default:"duplicate" enum:"duplicate,dead_letter,process" doc:"What to do with a record that has the key of another one, but other content: 'duplicate' skips it (counted, and warned of once), 'dead_letter' writes it to the dead letters, 'process' delivers it."`
 	OnStoreError string              `yaml:"on_store_error" default:"block" enum:"block,process" doc:"What to do while the store is down: 'block' waits, 'process' delivers without a guard."`
-	OnUncertain  string              `yaml:"on_uncertain" default:"retry" enum:"retry,park" doc:"What to do with an effect that may have happened, since a process died in the middle of it: 'retry' does it again, 'park' writes the record to the dead letters."`
+	OnUncertain  string              `yaml:"on_uncertain" default:"retry" enum:"retry,park" doc:"What to do with an effect that may have happened, since a process ended in the middle of it: 'retry' does it again, 'park' writes the record to the dead letters, with what its call met where that is known. With 'park' a stop first tries for the whole 'drain' to bring such calls to an end."`
 	Generation   int                 `yaml:"generation" default:"1" min:"1" max:"1000000000" doc:"Part of every key's identity. Raise it to start with fresh keys."`
 }
 

@@ -36,6 +36,9 @@ type Delivery struct {
 	work     *memory.Account
 	workMost int64
 	cut      atomic.Int64
+	// calling are the calls that are being made, and those that were taken and are
+	// not confirmed.
+	calling atomic.Int64
 }
 
 // DeliveryDeps is what a Delivery uses of its process.
@@ -59,7 +62,8 @@ type DeliveryDeps struct {
 	Clock Clock
 	// Work is where the memory is taken from that decoding needs, nil for no limit.
 	Work *memory.Account
-	// WorkMost is how much of it one record may need, 0 for the default of `limits`.
+	// WorkMost is how much of it an ordinary record may need, 0 for the default of
+	// `limits`.
 	WorkMost int64
 }
 
@@ -138,6 +142,17 @@ func (d *Delivery) Handle(m *message.Message) error {
 // did not wait for their calls any longer.
 func (d *Delivery) Cut() int64 { return d.cut.Load() }
 
+// UnderWay is how many records would be left with an unknown fate if the process
+// ended now: those whose calls are being made or confirmed and, where they would be
+// parked, those whose calls wait for another attempt.
+func (d *Delivery) UnderWay() int {
+	n := int(d.calling.Load())
+	if d.guard != nil && d.guard.plan.OnUncertain == ActionPark {
+		n += d.guard.uncertain()
+	}
+	return n
+}
+
 // decodeFactor is how many times as large as its bytes a record may be once it is
 // decoded.
 const decodeFactor = 64
@@ -148,7 +163,7 @@ func (d *Delivery) decodeCost(records []*handlers.Record) int64 {
 	for _, r := range records {
 		largest = max(largest, len(r.Value))
 	}
-	return min(int64(largest)*decodeFactor, d.workMost)
+	return min(int64(largest)*decodeFactor, expression.Limits{Bytes: d.workMost}.For(largest).Bytes)
 }
 
 // decide decides every record of the batch: what has no effect is finished at

@@ -8,6 +8,8 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/millrace/millrace/handlers"
+	"github.com/millrace/millrace/pipeline/idempotency/storetest"
 	"github.com/millrace/millrace/pipeline/kafka"
 )
 
@@ -115,4 +117,49 @@ func TestRateLimitLetsThoseFirstWhoLeave(t *testing.T) {
 		leaves.Store(true)
 		lanes.Wait()
 	})
+}
+
+// What a second signal cuts off are calls, and effects that are not confirmed, not
+// all that was fetched.
+func TestUnderWay(t *testing.T) {
+	for action, waiting := range map[Action]int{ActionRetry: 0, ActionPark: 1} {
+		synctest.Test(t, func(t *testing.T) {
+			store := storetest.NewModel(time.Now)
+			var down atomic.Bool
+			store.Fail = func(op string) error {
+				if op == "confirm" && down.Load() {
+					return errBoom
+				}
+				return nil
+			}
+			answer := make(chan error)
+			sink := &scripted{script: func(*handlers.Call, int) error { return <-answer }}
+			r := newRig(t, store, func(p *PipelinePlan) { p.Idempotency.OnUncertain = action }, sink)
+			under := func(when string, want int) {
+				t.Helper()
+				synctest.Wait()
+				if got := r.delivery.UnderWay(); got != want {
+					t.Errorf("%s, %s: %d under way, want %d", action, when, got, want)
+				}
+			}
+			var lane sync.WaitGroup
+			lane.Go(func() { r.deliver(t.Context(), rec(1, "a", "x"), rec(2, "a", "y"), rec(3, "a", "z")) })
+			under("called", 1)
+			answer <- answered500
+			under("answered 500", waiting)
+			time.Sleep(time.Second)
+			under("called again", 1)
+			down.Store(true)
+			answer <- nil
+			under("taken, and not confirmed", 1)
+			down.Store(false)
+			time.Sleep(time.Minute)
+			under("the next", 1)
+			answer <- nil
+			time.Sleep(time.Second)
+			answer <- nil
+			lane.Wait()
+			under("done", 0)
+		})
+	}
 }

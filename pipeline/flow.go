@@ -179,7 +179,7 @@ func (f *flow) sayCut(what string, records int) bool {
 	}
 	then := "they are made again at the next start"
 	if guard := f.plan.Idempotency; guard != nil && guard.OnUncertain == ActionPark {
-		then = "the next start parks those whose call was under way, as on_uncertain says, and does not make it again"
+		then = "the next start parks those that were made, as on_uncertain says, and does not make them again"
 	}
 	f.log.Warn(what+": what became of them is unknown, and "+then, "records", records)
 	return true

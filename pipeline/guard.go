@@ -230,6 +230,17 @@ func (g *guard) release(effects context.Context, jobs []*job) bool {
 	return err == nil
 }
 
+// leave tells the store what jobs met whose claims stay: whoever finds these says so.
+func (g *guard) leave(effects context.Context, jobs []*job) {
+	if len(jobs) == 0 {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(effects), releaseTimeout)
+	defer cancel()
+	_, err := g.store.Extend(ctx, claimsOf(jobs))
+	g.saw(err)
+}
+
 // park keeps the keys of jobs, whose dead letters are written, from being claimed
 // by anything but a redrive. It tries until the store answers; false means that
 // effects ended first.
@@ -270,6 +281,24 @@ func (g *guard) forget(l *lane) {
 	if len(g.lanes) == 0 {
 		g.pauses.forget(pauseStore)
 	}
+}
+
+// uncertain is how many claims are held for calls that may have taken effect, and
+// are not being made now.
+func (g *guard) uncertain() int {
+	n := 0
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	for l := range g.lanes {
+		l.mu.Lock()
+		for _, j := range l.held {
+			if j.claim.Answer != "" && !slices.Contains(l.run, j) {
+				n++
+			}
+		}
+		l.mu.Unlock()
+	}
+	return n
 }
 
 // lost is the loss of memory that the store waits for a person about.

@@ -40,6 +40,8 @@ type job struct {
 	aside bool
 	// stuck tells that it belongs into dead letters that are off.
 	stuck bool
+	// chased tells that a stop goes on with it, see chase.
+	chased bool
 
 	// tries counts writes; judged counts those that speak against the record.
 	tries, judged int
@@ -67,6 +69,8 @@ type lane struct {
 	began time.Time
 	// yielded is when it last let others come beside it.
 	yielded time.Time
+	// chasing tells that a stop goes on with the chased jobs alone.
+	chasing bool
 
 	mu     sync.Mutex
 	cancel context.CancelCauseFunc // of the write in progress
@@ -105,18 +109,27 @@ func (l *lane) deliver(ctx, effects context.Context) {
 		l.skipDone(effects)
 	}
 	l.began = l.d.timing.Now()
-	for l.left > 0 && ctx.Err() == nil {
+	if back = l.proceed(ctx, effects); !back && l.chase() {
+		l.proceed(effects, effects)
+	}
+}
+
+// proceed claims, writes and settles until nothing is left to do or ctx ends. It tells
+// whether it hands back what is left.
+func (l *lane) proceed(ctx, effects context.Context) (back bool) {
+	for l.busy() && ctx.Err() == nil {
 		run, wait := l.pick(l.d.timing.Now())
 		if len(run) == 0 {
-			if back = l.handBack(); back {
-				return
+			if l.handBack() {
+				return true
 			}
+			l.leaveAside()
 			l.yield()
 			l.d.timing.sleep(ctx, wait)
 			continue
 		}
-		if back = !l.w.setOut(run); back {
-			return
+		if !l.w.setOut(run) {
+			return true
 		}
 		if l.convicted(run[0]) {
 			l.bury(ctx, effects, run, reasonAttempts)
@@ -148,7 +161,36 @@ func (l *lane) deliver(ctx, effects context.Context) {
 		l.write(effects, run, p)
 		l.settle(ctx, effects, run)
 	}
+	return false
 }
+
+// chase makes the lane go on, after a stop, with the calls that may have taken
+// effect, and tells whether there are any. Where `on_uncertain` is park, the next
+// start could only park them: it does not know what this one does, that they may be
+// made again. What lies behind another call of its order is not made before that.
+func (l *lane) chase() bool {
+	if l.d.guard == nil || l.d.guard.plan.OnUncertain != ActionPark {
+		return false
+	}
+	l.chasing = true
+	left := map[string]bool{}
+	for _, j := range l.jobs {
+		key := l.orderKey(j)
+		if j.chased = !j.finished && j.maybe && !j.stuck && !left[key]; !j.chased && !j.finished {
+			left[key] = true
+		}
+	}
+	return l.busy()
+}
+
+// busy tells whether anything is left to do.
+func (l *lane) busy() bool {
+	return l.left > 0 && (!l.chasing || slices.ContainsFunc(l.jobs, func(j *job) bool { return !l.rests(j) }))
+}
+
+// rests tells that nothing is to be done about a job: it is finished, or a stop
+// leaves it to the next start.
+func (l *lane) rests(j *job) bool { return j.finished || l.chasing && !(j.chased && j.held) }
 
 // yield lets what is not in order behind the lane's jobs come beside them.
 func (l *lane) yield() {
@@ -161,10 +203,11 @@ func (l *lane) yield() {
 // yieldEvery is how often a lane that waits looks for what is free to go.
 const yieldEvery = 200 * time.Millisecond
 
-// count counts the calls that a stop cut off.
+// count counts the calls that a stop cut off, or did not make again although nobody
+// knows of them.
 func (l *lane) count() {
 	for _, j := range l.jobs {
-		if !j.finished && j.cut {
+		if !j.finished && (j.cut || j.chased && j.held) {
 			l.d.cut.Add(1)
 		}
 		if !j.finished && j.stuck {
@@ -237,6 +280,7 @@ func (l *lane) settle(ctx, effects context.Context, run []*job) {
 		l.gate.warn(l.d.log, j, f)
 	}
 	l.confirm(effects, done)
+	l.d.calling.Add(int64(-len(done)))
 	l.bury(ctx, effects, refused, reasonRefused)
 	l.bury(ctx, effects, exhausted, reasonAttempts)
 	l.release(effects, idle)

@@ -32,7 +32,7 @@ func (l *lane) pick(now time.Time) (run []*job, wait time.Duration) {
 		blocked[l.orderKey(j)] = true
 	}
 	for _, j := range l.jobs {
-		if j.finished {
+		if l.rests(j) {
 			continue
 		}
 		if len(blocked) > 0 && blocked[l.orderKey(j)] {
@@ -100,7 +100,7 @@ func (l *lane) candidate(p pass, run []*job) []*job {
 	var fresh, tried []*job
 	for _, j := range l.jobs {
 		key := l.orderKey(j)
-		if j.finished || seen[key] {
+		if l.rests(j) || seen[key] {
 			continue
 		}
 		seen[key] = true
@@ -151,7 +151,7 @@ func (l *lane) orderKey(j *job) string {
 // fresh tells whether the lane has a record that was never tried.
 func (l *lane) fresh() bool {
 	for _, j := range l.jobs {
-		if !j.finished && j.tries == 0 {
+		if !l.rests(j) && j.tries == 0 {
 			return true
 		}
 	}

@@ -266,7 +266,7 @@ func (r *Runner) CutOff() {
 	s := r.supervisor
 	r.mu.Unlock()
 	for _, f := range s.all() {
-		f.sayCut("what was in flight is cut off", f.subscriber.InFlight())
+		f.sayCut("calls under way are cut off", f.delivery.UnderWay())
 	}
 }
 

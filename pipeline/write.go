@@ -24,6 +24,7 @@ func (l *lane) write(effects context.Context, run []*job, p pass) {
 		calls[i] = j.call
 	}
 	began := l.d.timing.Now()
+	l.d.calling.Add(int64(len(run)))
 	err := safely(l.d.log, func() error { return l.gate.sink.Write(ctx, calls) })
 	took := l.d.timing.Now().Sub(began)
 
@@ -36,11 +37,15 @@ func (l *lane) write(effects context.Context, run []*job, p pass) {
 		f := handlers.FailureOf(err, i)
 		if f == nil {
 			j.last, j.accused = nil, false
+			if j.maybe {
+				l.met(j, "")
+			}
 			found.taken = true
 			l.gate.reached(j)
 			l.observe(j, Event{Kind: EventWrite, Attempt: j.tries, Took: took})
 			continue
 		}
+		l.d.calling.Add(-1)
 		j.cut = effects.Err() != nil && !f.NotSent && f.Class != handlers.NotAttempted
 		if cutOff := effects.Err() != nil || j.lost.Load(); cutOff && f.MaySystem() {
 			f = &handlers.Failure{Class: handlers.Unknown, NotSent: f.NotSent, Own: true, Err: f.Err} // by us: nobody's fault
@@ -91,9 +96,18 @@ func (l *lane) fault(j *job, f *handlers.Failure) {
 	if j.first == nil {
 		j.first = f.Err
 	}
-	if !f.NotSent && f.Class != handlers.NotApplied {
+	if !f.NotSent && f.Class != handlers.NotApplied && !j.maybe {
 		j.maybe = true
+		l.met(j, f.Error())
 	}
+}
+
+// met notes what the call of j met that left its fate unknown, for the keeper to tell
+// the store.
+func (l *lane) met(j *job, what string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	j.claim.Answer = what
 }
 
 // safely turns a sink's panic into a failure of unknown fate, which like any error

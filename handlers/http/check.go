@@ -217,6 +217,29 @@ func authorityEnd(prefix string) int {
 	return len(prefix) - len(rest) + end
 }
 
+// hostWritten tells whether the host, without its port, stands in the configuration,
+// whatever else of scheme and port comes from the record.
+func hostWritten(url handlers.Template) bool {
+	_, authority, ok := strings.Cut(url.Prefix, "://")
+	if !ok {
+		if _, authority, ok = strings.Cut(url.Source, "}://"); !ok {
+			return false
+		}
+	}
+	end := strings.IndexAny(authority, `/?#\`)
+	if end >= 0 {
+		authority = authority[:end]
+	}
+	host := authority[strings.LastIndexByte(authority, '@')+1:]
+	colon := strings.LastIndexByte(host, ':')
+	if colon > strings.LastIndexByte(host, ']') {
+		host = host[:colon]
+	} else if end < 0 {
+		return false // it goes on
+	}
+	return host != "" && !strings.Contains(host, "${")
+}
+
 // pathOf is the decoded path of a URL's text, as far as it can be decoded.
 func pathOf(text string) string {
 	if _, rest, ok := strings.Cut(text, "://"); ok {

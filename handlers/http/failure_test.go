@@ -115,19 +115,32 @@ func TestNobodyAnswers(t *testing.T) {
 	t.Cleanup(secure.Close)
 	secure.Config.ErrorLog = nil
 	free := func(url string) http.Config {
-		return http.Config{URL: handlertest.Template("", func(*handlers.Record) (string, error) { return url, nil }), AllowedHosts: []string{"localhost"}}
+		return http.Config{URL: handlertest.Template("", func(*handlers.Record) (string, error) { return url, nil }), AllowedHosts: []string{"localhost", "*.invalid"}}
+	}
+	port := func(c http.Config, prefix, authority string) http.Config {
+		c.URL = handlertest.Template(prefix, func(*handlers.Record) (string, error) { return "http://" + authority + "/", nil })
+		return c
+	}
+	scheme := func(c http.Config, source string) http.Config {
+		c.URL.Source = source
+		return c
 	}
 	for name, c := range map[string]struct {
 		config http.Config
 		want   string
 	}{
-		"refused":              {http.Config{URL: handlertest.Constant("http://me:s3cret@" + closed.Addr().String() + "/?t=s3cret")}, "infrastructure"},
-		"unknown certificate":  {http.Config{URL: handlertest.Constant(secure.URL)}, "infrastructure"},
-		"TLS to a plain port":  {http.Config{URL: handlertest.Constant(strings.Replace(plain.URL, "http", "https", 1))}, "infrastructure"},
-		"refused, record's":    {free("http://" + closed.Addr().String()), "not_applied suspect"},
-		"unknown name":         {http.Config{URL: handlertest.Constant("http://nowhere.invalid/")}, "infrastructure"},
-		"unknown name, parts":  {http.Config{URL: handlertest.Key("http://nowhere.invalid/")}, "infrastructure"},
-		"certificate, records": {free(secure.URL), "not_applied suspect"},
+		"refused":                       {http.Config{URL: handlertest.Constant("http://me:s3cret@" + closed.Addr().String() + "/?t=s3cret")}, "infrastructure"},
+		"unknown certificate":           {http.Config{URL: handlertest.Constant(secure.URL)}, "infrastructure"},
+		"TLS to a plain port":           {http.Config{URL: handlertest.Constant(strings.Replace(plain.URL, "http", "https", 1))}, "infrastructure"},
+		"refused, record's":             {free("http://" + closed.Addr().String()), "not_applied suspect"},
+		"unknown name":                  {http.Config{URL: handlertest.Constant("http://nowhere.invalid/")}, "infrastructure"},
+		"unknown name, parts":           {http.Config{URL: handlertest.Key("http://nowhere.invalid/")}, "infrastructure"},
+		"certificate, records":          {free(secure.URL), "not_applied suspect"},
+		"refused, record's port":        {port(free("http://"), "http://127.0.0.1:", closed.Addr().String()), "not_applied suspect"},
+		"unknown name, record's port":   {port(free("http://"), "http://nowhere.invalid:", "nowhere.invalid:8080"), "infrastructure"},
+		"unknown name, record's scheme": {scheme(free("http://nowhere.invalid/"), "${…}://nowhere.invalid/"), "infrastructure"},
+		"unknown name, record's part":   {scheme(free("http://tenant.invalid/"), "${…}://${…}.invalid/"), "not_applied suspect"},
+		"unknown name, record's":        {free("http://nowhere.invalid/"), "not_applied suspect"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			_, f := send(t, open(t, c.config), order("k"))

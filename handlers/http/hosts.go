@@ -143,17 +143,24 @@ func (d *guardedDialer) dial(ctx context.Context, network, address string) (net.
 	return d.DialContext(ctx, network, address)
 }
 
+// deniedError says that an address must not be called.
+type deniedError string
+
+func (e deniedError) Error() string { return string(e) }
+
+func denied(format string, args ...any) error { return deniedError(fmt.Sprintf(format, args...)) }
+
 func (d *guardedDialer) judge(address string) error {
 	resolved, err := netip.ParseAddrPort(address)
 	if err != nil {
-		return fmt.Errorf("the address %q is not allowed", address)
+		return denied("the address %q is not allowed", address)
 	}
 	ip := embedded(resolved.Addr().WithZone(""))
 	switch {
 	case isMetadata(ip):
-		return fmt.Errorf("%s is an address of machine metadata, which is always denied", ip)
+		return denied("%s is an address of machine metadata, which is always denied", ip)
 	case d.open && isInside(ip) && !d.hosts.reach(resolved, ip):
-		return fmt.Errorf("%s is not a public address and not one of allowed_hosts", ip)
+		return denied("%s is not a public address and not one of allowed_hosts", ip)
 	}
 	return nil
 }

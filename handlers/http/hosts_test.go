@@ -1,10 +1,14 @@
 package http
 
 import (
+	"errors"
+	"net"
 	"net/url"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/millrace/millrace/handlers"
 )
 
 func TestDialledAddresses(t *testing.T) {
@@ -59,6 +63,23 @@ func TestDialledAddresses(t *testing.T) {
 			if (err == nil) != want {
 				t.Errorf("%s with %v listed, chosen by the record: %v: got %v", c.address, c.listed, open, err)
 			}
+		}
+	}
+}
+
+// An address that a record may not lead to is refused for good; one that can't be
+// reached may be so for all.
+func TestADeniedAddressIsTheRecordsFault(t *testing.T) {
+	s := newSink(Config{URL: handlers.Template{Source: "${payload.url}"}})
+	d := newDialer(time.Second, s.recordsChooseHost(), nil)
+	for address, suspect := range map[string]bool{"10.0.0.1:80": false, "169.254.169.254:80": false, "8.8.8.8:80": true} {
+		err := d.judge(address)
+		if err == nil {
+			err = errors.New("connection refused")
+		}
+		f := s.unanswered(&net.OpError{Op: "dial", Err: err}, false, false)
+		if f.Class != handlers.NotApplied || !f.NotSent || f.Suspect != suspect {
+			t.Errorf("%s: %+v", address, f)
 		}
 	}
 }

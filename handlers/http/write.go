@@ -62,9 +62,11 @@ func (s *sink) unanswered(err error, givenUp, connected bool) *handlers.Failure 
 		return &handlers.Failure{Class: handlers.Unknown, NotSent: !connected, Err: fmt.Errorf("the call was given up: %w", err)}
 	case connected:
 		return &handlers.Failure{Class: handlers.Unknown, Err: fmt.Errorf("call the receiver: %w", err)}
-	case s.recordsChooseHost():
+	case s.recordNamed(err):
+		// What is not allowed is so for certain; a name that isn't found, or a
+		// connection that isn't made, may be this machine's own network.
 		return &handlers.Failure{
-			Class: handlers.NotApplied, Suspect: true, NotSent: true,
+			Class: handlers.NotApplied, Suspect: !errors.As(err, new(deniedError)), NotSent: true,
 			Err: fmt.Errorf("connect to the receiver that the record names: %w", unnamed(err)),
 		}
 	default:
@@ -73,6 +75,16 @@ func (s *sink) unanswered(err error, givenUp, connected bool) *handlers.Failure 
 			Err: fmt.Errorf("connect to the receiver: %w", err),
 		}
 	}
+}
+
+// recordNamed tells whether a connection was kept from being made by something that
+// the record named. Where that is the scheme or the port alone, a host that can't be
+// found is still the configuration's.
+func (s *sink) recordNamed(err error) bool {
+	if _, dns := errors.AsType[*net.DNSError](err); dns && hostWritten(s.config.URL) {
+		return false
+	}
+	return s.recordsChooseHost()
 }
 
 // unnamed is why no connection was made, without the host's name, which is the

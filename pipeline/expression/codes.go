@@ -80,9 +80,7 @@ const (
 	maxNodes      = 1000
 	maxParts      = 1000
 	maxPredicates = 2
-	// maxElements is the longest list that a predicate runs over.
-	maxElements = 10_000
-	// maxList is the longest list that a function makes.
+	// maxList is the longest list that a predicate runs over or a function makes.
 	maxList = 100_000
 	// maxDepth is how deep JSON may be nested.
 	maxDepth = 1000

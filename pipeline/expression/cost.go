@@ -4,13 +4,14 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math"
 	"math/bits"
 	"slices"
 )
 
-// Limits are what all expressions of one record may cost together. Both are
-// counted from the record and the expressions alone, so that a record costs the
-// same on every machine.
+// Limits are what all expressions of one record may cost together, of an ordinary
+// one: see For. Both are counted from the record and the expressions alone, so that
+// a record costs the same on every machine.
 type Limits struct {
 	// Steps is how much work they may do. None takes longer than some 2 ns.
 	Steps int64
@@ -21,6 +22,20 @@ type Limits struct {
 // DefaultLimits hold where none are set: about a tenth of a second of work.
 func DefaultLimits() Limits { return Limits{Steps: 50_000_000, Bytes: 64 << 20} }
 
+// ordinary is the size up to which a record may cost as much as any other.
+const ordinary = 1 << 20
+
+// For is what a record may cost whose value has size bytes. To read all of it and to
+// write it again is work that each byte makes, and no fault: a larger one may take as
+// many times as many steps as it is larger than ordinary, so that a byte costs no more
+// in it than in others. Of bytes it may make a quarter more for each time: a dense
+// value that is read takes ten bytes for each of its own, and four to be written.
+func (l Limits) For(size int) Limits {
+	times := float64(max(size, ordinary)) / ordinary
+	grown := func(limit int64, by float64) int64 { return int64(min(float64(limit)*by, math.MaxInt64/4)) }
+	return Limits{Steps: grown(l.Steps, times), Bytes: grown(l.Bytes, (3+times)/4)}
+}
+
 // ErrTooCostly is within the error of an evaluation that met the Limits. What
 // else is evaluated on that record meets them too.
 var ErrTooCostly = errors.New("too costly")
@@ -30,7 +45,8 @@ var ErrTooCostly = errors.New("too costly")
 // by themselves (see call), loops by their bodies (see weight), and what walks
 // deeper than that as it goes.
 type account struct {
-	limits       Limits
+	// base are the limits of an ordinary record, limits those of this one.
+	base, limits Limits
 	steps, bytes int64
 }
 
@@ -63,14 +79,20 @@ func (a *account) sorting(n, text int) {
 	a.step(bits.Len(uint(n)) * (n*stepsOfCompare + text/bytesAStep))
 }
 
+func accountOf(l Limits) account { return account{base: l, limits: l} }
+
 func (a *account) over() { panic(a.exceeded()) }
 
 func (a *account) exceeded() error {
+	record := "one record"
+	if a.limits != a.base {
+		record = "a record of its size"
+	}
 	switch {
 	case a.bytes > a.limits.Bytes:
-		return &failure{fmt.Sprintf("the expressions make more than %d bytes, which limits.bytes allows one record", a.limits.Bytes), ErrTooCostly}
+		return &failure{fmt.Sprintf("the expressions make more than %d bytes, which limits.bytes allows %s", a.limits.Bytes, record), ErrTooCostly}
 	case a.steps > a.limits.Steps:
-		return &failure{fmt.Sprintf("the expressions take more than %d steps, which limits.steps allows one record", a.limits.Steps), ErrTooCostly}
+		return &failure{fmt.Sprintf("the expressions take more than %d steps, which limits.steps allows %s", a.limits.Steps, record), ErrTooCostly}
 	default:
 		return nil
 	}
@@ -227,7 +249,7 @@ func (in *Input) Aside(f func()) {
 
 // aside is an input for what is computed without a record.
 func aside() *input {
-	in := &input{own: account{limits: DefaultLimits()}}
+	in := &input{own: accountOf(DefaultLimits())}
 	in.account = &in.own
 	return in
 }

@@ -79,6 +79,13 @@ func worstCases() []worstCase {
 		{"escaped text", `any(payload.items, payload.text == "x")`, record(many, `"text":"`+strings.Repeat(`\n`, mebibyte/2)+`"`)},
 		{"value in a loop", `any(payload.items, value == "x")`, record(many, long)},
 		{"reduce text", `reduce(payload.items, #acc + "xxxxxxxxxxxxxxxx", "")`, record(many)},
+		{"map of many", `len(map(payload.many, ({"a": #, "b": [#]})))`, record(list("many", "0", 100_000))},
+		{"sortBy of many", `len(sortBy(payload.many, -#))`, record(list("many", "0", 100_000))},
+		{"group many", `len(groupBy(payload.many, string(# % 1000)))`, record(list("many", "0", 100_000))},
+		{"many in many", `any(payload.many, any(payload.many, # == 1))`, record(list("many", "0", 100_000))},
+		{"reduce many", `reduce(payload.many, #acc + # * 2, 0)`, record(list("many", "0", 100_000))},
+		{"find last of many", `findLast(payload.many, # == 1)`, record(list("many", "0", 100_000))},
+		{"range of many", `count(1..100000, # == 1)`, record(`"a":1`)},
 		{"group", `len(groupBy(payload.texts, #))`, record(list("texts", `"abc"`, 10_000))},
 	}
 }

@@ -191,8 +191,8 @@ func rangeOf(in *input, op *operation, from, to any) any {
 	if b < a {
 		return []any{}
 	}
-	if uint64(b)-uint64(a) >= maxElements {
-		failf("%s has more than %d elements", fmt.Sprintf("%s..%s", op.operand(0), op.operand(1)), maxElements)
+	if uint64(b)-uint64(a) >= maxList {
+		failf("%s has more than %d elements", fmt.Sprintf("%s..%s", op.operand(0), op.operand(1)), maxList)
 	}
 	in.step(stepsOfItem * int(b-a+1))
 	list := make([]any, 0, b-a+1)

@@ -11,7 +11,7 @@ import (
 
 // NewInput makes an Input to load records of this scope into.
 func (s *Scope) NewInput() *Input {
-	in := &Input{input{format: s.options.Format, paths: s.paths, slots: make([]slot, len(s.paths.paths)), own: account{limits: s.options.Limits}}}
+	in := &Input{input{format: s.options.Format, paths: s.paths, slots: make([]slot, len(s.paths.paths)), own: accountOf(s.options.Limits)}}
 	in.account = &in.own
 	in.vm.MemoryBudget = math.MaxInt // what is made is charged
 	if s.parent == nil {
@@ -53,7 +53,7 @@ type input struct {
 func (in *Input) Load(rec *handlers.Record) error {
 	in.rec, in.broken, in.headers = rec, nil, nil
 	if in.account == &in.own {
-		in.steps, in.bytes = 0, 0
+		in.steps, in.bytes, in.limits = 0, 0, in.base.For(len(rec.Value))
 	}
 	if in.format != FormatJSON {
 		return nil
@@ -110,11 +110,11 @@ func (in *input) refuse(id int, s *slot) {
 func (in *input) value(id int) any {
 	s := in.slot(id)
 	if !s.decoded {
-		s.decoded = true
 		s.value = nil
 		if s.raw != nil {
 			s.value = in.decode(s.raw)
 		}
+		s.decoded = true // not before: decoding may cost too much
 	}
 	if s.value == (half{}) {
 		in.halved(id)

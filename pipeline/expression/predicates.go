@@ -69,8 +69,8 @@ func (c *compilation) listOf(n *ast.BuiltinNode) term {
 		switch {
 		case !ok:
 			failf("%s is %s: %s needs a list", op.operand(0), kindOf(v), op.name)
-		case len(list) > maxElements:
-			failf("%s has %s: %s takes at most %d", op.operand(0), plural(len(list), "element"), op.name, maxElements)
+		case len(list) > maxList:
+			failf("%s has %s: %s takes at most %d", op.operand(0), plural(len(list), "element"), op.name, maxList)
 		case len(list) == 0 && !initial:
 			failf("%s is empty: reduce needs a first value then", op.operand(0))
 		}

@@ -1,6 +1,9 @@
 package expression
 
-import "slices"
+import (
+	"errors"
+	"slices"
+)
 
 // Read is one part of a record that an expression uses, and what it holds.
 type Read struct {
@@ -54,11 +57,17 @@ func (t *Template) Reads(in *Input) []Read {
 	return readAll(all, in)
 }
 
+// errNotRead takes the place of a part that alone costs more than the Limits.
+var errNotRead = &failure{"not read: too costly", ErrTooCostly}
+
 func readAll(reads []read, in *Input) []Read {
 	all := make([]Read, len(reads))
 	for i, r := range reads {
 		in.Aside(func() {
 			v, err := protect(func() (any, error) { return r.ref.read(&in.input), nil })
+			if errors.Is(err, ErrTooCostly) {
+				err = errNotRead
+			}
 			all[i] = Read{Name: r.name, Value: v, Err: err}
 		})
 	}

@@ -43,6 +43,9 @@ func ApplyClaim(row *Row, c *Claim, now time.Time) (*Row, Verdict) {
 	next.Uncertain = answer == GoUncertain
 	next.Deadline = now.Add(c.Lease)
 	next.Expires = now.Add(max(c.TTL, Forget))
+	if found != nil && found.State == Claimed {
+		next.Answer = found.Answer
+	}
 	return next, verdict
 }
 
@@ -72,10 +75,10 @@ func answerTo(found *Row, c *Claim, now time.Time) Answer {
 	}
 }
 
-// ApplyExtend moves the deadline of a claim one lease into the future. A claim
-// whose lease ran out is still its holder's as long as nobody took it. A key
-// without a row is Lost: an extension that comes late must not bring back a
-// claim that was released.
+// ApplyExtend moves the deadline of a claim one lease into the future, and notes
+// what its holder has met, if it says so. A claim whose lease ran out is still its
+// holder's as long as nobody took it. A key without a row is Lost: an extension
+// that comes late must not bring back a claim that was released.
 func ApplyExtend(row *Row, c *Claim, now time.Time) (*Row, TokenState) {
 	found := Alive(row, now)
 	if found == nil || found.Token != c.Token || found.State == ParkedState {
@@ -87,6 +90,9 @@ func ApplyExtend(row *Row, c *Claim, now time.Time) (*Row, TokenState) {
 	next := *found
 	next.Deadline = now.Add(c.Lease)
 	next.Expires = now.Add(max(c.TTL, Forget))
+	if c.Answer != "" {
+		next.Answer = ClipAnswer(c.Answer)
+	}
 	return &next, Held
 }
 

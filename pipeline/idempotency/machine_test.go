@@ -163,7 +163,7 @@ func TestApplyExtend(t *testing.T) {
 			}
 			want := copyRow(c.row)
 			if c.moved {
-				want.Deadline, want.Expires = now.Add(lease), now.Add(ttl)
+				want.Deadline, want.Expires, want.Answer = now.Add(lease), now.Add(ttl), "202"
 			}
 			if diff := cmp.Diff(want, next); diff != "" {
 				t.Errorf("row (-want +got):\n%s", diff)

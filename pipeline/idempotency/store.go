@@ -66,7 +66,8 @@ type Claim struct {
 	Durable bool
 	// Override lets the claim through where it would be refused.
 	Override Override
-	// Answer is what the sink said, at most 64 bytes; recorded by Confirm.
+	// Answer is what the sink said, at most 64 bytes; recorded by Confirm. Extend
+	// records what a call met of which nobody knows whether it took effect.
 	Answer string
 }
 
@@ -168,7 +169,9 @@ type Row struct {
 	Expires time.Time
 	Lease   time.Duration
 	TTL     time.Duration
-	// Answer is what the sink said, at most 64 bytes.
+	// Answer is what the sink said, at most 64 bytes: of a claimed or parked key
+	// what its first call met of which nobody knows whether it took effect, also
+	// where that was another holder's.
 	Answer string
 	// Uncertain means that the claim took the key over from a holder that went
 	// silent, whose effect may have happened.
@@ -182,7 +185,8 @@ type Row struct {
 type Store interface {
 	// Claim claims keys. The same key twice in one batch is Go and then Busy.
 	Claim(ctx context.Context, claims []Claim) ([]Verdict, error)
-	// Extend moves the deadlines of held claims one lease into the future.
+	// Extend moves the deadlines of held claims one lease into the future, and
+	// records their answers where they have one.
 	Extend(ctx context.Context, claims []Claim) ([]TokenState, error)
 	// Confirm records effects as done, durably, with their answers. A claim
 	// that the store has forgotten meanwhile is confirmed all the same; one

@@ -65,7 +65,7 @@ func (b *Batch) Passed(index int) { b.done(index) }
 func (b *Batch) Begun(index int) { b.begun(index) }
 
 // Stuck says that the record at index will not be finished as long as this process
-// runs: a stop waits neither for it nor for what lies behind it.
+// runs, or not soon: a stop waits neither for it nor for what lies behind it.
 func (b *Batch) Stuck(index int) { b.stuck(index) }
 
 // Waits says that all that is left of the batch waits for something that may take

@@ -2,6 +2,7 @@ package preview
 
 import (
 	"encoding/base64"
+	"errors"
 	"fmt"
 	"io"
 	"strings"
@@ -9,6 +10,7 @@ import (
 
 	"github.com/millrace/millrace/handlers"
 	"github.com/millrace/millrace/pipeline"
+	"github.com/millrace/millrace/pipeline/expression"
 	"github.com/millrace/millrace/pipeline/idempotency"
 )
 
@@ -131,7 +133,9 @@ func (e *explainer) step(s *pipeline.Step, first bool) {
 	}
 	e.row(label, where+": "+printable(strings.Join(strings.Fields(s.Source), " ")))
 	for _, r := range s.Reads {
-		if r.Err != nil {
+		if errors.Is(r.Err, expression.ErrTooCostly) {
+			e.row("", "    "+r.Name+" = "+r.Err.Error())
+		} else if r.Err != nil {
 			e.row("", "    "+r.Name+" = error: "+r.Err.Error())
 		} else {
 			e.text("    " + r.Name + " = " + e.safe(valueText(r.Value)))
@@ -200,6 +204,9 @@ func (e *explainer) key(k *KeyState) {
 	}
 	e.row("key store", name+state+", "+whose)
 	e.row("", fmt.Sprintf("  claimed %s by %s (pid %d, run %s)", timeText(k.Row.ClaimedAt), k.Row.Holder.Host, k.Row.Holder.PID, k.Row.Holder.Run))
+	if k.Row.State != idempotency.Confirmed && k.Row.Answer != "" {
+		e.row("", "  its call met: "+e.safe(k.Row.Answer))
+	}
 	switch k.Row.State {
 	case idempotency.Claimed:
 		if !k.Row.Deadline.IsZero() {

@@ -38,8 +38,6 @@ type task struct {
 	next  func() (struct{}, bool)
 	yield func(struct{}) bool
 	ended bool
-	// hopeless tells that what it waits for will not come.
-	hopeless bool
 
 	ctx   context.Context // of its wait, nil before the first
 	done  <-chan struct{}
@@ -64,7 +62,7 @@ func (c *clock) Wait(ctx context.Context, done <-chan struct{}, d time.Duration)
 	}
 	t := c.current
 	t.ctx, t.done, t.until = ctx, done, time.Time{}
-	if d >= 0 && !t.hopeless {
+	if d >= 0 {
 		t.until = c.Now().Add(d)
 	}
 	t.yield(struct{}{})
@@ -107,13 +105,6 @@ func (c *clock) Together(tasks []func()) {
 		default:
 			c.pass()
 		}
-	}
-}
-
-// hopeless makes the task whose turn it is wait without end from now on.
-func (c *clock) hopeless() {
-	if c.current != nil {
-		c.current.hopeless = true
 	}
 }
 

@@ -107,9 +107,6 @@ func (l *life) Observe(e pipeline.Event) {
 		l.in.tell(g, e.Sink, "dead letter: "+e.Reason)
 	case pipeline.EventPause:
 		l.in.tell(nil, e.Sink, fmt.Sprintf("the pipeline waits for %s: %v", e.Reason, e.Err))
-		if e.Reason == pipeline.PauseOff {
-			l.in.clock.hopeless()
-		}
 	case pipeline.EventResume:
 		l.in.tell(nil, e.Sink, "the pipeline goes on")
 	}

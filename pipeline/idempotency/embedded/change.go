@@ -8,8 +8,8 @@ import (
 	"github.com/millrace/millrace/pipeline/idempotency"
 )
 
-// Extend moves the deadlines of held claims. It costs no write, save once a day
-// for a durable claim.
+// Extend moves the deadlines of held claims. It costs no write, save for a durable
+// claim once a day and where it has another answer.
 func (s *Store) Extend(ctx context.Context, claims []idempotency.Claim) ([]idempotency.TokenState, error) {
 	states, err := s.states(ctx, claims, idempotency.ApplyExtend)
 	if err != nil {
@@ -200,7 +200,7 @@ func (s *Store) changeOne(w *write, from *reader, k key, apply apply) (busy *wri
 	if next != nil && next.State == idempotency.Claimed {
 		e.row = next
 		brief := e.kept.IsZero()
-		if brief || next.Token == row.Token && next.Expires.Sub(e.kept) < 24*time.Hour {
+		if brief || next.Token == row.Token && next.Answer == row.Answer && next.Expires.Sub(e.kept) < 24*time.Hour {
 			return nil, nil
 		}
 		e.kept = next.Expires

@@ -42,7 +42,7 @@ func (s *Store) call(op string, c *idempotency.Claim, skew string) call {
 	token = binary.BigEndian.AppendUint64(token, c.Token.Seq)
 	about := idempotency.AppendProvenance(nil, c.Origin, c.Holder)
 	answer := ""
-	if op == "confirm" {
+	if op == "confirm" || op == "extend" {
 		answer = idempotency.ClipAnswer(c.Answer)
 	}
 	return call{

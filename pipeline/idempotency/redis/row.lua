@@ -69,10 +69,12 @@ if op == 'claim' then
     end
   end
   if said == GO or said == GO_UNCERTAIN then
+    local answer = '\0'
+    if state == CLAIMED then answer = string.sub(rest, 1, 1 + string.byte(rest)) end
     state, uncertain, holder, digest, claimed, confirmed = CLAIMED, said - GO, token, ARGV[3], now, 0
     ttl, lease = tonumber(ARGV[4]), tonumber(ARGV[5])
     deadline, expires = now + lease, now + math.max(ttl, FORGET)
-    rest, write = '\0' .. ARGV[8], true
+    rest, write = answer .. ARGV[8], true
   end
 
 elseif op == 'extend' then
@@ -80,6 +82,7 @@ elseif op == 'extend' then
     said = HELD
     if state == CLAIMED then
       deadline, expires = now + tonumber(ARGV[5]), now + math.max(tonumber(ARGV[4]), FORGET)
+      if ARGV[7] ~= '' then rest = string.char(#ARGV[7]) .. ARGV[7] .. string.sub(rest, 2 + string.byte(rest)) end
       write = true
     end
   end

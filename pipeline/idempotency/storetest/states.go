@@ -121,6 +121,26 @@ func testExtend(t *testing.T, h Harness) {
 	})
 }
 
+// What a holder met before it went silent is told to whoever takes its key over,
+// and to those after it.
+func testMet(t *testing.T, h Harness) {
+	bothWays(t, h, func(s *session, me, they holder) {
+		c := me.claim(s.key("a"))
+		s.claim(c, idempotency.Go)
+		c.Answer = strings.Repeat("x", 70)
+		s.extend(c, idempotency.Held)
+		c.Answer = ""
+		s.extend(c, idempotency.Held)
+		s.claim(c, idempotency.Go)
+		for _, c := range []idempotency.Claim{they.again(c), me.again(c)} {
+			s.advance(lease + time.Second)
+			if row := s.claim(c, idempotency.GoUncertain); row == nil || row.Answer != strings.Repeat("x", 64) {
+				s.t.Errorf("the row taken over is %+v", row)
+			}
+		}
+	})
+}
+
 func testConfirm(t *testing.T, h Harness) {
 	bothWays(t, h, func(s *session, me, they holder) {
 		c := me.claim(s.key("late"))

@@ -49,6 +49,7 @@ func Run(t *testing.T, make func(t testing.TB) Harness) {
 		"the clock goes back":         testClockBack,
 		"take over":                   testTakeOver,
 		"extend":                      testExtend,
+		"what was met is told":        testMet,
 		"confirm":                     testConfirm,
 		"forgotten":                   testForgotten,
 		"release":                     testRelease,
