@@ -254,10 +254,7 @@ func (l *lane) giveBack(effects context.Context) {
 
 // blame notes why a job is dead-lettered without a write.
 func (l *lane) blame(j *job, err error) *job {
-	j.last = &handlers.Failure{Err: err}
-	if j.first == nil {
-		j.first = err
-	}
+	j.failed(&handlers.Failure{Err: err}, l.d.timing.Now())
 	return j
 }
 

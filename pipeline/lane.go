@@ -54,6 +54,16 @@ type job struct {
 	next  time.Time
 	first error
 	last  error
+	// firstAt and lastAt are when it failed first, and last.
+	firstAt, lastAt time.Time
+}
+
+// failed notes when and why the job failed; its last failure says what follows.
+func (j *job) failed(f *handlers.Failure, at time.Time) {
+	j.last, j.lastAt = f, at
+	if j.first == nil {
+		j.first, j.firstAt = f.Err, at
+	}
 }
 
 // lane delivers the writes of one lane batch to one sink.
@@ -297,8 +307,8 @@ func (l *lane) bury(ctx, effects context.Context, jobs []*job, reason string) {
 			stage = StageClaim
 		}
 		letters[i] = letter{
-			index: j.index, rec: j.rec, sink: l.gate.plan.Name, stage: stage, reason: reason,
-			first: j.first, last: j.last, attempts: j.tries, key: j.key,
+			index: j.index, rec: j.rec, topicID: l.w.batch.TopicID, sink: l.gate.plan.Name, stage: stage, reason: reason,
+			first: j.first, last: j.last, firstAt: j.firstAt, lastAt: j.lastAt, attempts: j.tries, key: j.key,
 		}
 	}
 	if !l.d.letters.write(ctx, effects, letters) {

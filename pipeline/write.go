@@ -83,14 +83,12 @@ func (l *lane) blamed(j *job, f *handlers.Failure, p pass) error {
 
 // fault notes what a failed call says of its job.
 func (l *lane) fault(j *job, f *handlers.Failure) {
-	j.last = f
 	if f.Class == handlers.NotAttempted {
+		j.last = f
 		j.tries--
 		return
 	}
-	if j.first == nil {
-		j.first = f.Err
-	}
+	j.failed(f, l.d.timing.Now())
 	if !f.NotSent && f.Class != handlers.NotApplied {
 		j.maybe = true
 	}
