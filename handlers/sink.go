@@ -137,6 +137,12 @@ type View interface {
 	// Text renders a template. A null in any of its parts is an error; the zero
 	// Template renders as "".
 	Text(t Template) (string, error)
+	// Parts takes a template apart for systems that bind values, such as SQL:
+	// literals are the texts between its parts, one more than there are of these,
+	// and values what the parts evaluate to, as Value does; null is nil. A field
+	// with the tag `place:"bound"` has every ${} as a part, also one that is the
+	// same for all records, and Text refuses it, so that nothing is ever spliced.
+	Parts(t Template) (literals []string, values []any, err error)
 	// Value evaluates an expression: nil, bool, int64, float64, string,
 	// time.Time, []any, map[string]any or json.Number. The zero Expression is
 	// nil.
