@@ -38,6 +38,9 @@ type Call struct {
 	// nothing where the whole partition is one order, the offset where no order
 	// is kept.
 	Order []byte
+	// Trace is the trace context that the source's record came with. It is no part
+	// of the request: a sink that can hands it on with the call.
+	Trace Trace
 	// Answer may be set by Write to what the receiver said of the call, such as
 	// a status or a position; of it the first 64 bytes are kept beside the key.
 	Answer string

@@ -87,7 +87,7 @@ type lane struct {
 // add queues a write.
 func (l *lane) add(index int, rec *handlers.Record, write Write, dec Decision) {
 	j := &job{index: index, rec: rec, key: dec.Key, call: handlers.Call{
-		Record: write.Record, Request: write.Request, Order: orderOf(l.d.plan.Source.Order, rec),
+		Record: write.Record, Request: write.Request, Order: orderOf(l.d.plan.Source.Order, rec), Trace: handlers.TraceOf(rec),
 	}}
 	name := l.gate.plan.Name
 	if g := l.d.guard; g != nil {

@@ -37,6 +37,9 @@ type Fixture struct {
 	// Hang makes the system take calls and not answer until release is called.
 	// It is nil where the system answers at once always.
 	Hang func() (release func())
+	// Traces are the traceparents that came with the effects, in their order and
+	// empty for those without one. It is nil where the system carries none.
+	Traces func() []string
 	// Down makes the system unreachable for good. It is nil where it can't be.
 	Down func()
 }
@@ -52,6 +55,7 @@ func Run(t *testing.T, spec handlers.Spec, h Harness) {
 	t.Run("a failure is its call's own", h.failureIsItsCallsOwn)
 	t.Run("write ends with its context", h.writeEndsWithItsContext)
 	t.Run("a probe has no effect", h.probeHasNoEffect)
+	t.Run("a trace is handed on", h.traceIsHandedOn)
 }
 
 func (h Harness) renderIsPure(t *testing.T) {
@@ -219,6 +223,20 @@ func (h Harness) writeEndsWithItsContext(t *testing.T) {
 		}
 	case <-time.After(10 * time.Second):
 		t.Error("write goes on 10 s after its context ended")
+	}
+}
+
+func (h Harness) traceIsHandedOn(t *testing.T) {
+	f := h.Open(t)
+	defer closeSink(t, f.Sink)
+	if f.Traces == nil {
+		return
+	}
+	traced, plain := call(t, f.Sink, "k", `{"n":1}`), call(t, f.Sink, "k", `{"n":2}`)
+	traced.Trace = handlers.Trace{Parent: "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01", State: "a=1"}
+	h.write(t, f.Sink, []handlers.Call{traced, plain})
+	if diff := cmp.Diff([]string{traced.Trace.Parent, ""}, f.Traces()); diff != "" {
+		t.Errorf("given (-), found (+):\n%s", diff)
 	}
 }
 

@@ -22,6 +22,7 @@ type Config struct {
 const doc = "Makes one HTTP call per record. " +
 	"The body is the record's value as it is after `transform`, with `Content-Type: application/json` where the value is JSON and `application/octet-stream` otherwise; `body` and `headers` change both. " +
 	"The header `Idempotency-Key` is always sent and is the same for every attempt and every replay of one effect, so that a receiver that honours it sees each effect once. It is no secret: a receiver keeps keys apart by who sent them, as an authenticated sender. " +
+	"The trace context that a record came with, in its headers `traceparent` and `tracestate`, is sent on, where `headers` writes none. " +
 	"Redirects are not followed, and a proxy that the environment names is not used.\n\n" +
 	"What is put into a URL by `${ }` is escaped for its place, also from `env` and `file(…)`, but where it begins the URL. The host is written out, unless `allowed_hosts` lists the hosts that a record may name; even then it may not lead to a private, loopback or link-local address that is not listed as well.\n\n" +
 	"A `body` is JSON where `Content-Type` says so, or where no type is written and its own text has the form of JSON; then it goes as `application/json`. " +

@@ -15,6 +15,8 @@ import (
 
 const (
 	idempotencyKey = "Idempotency-Key"
+	traceParent    = "Traceparent"
+	traceState     = "Tracestate"
 	redacted       = "[redacted]"
 )
 
@@ -76,13 +78,19 @@ func (r *request) shownURL() string {
 }
 
 // build makes the request of one attempt, as net/http wants it.
-func (r *request) build(ctx context.Context, id, userAgent string) *nethttp.Request {
-	header := make(nethttp.Header, len(r.header)+3)
+func (r *request) build(ctx context.Context, call *handlers.Call, userAgent string) *nethttp.Request {
+	header := make(nethttp.Header, len(r.header)+5)
 	for name, values := range r.header {
 		header[wireName(name)] = values
 	}
-	if id != "" {
-		header[wireName(idempotencyKey)] = []string{id}
+	if call.ID != "" {
+		header[wireName(idempotencyKey)] = []string{call.ID}
+	}
+	if _, ok := header[traceParent]; !ok && call.Trace.Parent != "" {
+		header[traceParent] = []string{call.Trace.Parent}
+		if call.Trace.State != "" {
+			header[traceState] = []string{call.Trace.State}
+		}
 	}
 	if _, ok := header["User-Agent"]; !ok {
 		header["User-Agent"] = []string{userAgent}
