@@ -44,6 +44,10 @@ type Call struct {
 	// Answer may be set by Write to what the receiver said of the call, such as
 	// a status or a position; of it the first 64 bytes are kept beside the key.
 	Answer string
+	// Repeated may be set by Write of a call that is durable because the system
+	// knows its effect from before, such as one that answers that the ID was used:
+	// the record ends as a duplicate, and its key is confirmed.
+	Repeated bool
 }
 
 // Sink writes records to one system. Render and Write may be called

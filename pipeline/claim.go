@@ -163,7 +163,7 @@ func (l *lane) confirm(effects context.Context, done []*job) {
 	g := l.d.guard
 	if g == nil {
 		for _, j := range done {
-			l.end(j, Delivered, "", nil)
+			l.taken(j, "")
 		}
 		return
 	}
@@ -172,7 +172,7 @@ func (l *lane) confirm(effects context.Context, done []*job) {
 		j.maybe = true
 		switch {
 		case j.unguarded:
-			l.end(j, Delivered, reasonUnguarded, nil)
+			l.taken(j, reasonUnguarded)
 		default:
 			claimed = append(claimed, j)
 		}
@@ -188,8 +188,18 @@ func (l *lane) confirm(effects context.Context, done []*job) {
 			continue // asked for anew: the new verdict decides
 		}
 		l.observe(j, Event{Kind: EventConfirm})
-		l.end(j, Delivered, "", nil)
+		l.taken(j, "")
 	}
+}
+
+// taken ends a job whose call is durable. What the system knew from before makes it
+// a duplicate.
+func (l *lane) taken(j *job, reason string) {
+	if j.repeated {
+		l.end(j, Duplicate, reasonRepeated, nil)
+		return
+	}
+	l.end(j, Delivered, reason, nil)
 }
 
 // hold notes that the job's claim is ours, since a time, for the keeper to extend.

@@ -30,3 +30,33 @@ func TestTraceComesWithTheCall(t *testing.T) {
 		}
 	})
 }
+
+// What the sink's system knows from before is a duplicate, whose key is done; but what
+// may be our own earlier attempt was delivered.
+func TestRepeatedIsADuplicate(t *testing.T) {
+	for _, guarded := range []bool{true, false} {
+		synctest.Test(t, func(t *testing.T) {
+			sink := &scripted{script: func(c *handlers.Call, n int) error {
+				if c.Record.Offset == 2 && n == 2 {
+					return errBoom
+				}
+				c.Repeated = true
+				return nil
+			}}
+			change := func(p *PipelinePlan) {
+				if !guarded {
+					p.Idempotency = nil
+				}
+			}
+			r := newRig(t, storetest.NewModel(time.Now), change, sink)
+			r.deliver(t.Context(), rec(1, "a", "x"), rec(2, "b", "y"))
+			if diff := cmp.Diff(map[int64]Outcome{1: Duplicate, 2: Delivered}, r.journal.outcomes); diff != "" {
+				t.Errorf("guarded %v: %s", guarded, diff)
+			}
+			calls := len(sink.called())
+			if r.deliver(t.Context(), rec(3, "a", "x")); guarded && len(sink.called()) != calls {
+				t.Error("the key was not confirmed: the sink was called again")
+			}
+		})
+	}
+}

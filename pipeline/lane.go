@@ -33,6 +33,8 @@ type job struct {
 	maybe bool
 	// cut tells that a stop ended its last call.
 	cut bool
+	// repeated tells that the sink's system knew the effect from before.
+	repeated bool
 	// unguarded tells that the store was down and `on_store_error` is process.
 	unguarded bool
 	finished  bool

@@ -29,6 +29,7 @@ const (
 	reasonUncertain  = "uncertain"
 	reasonConflict   = "conflict"
 	reasonParked     = "parked"
+	reasonRepeated   = "repeated"
 	reasonUnguarded  = "unguarded"
 )
 

@@ -33,6 +33,8 @@ func (l *lane) write(effects context.Context, run []*job, p pass) {
 	found := finding{job: run[0]}
 	for i, j := range run {
 		j.call.Answer, j.took = calls[i].Answer, took
+		// An earlier attempt of its own may be what the system knows.
+		j.repeated = calls[i].Repeated && !j.maybe
 		f := handlers.FailureOf(err, i)
 		if f == nil {
 			j.last, j.accused = nil, false
