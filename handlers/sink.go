@@ -96,6 +96,14 @@ type Prober interface {
 	Probe(ctx context.Context) error
 }
 
+// Shower is implemented by requests that have a line of their own for people. The
+// others are shown as their JSON.
+type Shower interface {
+	// Show is the request on one line, as one would write it down, without what is
+	// secret in it. Control characters in it are shown as such, and cost no line.
+	Show() string
+}
+
 // FieldError is an error that is about one field of a sink's configuration.
 type FieldError struct {
 	// Field is the yaml name of the field, with dots for nested ones.

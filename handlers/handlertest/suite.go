@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -71,6 +72,9 @@ func (h Harness) renderIsPure(t *testing.T) {
 	if !bytes.HasPrefix(want, []byte("{")) {
 		t.Errorf("a request must marshal to a JSON object, got %s", want)
 	}
+	if request, _ := f.Sink.Render(view); showsNothing(request) {
+		t.Error("a request that has a line for people shows none")
+	}
 	var wg sync.WaitGroup
 	for range 8 {
 		wg.Go(func() {
@@ -86,6 +90,11 @@ func (h Harness) renderIsPure(t *testing.T) {
 	if got := f.Effects(); len(got) > 0 {
 		t.Errorf("render wrote %q", got)
 	}
+}
+
+func showsNothing(request any) bool {
+	r, ok := request.(handlers.Shower)
+	return ok && strings.TrimSpace(r.Show()) == ""
 }
 
 func (h Harness) renderRefusesNull(t *testing.T) {

@@ -59,6 +59,15 @@ func (r *request) MarshalJSON() ([]byte, error) {
 	return out.Bytes(), err
 }
 
+// Show is method, URL and body.
+func (r *request) Show() string {
+	body := string(r.body)
+	if r.secretBody {
+		body = redacted
+	}
+	return strings.TrimRight(r.method+" "+r.shownURL()+"  "+body, " ")
+}
+
 // Disclose is the request with what is secret in it.
 func (r *request) Disclose() any { return r.whole() }
 
