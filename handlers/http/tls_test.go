@@ -135,7 +135,9 @@ func (r *receiverOverTLS) config(*tls.ClientHelloInfo) (*tls.Config, error) {
 	}, nil
 }
 
-func (r *receiverOverTLS) ServeHTTP(_ nethttp.ResponseWriter, req *nethttp.Request) { r.proto = req.Proto }
+func (r *receiverOverTLS) ServeHTTP(_ nethttp.ResponseWriter, req *nethttp.Request) {
+	r.proto = req.Proto
+}
 
 func TestTLSWithoutUse(t *testing.T) {
 	config := http.Config{URL: handlertest.Constant("http://127.0.0.1/"), Method: "POST", Timeout: time.Second, TLS: &handlers.TLS{}}
