@@ -52,6 +52,13 @@ func AppendJSON(dst []byte, r *Record) []byte {
 // what it is given, so use AppendJSON where the payload's bytes matter.
 func (r Record) MarshalJSON() ([]byte, error) { return AppendJSON(nil, &r), nil }
 
+// Show is the record on a line: its topic, key and value.
+func (r Record) Show() string {
+	_, key, _ := bytes.Cut(appendKey(nil, r.Key), []byte(":"))
+	_, value, _ := bytes.Cut(appendValue(nil, r.Value), []byte(":"))
+	return r.Topic + "  key " + string(key) + "  " + string(value)
+}
+
 func appendTime(dst []byte, t time.Time) []byte {
 	t = t.UTC()
 	if year := t.Year(); year < 0 || year > 9999 {

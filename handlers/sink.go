@@ -38,9 +38,16 @@ type Call struct {
 	// nothing where the whole partition is one order, the offset where no order
 	// is kept.
 	Order []byte
+	// Trace is the trace context that the source's record came with. It is no part
+	// of the request: a sink that can hands it on with the call.
+	Trace Trace
 	// Answer may be set by Write to what the receiver said of the call, such as
 	// a status or a position; of it the first 64 bytes are kept beside the key.
 	Answer string
+	// Repeated may be set by Write of a call that is durable because the system
+	// knows its effect from before, such as one that answers that the ID was used:
+	// the record ends as a duplicate, and its key is confirmed.
+	Repeated bool
 }
 
 // Sink writes records to one system. Render and Write may be called
@@ -87,6 +94,14 @@ type Prober interface {
 	// concurrently with Render and Write, and returns when ctx ends. What is
 	// wrong with one field of the configuration is a *FieldError.
 	Probe(ctx context.Context) error
+}
+
+// Shower is implemented by requests that have a line of their own for people. The
+// others are shown as their JSON.
+type Shower interface {
+	// Show is the request on one line, as one would write it down, without what is
+	// secret in it. Control characters in it are shown as such, and cost no line.
+	Show() string
 }
 
 // FieldError is an error that is about one field of a sink's configuration.
@@ -137,6 +152,12 @@ type View interface {
 	// Text renders a template. A null in any of its parts is an error; the zero
 	// Template renders as "".
 	Text(t Template) (string, error)
+	// Parts takes a template apart for systems that bind values, such as SQL:
+	// literals are the texts between its parts, one more than there are of these,
+	// and values what the parts evaluate to, as Value does; null is nil. A field
+	// with the tag `place:"bound"` has every ${} as a part, also one that is the
+	// same for all records, and Text refuses it, so that nothing is ever spliced.
+	Parts(t Template) (literals []string, values []any, err error)
 	// Value evaluates an expression: nil, bool, int64, float64, string,
 	// time.Time, []any, map[string]any or json.Number. The zero Expression is
 	// nil.

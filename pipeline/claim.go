@@ -166,7 +166,7 @@ func (l *lane) confirm(effects context.Context, done []*job) {
 	g := l.d.guard
 	if g == nil {
 		for _, j := range done {
-			l.end(j, Delivered, "", nil)
+			l.taken(j, "")
 		}
 		return
 	}
@@ -175,7 +175,7 @@ func (l *lane) confirm(effects context.Context, done []*job) {
 		j.maybe = true
 		switch {
 		case j.unguarded:
-			l.end(j, Delivered, reasonUnguarded, nil)
+			l.taken(j, reasonUnguarded)
 		default:
 			claimed = append(claimed, j)
 		}
@@ -191,8 +191,18 @@ func (l *lane) confirm(effects context.Context, done []*job) {
 			continue // asked for anew: the new verdict decides
 		}
 		l.observe(j, Event{Kind: EventConfirm})
-		l.end(j, Delivered, "", nil)
+		l.taken(j, "")
 	}
+}
+
+// taken ends a job whose call is durable. What the system knew from before makes it
+// a duplicate.
+func (l *lane) taken(j *job, reason string) {
+	if j.repeated {
+		l.end(j, Duplicate, reasonRepeated, nil)
+		return
+	}
+	l.end(j, Delivered, reason, nil)
 }
 
 // hold notes that the job's claim is ours, since a time, for the keeper to extend.
@@ -267,10 +277,7 @@ func (l *lane) giveBack(effects context.Context) {
 
 // blame notes why a job is dead-lettered without a write.
 func (l *lane) blame(j *job, err error) *job {
-	j.last = &handlers.Failure{Err: err}
-	if j.first == nil {
-		j.first = err
-	}
+	j.failed(&handlers.Failure{Err: err}, l.d.timing.Now())
 	return j
 }
 

@@ -32,7 +32,7 @@ func (c *compiler) login(f *File, block *KafkaConfig) {
 
 // pair reports one of two files that are of use only together.
 func (c *compiler) pair(f *File, has, lacks diag.Path) {
-	if f.Source.Has(has) && !f.Source.Has(lacks) && !c.unclear(f, "kafka.tls") {
+	if f.Source.Has(has) && !f.Source.Has(lacks) && !c.unclear(f, has.Parent()) {
 		c.atKey(f, has, diag.CodeRequired, string(lacks)+" is missing: a certificate and its key are given together", "")
 	}
 }

@@ -135,6 +135,10 @@ func (c *compiler) handler(f *File, plan *PipelinePlan, config *SinkConfig) []st
 			}
 		})
 	}
+	if block, at := tlsOf(config); block != nil {
+		c.pair(f, at.Field("cert"), at.Field("key"))
+		c.pair(f, at.Field("key"), at.Field("cert"))
+	}
 	checker, ok := config.Handler.(handlers.Checker)
 	if !ok || f.unknown[path] || c.config.problems.Broken(f.Name, path) || open || c.unknownBelow(f, path) || c.unclear(f, config.Path) {
 		return topics

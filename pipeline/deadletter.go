@@ -7,25 +7,28 @@ import (
 	"log/slog"
 	"maps"
 	"slices"
-	"strconv"
 	"sync"
 	"time"
 	"unicode/utf8"
 
 	"github.com/millrace/millrace/handlers"
 	"github.com/millrace/millrace/pipeline/kafka"
+	"github.com/millrace/millrace/pipeline/letters"
 )
 
 // letter is a record on its way to the dead letters.
 type letter struct {
 	index       int // in its lane batch
 	rec         *handlers.Record
+	topicID     [16]byte
 	sink        string
 	stage       Stage
 	reason      string
 	first, last error
-	attempts    int
-	key         string
+	// firstAt and lastAt are when it failed first, and last.
+	firstAt, lastAt time.Time
+	attempts        int
+	key             string
 	// left is how many of the record's parts are left out: its value, then its
 	// headers, then its key.
 	left int
@@ -56,32 +59,6 @@ type tally struct {
 // pauseLetters is what a pipeline waits for while its dead letters can't be
 // written.
 const pauseLetters = "dead_letter"
-
-// The headers of a dead letter, after those of the record itself.
-const (
-	HeaderTopic        = "millrace-topic"
-	HeaderPartition    = "millrace-partition"
-	HeaderOffset       = "millrace-offset"
-	HeaderTimestamp    = "millrace-timestamp"
-	HeaderPipeline     = "millrace-pipeline"
-	HeaderSink         = "millrace-sink"
-	HeaderStage        = "millrace-stage"
-	HeaderReason       = "millrace-reason"
-	HeaderFirstError   = "millrace-first-error"
-	HeaderLastError    = "millrace-last-error"
-	HeaderAttempts     = "millrace-attempts"
-	HeaderKey          = "millrace-idempotency-key"
-	HeaderConfigDigest = "millrace-config-digest"
-	// HeaderValueDigest and HeaderValueBytes stand in for a value that is larger
-	// than the source takes, or that the broker refused as too large; then, where it
-	// still is, for the record's headers, and in the end for its key.
-	HeaderValueDigest   = "millrace-value-sha256"
-	HeaderValueBytes    = "millrace-value-bytes"
-	HeaderHeadersDigest = "millrace-headers-sha256"
-	HeaderHeadersBytes  = "millrace-headers-bytes"
-	HeaderKeyDigest     = "millrace-key-sha256"
-	HeaderKeyBytes      = "millrace-key-bytes"
-)
 
 // maxLetterText bounds the texts that Millrace itself writes into a dead letter,
 // so that without its record it always fits.
@@ -200,59 +177,41 @@ func (d *deadLetters) failed(letters []letter, records []*handlers.Record, err e
 // topic's retention does not eat the letters of old records at once. Of parts that
 // are left out it has digest and size: the record is found by its coordinates.
 func (d *deadLetters) record(l letter) *handlers.Record {
-	r := &handlers.Record{Topic: d.topic, Key: l.rec.Key, Value: l.rec.Value}
-	if l.left < withoutHeaders {
-		r.Headers = slices.Grow(slices.Clone(l.rec.Headers), 13)
+	whole := letters.Letter{
+		Record: *l.rec, TopicID: l.topicID, Missing: l.missing(),
+		Pipeline: d.pipeline, Sink: l.sink, Generation: 1, Stage: string(l.stage), Reason: l.reason,
+		FirstError: clipText(d.plan.Redactor.Text(errorText(l.first))), LastError: clipText(d.plan.Redactor.Text(errorText(l.last))),
+		Attempts: l.attempts, Round: 1, First: l.firstAt, Last: l.lastAt, ConfigDigest: d.digest,
 	}
-	add := func(key, value string) {
-		if value != "" {
-			r.Headers = append(r.Headers, handlers.Header{Key: key, Value: []byte(value)})
+	if guard := d.plan.Idempotency; guard != nil {
+		whole.Generation = guard.Generation
+		// A key that was cut would be taken for another.
+		if !guard.Key.Secret() && (l.left < withoutKey || len(l.key) <= maxLetterText) {
+			whole.Key = l.key
 		}
 	}
-	add(HeaderTopic, l.rec.Topic)
-	add(HeaderPartition, strconv.Itoa(int(l.rec.Partition)))
-	add(HeaderOffset, strconv.FormatInt(l.rec.Offset, 10))
-	if !l.rec.Time.IsZero() {
-		add(HeaderTimestamp, l.rec.Time.UTC().Format("2006-01-02T15:04:05.000Z07:00"))
-	}
-	add(HeaderPipeline, d.pipeline)
-	add(HeaderSink, l.sink)
-	add(HeaderStage, string(l.stage))
-	add(HeaderReason, l.reason)
-	add(HeaderFirstError, clipText(d.plan.Redactor.Text(errorText(l.first))))
-	add(HeaderLastError, clipText(d.plan.Redactor.Text(errorText(l.last))))
-	add(HeaderAttempts, strconv.Itoa(l.attempts))
-	if l.left >= withoutKey {
-		l.key = clipText(l.key)
-	}
-	if guard := d.plan.Idempotency; guard == nil || !guard.Key.Secret() {
-		add(HeaderKey, l.key)
-	}
-	add(HeaderConfigDigest, d.digest)
-	without := func(digest, size string, part *kafka.Part) {
-		if part != nil {
-			add(digest, part.Digest)
-			add(size, strconv.Itoa(part.Bytes))
-		}
-	}
+	r := letters.Encode(whole)
+	r.Topic = d.topic
+	return r
+}
+
+// missing describes the parts of the record that its letter does not hold.
+func (l *letter) missing() letters.Missing {
 	// What was too large to be held is described already.
 	var left kafka.Oversize
 	if e, ok := errors.AsType[*kafka.Oversize](l.last); ok {
 		left = *e
 	}
 	if l.left >= withoutValue && l.rec.Value != nil {
-		r.Value, left.Value = nil, kafka.PartOf(l.rec.Value)
+		left.Value = kafka.PartOf(l.rec.Value)
 	}
 	if l.left >= withoutHeaders && len(l.rec.Headers) > 0 {
 		left.Headers = kafka.HeadersPart(l.rec.Headers)
 	}
 	if l.left >= withoutKey && l.rec.Key != nil {
-		r.Key, left.Key = nil, kafka.PartOf(l.rec.Key)
+		left.Key = kafka.PartOf(l.rec.Key)
 	}
-	without(HeaderValueDigest, HeaderValueBytes, left.Value)
-	without(HeaderHeadersDigest, HeaderHeadersBytes, left.Headers)
-	without(HeaderKeyDigest, HeaderKeyBytes, left.Key)
-	return r
+	return letters.Missing{Key: (*letters.Part)(left.Key), Headers: (*letters.Part)(left.Headers), Value: (*letters.Part)(left.Value)}
 }
 
 // What of a record is left out, one after the other, until its letter fits.

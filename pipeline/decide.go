@@ -326,6 +326,18 @@ func (v *view) Text(t handlers.Template) (string, error) {
 	return text, err
 }
 
+func (v *view) Parts(t handlers.Template) ([]string, []any, error) {
+	program, ok := t.Program.(*expression.Template)
+	if !ok {
+		return []string{t.Source}, nil, nil
+	}
+	literals, values, err := program.Parts(v.in)
+	if v.trace != nil {
+		v.trace.template(program, v.in, values, err)
+	}
+	return literals, values, err
+}
+
 func (v *view) Value(e handlers.Expression) (any, error) {
 	program, ok := e.Program.(*expression.Expression)
 	if !ok {

@@ -160,15 +160,15 @@ type shownField struct {
 	url, secret  bool
 }
 
-func (r *renderTrace) template(program *expression.Template, in *expression.Input, text string, err error) {
+func (r *renderTrace) template(program *expression.Template, in *expression.Input, made any, err error) {
 	if _, constant := program.Constant(); constant {
 		return // nothing that a record decides
 	}
 	f := r.fields[program]
-	if f.url {
-		text = handlers.ShownQuery(text)
+	if text, ok := made.(string); ok && f.url {
+		made = handlers.ShownQuery(text)
 	}
-	r.trace.add(Step{Stage: StageRender, Sink: r.sink, Where: f.path, Source: f.source, Reads: program.Reads(in), Value: text, Secret: f.secret || program.Secret(), Err: err})
+	r.trace.add(Step{Stage: StageRender, Sink: r.sink, Where: f.path, Source: f.source, Reads: program.Reads(in), Value: made, Secret: f.secret || program.Secret(), Err: err})
 }
 
 func (r *renderTrace) expression(program *expression.Expression, in *expression.Input, value any, err error) {

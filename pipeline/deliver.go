@@ -229,6 +229,10 @@ func (d *Delivery) refuse(ctx, effects context.Context, w *work, refused []lette
 		w.batch.Stuck(refused[0].index)
 		w.batch.Waits()
 	}
+	now := d.timing.Now()
+	for i := range refused {
+		refused[i].topicID, refused[i].firstAt, refused[i].lastAt = w.batch.TopicID, now, now
+	}
 	if !d.letters.write(ctx, effects, refused) {
 		return
 	}

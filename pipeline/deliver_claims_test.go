@@ -15,6 +15,7 @@ import (
 	"github.com/millrace/millrace/handlers"
 	"github.com/millrace/millrace/pipeline/idempotency"
 	"github.com/millrace/millrace/pipeline/idempotency/storetest"
+	"github.com/millrace/millrace/pipeline/letters"
 )
 
 func park(p *PipelinePlan) { p.Idempotency.OnUncertain = ActionPark }
@@ -411,12 +412,10 @@ func TestStopInAnOutageOfUnknownFate(t *testing.T) {
 		if n := next.journal.count(DeadLettered); n == 0 || n > 12 || n+next.journal.count(Delivered) != 24 {
 			t.Errorf("%d dead-lettered, %d delivered", n, next.journal.count(Delivered))
 		}
-		for _, l := range next.letters.records {
-			first, _ := l.Header(HeaderFirstError)
-			last, _ := l.Header(HeaderLastError)
-			reason, _ := l.Header(HeaderReason)
-			if string(first) != answered500.Error() || string(last) != errUncertain.Error() || string(reason) != reasonUncertain {
-				t.Errorf("%s: first %q, last %q", reason, first, last)
+		for _, record := range next.letters.records {
+			l, err := letters.Decode(record)
+			if err != nil || l.FirstError != answered500.Error() || l.LastError != errUncertain.Error() || l.Reason != reasonUncertain {
+				t.Errorf("%s: first %q, last %q, %v", l.Reason, l.FirstError, l.LastError, err)
 			}
 		}
 	})

@@ -13,6 +13,7 @@ import (
 	"github.com/millrace/millrace/pipeline/expression"
 	"github.com/millrace/millrace/pipeline/idempotency"
 	"github.com/millrace/millrace/pipeline/kafka"
+	"github.com/millrace/millrace/pipeline/letters"
 )
 
 // scripted is a sink whose answers a test writes: script is asked for every
@@ -139,11 +140,25 @@ func (b *letterbox) reasons() []string {
 	defer b.mu.Unlock()
 	var all []string
 	for _, r := range b.records {
-		reason, _ := r.Header(HeaderReason)
-		offset, _ := r.Header(HeaderOffset)
-		all = append(all, string(offset)+" "+string(reason))
+		l, err := letters.Decode(r)
+		if err != nil {
+			l.Reason = err.Error()
+		}
+		all = append(all, fmt.Sprint(l.Record.Offset, " ", l.Reason))
 	}
 	return all
+}
+
+// letter is the i-th that was written.
+func (b *letterbox) letter(t *testing.T, i int) letters.Letter {
+	t.Helper()
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	l, err := letters.Decode(b.records[i])
+	if err != nil {
+		t.Fatal(err)
+	}
+	return l
 }
 
 // journal keeps outcomes by offset, and every event's kind in order.

@@ -14,6 +14,7 @@ import (
 	"github.com/millrace/millrace/handlers"
 	"github.com/millrace/millrace/pipeline/idempotency/storetest"
 	"github.com/millrace/millrace/pipeline/kafka"
+	"github.com/millrace/millrace/pipeline/letters"
 )
 
 // Order is that of the source, whatever the records are written under.
@@ -116,7 +117,7 @@ func TestDeadLetterFits(t *testing.T) {
 				if done, _ := r.deliver(t.Context(), record); !all(done) || len(r.letters.records) != 1 {
 					t.Fatalf("done %v, letters %v", done, r.letters.reasons())
 				}
-				if got := described(r.letters.records[0]); got != c.want {
+				if got := described(r.letters.letter(t, 0)); got != c.want {
 					t.Errorf("the letter has %s, want %s", got, c.want)
 				}
 			})
@@ -134,18 +135,18 @@ func sizeOf(r *handlers.Record) int {
 
 // described lists what a letter has of its record, and with a minus what it has
 // only the digest of.
-func described(r *handlers.Record) string {
+func described(l letters.Letter) string {
 	var parts []string
 	for _, part := range []struct {
-		name   string
-		has    bool
-		digest string
+		name    string
+		has     bool
+		missing *letters.Part
 	}{
-		{"key", r.Key != nil, HeaderKeyDigest},
-		{"headers", r.Headers[0].Key == "trace", HeaderHeadersDigest},
-		{"value", r.Value != nil, HeaderValueDigest},
+		{"key", l.Record.Key != nil, l.Missing.Key},
+		{"headers", len(l.Record.Headers) > 0, l.Missing.Headers},
+		{"value", l.Record.Value != nil, l.Missing.Value},
 	} {
-		if _, ok := r.Header(part.digest); ok {
+		if part.missing != nil {
 			parts = append(parts, "-"+part.name)
 		}
 		if part.has {

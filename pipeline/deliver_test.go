@@ -14,6 +14,7 @@ import (
 
 	"github.com/millrace/millrace/handlers"
 	"github.com/millrace/millrace/pipeline/idempotency/storetest"
+	"github.com/millrace/millrace/pipeline/letters"
 )
 
 var errBoom = errors.New("boom")
@@ -73,6 +74,7 @@ func TestUnknownIsRetriedThenParked(t *testing.T) {
 			return nil
 		}}
 		r := newRig(t, storetest.NewModel(time.Now), nil, sink)
+		began := time.Now()
 		done, _ := r.deliver(t.Context(), rec(1, "a", "x"), rec(11, "b", "y"))
 		if !all(done) {
 			t.Fatalf("done %v", done)
@@ -85,17 +87,16 @@ func TestUnknownIsRetriedThenParked(t *testing.T) {
 		if diff := cmp.Diff([]string{"1 attempts", "12 parked"}, r.letters.reasons()); diff != "" {
 			t.Error(diff)
 		}
-		letter := r.letters.records[0]
-		for header, want := range map[string]string{
-			HeaderTopic: "in", HeaderPartition: "0", HeaderOffset: "1", HeaderPipeline: "p", HeaderSink: "s0", HeaderStage: "write",
-			HeaderFirstError: "boom", HeaderLastError: "boom", HeaderAttempts: "5", HeaderConfigDigest: "digest", HeaderKey: "k:x",
-		} {
-			if got, _ := letter.Header(header); string(got) != want {
-				t.Errorf("header %s is %q, not %q", header, got, want)
-			}
+		got := r.letters.letter(t, 0)
+		if !began.Equal(got.First) || !got.Last.After(got.First) {
+			t.Errorf("it failed first at %s and last at %s, not from %s on", got.First, got.Last, began)
 		}
-		if string(letter.Value) != "x" || string(letter.Key) != "a" {
-			t.Errorf("letter %q %q", letter.Key, letter.Value)
+		want := letters.Letter{
+			Record: *rec(1, "a", "x"), TopicID: [16]byte{1}, Pipeline: "p", Sink: "s0", Generation: 1, Key: "k:x", Stage: "write", Reason: "attempts",
+			FirstError: "boom", LastError: "boom", Attempts: 5, Round: 1, First: got.First, Last: got.Last, ConfigDigest: "digest",
+		}
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("want (-), written (+):\n%s", diff)
 		}
 	})
 }
@@ -189,8 +190,8 @@ func TestOneRecordBringsTheReceiverDown(t *testing.T) {
 		if r.journal.count(DeadLettered) != 1 || r.journal.count(Delivered) != 2999 {
 			t.Errorf("%d dead-lettered, %d delivered", r.journal.count(DeadLettered), r.journal.count(Delivered))
 		}
-		if tries, _ := r.letters.records[0].Header(HeaderAttempts); string(tries) != "5" {
-			t.Errorf("dead-lettered after %s attempts", tries)
+		if l := r.letters.letter(t, 0); l.Attempts != 5 {
+			t.Errorf("dead-lettered after %d attempts", l.Attempts)
 		}
 	})
 }
@@ -368,8 +369,8 @@ func TestOneSinkCannotRender(t *testing.T) {
 				t.Errorf("%s: outcome %s, letters %v", action, got, r.letters.reasons())
 			}
 			if action == ActionDeadLetter {
-				if sink, _ := r.letters.records[0].Header(HeaderSink); string(sink) != "s1" {
-					t.Errorf("the letter names sink %q", sink)
+				if l := r.letters.letter(t, 0); l.Sink != "s1" {
+					t.Errorf("the letter names sink %q", l.Sink)
 				}
 			}
 		})

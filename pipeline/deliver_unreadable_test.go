@@ -8,9 +8,12 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+
 	"github.com/millrace/millrace/handlers"
 	"github.com/millrace/millrace/pipeline/idempotency/storetest"
 	"github.com/millrace/millrace/pipeline/kafka"
+	"github.com/millrace/millrace/pipeline/letters"
 	"github.com/millrace/millrace/pipeline/memory"
 )
 
@@ -42,11 +45,9 @@ func TestUnreadableRecordsAreAnError(t *testing.T) {
 				if got := r.letters.reasons(); !done[1] || len(got) != 1 || got[0] != "2 unreadable" {
 					t.Fatalf("dead letter: done %v, letters %v", done, got)
 				}
-				letter := r.letters.records[0]
-				why, _ := letter.Header(HeaderLastError)
-				_, timed := letter.Header(HeaderTimestamp)
-				if string(why) != "the batch at offsets 2 to 9 is too large" || timed || letter.Value != nil {
-					t.Errorf("the letter says %q, timed %v, value %q", why, timed, letter.Value)
+				l := r.letters.letter(t, 0)
+				if l.LastError != "the batch at offsets 2 to 9 is too large" || !l.Record.Time.IsZero() || l.Record.Value != nil {
+					t.Errorf("the letter is %+v", l)
 				}
 			}
 		})
@@ -68,16 +69,13 @@ func TestRecordThatIsTooLargeIsDeadLetteredWithDigests(t *testing.T) {
 		if got := r.letters.reasons(); len(got) != 1 || got[0] != "2 decode_failed" {
 			t.Fatalf("letters %v", got)
 		}
-		letter := r.letters.records[0]
-		for header, want := range map[string]string{
-			HeaderValueDigest: large.Value.Digest, HeaderValueBytes: "5", HeaderHeadersDigest: "abc", HeaderHeadersBytes: "7", HeaderKeyBytes: "",
-		} {
-			if got, _ := letter.Header(header); string(got) != want {
-				t.Errorf("%s is %q, want %q", header, got, want)
-			}
+		l := r.letters.letter(t, 0)
+		want := letters.Missing{Value: &letters.Part{Digest: large.Value.Digest, Bytes: 5}, Headers: &letters.Part{Digest: "abc", Bytes: 7}}
+		if diff := cmp.Diff(want, l.Missing); diff != "" {
+			t.Error(diff)
 		}
-		if letter.Value != nil || string(letter.Key) != "k" {
-			t.Errorf("key %q, value %q", letter.Key, letter.Value)
+		if l.Record.Value != nil || string(l.Record.Key) != "k" {
+			t.Errorf("key %q, value %q", l.Record.Key, l.Record.Value)
 		}
 	})
 }

@@ -25,9 +25,10 @@
 //     and guard.go ask the key store and keep claims alive, write.go calls the
 //     sink through its gate (gate.go, evidence.go, pause.go), absence.go sets aside
 //     what waits for a part of a sink's system, and deadletter.go writes what can't
-//     be delivered; clock.go is the time that all of them go by. Package
-//     scenario runs a configuration's tests (config_tests.go, config_expect.go,
-//     plan_tests.go) on it, with another clock and sinks that are not called.
+//     be delivered, as package letters has it; clock.go is the time that all of
+//     them go by. Package scenario runs a configuration's tests (config_tests.go,
+//     config_expect.go, plan_tests.go) on it, with another clock and sinks that
+//     are not called.
 //   - observe.go is what happens, for metrics, logs and tests; redact.go and
 //     redact_log.go are what secrets look like in all of it.
 //

@@ -97,6 +97,9 @@ func wrongImport(from, path string) string {
 	if strings.HasPrefix(from, "handlers/") && isOwn && own != "handlers" && from != "handlers/builtin" {
 		return "a sink depends on handlers and its client library"
 	}
+	if from == "pipeline/letters" && (isOwn && own != "handlers" || strings.Contains(strings.Split(path, "/")[0], ".") && !isOwn) {
+		return "what is durable depends on the record alone"
+	}
 	if strings.Contains("/"+path+"/", "/internal/") && isOwn {
 		return "there is no internal level"
 	}

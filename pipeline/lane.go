@@ -33,6 +33,8 @@ type job struct {
 	maybe bool
 	// cut tells that a stop ended its last call.
 	cut bool
+	// repeated tells that the sink's system knew the effect from before.
+	repeated bool
 	// unguarded tells that the store was down and `on_store_error` is process.
 	unguarded bool
 	finished  bool
@@ -56,6 +58,16 @@ type job struct {
 	next  time.Time
 	first error
 	last  error
+	// firstAt and lastAt are when it failed first, and last.
+	firstAt, lastAt time.Time
+}
+
+// failed notes when and why the job failed; its last failure says what follows.
+func (j *job) failed(f *handlers.Failure, at time.Time) {
+	j.last, j.lastAt = f, at
+	if j.first == nil {
+		j.first, j.firstAt = f.Err, at
+	}
 }
 
 // lane delivers the writes of one lane batch to one sink.
@@ -81,7 +93,7 @@ type lane struct {
 // add queues a write.
 func (l *lane) add(index int, rec *handlers.Record, write Write, dec Decision) {
 	j := &job{index: index, rec: rec, key: dec.Key, call: handlers.Call{
-		Record: write.Record, Request: write.Request, Order: orderOf(l.d.plan.Source.Order, rec),
+		Record: write.Record, Request: write.Request, Order: orderOf(l.d.plan.Source.Order, rec), Trace: handlers.TraceOf(rec),
 	}}
 	name := l.gate.plan.Name
 	if g := l.d.guard; g != nil {
@@ -341,8 +353,8 @@ func (l *lane) bury(ctx, effects context.Context, jobs []*job, reason string) {
 			stage = StageClaim
 		}
 		letters[i] = letter{
-			index: j.index, rec: j.rec, sink: l.gate.plan.Name, stage: stage, reason: reason,
-			first: j.first, last: j.last, attempts: j.tries, key: j.key,
+			index: j.index, rec: j.rec, topicID: l.w.batch.TopicID, sink: l.gate.plan.Name, stage: stage, reason: reason,
+			first: j.first, last: j.last, firstAt: j.firstAt, lastAt: j.lastAt, attempts: j.tries, key: j.key,
 		}
 	}
 	if !l.d.letters.write(ctx, effects, letters) {

@@ -27,6 +27,7 @@ const (
 	reasonUncertain  = "uncertain"
 	reasonConflict   = "conflict"
 	reasonParked     = "parked"
+	reasonRepeated   = "repeated"
 	reasonUnguarded  = "unguarded"
 )
 

@@ -34,6 +34,8 @@ func (l *lane) write(effects context.Context, run []*job, p pass) {
 	found := finding{job: run[0]}
 	for i, j := range run {
 		j.call.Answer, j.took = calls[i].Answer, took
+		// An earlier attempt of its own may be what the system knows.
+		j.repeated = calls[i].Repeated && !j.maybe
 		f := handlers.FailureOf(err, i)
 		if f == nil {
 			j.last, j.accused = nil, false
@@ -88,14 +90,12 @@ func (l *lane) blamed(j *job, f *handlers.Failure, p pass) error {
 
 // fault notes what a failed call says of its job.
 func (l *lane) fault(j *job, f *handlers.Failure) {
-	j.last = f
 	if f.Class == handlers.NotAttempted {
+		j.last = f
 		j.tries--
 		return
 	}
-	if j.first == nil {
-		j.first = f.Err
-	}
+	j.failed(f, l.d.timing.Now())
 	if !f.NotSent && f.Class != handlers.NotApplied && !j.maybe {
 		j.maybe = true
 		l.met(j, f.Error())

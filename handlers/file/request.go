@@ -84,6 +84,11 @@ func (r *request) MarshalJSON() ([]byte, error) {
 	return json.Marshal(shown)
 }
 
+// Show is the file's name and what is appended to it.
+func (r *request) Show() string {
+	return r.path + ": " + string(bytes.TrimSuffix(r.data, []byte("\n")))
+}
+
 // Render makes what is appended, and checks the name that the record makes.
 func (s *sink) Render(view handlers.View) (any, error) {
 	path, err := view.Text(s.config.Path)

@@ -3,9 +3,11 @@ package handlertest
 import (
 	"bytes"
 	"context"
+	"crypto/sha256"
 	"encoding/json"
 	"fmt"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -37,6 +39,12 @@ type Fixture struct {
 	// Hang makes the system take calls and not answer until release is called.
 	// It is nil where the system answers at once always.
 	Hang func() (release func())
+	// Traces are the traceparents that came with the effects, in their order and
+	// empty for those without one. It is nil where the system carries none.
+	Traces func() []string
+	// Remembers tells that the system knows calls by their ID: one that comes again
+	// has no second effect, and Write says so.
+	Remembers bool
 	// Down makes the system unreachable for good. It is nil where it can't be.
 	Down func()
 }
@@ -52,6 +60,7 @@ func Run(t *testing.T, spec handlers.Spec, h Harness) {
 	t.Run("a failure is its call's own", h.failureIsItsCallsOwn)
 	t.Run("write ends with its context", h.writeEndsWithItsContext)
 	t.Run("a probe has no effect", h.probeHasNoEffect)
+	t.Run("a trace is handed on", h.traceIsHandedOn)
 }
 
 func (h Harness) renderIsPure(t *testing.T) {
@@ -62,6 +71,9 @@ func (h Harness) renderIsPure(t *testing.T) {
 	want := renderJSON(t, f.Sink, view)
 	if !bytes.HasPrefix(want, []byte("{")) {
 		t.Errorf("a request must marshal to a JSON object, got %s", want)
+	}
+	if request, _ := f.Sink.Render(view); showsNothing(request) {
+		t.Error("a request that has a line for people shows none")
 	}
 	var wg sync.WaitGroup
 	for range 8 {
@@ -78,6 +90,11 @@ func (h Harness) renderIsPure(t *testing.T) {
 	if got := f.Effects(); len(got) > 0 {
 		t.Errorf("render wrote %q", got)
 	}
+}
+
+func showsNothing(request any) bool {
+	r, ok := request.(handlers.Shower)
+	return ok && strings.TrimSpace(r.Show()) == ""
 }
 
 func (h Harness) renderRefusesNull(t *testing.T) {
@@ -122,8 +139,15 @@ func (h Harness) retryWritesTheSame(t *testing.T) {
 	if !bytes.Equal(before, after) {
 		t.Errorf("write changed the request from\n%s\nto\n%s", before, after)
 	}
-	if diff := cmp.Diff([]string{`{"n":1}`, `{"n":1}`}, f.Effects()); diff != "" {
+	want := []string{`{"n":1}`, `{"n":1}`}
+	if f.Remembers {
+		want = want[:1]
+	}
+	if diff := cmp.Diff(want, f.Effects()); diff != "" {
 		t.Error(diff)
+	}
+	if c[0].Repeated != f.Remembers {
+		t.Errorf("the second write of a call says repeated: %v, and the system remembers: %v", c[0].Repeated, f.Remembers)
 	}
 }
 
@@ -222,6 +246,20 @@ func (h Harness) writeEndsWithItsContext(t *testing.T) {
 	}
 }
 
+func (h Harness) traceIsHandedOn(t *testing.T) {
+	f := h.Open(t)
+	defer closeSink(t, f.Sink)
+	if f.Traces == nil {
+		return
+	}
+	traced, plain := call(t, f.Sink, "k", `{"n":1}`), call(t, f.Sink, "k", `{"n":2}`)
+	traced.Trace = handlers.Trace{Parent: "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01", State: "a=1"}
+	h.write(t, f.Sink, []handlers.Call{traced, plain})
+	if diff := cmp.Diff([]string{traced.Trace.Parent, ""}, f.Traces()); diff != "" {
+		t.Errorf("given (-), found (+):\n%s", diff)
+	}
+}
+
 // write hands over calls as the runner would: no more at once than MaxBatch.
 func (h Harness) write(t *testing.T, sink handlers.Sink, calls []handlers.Call) {
 	t.Helper()
@@ -256,7 +294,7 @@ func call(t *testing.T, sink handlers.Sink, key, value string) handlers.Call {
 	if err != nil {
 		t.Errorf("render: %v", err)
 	}
-	return handlers.Call{Record: r, Request: request, Order: r.Key, ID: fmt.Sprintf("%026d", len(key)+len(value))}
+	return handlers.Call{Record: r, Request: request, Order: r.Key, ID: fmt.Sprintf("%.13x", sha256.Sum256([]byte(key+value)))}
 }
 
 func renderJSON(t *testing.T, sink handlers.Sink, view View) []byte {

@@ -4,6 +4,7 @@ package handlertest
 
 import (
 	"fmt"
+	"strings"
 
 	"github.com/millrace/millrace/handlers"
 )
@@ -36,6 +37,26 @@ func (v View) Text(t handlers.Template) (string, error) {
 	}
 }
 
+// Parts takes a template that this package made apart: one of Statement into its
+// values, one of Template into its prefix and the rest.
+func (v View) Parts(t handlers.Template) ([]string, []any, error) {
+	if s, ok := t.Program.(statement); ok {
+		values := make([]any, len(s.values))
+		for i, value := range s.values {
+			var err error
+			if values[i], err = value(v.Of); err != nil {
+				return nil, nil, err
+			}
+		}
+		return s.literals, values, nil
+	}
+	text, err := v.Text(t)
+	if err != nil || t.Constant || t.Program == nil {
+		return []string{text}, nil, err
+	}
+	return []string{t.Prefix, ""}, []any{strings.TrimPrefix(text, t.Prefix)}, nil
+}
+
 // Value evaluates an expression that Expression made.
 func (v View) Value(e handlers.Expression) (any, error) {
 	eval, ok := e.Program.(func(*handlers.Record) (any, error))
@@ -58,6 +79,21 @@ func Constant(text string) handlers.Template {
 // whole text is what render makes of the record.
 func Template(prefix string, render func(*handlers.Record) (string, error)) handlers.Template {
 	return handlers.Template{Source: prefix + "${…}", Prefix: prefix, Sample: prefix + "x", Program: render}
+}
+
+// statement is the program of a bound template.
+type statement struct {
+	literals []string
+	values   []func(*handlers.Record) (any, error)
+}
+
+// Statement is the template of a field with `place:"bound"`: literals are the texts
+// between its parts, one more than there are of these, and values evaluate them.
+func Statement(literals []string, values ...func(*handlers.Record) (any, error)) handlers.Template {
+	return handlers.Template{
+		Source: strings.Join(literals, "${…}"), Sample: strings.Join(literals, "x"), Prefix: literals[0],
+		Program: statement{literals, values},
+	}
 }
 
 // Key is the template `prefix${key}`; it fails on a record without a key, as a

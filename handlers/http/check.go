@@ -48,6 +48,10 @@ func (c *Config) Check() []handlers.Issue {
 		issues = append(issues, handlers.Issue{Field: "body", Warning: true,
 			Message: "many receivers drop or refuse the body of a " + c.Method, Hint: "send it with POST"})
 	}
+	if scheme, _, ok := strings.Cut(c.URL.Prefix, "://"); ok && c.TLS != nil && strings.EqualFold(scheme, "http") {
+		issues = append(issues, handlers.Issue{Field: "tls", Warning: true,
+			Message: "tls has no effect: the URL begins with " + scheme + "://", Hint: "write https://"})
+	}
 	if c.Timeout <= 0 {
 		add("timeout", "write 5s", "the timeout must be more than nothing")
 	}

@@ -120,6 +120,13 @@ func TestConformance(t *testing.T) {
 			return handlertest.Fixture{
 				Sink:    open(t, http.Config{URL: handlertest.Key(r.URL + "/")}),
 				Effects: r.bodies,
+				Traces: func() []string {
+					var all []string
+					for _, got := range r.requests() {
+						all = append(all, got.Header.Get("traceparent"))
+					}
+					return all
+				},
 				Refuse: func(value string) func() {
 					r.set(func() { r.refused = value })
 					return func() { r.set(func() { r.refused = "" }) }

@@ -15,6 +15,7 @@ type Config struct {
 	Headers      map[string]handlers.Template `yaml:"headers" place:"header" doc:"Headers to send, by name. Take secrets from a file or a variable: 'Authorization: Bearer ${file(\"/run/secrets/token\")}'."`
 	Body         handlers.Template            `yaml:"body" place:"body" doc:"The body to send. Without it, the record's value is sent as it is. It is JSON where 'Content-Type' says so, or where no type is written and its own text has the form of JSON: what comes from the record is then escaped within quotes, and made a JSON value elsewhere."`
 	Timeout      time.Duration                `yaml:"timeout" default:"5s" doc:"How long one call may take, from connecting to the end of the answer."`
+	TLS          *handlers.TLS                `yaml:"tls" doc:"How to reach a receiver over https:// whose authority the system does not trust, or that asks for a client's certificate. The files are read again for each connection, so that they can be renewed while the process runs."`
 	Tombstone    string                       `yaml:"tombstone" default:"send" enum:"send,delete,skip" doc:"What a tombstone (a record without a value) does: 'send' sends the body 'null', 'delete' calls the URL with the method DELETE, 'skip' makes no call."`
 	AllowedHosts []string                     `yaml:"allowed_hosts" doc:"The hosts that may be called where the host of the URL comes from the record: names, '*.example.com', addresses, or networks such as '10.0.0.0/8'. One may name a scheme and a port, as in 'https://*.example.com:8443': then no other is called."`
 }
@@ -22,6 +23,7 @@ type Config struct {
 const doc = "Makes one HTTP call per record. " +
 	"The body is the record's value as it is after `transform`, with `Content-Type: application/json` where the value is JSON and `application/octet-stream` otherwise; `body` and `headers` change both. " +
 	"The header `Idempotency-Key` is always sent and is the same for every attempt and every replay of one effect, so that a receiver that honours it sees each effect once. It is no secret: a receiver keeps keys apart by who sent them, as an authenticated sender. " +
+	"The trace context that a record came with, in its headers `traceparent` and `tracestate`, is sent on, where `headers` writes none. " +
 	"Redirects are not followed, and a proxy that the environment names is not used.\n\n" +
 	"What is put into a URL by `${ }` is escaped for its place, also from `env` and `file(…)`, but where it begins the URL. The host is written out, unless `allowed_hosts` lists the hosts that a record may name; even then it may not lead to a private, loopback or link-local address that is not listed as well.\n\n" +
 	"A `body` is JSON where `Content-Type` says so, or where no type is written and its own text has the form of JSON; then it goes as `application/json`. " +

@@ -21,7 +21,11 @@ func (s *sink) Probe(ctx context.Context) error {
 	if s.authority == "" {
 		return nil
 	}
-	if err := s.connect(ctx); err != nil {
+	err := s.connect(ctx)
+	if fault, ok := errors.AsType[*handlers.FieldError](err); ok {
+		return &handlers.FieldError{Field: "tls." + fault.Field, Err: fault.Err}
+	}
+	if err != nil {
 		return &handlers.FieldError{Field: "url", Err: err}
 	}
 	return nil
@@ -44,11 +48,10 @@ func (s *sink) connect(ctx context.Context) error {
 		return fmt.Errorf("connect to the receiver: %w", err)
 	}
 	if secure {
-		config := &tls.Config{}
-		if own := s.transport.TLSClientConfig; own != nil {
-			config = own.Clone()
+		config, err := s.tlsConfig(u.Hostname())
+		if err != nil {
+			return errors.Join(err, conn.Close())
 		}
-		config.ServerName = u.Hostname()
 		if err := tls.Client(conn, config).HandshakeContext(ctx); err != nil {
 			return errors.Join(certificateFault(err, time.Now()), conn.Close())
 		}

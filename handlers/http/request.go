@@ -15,6 +15,8 @@ import (
 
 const (
 	idempotencyKey = "Idempotency-Key"
+	traceParent    = "Traceparent"
+	traceState     = "Tracestate"
 	redacted       = "[redacted]"
 )
 
@@ -57,6 +59,15 @@ func (r *request) MarshalJSON() ([]byte, error) {
 	return out.Bytes(), err
 }
 
+// Show is method, URL and body.
+func (r *request) Show() string {
+	body := string(r.body)
+	if r.secretBody {
+		body = redacted
+	}
+	return strings.TrimRight(r.method+" "+r.shownURL()+"  "+body, " ")
+}
+
 // Disclose is the request with what is secret in it.
 func (r *request) Disclose() any { return r.whole() }
 
@@ -76,13 +87,19 @@ func (r *request) shownURL() string {
 }
 
 // build makes the request of one attempt, as net/http wants it.
-func (r *request) build(ctx context.Context, id, userAgent string) *nethttp.Request {
-	header := make(nethttp.Header, len(r.header)+3)
+func (r *request) build(ctx context.Context, call *handlers.Call, userAgent string) *nethttp.Request {
+	header := make(nethttp.Header, len(r.header)+5)
 	for name, values := range r.header {
 		header[wireName(name)] = values
 	}
-	if id != "" {
-		header[wireName(idempotencyKey)] = []string{id}
+	if call.ID != "" {
+		header[wireName(idempotencyKey)] = []string{call.ID}
+	}
+	if _, ok := header[traceParent]; !ok && call.Trace.Parent != "" {
+		header[traceParent] = []string{call.Trace.Parent}
+		if call.Trace.State != "" {
+			header[traceState] = []string{call.Trace.State}
+		}
 	}
 	if _, ok := header["User-Agent"]; !ok {
 		header["User-Agent"] = []string{userAgent}

@@ -188,3 +188,28 @@ func TestTombstoneSkips(t *testing.T) {
 		t.Errorf("got %v, want to skip, even though the URL can't be rendered", err)
 	}
 }
+
+// A trace goes on as it came, unless the configuration writes its own.
+func TestTraceOnTheWire(t *testing.T) {
+	r := newReceiver(t, nil)
+	trace := handlers.Trace{Parent: "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01", State: "a=1"}
+	own := map[string]handlers.Template{"traceparent": handlertest.Constant("own")}
+	for _, config := range []http.Config{{}, {Headers: own}} {
+		config.URL = handlertest.Constant(r.URL)
+		sink := open(t, config)
+		request, err := sink.Render(handlertest.View{Of: order("k")})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := sink.Write(t.Context(), []handlers.Call{{Record: order("k"), Request: request, Trace: trace}}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var got []string
+	for _, g := range r.requests() {
+		got = append(got, strings.Join(g.Header["Traceparent"], ",")+" "+g.Header.Get("Tracestate"))
+	}
+	if diff := cmp.Diff([]string{trace.Parent + " a=1", "own "}, got); diff != "" {
+		t.Error(diff)
+	}
+}

@@ -3,11 +3,13 @@ package http
 import (
 	"bytes"
 	"context"
+	"crypto/tls"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"maps"
 	"mime"
+	"net"
 	nethttp "net/http"
 	"net/url"
 	"slices"
@@ -65,7 +67,46 @@ func open(config Config, env handlers.Env) (handlers.Sink, error) {
 		IdleConnTimeout:        90 * time.Second,
 		MaxResponseHeaderBytes: 256 << 10,
 	}
+	if config.TLS != nil {
+		s.transport.DialTLSContext = s.dialTLS
+	}
 	return s, nil
+}
+
+// dialTLS connects as `tls` says now: its files may have changed.
+func (s *sink) dialTLS(ctx context.Context, network, address string) (net.Conn, error) {
+	host, _, err := net.SplitHostPort(address)
+	if err != nil {
+		return nil, err
+	}
+	conf, err := s.tlsConfig(host)
+	if err != nil {
+		return nil, fmt.Errorf("read the files of tls: %w", err)
+	}
+	conf.NextProtos = []string{"h2", "http/1.1"}
+	raw, err := s.dialer.dial(ctx, network, address)
+	if err != nil {
+		return nil, err
+	}
+	ctx, cancel := context.WithTimeout(ctx, s.config.Timeout)
+	defer cancel()
+	conn := tls.Client(raw, conf)
+	if err := conn.HandshakeContext(ctx); err != nil {
+		return nil, errors.Join(err, raw.Close())
+	}
+	return conn, nil
+}
+
+// tlsConfig is what a connection to a host goes by.
+func (s *sink) tlsConfig(host string) (*tls.Config, error) {
+	if s.config.TLS == nil {
+		return &tls.Config{ServerName: host}, nil
+	}
+	conf, err := s.config.TLS.Config()
+	if err == nil && conf.ServerName == "" {
+		conf.ServerName = host
+	}
+	return conf, err
 }
 
 // newSink is a sink as far as its configuration alone makes it.

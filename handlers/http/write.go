@@ -37,7 +37,7 @@ func (s *sink) call(ctx context.Context, call *handlers.Call) error {
 	r := call.Request.(*request)
 	// The transport itself and not a Client: this one follows redirects, and
 	// puts URLs, with what is secret in them, into its errors.
-	answer, err := s.transport.RoundTrip(r.build(traced, call.ID, s.userAgent))
+	answer, err := s.transport.RoundTrip(r.build(traced, call, s.userAgent))
 	if err != nil {
 		if errors.Is(err, context.DeadlineExceeded) && ctx.Err() == nil {
 			err = s.late()

@@ -32,6 +32,7 @@ func (c *Config) Check() []handlers.Issue {
 
 const doc = "Writes each record to a topic of the configured cluster. " +
 	"Value, headers and timestamp are the record's own as `transform` left them; headers keep their order and repeats, and a tombstone stays one. " +
+	"A `traceparent` and `tracestate` that the source's record had are written where it has none any more. " +
 	"The key chooses the partition as in every other client (murmur2 hash); records without a key are spread."
 
 const delivery = "A record counts as written once all in-sync replicas have it (acks=all, with an idempotent producer). Records of one lane go out together, up to 1,024 at once, and records of one key keep their order.\n\n" +
@@ -125,6 +126,7 @@ func (s *sink) Write(ctx context.Context, batch []handlers.Call) error {
 	records := make([]*handlers.Record, len(batch))
 	for i := range batch {
 		copies[i] = *batch[i].Request.(*handlers.Record)
+		copies[i].Headers = batch[i].Trace.AddTo(copies[i].Headers)
 		records[i] = &copies[i]
 	}
 	err := s.producer.Produce(ctx, records)

@@ -72,6 +72,17 @@ func (c *cluster) values() []string {
 	return values
 }
 
+func (c *cluster) traces() []string {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	var all []string
+	for i := range c.written {
+		parent, _ := c.written[i].Header(handlers.TraceParent)
+		all = append(all, string(parent))
+	}
+	return all
+}
+
 func open(t *testing.T, c *cluster, config kafka.Config) handlers.Sink {
 	t.Helper()
 	sink, err := kafka.Spec().Open(&config, handlers.Env{Producer: c})
@@ -89,6 +100,7 @@ func TestConformance(t *testing.T) {
 			return handlertest.Fixture{
 				Sink:    open(t, c, kafka.Config{Topic: handlertest.Key("t_")}),
 				Effects: c.values,
+				Traces:  c.traces,
 				Refuse: func(value string) func() {
 					c.set(func() { c.refused = value })
 					return func() { c.set(func() { c.refused = "" }) }

@@ -53,6 +53,9 @@ func (r *request) MarshalJSON() ([]byte, error) {
 	return json.Marshal(map[string]string{"line": string(r.line)})
 }
 
+// Show is the line.
+func (r *request) Show() string { return string(r.line) }
+
 // Render makes the line.
 func (s *sink) Render(view handlers.View) (any, error) {
 	record := view.Record()

@@ -22,6 +22,7 @@ const (
 	PlaceName   Place = "name"   // a file or object name; no objects or lists
 	PlaceQuery  Place = "query"  // the value of a URL's parameter, escaped by the sink; no objects or lists
 	PlaceKey    Place = "key"    // an idempotency key: parts never null or empty; at least one part
+	PlaceBound  Place = "bound"  // a statement: every part, also a constant one, is a value of its own, and never text
 	PlaceBody   Place = "body"   // JSON where the template has its form, else text
 	// What a body is where its type is written.
 	PlaceJSON      Place = "json"       // one JSON value: parts escaped within quotes, else made values

@@ -1,6 +1,9 @@
 package expression
 
-import "fmt"
+import (
+	"errors"
+	"fmt"
+)
 
 // Template is compiled text. It is immutable.
 type Template struct{ template }
@@ -78,9 +81,30 @@ func (t *Template) Text(in *Input) (string, error) {
 	return string(out), nil
 }
 
+// Parts are the texts between the template's parts, one more than there are of
+// these, and what they evaluate to, as Expression.Value does: null among it.
+func (t *Template) Parts(in *Input) (literals []string, values []any, err error) {
+	literals = make([]string, 1, len(t.pieces)+1)
+	for _, p := range t.pieces {
+		if p.part == nil {
+			literals[len(literals)-1] = p.text
+			continue
+		}
+		v, err := p.part.Value(in)
+		if err != nil {
+			return nil, nil, fmt.Errorf("${%s}: %w", shorten(p.part.source), err)
+		}
+		literals, values = append(literals, ""), append(values, v)
+	}
+	return literals, values, nil
+}
+
 // AppendText renders the template and appends the text to dst. Where it fails,
 // what it returns holds no more than dst.
 func (t *Template) AppendText(dst []byte, in *Input) ([]byte, error) {
+	if t.place == PlaceBound {
+		return dst, errors.New("a statement is bound part by part, and is no text")
+	}
 	start := len(dst)
 	var few [8]int
 	ends := few[:0]
@@ -218,7 +242,7 @@ func (t *template) assemble(parts []templatePart) []Finding {
 		switch {
 		case !p.expr:
 			text, f = t.place.literal(p, at[i])
-		case p.made.term.constant:
+		case p.made.term.constant && t.place != PlaceBound:
 			text, f = t.constant(p.made, at[i])
 		default:
 			t.pieces = append(t.pieces, piece{part: p.made, position: at[i].position})

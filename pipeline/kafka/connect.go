@@ -16,8 +16,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 
-	"github.com/millrace/millrace/pipeline/certificate"
-	"github.com/millrace/millrace/pipeline/files"
+	"github.com/millrace/millrace/handlers"
 )
 
 // encrypted dials brokers over TLS, for both libraries. It reads the
@@ -38,51 +37,15 @@ func tlsOf(t *TLS) (*encrypted, error) {
 }
 
 func (e *encrypted) config() (*tls.Config, error) {
-	conf := &tls.Config{MinVersion: tls.VersionTLS12}
-	var err error
-	if conf.RootCAs, err = e.files.roots(); err != nil {
+	conf, err := (&handlers.TLS{CA: e.files.CA, Cert: e.files.Cert, Key: e.files.Key}).Config()
+	fault, ok := errors.AsType[*handlers.FieldError](err)
+	switch {
+	case ok && fault.Field == "ca":
 		return nil, fmt.Errorf("read kafka.tls.ca: %w", err)
-	}
-	pair, err := e.files.pair()
-	if err != nil {
+	case ok:
 		return nil, &faultError{sure: true, what: "kafka.tls.cert and kafka.tls.key can't be used", err: err}
 	}
-	if pair != nil {
-		conf.Certificates = []tls.Certificate{*pair}
-	}
-	return conf, nil
-}
-
-// Check reads the files and says what is wrong with each; what is wrong with
-// the certificate and its key together is said of the certificate.
-func (t TLS) Check() (ca, cert, key error) {
-	_, ca = t.roots()
-	cert, key = certificate.Files{Cert: t.Cert, Key: t.Key}.Check()
-	return ca, cert, key
-}
-
-// roots are the authorities to trust, nil for the system's.
-func (t TLS) roots() (*x509.CertPool, error) {
-	if t.CA == "" {
-		return nil, nil
-	}
-	pem, err := files.Read(t.CA, files.MaxBytes)
-	if err != nil {
-		return nil, err
-	}
-	roots := x509.NewCertPool()
-	if !roots.AppendCertsFromPEM(pem) {
-		return nil, errors.New("it holds no certificate in PEM")
-	}
-	return roots, nil
-}
-
-// pair is the client's certificate and key, nil for none.
-func (t TLS) pair() (*tls.Certificate, error) {
-	if t.Cert == "" && t.Key == "" {
-		return nil, nil
-	}
-	return certificate.Files{Cert: t.Cert, Key: t.Key}.Load()
+	return conf, err
 }
 
 // DialContext connects and shakes hands.

@@ -2,6 +2,7 @@ package preview
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"strconv"
 	"strings"
@@ -11,6 +12,7 @@ import (
 	"github.com/millrace/millrace/pipeline"
 	"github.com/millrace/millrace/pipeline/admin"
 	"github.com/millrace/millrace/pipeline/idempotency"
+	"github.com/millrace/millrace/pipeline/letters"
 )
 
 // Explanation is why one record ended in one pipeline as it did, as far as that
@@ -73,14 +75,15 @@ type Letters struct {
 	// that can be the record's.
 	Read  int
 	Whole bool
+	// Later is why some of them could not be read, nil where all could.
+	Later error
 }
 
-// Letter is one dead letter.
+// Letter is one dead letter, where it lies and when it was written.
 type Letter struct {
-	At                          idempotency.Origin
-	Time                        time.Time
-	Sink, Stage, Reason, Error  string
-	Attempts, Key, ConfigDigest string
+	letters.Letter
+	At   idempotency.Origin
+	Time time.Time
 }
 
 // Explain decides a record in each pipeline of item, step by step, and looks at
@@ -109,7 +112,7 @@ func (p *Preview) Explain(ctx context.Context, item Item) ([]Explanation, error)
 
 func (p *Preview) keyStates(f *flow, dec *pipeline.Decision, rec *handlers.Record) []KeyState {
 	states := []KeyState{}
-	origin := idempotency.Origin{Topic: rec.Topic, Partition: rec.Partition, Offset: rec.Offset}
+	origin := originOf(rec)
 	for _, w := range dec.Writes {
 		if w.Err != nil {
 			continue
@@ -161,8 +164,12 @@ func (t *Topics) letters(ctx context.Context, x *Explanation) error {
 	x.Letters.Whole = true
 	return t.Each(ctx, x.Letters.Topic, w, func(r *handlers.Record) error {
 		x.Letters.Read++
-		if letter, ok := letterOf(r, x); ok {
+		letter, ok, err := letterOf(r, x)
+		if ok {
 			x.Letters.Found = append(x.Letters.Found, letter)
+		}
+		if err != nil {
+			x.Letters.Later, x.Letters.Whole = err, false
 		}
 		if x.Letters.Read >= maxLetters {
 			x.Letters.Whole = false
@@ -172,49 +179,26 @@ func (t *Topics) letters(ctx context.Context, x *Explanation) error {
 	})
 }
 
-// ownHeaders are the headers that Millrace wrote into a dead letter: they begin with
-// the topic and stand behind those of the record, which may hold any.
-func ownHeaders(r *handlers.Record) *handlers.Record {
-	own := *r
-	for i := len(r.Headers) - 1; i >= 0; i-- {
-		if r.Headers[i].Key == pipeline.HeaderTopic {
-			own.Headers = r.Headers[i:]
-			return &own
-		}
+// letterOf is the dead letter that r is, where it is one of the record that x explains.
+func letterOf(r *handlers.Record, x *Explanation) (Letter, bool, error) {
+	l, err := letters.Decode(r)
+	if later := new(letters.VersionError); errors.As(err, &later) {
+		return Letter{}, false, err
 	}
-	own.Headers = nil
-	return &own
+	ours := err == nil && originOf(&l.Record) == originOf(x.Record) && l.Pipeline == x.Pipeline
+	return Letter{Letter: l, At: originOf(r), Time: r.Time}, ours, nil
 }
 
-func letterOf(r *handlers.Record, x *Explanation) (Letter, bool) {
-	r = ownHeaders(r)
-	text := func(name string) string { v, _ := r.Header(name); return string(v) }
-	from, ok := letterOrigin(r)
-	if !ok || from != (idempotency.Origin{Topic: x.Record.Topic, Partition: x.Record.Partition, Offset: x.Record.Offset}) || text(pipeline.HeaderPipeline) != x.Pipeline {
-		return Letter{}, false
-	}
-	return Letter{
-		At: idempotency.Origin{Topic: r.Topic, Partition: r.Partition, Offset: r.Offset}, Time: r.Time,
-		Sink: text(pipeline.HeaderSink), Stage: text(pipeline.HeaderStage), Reason: text(pipeline.HeaderReason),
-		Error: text(pipeline.HeaderLastError), Attempts: text(pipeline.HeaderAttempts), Key: text(pipeline.HeaderKey),
-		ConfigDigest: text(pipeline.HeaderConfigDigest),
-	}, true
-}
-
-// letterOrigin is the record that a dead letter stands for.
-func letterOrigin(r *handlers.Record) (idempotency.Origin, bool) {
-	r = ownHeaders(r)
-	topic, ok := r.Header(pipeline.HeaderTopic)
-	number, _ := r.Header(pipeline.HeaderPartition)
-	at, _ := r.Header(pipeline.HeaderOffset)
-	partition, err1 := strconv.ParseInt(string(number), 10, 32)
-	offset, err2 := strconv.ParseInt(string(at), 10, 64)
-	return idempotency.Origin{Topic: string(topic), Partition: int32(partition), Offset: offset}, ok && err1 == nil && err2 == nil
+func originOf(r *handlers.Record) idempotency.Origin {
+	return idempotency.Origin{Topic: r.Topic, Partition: r.Partition, Offset: r.Offset}
 }
 
 // LetterOrigin is the record that a dead letter stands for, and whether rec is
 // one.
-func LetterOrigin(rec *handlers.Record) (idempotency.Origin, bool) { return letterOrigin(rec) }
+func LetterOrigin(rec *handlers.Record) (idempotency.Origin, bool) {
+	l, err := letters.Decode(rec)
+	return originOf(&l.Record), err == nil
+}
 
 // Running adds what running processes tell of the record's partition.
 func (x *Explanation) Running(statuses []admin.Status) {

@@ -3,6 +3,7 @@ package preview
 import (
 	"encoding/json"
 	"fmt"
+	"strconv"
 
 	"github.com/millrace/millrace/handlers"
 	"github.com/millrace/millrace/pipeline"
@@ -113,6 +114,9 @@ func (l *Letters) json() json.RawMessage {
 	o.text("topic", l.Topic)
 	o.value("searched", l.Read)
 	o.value("complete", l.Whole)
+	if l.Later != nil {
+		o.text("unread", l.Later.Error())
+	}
 	var found []json.RawMessage
 	for _, each := range l.Found {
 		f := newObject(nil)
@@ -122,8 +126,14 @@ func (l *Letters) json() json.RawMessage {
 		f.optional("sink", each.Sink)
 		f.text("stage", each.Stage)
 		f.text("reason", each.Reason)
-		f.optional("error", each.Error)
-		f.optional("attempts", each.Attempts)
+		f.optional("error", each.LastError)
+		f.optional("first_error", each.FirstError)
+		f.text("attempts", strconv.Itoa(each.Attempts))
+		f.value("round", each.Round)
+		if !each.First.IsZero() {
+			f.text("first_time", timeText(each.First))
+			f.text("last_time", timeText(each.Last))
+		}
 		f.optional("idempotency_key", each.Key)
 		f.optional("config_digest", each.ConfigDigest)
 		found = append(found, f.done())

@@ -252,10 +252,15 @@ func (e *explainer) letters(x *Explanation) {
 		e.row("dead letter", "none: dead_letter is off")
 	case l.Missing:
 		e.row("dead letter", "none: "+l.Topic+" does not exist")
+	case len(l.Found) == 0 && l.Later != nil:
+		e.row("dead letter", "none that can be read in "+l.Topic)
 	case len(l.Found) == 0 && l.Whole:
 		e.row("dead letter", fmt.Sprintf("none in %s (%s looked at)", l.Topic, plural(l.Read, "record")))
 	case len(l.Found) == 0:
 		e.row("dead letter", fmt.Sprintf("none among the first %d of %s since the record's time; there are more", l.Read, l.Topic))
+	}
+	if l.Later != nil {
+		e.row("", "  ! some were not read: "+l.Later.Error())
 	}
 	for _, f := range l.Found {
 		text := fmt.Sprintf("%s at %s: %s failed", f.At, timeText(f.Time), f.Stage)
@@ -263,6 +268,6 @@ func (e *explainer) letters(x *Explanation) {
 			text += " for sink " + f.Sink
 		}
 		e.row("dead letter", e.safe(text+", "+f.Reason))
-		e.row("", "  "+e.safe(f.Error))
+		e.row("", "  "+e.safe(f.LastError))
 	}
 }

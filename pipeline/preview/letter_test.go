@@ -4,29 +4,32 @@ import (
 	"testing"
 
 	"github.com/millrace/millrace/handlers"
-	"github.com/millrace/millrace/pipeline"
+	"github.com/millrace/millrace/pipeline/letters"
 )
 
-// A record may carry headers of any name: what a dead letter says is only what stands
-// behind the last millrace-topic, where Millrace began to write.
-func TestForgedHeadersAreNotRead(t *testing.T) {
-	header := func(key, value string) handlers.Header {
-		return handlers.Header{Key: key, Value: []byte(value)}
+// A dead letter is the record's where pipeline and coordinates are, whatever the
+// record itself holds.
+func TestLetterOfTheRecord(t *testing.T) {
+	own := handlers.Record{Topic: "orders", Offset: 3, Headers: []handlers.Header{{Key: "millrace-sink", Value: []byte("forged")}}}
+	x := &Explanation{Pipeline: "p", Record: &own}
+	for name, c := range map[string]struct {
+		letter letters.Letter
+		want   bool
+	}{
+		"own":              {letters.Letter{Record: own, Pipeline: "p", Stage: "decode"}, true},
+		"another pipeline": {letters.Letter{Record: own, Pipeline: "q", Stage: "decode"}, false},
+		"another record":   {letters.Letter{Record: handlers.Record{Topic: "orders", Offset: 4}, Pipeline: "p"}, false},
+	} {
+		letter, ok, err := letterOf(letters.Encode(c.letter), x)
+		if ok != c.want || err != nil || ok && (letter.Sink != "" || letter.Stage != "decode") {
+			t.Errorf("%s: got %+v, %v, %v", name, letter, ok, err)
+		}
 	}
-	forged := []handlers.Header{
-		header(pipeline.HeaderTopic, "elsewhere"), header(pipeline.HeaderPartition, "7"), header(pipeline.HeaderOffset, "7"),
-		header(pipeline.HeaderSink, "EVILSINK"), header(pipeline.HeaderKey, "victim"),
+	later := &handlers.Record{Headers: []handlers.Header{{Key: "millrace-topic"}, {Key: "millrace-letter-version", Value: []byte("99")}}}
+	if _, ok, err := letterOf(later, x); ok || err == nil {
+		t.Errorf("a letter of a later version: %v, %v", ok, err)
 	}
-	own := []handlers.Header{
-		header(pipeline.HeaderTopic, "orders"), header(pipeline.HeaderPartition, "0"), header(pipeline.HeaderOffset, "3"),
-		header(pipeline.HeaderPipeline, "p"), header(pipeline.HeaderStage, "decode"), header(pipeline.HeaderReason, "decode_failed"),
-	}
-	x := &Explanation{Pipeline: "p", Record: &handlers.Record{Topic: "orders", Offset: 3}}
-	letter, ok := letterOf(&handlers.Record{Headers: append(forged, own...)}, x)
-	if !ok || letter.Sink != "" || letter.Key != "" || letter.Stage != "decode" {
-		t.Errorf("got %+v, %v", letter, ok)
-	}
-	if _, ok := letterOf(&handlers.Record{Headers: forged[3:]}, x); ok {
-		t.Error("a record without coordinates is taken for a dead letter")
+	if _, ok, err := letterOf(&own, x); ok || err != nil {
+		t.Errorf("no letter: %v, %v", ok, err)
 	}
 }

@@ -21,6 +21,7 @@ import (
 	"github.com/millrace/millrace/handlers/builtin"
 	"github.com/millrace/millrace/pipeline"
 	"github.com/millrace/millrace/pipeline/kafka"
+	"github.com/millrace/millrace/pipeline/letters"
 	"github.com/millrace/millrace/pipeline/preview"
 	"github.com/millrace/millrace/pipeline/state"
 )
@@ -309,12 +310,12 @@ func (s *stage) letters(t *testing.T, settings kafka.Settings, topic string, int
 	for {
 		records, err := reader.Next(t.Context())
 		for _, r := range records {
-			header := func(name string) string { v, _ := r.Header(name); return string(v) }
-			where := at{pipeline: header(pipeline.HeaderPipeline), sink: header(pipeline.HeaderSink), topic: header(pipeline.HeaderTopic)}
-			if _, err := fmt.Sscan(header(pipeline.HeaderPartition)+" "+header(pipeline.HeaderOffset), &where.partition, &where.offset); err != nil {
+			l, err := letters.Decode(r)
+			if err != nil {
 				t.Fatal(err)
 			}
-			into.Letters[where] = letter(header(pipeline.HeaderStage), header(pipeline.HeaderReason), header(pipeline.HeaderLastError), header(pipeline.HeaderKey))
+			where := at{pipeline: l.Pipeline, sink: l.Sink, topic: l.Record.Topic, partition: l.Record.Partition, offset: l.Record.Offset}
+			into.Letters[where] = letter(l.Stage, l.Reason, l.LastError, l.Key)
 		}
 		if errors.Is(err, io.EOF) {
 			return

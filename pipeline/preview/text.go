@@ -1,8 +1,6 @@
 package preview
 
 import (
-	"cmp"
-	"encoding/json"
 	"fmt"
 	"io"
 	"strings"
@@ -173,34 +171,13 @@ func outcomeText(o pipeline.Outcome, h Halt) string {
 	}
 }
 
-// requestText is a sink's request on one line. Known shapes are shown as people
-// write them, all others as JSON.
+// requestText is a sink's request on one line, as its sink shows it to people or as
+// JSON.
 func requestText(request any) string {
-	text := requestJSON(request)
-	var all map[string]json.RawMessage
-	if json.Unmarshal(text, &all) != nil {
-		return string(text)
+	if r, ok := request.(handlers.Shower); ok {
+		return r.Show()
 	}
-	field := func(name string) string {
-		var s string
-		if json.Unmarshal(all[name], &s) != nil {
-			return string(all[name])
-		}
-		return s
-	}
-	switch {
-	case all["method"] != nil && all["url"] != nil:
-		return strings.TrimRight(field("method")+" "+field("url")+"  "+field("body"), " ")
-	case all["topic"] != nil && all["headers"] != nil:
-		value := cmp.Or(string(all["payload"]), string(all["value"]), string(all["value_base64"]))
-		return fmt.Sprintf("%s  key %s  %s", field("topic"), cmp.Or(string(all["key"]), string(all["key_base64"])), value)
-	case all["path"] != nil && all["line"] != nil:
-		return field("path") + ": " + field("line")
-	case all["line"] != nil && len(all) == 1:
-		return field("line")
-	default:
-		return string(text)
-	}
+	return string(requestJSON(request))
 }
 
 // printable replaces, one for one, what would break the line or move a terminal's

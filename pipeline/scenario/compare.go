@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/millrace/millrace/handlers"
@@ -260,7 +261,7 @@ func (c *comparison) letters(e *pipeline.Expectation, g *got, what string) {
 		}
 		at := 0
 		if sink := sinkOf(want); sink != "" {
-			at = max(0, slices.IndexFunc(left, func(r *handlers.Record) bool { return header(r, pipeline.HeaderSink) == sink }))
+			at = max(0, slices.IndexFunc(left, func(l letter) bool { return l.says.Sink == sink }))
 		}
 		for _, n := range want.Named {
 			c.letter(n, what+": dead_letter."+n.Name, left[at])
@@ -273,37 +274,32 @@ func (c *comparison) letters(e *pipeline.Expectation, g *got, what string) {
 }
 
 // letter compares one thing that is named of a dead letter.
-func (c *comparison) letter(n pipeline.Named, what string, r *handlers.Record) {
-	of := func(name string) {
-		value, ok := r.Header(name)
-		c.textOrNull(n, what, value, ok, "")
-	}
+func (c *comparison) letter(n pipeline.Named, what string, l letter) {
+	of := func(text string) { c.textOrNull(n, what, []byte(text), text != "", "") }
 	switch n.Name {
 	case "reason":
-		of(pipeline.HeaderReason)
+		of(l.says.Reason)
 	case "stage":
-		of(pipeline.HeaderStage)
+		of(l.says.Stage)
 	case "sink":
-		of(pipeline.HeaderSink)
+		of(l.says.Sink)
 	case "idempotency_key":
-		of(pipeline.HeaderKey)
+		of(l.says.Key)
 	case "attempts":
-		if got := header(r, pipeline.HeaderAttempts); got != string(n.JSON) {
+		if got := strconv.Itoa(l.says.Attempts); got != string(n.JSON) {
 			c.differ(n.Path, what, n.JSON, []byte(got), "")
 		}
 	case "error":
-		got := header(r, pipeline.HeaderLastError)
+		got := l.says.LastError
 		if want := text(n.JSON); !strings.Contains(got, want) {
 			c.differ(n.Path, what+" does not hold this text", n.JSON, quoted(got), "")
 		}
 	case "topic":
-		c.word(n, what, r.Topic, "")
+		c.word(n, what, l.Topic, "")
 	default:
-		c.content(n, what, r, nil)
+		c.content(n, what, l.Record, nil)
 	}
 }
-
-func header(r *handlers.Record, name string) string { v, _ := r.Header(name); return string(v) }
 
 // sinkOf is the sink that an expectation names, empty for none.
 func sinkOf(e *pipeline.Expectation) string {

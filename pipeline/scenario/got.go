@@ -3,12 +3,12 @@ package scenario
 import (
 	"fmt"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
 	"github.com/millrace/millrace/handlers"
 	"github.com/millrace/millrace/pipeline"
+	"github.com/millrace/millrace/pipeline/letters"
 )
 
 // got is what became of one record.
@@ -22,7 +22,7 @@ type got struct {
 	key     string
 	steps   []pipeline.Step
 	writes  []*write
-	letters []*handlers.Record
+	letters []letter
 	claims  map[claimant]string // the last answer of each
 }
 
@@ -34,6 +34,12 @@ type write struct {
 	record  *handlers.Record
 	request any
 	calls   int
+}
+
+// letter is a dead letter as it lies in its topic, and what it says.
+type letter struct {
+	*handlers.Record
+	says letters.Letter
 }
 
 // claimant asks for a record's key: one sink, in one life of the process.
@@ -97,11 +103,9 @@ func (in *rehearsal) called(by *scripted, call *handlers.Call) *write {
 
 // letter notes a dead letter with the record that it is of.
 func (in *rehearsal) letter(r *handlers.Record) {
-	text := func(name string) string { v, _ := r.Header(name); return string(v) }
-	partition, _ := strconv.ParseInt(text(pipeline.HeaderPartition), 10, 32)
-	offset, _ := strconv.ParseInt(text(pipeline.HeaderOffset), 10, 64)
-	g := in.at(text(pipeline.HeaderTopic), int32(partition), offset)
-	g.letters = append(g.letters, r)
+	says, _ := letters.Decode(r) // what was just encoded
+	g := in.at(says.Record.Topic, says.Record.Partition, says.Record.Offset)
+	g.letters = append(g.letters, letter{r, says})
 }
 
 // at is what became of the record at a place; a stranger where there is none.

@@ -1,0 +1,97 @@
+package pipeline_test
+
+import (
+	"context"
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/millrace/millrace/handlers"
+	"github.com/millrace/millrace/pipeline"
+)
+
+// table is a sink of a user's own, such as one for SQL.
+type table struct{ config tableConfig }
+
+type tableConfig struct {
+	Statement handlers.Template `yaml:"statement" required:"true" place:"bound" doc:"The statement."`
+}
+
+func tableSpec() handlers.Spec {
+	return handlers.Define("table", "Writes rows.", "table:\n  statement: insert into t values (${payload.id})\n",
+		func(config tableConfig, _ handlers.Env) (handlers.Sink, error) { return &table{config}, nil })
+}
+
+func (s *table) Render(view handlers.View) (any, error) {
+	if _, err := view.Text(s.config.Statement); err == nil {
+		panic("a statement was spliced")
+	}
+	literals, values, err := view.Parts(s.config.Statement)
+	return map[string]any{"statement": strings.Join(literals, "?"), "values": values}, err
+}
+
+func (s *table) Write(context.Context, []handlers.Call) error { return nil }
+func (s *table) Close(context.Context) error                  { return nil }
+
+// load loads a configuration with the sink table beside it.
+func loadTable(t *testing.T, text string) *pipeline.PipelinePlan {
+	t.Helper()
+	file := filepath.Join(t.TempDir(), "pipelines.yaml")
+	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	env := func(name string) (string, bool) { return "o'brien", name == "SHOP" }
+	plan, problems := pipeline.Load([]string{file}, pipeline.LoadOptions{Env: env}, handlers.NewRegistry(tableSpec()))
+	if problems.HasErrors() {
+		t.Fatal(problems)
+	}
+	return plan.Pipelines[0]
+}
+
+func openTable(t *testing.T, p *pipeline.PipelinePlan) handlers.Sink {
+	t.Helper()
+	s := p.Sinks()[0]
+	sink, err := s.Spec.Open(s.Config, handlers.Env{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return sink
+}
+
+// What a sink binds is values, null and constants among them, and never text.
+func TestStatementsAreBound(t *testing.T) {
+	p := loadTable(t, `
+version: 1
+kafka: {brokers: [localhost:9092]}
+pipelines:
+  p:
+    source: {topic: orders}
+    sinks:
+      - table:
+          statement: insert into t values (${payload.id}, ${env.SHOP}, ${payload.gone}, ${payload.lines}, ${payload.big}, ${payload.n * 2})
+`)
+	d := pipeline.NewDecider(p, []handlers.Sink{openTable(t, p)})
+	rec := &handlers.Record{Topic: "orders", Value: []byte(`{"id": "'; drop table t", "lines": [1, {"a": null}], "big": 18446744073709551617, "n": 1.5}`)}
+	dec, steps := d.Trace(rec)
+	if len(dec.Writes) != 1 || dec.Writes[0].Err != nil {
+		t.Fatalf("%+v", dec)
+	}
+	values := []any{"'; drop table t", "o'brien", nil, []any{int64(1), map[string]any{"a": nil}}, json.Number("18446744073709551617"), 3.0}
+	want := map[string]any{"statement": "insert into t values (?, ?, ?, ?, ?, ?)", "values": values}
+	if diff := cmp.Diff(want, dec.Writes[0].Request); diff != "" {
+		t.Errorf("want (-), rendered (+):\n%s", diff)
+	}
+	for _, s := range steps {
+		if s.Where == "table.statement" && s.Err == nil {
+			if diff := cmp.Diff(any(values), s.Value); diff != "" {
+				t.Errorf("want (-), explained (+):\n%s", diff)
+			}
+			return
+		}
+	}
+	t.Errorf("the statement is not explained: %+v", steps)
+}
