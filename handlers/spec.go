@@ -2,9 +2,13 @@ package handlers
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"maps"
+	"reflect"
+	"regexp"
 	"slices"
 	"strings"
 )
@@ -157,3 +161,34 @@ func NewRegistry(specs ...Spec) Registry {
 
 // Kinds lists the registered kinds in alphabetical order.
 func (r Registry) Kinds() []string { return slices.Sorted(maps.Keys(r)) }
+
+// kindName is what stands as a key in the file.
+var kindName = regexp.MustCompile(`^[a-z][a-z0-9_]*$`)
+
+// reserved stand beside a sink's kind in the file.
+var reserved = []string{"name", "when", "retry"}
+
+// Check tells what no binary can be built with, whatever its configuration is;
+// handlertest checks a sink more closely.
+func (r Registry) Check() error {
+	if len(r) == 0 {
+		return errors.New("it has no sinks: pass builtin.Specs(), or some of your own")
+	}
+	var wrong []error
+	for _, kind := range r.Kinds() {
+		switch s := r[kind]; {
+		case !kindName.MatchString(kind) || slices.Contains(reserved, kind):
+			wrong = append(wrong, fmt.Errorf("a sink can't be of the kind %q: a kind has small letters, digits and _, and is none of %s", kind, strings.Join(reserved, ", ")))
+		case s.New == nil || s.Open == nil:
+			wrong = append(wrong, fmt.Errorf("the sink %s has no New or no Open: handlers.Define makes both", kind))
+		case !pointsToStruct(s.New()):
+			wrong = append(wrong, fmt.Errorf("New of the sink %s must return a pointer to a struct", kind))
+		}
+	}
+	return errors.Join(wrong...)
+}
+
+func pointsToStruct(config any) bool {
+	t := reflect.TypeOf(config)
+	return t != nil && t.Kind() == reflect.Pointer && t.Elem().Kind() == reflect.Struct
+}
