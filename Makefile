@@ -65,6 +65,7 @@ vulnerabilities: ## what is known against the code that the binary calls; needs 
 
 generate: ## rewrite what is generated
 	$(GO) run ./cmd/docs
+	$(GO) -C examples/own-sink mod tidy
 
 check: ## what CI runs: format, vet, generated files, tests, race, real components
 	@test -z "$$(gofmt -l cmd handlers pipeline examples)" || { gofmt -l cmd handlers pipeline examples; exit 1; }
