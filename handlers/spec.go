@@ -87,6 +87,21 @@ type BodyTyper interface {
 	BodyType() string
 }
 
+// TopicWriter is implemented by pointers to config structs of sinks that write to
+// topics, by Env.Producer, which no Template with place "topic" names. Names that
+// depend on the record have to come from such a Template: each is then held against
+// the topics that the pipeline reads.
+type TopicWriter interface {
+	// Topics are written to whatever the record is. They are made with those that
+	// the file names, and no pipeline may read its own. It is called once the
+	// templates are compiled.
+	Topics() []FieldTopic
+}
+
+// FieldTopic is a topic, and the yaml name of the field that decides on it, with
+// dots for nested ones; empty for the sink as a whole.
+type FieldTopic struct{ Field, Topic string }
+
 // Spec describes one kind of sink: everything that the decoder, the JSON Schema,
 // the reference page and the runner need to know. The config is a struct whose
 // fields carry these tags:
@@ -100,6 +115,11 @@ type BodyTyper interface {
 //	place:"url"        for a Template, where its text goes: text (the default),
 //	                   url, query, topic, header, bytes, name, body; decides on
 //	                   escaping and checks
+//	schemes:"a,b"      of a Template with place "url", the schemes that it may
+//	                   have, the usual one last; a URL without any is told so
+//	hosts:"true"       a list of hosts: where it is written, the host of a
+//	                   Template with place "url" may depend on the record, and
+//	                   Render refuses all hosts that it does not list
 //	secret:"true"      its value is redacted in every output
 //	path:"true"        a path, relative to the file that it is written in
 //	min:"1", max:"9"   the bounds of a number, duration or size

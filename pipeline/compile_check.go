@@ -81,8 +81,9 @@ func reads(p *PipelinePlan, topic string) bool {
 }
 
 type sinkOrigin struct {
-	Config *SinkConfig
-	Topics []string
+	Config     *SinkConfig
+	Topics     []string
+	topicPaths []diag.Path
 }
 
 // sinkConfigs pairs the sinks of a pipeline's plan with where they stand.
@@ -104,7 +105,7 @@ func (c *compiler) sinkConfigs(o origin) []sinkOrigin {
 	var out []sinkOrigin
 	for _, r := range o.plan.Routes {
 		for _, s := range r.Sinks {
-			out = append(out, sinkOrigin{configs[s.Config], s.Topics})
+			out = append(out, sinkOrigin{configs[s.Config], s.Topics, s.topicPaths})
 		}
 	}
 	return out
@@ -116,8 +117,8 @@ func (c *compiler) longLoops() {
 	next := map[*PipelinePlan][]edge{}
 	for _, o := range c.origins {
 		for _, s := range c.sinkConfigs(o) {
-			for _, t := range s.Topics {
-				c.feeds(next, o, s.Config.HandlerPath().Field("topic"), func(p *PipelinePlan) bool { return reads(p, t) })
+			for i, t := range s.Topics {
+				c.feeds(next, o, s.topicPaths[i], func(p *PipelinePlan) bool { return reads(p, t) })
 			}
 			for _, t := range topicTemplates(s) {
 				c.feeds(next, o, t.Path, func(p *PipelinePlan) bool { return mayFeed(t.Template, p) != "" })

@@ -125,8 +125,8 @@ func (p *Plan) topicUses() (uses []topicUse) {
 			uses = append(uses, topicUse{topic: topic, role: asDeadLetter, origin: o, file: o.file, path: o.path.Field("dead_letter").Field("topic")})
 		}
 		for _, s := range o.sinks() {
-			for _, topic := range s.plan.Topics {
-				uses = append(uses, topicUse{topic: topic, role: asSink, origin: o, file: o.file, path: s.path.Field("topic")})
+			for i, topic := range s.plan.Topics {
+				uses = append(uses, topicUse{topic: topic, role: asSink, origin: o, file: o.file, path: s.plan.topicPaths[i]})
 			}
 		}
 	}
