@@ -68,6 +68,7 @@ func TestOwnSink(t *testing.T) {
 		{args: "config", want: []string{"timeout: 5s"}},
 		{args: "graph", want: []string{"line"}},
 		{args: "__complete handlers l", want: []string{"line\tSends each record as a line over TCP."}},
+		{args: "completion bash", want: []string{"__start_own-sink own-sink"}},
 		{args: "init made", want: []string{"wrote made"}},
 	} {
 		cmd := own(strings.Fields(c.args)...)

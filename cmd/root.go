@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"runtime/debug"
 
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
@@ -75,8 +76,9 @@ func exitCode(errOut io.Writer, cmd *cobra.Command, err error) int {
 }
 
 func (a *app) root() *cobra.Command {
+	info, _ := debug.ReadBuildInfo()
 	root := &cobra.Command{
-		Use:   "millrace",
+		Use:   nameIn(info),
 		Short: "Declarative pipelines for Kafka: no record lost, each effect once per key",
 		Long: `Millrace runs the pipelines that one YAML file declares: source topics, filter
 expressions, idempotency keys and sinks. No record is lost, each effect happens

@@ -2,6 +2,7 @@ package cmd
 
 import (
 	"fmt"
+	"path"
 	"runtime"
 	"runtime/debug"
 	"strings"
@@ -30,7 +31,13 @@ func (r Release) in(info *debug.BuildInfo) string {
 		return string(r)
 	}
 	for _, dep := range info.Deps {
-		if dep.Path == module && dep.Replace == nil {
+		if dep.Path != module {
+			continue
+		}
+		if dep.Replace != nil {
+			dep = dep.Replace
+		}
+		if dep.Version != "" { // a folder has none
 			return strings.TrimPrefix(dep.Version, "v")
 		}
 	}
@@ -40,6 +47,15 @@ func (r Release) in(info *debug.BuildInfo) string {
 		}
 	}
 	return string(r)
+}
+
+// nameIn is what a binary is called: by its own main package where that is another's,
+// so that its completion is for it.
+func nameIn(info *debug.BuildInfo) string {
+	if info == nil || info.Main.Path == "" || info.Main.Path == module {
+		return "millrace"
+	}
+	return path.Base(info.Path)
 }
 
 func (a *app) versionCommand() *cobra.Command {

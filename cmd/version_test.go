@@ -25,6 +25,7 @@ func TestVersion(t *testing.T) {
 		{"1.2.3", own, "1.2.3+0123456789ab"},
 		{"", with(debug.Module{Path: module, Version: "v1.4.0"}), "1.4.0"},
 		{"", with(debug.Module{Path: module, Version: "v1.4.0", Replace: &debug.Module{Path: "../.."}}), unreleased},
+		{"", with(debug.Module{Path: module, Version: "v1.4.0", Replace: &debug.Module{Path: "example.com/fork", Version: "v1.4.1"}}), "1.4.1"},
 	} {
 		if got := c.release.in(c.info); got != c.want {
 			t.Errorf("%q is the version %q, not %q", c.release, got, c.want)
