@@ -13,7 +13,8 @@ import (
 type builtin struct {
 	least, most int // arguments; most -1 for any number
 	kind        kind
-	fn          func(in *input, op *operation, args []any) any
+	// fn is nil where it is made of constant arguments, see prepared.
+	fn func(in *input, op *operation, args []any) any
 }
 
 // builtins are all functions but the predicate ones.
@@ -63,8 +64,13 @@ func (c *compilation) function(n ast.Node, name string, arguments []ast.Node) te
 	if c.failed() {
 		return c.wrong(n)
 	}
-	if b, ok = c.prepared(n, op, b, args); !ok {
-		return c.wrong(n)
+	switch open := slices.ContainsFunc(args, term.isUnknown); {
+	case open && b.fn == nil:
+		return c.constantTerm(n, unknown{})
+	case !open:
+		if b, ok = c.prepared(n, op, b, args); !ok {
+			return c.wrong(n)
+		}
 	}
 	if name == "timezone" || name == "date" && len(args) > 2 && args[0].kind != kindZone {
 		last := args[len(args)-1]
@@ -92,9 +98,6 @@ var flatFunctions = []string{"first", "last", "get", "take", "len", "type", "has
 // prepared is b with what it makes of its constant arguments once, not for each
 // record: a mistake in one is a finding, whatever the others are.
 func (c *compilation) prepared(n ast.Node, op *operation, b builtin, args []term) (builtin, bool) {
-	if slices.ContainsFunc(args, term.isUnknown) {
-		return b, true
-	}
 	switch op.name {
 	case "format":
 		return c.formatting(n, op, args)

@@ -111,6 +111,27 @@ func TestConstantsOfFunctions(t *testing.T) {
 	}
 }
 
+// TestOpenConstantsOfFunctions: what is not known yet is no mistake, and makes nothing
+// that could be run.
+func TestOpenConstantsOfFunctions(t *testing.T) {
+	constants := testConstants()
+	constants.Skip = true
+	for _, source := range []string{
+		`format(env.GONE, payload.a)`, `format("%s %s", payload.a, env.GONE)`, `replaceAll(payload.a, env.GONE, "")`, `replaceAll(payload.a, "a", env.GONE)`,
+		`uuid5(env.GONE, payload.a)`, `bucket(payload.a, int(env.GONE))`, `hmac(env.GONE, payload.a)`,
+	} {
+		s := NewScope(Options{Constants: constants})
+		e, found := s.Expression(source)
+		if found != nil {
+			t.Errorf("%s: %+v", source, found)
+			continue
+		}
+		if _, err := e.Value(one{value: `{"a":"x"}`}.input(t, s)); err != nil && err.Error() == readable(errors.New("")).Error() {
+			t.Errorf("%s: %v: it must fail by its own words, or not at all", source, err)
+		}
+	}
+}
+
 // TestDigestsOfSecrets: what is made of a secret is one.
 func TestDigestsOfSecrets(t *testing.T) {
 	constants := testConstants()
