@@ -28,13 +28,13 @@ SEVERAL := RealReplica|RealLedger|RealBrokerKilled|RealThreeNodes|RealClaimsOf|R
 
 test-several: build ## several replicas and brokers on real components
 	$(GO) run ./cmd/testbed fetch
-	$(GO) test -count=1 -tags real -run '$(SEVERAL)' -p 2 -timeout 15m ./cmd/millrace ./pipeline/kafka ./pipeline/testbed
+	$(GO) test -count=1 -tags real -run '$(SEVERAL)' -p 2 -timeout 15m ./cmd ./pipeline/kafka ./pipeline/testbed
 
 LEDGER_TIME ?= 10m
 ledger: ## the ledger of records under faults, longer (LEDGER_TIME=… LEDGER_SEED=…)
 	$(GO) run ./cmd/testbed fetch
 	LEDGER_TIME=$(LEDGER_TIME) LEDGER_SEED=$(or $(LEDGER_SEED),$(shell date +%s)) \
-		$(GO) test -count=1 -tags real -run 'RealReplicaLedger|RealLedgerOfOneProcess' -timeout 3h -v ./cmd/millrace
+		$(GO) test -count=1 -tags real -run 'RealReplicaLedger|RealLedgerOfOneProcess' -timeout 3h -v ./cmd
 
 up: ## start Kafka and Redis on 127.0.0.1:19092 and :16379
 	@$(GO) run ./cmd/testbed up
@@ -65,6 +65,7 @@ vulnerabilities: ## what is known against the code that the binary calls; needs 
 
 generate: ## rewrite what is generated
 	$(GO) run ./cmd/docs
+	$(GO) -C examples/own-sink mod tidy
 
 check: ## what CI runs: format, vet, generated files, tests, race, real components
 	@test -z "$$(gofmt -l cmd handlers pipeline examples)" || { gofmt -l cmd handlers pipeline examples; exit 1; }

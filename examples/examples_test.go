@@ -54,7 +54,7 @@ func TestExamples(t *testing.T) { runExamples(t, bed{}) }
 
 // runExamples runs every folder on the bed.
 func runExamples(t *testing.T, b bed) {
-	folders, err := filepath.Glob("*/pipelines.yaml")
+	folders, err := filepath.Glob("*/want.txt")
 	if err != nil || len(folders) < 4 {
 		t.Fatalf("found %d examples, %v", len(folders), err)
 	}

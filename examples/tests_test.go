@@ -17,11 +17,14 @@ import (
 // The tests of every example, of the file at the project's root, and of the one
 // that `millrace init` writes, pass.
 func TestTheirOwnTests(t *testing.T) {
-	files, err := filepath.Glob("*/pipelines.yaml")
+	files, err := filepath.Glob("*/want.txt")
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, file := range append(files, "../pipelines.yaml", "../cmd/millrace/starter.yaml") {
+	for i, file := range files {
+		files[i] = filepath.Join(filepath.Dir(file), "pipelines.yaml")
+	}
+	for _, file := range append(files, "../pipelines.yaml", "../cmd/starter.yaml") {
 		t.Run(file, func(t *testing.T) {
 			report, err := scenario.Run(t.Context(), scenario.Options{
 				Files: []string{file}, Registry: builtin.Registry(),
@@ -47,11 +50,12 @@ func TestTheirOwnTests(t *testing.T) {
 // The records of an example end in a test as they do in a run, which wrote the
 // first line of want.txt.
 func TestTheirRecordsEndAsInARun(t *testing.T) {
-	folders, err := filepath.Glob("*/pipelines.yaml")
+	folders, err := filepath.Glob("*/want.txt")
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, file := range folders {
+	for _, want := range folders {
+		file := filepath.Join(filepath.Dir(want), "pipelines.yaml")
 		t.Run(filepath.Dir(file), func(t *testing.T) {
 			lines, err := os.ReadFile(filepath.Join(filepath.Dir(file), "records.jsonl"))
 			if err != nil {

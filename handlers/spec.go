@@ -2,9 +2,13 @@ package handlers
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"maps"
+	"reflect"
+	"regexp"
 	"slices"
 	"strings"
 )
@@ -83,6 +87,21 @@ type BodyTyper interface {
 	BodyType() string
 }
 
+// TopicWriter is implemented by pointers to config structs of sinks that write to
+// topics, by Env.Producer, which no Template with place "topic" names. Names that
+// depend on the record have to come from such a Template: each is then held against
+// the topics that the pipeline reads.
+type TopicWriter interface {
+	// Topics are written to whatever the record is. They are made with those that
+	// the file names, and no pipeline may read its own. It is called once the
+	// templates are compiled.
+	Topics() []FieldTopic
+}
+
+// FieldTopic is a topic, and the yaml name of the field that decides on it, with
+// dots for nested ones; empty for the sink as a whole.
+type FieldTopic struct{ Field, Topic string }
+
 // Spec describes one kind of sink: everything that the decoder, the JSON Schema,
 // the reference page and the runner need to know. The config is a struct whose
 // fields carry these tags:
@@ -96,6 +115,11 @@ type BodyTyper interface {
 //	place:"url"        for a Template, where its text goes: text (the default),
 //	                   url, query, topic, header, bytes, name, body; decides on
 //	                   escaping and checks
+//	schemes:"a,b"      of a Template with place "url", the schemes that it may
+//	                   have, the usual one last; a URL without any is told so
+//	hosts:"true"       a list of hosts: where it is written, the host of a
+//	                   Template with place "url" may depend on the record, and
+//	                   Render refuses all hosts that it does not list
 //	secret:"true"      its value is redacted in every output
 //	path:"true"        a path, relative to the file that it is written in
 //	min:"1", max:"9"   the bounds of a number, duration or size
@@ -157,3 +181,34 @@ func NewRegistry(specs ...Spec) Registry {
 
 // Kinds lists the registered kinds in alphabetical order.
 func (r Registry) Kinds() []string { return slices.Sorted(maps.Keys(r)) }
+
+// kindName is what stands as a key in the file.
+var kindName = regexp.MustCompile(`^[a-z][a-z0-9_]*$`)
+
+// reserved stand beside a sink's kind in the file.
+var reserved = []string{"name", "when", "retry"}
+
+// Check tells what no binary can be built with, whatever its configuration is;
+// handlertest checks a sink more closely.
+func (r Registry) Check() error {
+	if len(r) == 0 {
+		return errors.New("it has no sinks: pass builtin.Specs(), or some of your own")
+	}
+	var wrong []error
+	for _, kind := range r.Kinds() {
+		switch s := r[kind]; {
+		case !kindName.MatchString(kind) || slices.Contains(reserved, kind):
+			wrong = append(wrong, fmt.Errorf("a sink can't be of the kind %q: a kind has small letters, digits and _, and is none of %s", kind, strings.Join(reserved, ", ")))
+		case s.New == nil || s.Open == nil:
+			wrong = append(wrong, fmt.Errorf("the sink %s has no New or no Open: handlers.Define makes both", kind))
+		case !pointsToStruct(s.New()):
+			wrong = append(wrong, fmt.Errorf("New of the sink %s must return a pointer to a struct", kind))
+		}
+	}
+	return errors.Join(wrong...)
+}
+
+func pointsToStruct(config any) bool {
+	t := reflect.TypeOf(config)
+	return t != nil && t.Kind() == reflect.Pointer && t.Elem().Kind() == reflect.Struct
+}

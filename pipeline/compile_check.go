@@ -73,8 +73,9 @@ func (c *compiler) loop(o Definition, path diag.Path, topic, how string) {
 }
 
 type sinkOrigin struct {
-	Config *SinkConfig
-	Topics []string
+	Config     *SinkConfig
+	Topics     []string
+	topicPaths []diag.Path
 }
 
 // sinkConfigs pairs the sinks of a pipeline's plan with where they stand.
@@ -96,7 +97,7 @@ func (c *compiler) sinkConfigs(o Definition) []sinkOrigin {
 	var out []sinkOrigin
 	for _, r := range o.Plan.Routes {
 		for _, s := range r.Sinks {
-			out = append(out, sinkOrigin{configs[s.Config], s.Topics})
+			out = append(out, sinkOrigin{configs[s.Config], s.Topics, s.topicPaths})
 		}
 	}
 	return out
@@ -108,8 +109,8 @@ func (c *compiler) longLoops() {
 	next := map[*PipelinePlan][]edge{}
 	for _, o := range c.definitions {
 		for _, s := range c.sinkConfigs(o) {
-			for _, t := range s.Topics {
-				c.feeds(next, o, s.Config.HandlerPath().Field("topic"), func(p *PipelinePlan) bool { return p.Reads(t) })
+			for i, t := range s.Topics {
+				c.feeds(next, o, s.topicPaths[i], func(p *PipelinePlan) bool { return p.Reads(t) })
 			}
 			for _, t := range topicTemplates(s) {
 				c.feeds(next, o, t.Path, func(p *PipelinePlan) bool { return mayFeed(t.Template, p) != "" })

@@ -20,8 +20,8 @@ func (c *compiler) loops() {
 		}
 		told := map[string]bool{}
 		for _, s := range c.sinkConfigs(o) {
-			topic := s.Config.HandlerPath().Field("topic")
-			for _, t := range s.Topics {
+			for i, t := range s.Topics {
+				topic := s.topicPaths[i]
 				wrong := o.Plan.mayWrite(t)
 				switch {
 				case wrong == nil || told[t]:
@@ -88,7 +88,7 @@ func (c *compiler) templateLoop(o Definition, s sinkOrigin) {
 // record by more than its own topic.
 func topicTemplates(s sinkOrigin) (all []yamlconf.Text) {
 	yamlconf.Walk(s.Config.Handler, s.Config.HandlerPath(), func(t yamlconf.Text) {
-		if t.Template != nil && !t.Template.Constant && expression.Place(t.Place) == expression.PlaceTopic && len(s.Topics) == 0 {
+		if t.Template != nil && !t.Template.Constant && expression.Place(t.Place) == expression.PlaceTopic && !slices.Contains(s.topicPaths, t.Path) {
 			all = append(all, t)
 		}
 	})

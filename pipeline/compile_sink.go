@@ -76,7 +76,7 @@ func (c *compiler) sinks(f *File, path diag.Path, plan *PipelinePlan, p *Pipelin
 			c.name(f, config.Path.Field("name"), sink.Name, "sink", false)
 		}
 		c.sinkName(f, config, sink.Name, names)
-		sink.Topics = c.handler(f, plan, config)
+		sink.Topics, sink.topicPaths = c.handler(f, plan, config)
 		plans = append(plans, sink)
 	}
 	return plans
@@ -106,11 +106,11 @@ func (c *compiler) sinkName(f *File, config *SinkConfig, name string, names *sin
 }
 
 // handler compiles a sink's own settings, lets it check them, and returns the
-// topics that it writes whatever the record.
-func (c *compiler) handler(f *File, plan *PipelinePlan, config *SinkConfig) []string {
+// topics that it writes whatever the record, with where each is written.
+func (c *compiler) handler(f *File, plan *PipelinePlan, config *SinkConfig) (topics []string, paths []diag.Path) {
 	scope, path := plan.Result, config.HandlerPath()
-	var topics []string
 	open := false
+	add := func(topic string, at diag.Path) { topics, paths = append(topics, topic), append(paths, at) }
 	for _, bodies := range []bool{false, true} {
 		// What is a body may depend on a type that is written elsewhere.
 		yamlconf.Walk(config.Handler, path, func(t yamlconf.Text) {
@@ -122,7 +122,7 @@ func (c *compiler) handler(f *File, plan *PipelinePlan, config *SinkConfig) []st
 				}
 			case t.Template != nil:
 				place := placeOf(config.Handler, t)
-				compiled := c.sinkTemplate(f, scope, path, t, place)
+				compiled := c.sinkTemplate(f, scope, config, t, place)
 				if compiled == nil {
 					return
 				}
@@ -130,7 +130,9 @@ func (c *compiler) handler(f *File, plan *PipelinePlan, config *SinkConfig) []st
 				if strings.Contains(t.Template.Sample, expression.Unknown) {
 					open = true
 				} else if place == expression.PlaceTopic {
-					topics = append(topics, c.certainTopics(f, plan, t, compiled)...)
+					for _, topic := range c.certainTopics(f, plan, t, compiled) {
+						add(topic, t.Path)
+					}
 				}
 			}
 		})
@@ -139,9 +141,22 @@ func (c *compiler) handler(f *File, plan *PipelinePlan, config *SinkConfig) []st
 		c.pair(f, at.Field("cert"), at.Field("key"))
 		c.pair(f, at.Field("key"), at.Field("cert"))
 	}
+	if f.unknown[path] || c.config.problems.Broken(f.Name, path) || open || c.unknownBelow(f, path) || c.unclear(f, config.Path) {
+		return topics, paths
+	}
+	if writer, ok := config.Handler.(handlers.TopicWriter); ok {
+		for _, t := range writer.Topics() {
+			at := path.Fields(t.Field)
+			if !f.Source.Has(at) {
+				at = path
+			}
+			c.topicName(f, at, t.Topic, false)
+			add(t.Topic, at)
+		}
+	}
 	checker, ok := config.Handler.(handlers.Checker)
-	if !ok || f.unknown[path] || c.config.problems.Broken(f.Name, path) || open || c.unknownBelow(f, path) || c.unclear(f, config.Path) {
-		return topics
+	if !ok {
+		return topics, paths
 	}
 	// Of what a text could not be compiled, Check knows nothing.
 	issues := slices.DeleteFunc(checker.Check(), func(issue handlers.Issue) bool {
@@ -150,7 +165,7 @@ func (c *compiler) handler(f *File, plan *PipelinePlan, config *SinkConfig) []st
 	for _, issue := range issues {
 		c.issue(f, path, issue)
 	}
-	return topics
+	return topics, paths
 }
 
 // placeOf is where a sink's template goes.
@@ -184,15 +199,15 @@ func (c *compiler) issue(f *File, path diag.Path, issue handlers.Issue) {
 
 // sinkTemplate compiles a template of a sink. A URL's host may depend on the
 // record where the sink lists the hosts that it may be.
-func (c *compiler) sinkTemplate(f *File, scope *expression.Scope, handler diag.Path, t yamlconf.Text, place expression.Place) *expression.Template {
+func (c *compiler) sinkTemplate(f *File, scope *expression.Scope, config *SinkConfig, t yamlconf.Text, place expression.Place) *expression.Template {
 	if !c.sound(f, t.Path) {
 		return nil
 	}
-	if place == expression.PlaceURL && c.schemeMissing(f, t.Path, t.Template.Source) {
+	if place == expression.PlaceURL && c.schemeMissing(f, t) {
 		return nil
 	}
 	compiled, findings := scope.Template(t.Template.Source, place)
-	if f.Source.Has(handler.Field("allowed_hosts")) {
+	if slices.ContainsFunc(yamlconf.Hosts(config.Handler), func(name string) bool { return f.Source.Has(config.HandlerPath().Field(name)) }) {
 		findings = slices.DeleteFunc(findings, func(f expression.Finding) bool { return f.Code == expression.CodeURLHost })
 	}
 	if c.findings(f, t.Path, t.Template.Source, findings, nil) {

@@ -40,8 +40,8 @@ func topicUses(result *Result) (uses []topicUse) {
 			uses = append(uses, topicUse{topic: topic, role: asDeadLetter, origin: o, file: o.File, path: o.Path.Field("dead_letter").Field("topic")})
 		}
 		for _, s := range sinksOf(o) {
-			for _, topic := range s.plan.Topics {
-				uses = append(uses, topicUse{topic: topic, role: asSink, origin: o, file: o.File, path: s.path.Field("topic")})
+			for i, topic := range s.plan.Topics {
+				uses = append(uses, topicUse{topic: topic, role: asSink, origin: o, file: o.File, path: s.plan.topicPaths[i]})
 			}
 		}
 	}

@@ -148,7 +148,7 @@ func (g *grapher) sink(from int, p *PipelinePlan, route int, s *SinkPlan) {
 }
 
 // destination is where a sink writes to: a topic, the host of a URL, or what its
-// first required key says.
+// first required key says; where none does, the first topic that it names itself.
 func (g *grapher) destination(s *SinkPlan) (GraphKind, string) {
 	values := map[string]reflect.Value{}
 	yamlconf.Each(s.Config, func(name string, value reflect.Value, secret bool) {
@@ -172,6 +172,9 @@ func (g *grapher) destination(s *SinkPlan) (GraphKind, string) {
 		case !isTemplate && value.Kind() == reflect.String:
 			return GraphSink, s.Kind + " " + g.relative(value.String())
 		}
+	}
+	if len(s.Topics) > 0 {
+		return GraphTopic, s.Topics[0]
 	}
 	return GraphSink, s.Kind
 }

@@ -51,9 +51,12 @@ func goodFiles(t *testing.T) map[string]string {
 		t.Fatal(err)
 	}
 	files := map[string]string{filepath.Join(dir, "pipelines.yaml"): string(archive.Files[0].Data)}
-	names, err := filepath.Glob("../examples/*/pipelines.yaml")
+	names, err := filepath.Glob("../examples/*/want.txt")
 	if err != nil || len(names) < 3 {
 		t.Fatalf("examples: %v, %v", names, err)
+	}
+	for i, name := range names {
+		names[i] = filepath.Join(filepath.Dir(name), "pipelines.yaml")
 	}
 	for _, name := range append(names, "../pipelines.yaml") {
 		text, err := os.ReadFile(name)

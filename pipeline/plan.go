@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"github.com/millrace/millrace/handlers"
+	"github.com/millrace/millrace/pipeline/diag"
 	"github.com/millrace/millrace/pipeline/expression"
 	"github.com/millrace/millrace/pipeline/ingest"
 	"github.com/millrace/millrace/pipeline/kafka"
@@ -181,7 +182,9 @@ type SinkPlan struct {
 	// Topics are those that the sink writes whatever is in the record, for making
 	// them and for finding loops.
 	Topics []string
-	Retry  RetryPlan
+	// topicPaths are where each of them stands in the file.
+	topicPaths []diag.Path
+	Retry      RetryPlan
 }
 
 // RetryPlan is how a failed write is tried again.

@@ -92,12 +92,15 @@ func TestSchemaAgreesWithLoad(t *testing.T) {
 func TestSchemaTakesWhatIsShipped(t *testing.T) {
 	schema := compileSchema(t)
 	texts := map[string]string{}
-	for _, glob := range []string{"../pipelines.yaml", "../cmd/millrace/starter.yaml", "../examples/*/pipelines.yaml", "../README.md", "../docs/*.md", "../docs/handlers/*.md", "../examples/*/README.md"} {
+	for _, glob := range []string{"../pipelines.yaml", "../cmd/starter.yaml", "../examples/*/pipelines.yaml", "../README.md", "../docs/*.md", "../docs/handlers/*.md", "../examples/*/README.md"} {
 		names, err := filepath.Glob(glob)
 		if err != nil {
 			t.Fatal(err)
 		}
 		for _, name := range names {
+			if strings.Contains(name, "own-sink") {
+				continue // its sink is that of another binary
+			}
 			text, err := os.ReadFile(name)
 			if err != nil {
 				t.Fatal(err)

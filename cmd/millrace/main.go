@@ -2,16 +2,13 @@
 package main
 
 import (
-	"context"
 	"os"
-	"runtime/debug"
+
+	"github.com/millrace/millrace/cmd"
+	"github.com/millrace/millrace/handlers/builtin"
 )
 
-func main() {
-	if os.Getenv("GOGC") == "" {
-		// What is alive is small and what passes through is large: collecting
-		// half as often saves a fifth of the processor for some ten MB.
-		debug.SetGCPercent(200)
-	}
-	os.Exit(run(context.Background(), os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
-}
+// release is set at link time where a tag names one.
+var release string
+
+func main() { os.Exit(cmd.Release(release).Main(builtin.Specs()...)) }

@@ -38,6 +38,12 @@ func checkFields(t *testing.T, path string, config reflect.Type) {
 			!strings.Contains(","+values+",", ","+field.Tag.Get("default")+",") {
 			t.Errorf("%s.%s: the default is not one of %s", path, name, values)
 		}
+		if field.Tag.Get("schemes") != "" && field.Tag.Get("place") != "url" {
+			t.Errorf("%s.%s: only a Template with place:\"url\" has schemes", path, name)
+		}
+		if field.Tag.Get("hosts") != "" && field.Type != reflect.TypeFor[[]string]() {
+			t.Errorf("%s.%s: hosts are a list of text", path, name)
+		}
 		if nested(field.Type) {
 			checkFields(t, path+"."+name, field.Type)
 		}

@@ -9,7 +9,7 @@ import (
 
 // Config is the sink as it stands in the file.
 type Config struct {
-	URL          handlers.Template            `yaml:"url" required:"true" place:"url" doc:"Where to send each record, such as 'https://shop.example/orders/${payload.id}'. What '${ }' puts in is escaped for its place; a variable that begins the URL may hold scheme, host and path."`
+	URL          handlers.Template            `yaml:"url" required:"true" place:"url" schemes:"http,https" doc:"Where to send each record, such as 'https://shop.example/orders/${payload.id}'. What '${ }' puts in is escaped for its place; a variable that begins the URL may hold scheme, host and path."`
 	Method       string                       `yaml:"method" default:"POST" doc:"The method of the request, in capital letters. GET and HEAD send no body but one that 'body' writes."`
 	Query        map[string]handlers.Template `yaml:"query" place:"query" doc:"Query parameters by name. They are escaped and added to those of the URL."`
 	Headers      map[string]handlers.Template `yaml:"headers" place:"header" doc:"Headers to send, by name. Take secrets from a file or a variable: 'Authorization: Bearer ${file(\"/run/secrets/token\")}'."`
@@ -17,7 +17,7 @@ type Config struct {
 	Timeout      time.Duration                `yaml:"timeout" default:"5s" doc:"How long one call may take, from connecting to the end of the answer."`
 	TLS          *handlers.TLS                `yaml:"tls" doc:"How to reach a receiver over https:// whose authority the system does not trust, or that asks for a client's certificate. The files are read again for each connection, so that they can be renewed while the process runs."`
 	Tombstone    string                       `yaml:"tombstone" default:"send" enum:"send,delete,skip" doc:"What a tombstone (a record without a value) does: 'send' sends the body 'null', 'delete' calls the URL with the method DELETE, 'skip' makes no call."`
-	AllowedHosts []string                     `yaml:"allowed_hosts" doc:"The hosts that may be called where the host of the URL comes from the record: names, '*.example.com', addresses, or networks such as '10.0.0.0/8'. One may name a scheme and a port, as in 'https://*.example.com:8443': then no other is called."`
+	AllowedHosts []string                     `yaml:"allowed_hosts" hosts:"true" doc:"The hosts that may be called where the host of the URL comes from the record: names, '*.example.com', addresses, or networks such as '10.0.0.0/8'. One may name a scheme and a port, as in 'https://*.example.com:8443': then no other is called."`
 }
 
 const doc = "Makes one HTTP call per record. " +

@@ -13,11 +13,12 @@ import (
 type builtin struct {
 	least, most int // arguments; most -1 for any number
 	kind        kind
-	fn          func(in *input, op *operation, args []any) any
+	// fn is nil where it is made of constant arguments, see prepared.
+	fn func(in *input, op *operation, args []any) any
 }
 
 // builtins are all functions but the predicate ones.
-var builtins = merge(textFunctions, listFunctions, numberFunctions, timeFunctions)
+var builtins = merge(textFunctions, digestFunctions, listFunctions, numberFunctions, timeFunctions)
 
 func merge(tables ...map[string]builtin) map[string]builtin {
 	all := map[string]builtin{}
@@ -56,11 +57,20 @@ func (c *compilation) function(n ast.Node, name string, arguments []ast.Node) te
 	args := make([]term, len(arguments))
 	op := &operation{name: name}
 	for i, a := range arguments {
+		c.replaces = name == "replaceAll" && i == 2
 		args[i] = c.expr(a)
 		op.operands = append(op.operands, args[i].text)
 	}
 	if c.failed() {
 		return c.wrong(n)
+	}
+	switch open := slices.ContainsFunc(args, term.isUnknown); {
+	case open && b.fn == nil:
+		return c.constantTerm(n, unknown{})
+	case !open:
+		if b, ok = c.prepared(n, op, b, args); !ok {
+			return c.wrong(n)
+		}
 	}
 	if name == "timezone" || name == "date" && len(args) > 2 && args[0].kind != kindZone {
 		last := args[len(args)-1]
@@ -83,7 +93,32 @@ func (c *compilation) function(n ast.Node, name string, arguments []ast.Node) te
 }
 
 // flatFunctions do not look at all that they are given, and make nothing.
-var flatFunctions = []string{"first", "last", "get", "take", "len", "type", "hasPrefix", "hasSuffix"}
+var flatFunctions = []string{"first", "last", "get", "take", "len", "type", "hasPrefix", "hasSuffix", "replaceAll"}
+
+// prepared is b with what it makes of its constant arguments once, not for each
+// record: a mistake in one is a finding, whatever the others are.
+func (c *compilation) prepared(n ast.Node, op *operation, b builtin, args []term) (builtin, bool) {
+	switch op.name {
+	case "format":
+		return c.formatting(n, op, args)
+	case "replaceAll":
+		return c.replacing(op, args)
+	case "uuid5":
+		c.constantArgument(args[0], func(v any) { namespace(op, v) })
+	case "bucket":
+		c.constantArgument(args[1], func(v any) { buckets(op, v) })
+	}
+	return b, !c.failed()
+}
+
+func (c *compilation) constantArgument(arg term, check func(v any)) {
+	if !arg.constant || c.lenient > 0 {
+		return
+	}
+	if _, err := protect(func() (any, error) { check(arg.value); return nil, nil }); err != nil {
+		c.find(arg.original, CodeConstantFails, err.Error(), "")
+	}
+}
 
 // callable is b as one of the types that can be called.
 func callable(op *operation, b builtin, args int) any {

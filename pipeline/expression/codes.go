@@ -51,7 +51,7 @@ const (
 	// CodeConstantKey: an idempotency key without any part of the record.
 	CodeConstantKey = "MR042"
 	// CodeURLHost: a part of the record in the scheme or the host of a URL. It
-	// is legal where the sink's `allowed_hosts` is set.
+	// is legal where the sink lists the hosts that it may be.
 	CodeURLHost = "MR043"
 	// CodeTopicName: a topic name, or text in one, that Kafka refuses.
 	CodeTopicName = "MR044"

@@ -98,12 +98,16 @@ type compilation struct {
 	// visited counts rewritten nodes: a < (b < c) < d shares some of them.
 	visited int
 	spans   map[ast.Node]span
+	// brackets is where the source has some, those in text aside.
+	brackets []int
 	// constant is what constants are computed with.
 	constant *input
 	// constants are the values of the nodes that have one.
 	constants map[ast.Node]any
 	// reads are the parts of the record that the expression uses.
 	reads []read
+	// replaces tells that text is what replaceAll puts in.
+	replaces bool
 	// outermost and layout are those of the expression.
 	outermost string
 	layout    string

@@ -133,6 +133,9 @@ const (
 	stepsOfInstructions = 6
 	// stepsOfEscaped is a byte of JSON text that holds escapes.
 	stepsOfEscaped = 4
+	// stepsOfHash is a hash by itself, stepsOfHashed a byte of it.
+	stepsOfHash   = 300
+	stepsOfHashed = 2
 	// stepsOfLetter is a byte of text whose letters beyond ASCII are looked up.
 	stepsOfLetter = 7
 	// stepsOfFraction is reading a number that is none of 64 bits, or at first sight,

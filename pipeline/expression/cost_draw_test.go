@@ -93,7 +93,15 @@ func (d *drawn) text() string {
 		d.form("trim(%s)", d.text), d.form("trimPrefix(%s, %s)", d.text, d.text), d.form("replace(%s, %s, %s)", d.text, d.text, d.text),
 		d.form("join(%s, %s)", d.list, d.text), d.form("toJSON(%s)", d.any), d.form("string(%s)", d.any), d.form("toBase64(%s)", d.text),
 		d.form("fromBase64(%s)", d.text), d.form("%s[%s:%s]", d.text, d.number, d.number),
-		d.form(`timestamp.Format(%s)`, d.text), d.form("type(%s)", d.any))
+		d.form(`timestamp.Format(%s)`, d.text), d.form("type(%s)", d.any), d.form("sha256(%s)", d.text), d.form("md5(%s)", d.text),
+		d.form("hmac(%s, %s)", d.text, d.text), d.form(`uuid5("dns", %s)`, d.text), d.form("urlEncode(%s)", d.text), d.form("urlDecode(%s)", d.text),
+		d.form(`format(%s, %s, %s)`, d.constant(`"%q%v"`, `"%+q%-1000v"`, `"%# x%.9v"`), d.text, d.any),
+		d.form(`format(%s, %s, %s)`, d.constant(`"%.1000f%1000d"`, `"%.2f%b"`, `"%g%U"`), d.number, d.number),
+		d.form("replaceAll(%s, %s, %s)", d.text, d.replaced, d.text), d.form("replaceAll(%s, %s, %s)", d.text, d.replaced, d.constant(`"$0$0$0"`, `"$$"`, `""`)))
+}
+
+func (d *drawn) replaced() string {
+	return d.constant(`"a"`, `""`, `".*x|a"`, `"(a+)+b|a"`, `"(x?){200}"`, `"[^b]{1,300}é|a"`, `"\\b"`, `"(?i)straße|\\pL"`, `"a|(a*)b$"`, `"(.)"`)()
 }
 
 func (d *drawn) number() string {
@@ -102,7 +110,8 @@ func (d *drawn) number() string {
 		d.form("indexOf(%s, %s)", d.text, d.text), d.form("lastIndexOf(%s, %s)", d.text, d.text), d.form("int(%s)", d.text), d.form("float(%s)", d.text),
 		d.form("max(%s)", d.list), d.form("mean(%s, %s)", d.list, d.list), d.form("median(%s)", d.list), d.form("round(%s)", d.number),
 		d.over("sum(%s, %s)", d.number), d.over("count(%s, %s)", d.truth), d.over("findIndex(%s, %s)", d.truth), d.over("findLastIndex(%s, %s)", d.truth),
-		d.over("reduce(%s, #acc + %s, 0)", d.number), d.form("bitxor(%s, %s)", d.number, d.number), d.form("date(%s).Unix()", d.text))
+		d.over("reduce(%s, #acc + %s, 0)", d.number), d.form("bitxor(%s, %s)", d.number, d.number), d.form("date(%s).Unix()", d.text),
+		d.form("crc32(%s)", d.text), d.form("bucket(%s, %s)", d.text, d.number))
 }
 
 func (d *drawn) truth() string {

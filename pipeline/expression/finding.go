@@ -1,6 +1,7 @@
 package expression
 
 import (
+	"slices"
 	"strings"
 	"unicode/utf8"
 
@@ -117,28 +118,50 @@ func (c *compilation) extent(n ast.Node) span {
 	if s.from > s.to {
 		return span{0, len(c.source)}
 	}
-	open, missing := 0, 0
-	for _, r := range c.source[s.from:s.to] {
+	if c.brackets == nil {
+		c.brackets = bracketsIn(c.source)
+	}
+	brackets, open, missing := c.brackets, 0, 0
+	for _, at := range brackets {
 		switch {
-		case strings.ContainsRune("([{", r):
+		case at < s.from || at >= s.to:
+		case opens(c.source[at]):
 			open++
-		case strings.ContainsRune(")]}", r) && open > 0:
+		case open > 0:
 			open--
-		case strings.ContainsRune(")]}", r):
+		default:
 			missing++
 		}
 	}
-	for ; open > 0 && s.to < len(c.source); s.to++ {
-		if strings.IndexByte(")]}", c.source[s.to]) >= 0 {
+	for _, at := range brackets {
+		if open > 0 && at >= s.to && !opens(c.source[at]) {
 			open--
+			s.to = at + 1
 		}
 	}
-	for ; missing > 0 && s.from > 0; s.from-- {
-		if strings.IndexByte("([{", c.source[s.from-1]) >= 0 {
+	for _, at := range slices.Backward(brackets) {
+		if missing > 0 && at < s.from && opens(c.source[at]) {
 			missing--
+			s.from = at
 		}
 	}
 	return s
+}
+
+func opens(bracket byte) bool { return strings.IndexByte("([{", bracket) >= 0 }
+
+// bracketsIn is where in a source brackets are, those in text aside.
+func bracketsIn(source string) []int {
+	at := []int{}
+	for i := 0; i < len(source); i++ {
+		switch c := source[i]; {
+		case strings.IndexByte("\"'`", c) >= 0:
+			i = stringEndQuoted(source, i)
+		case strings.IndexByte("([{)]}", c) >= 0:
+			at = append(at, i)
+		}
+	}
+	return at
 }
 
 // text is a node as the user wrote it, for messages of the running program.

@@ -17,6 +17,8 @@ var textFunctions = map[string]builtin{
 	"split":       {2, 3, kindList, splitWith(strings.SplitN)},
 	"splitAfter":  {2, 3, kindList, splitWith(strings.SplitAfterN)},
 	"replace":     {3, 4, kindText, replace},
+	"replaceAll":  {3, 3, kindText, nil},  // see replacing
+	"format":      {1, -1, kindText, nil}, // see formatting
 	"join":        {1, 2, kindText, join},
 	"indexOf":     {2, 2, kindNumber, indexBy(strings.Index)},
 	"lastIndexOf": {2, 2, kindNumber, indexBy(strings.LastIndex)},
@@ -165,17 +167,20 @@ func indexBy(of func(s, part string) int) func(*input, *operation, []any) any {
 	}
 }
 
-func toText(in *input, op *operation, args []any) any {
-	if args[0] == nil {
-		failf("%s is null: string needs a value", op.operand(0))
+func toText(in *input, op *operation, args []any) any { return op.rendered(in, 0, args[0]) }
+
+// rendered is argument i as text, whatever it is.
+func (o *operation) rendered(in *input, i int, v any) string {
+	if v == nil {
+		failf("%s is null: %s needs a value", o.operand(i), o.name)
 	}
-	if s, ok := args[0].(string); ok {
+	if s, ok := v.(string); ok {
 		return s
 	}
-	in.weigh(args[0])
-	text, err := in.textOf(nil, args[0])
+	in.weigh(v)
+	text, err := in.textOf(nil, v)
 	if err != nil {
-		failf("%s: %v", op.operand(0), err)
+		failf("%s: %v", o.operand(i), err)
 	}
 	return string(text)
 }

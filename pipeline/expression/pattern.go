@@ -18,13 +18,28 @@ func (c *compilation) badPattern(n ast.Node, pattern string, err error) {
 		return
 	}
 	at, size, why, hint := patternMistake(pattern, e)
+	c.findWithin(n, pattern, patternMiss{at, size, why, hint}, CodePattern, message)
+}
+
+// patternMiss is where in a constant text a mistake is, and what it is.
+type patternMiss struct {
+	at, size  int
+	why, hint string
+}
+
+// findWithin finds a mistake in a constant text.
+func (c *compilation) findWithin(n ast.Node, text string, miss patternMiss, code, message string) {
+	if c.secret {
+		c.find(n, code, message, "")
+		return
+	}
 	s := c.extent(n)
 	// Only what is written without escapes stands at the same place in the source.
 	if literal, ok := n.(*ast.StringNode); ok && s.to-s.from == len(literal.Value)+2 && c.source[s.from+1:s.to-1] == literal.Value {
-		c.findAt(s.from+1+at, s.from+1+min(at+size, len(pattern)), CodePattern, message+": "+why, hint)
+		c.findAt(s.from+1+miss.at, s.from+1+min(miss.at+miss.size, len(text)), code, message+": "+miss.why, miss.hint)
 		return
 	}
-	c.find(n, CodePattern, message+": "+why, hint)
+	c.find(n, code, message+": "+miss.why, miss.hint)
 }
 
 // patternMistake says where in a pattern which mistake is.

@@ -148,7 +148,7 @@ func (p Place) fit(dst []byte, from int, of piece) ([]byte, error) {
 			return dst, errors.New("it holds a line break or another control character: a header's value has none")
 		}
 	case PlaceForm:
-		if of.part.outermost != "urlEncode" {
+		if of.part.outermost != urlEncodeName {
 			return append(dst[:from], url.QueryEscape(string(part))...), nil
 		}
 	case PlaceURL:

@@ -135,8 +135,12 @@ const upperHex = "0123456789ABCDEF"
 
 func fitURL(dst []byte, from int, of piece) ([]byte, error) {
 	part := string(dst[from:])
+	encoded := of.part.outermost == urlEncodeName
 	switch of.position {
 	case inQuery:
+		if encoded {
+			return dst, nil
+		}
 		return append(dst[:from], url.QueryEscape(part)...), nil
 	case inScheme:
 		return dst, nil
@@ -155,8 +159,14 @@ func fitURL(dst []byte, from int, of piece) ([]byte, error) {
 			return dst, errors.New("it is " + noSegment)
 		}
 	}
+	if encoded {
+		return dst, nil
+	}
 	return append(dst[:from], url.PathEscape(part)...), nil
 }
+
+// urlEncodeName is the function whose text stands as it is where text is encoded.
+const urlEncodeName = "urlEncode"
 
 // noSegments are segments that servers take for nothing or for a step up, escaped
 // or not, so that the request would be another one.

@@ -66,6 +66,9 @@ func (c *compilation) hyphen(s span, name string) bool {
 
 // templateText finds text that looks like a template: nothing is put into it.
 func (c *compilation) templateText(n *ast.StringNode) {
+	if c.replaces {
+		return // ${1} is a group there
+	}
 	from := strings.Index(n.Value, "${")
 	if from < 0 || closing(n.Value, from+2) < 0 {
 		return
@@ -94,7 +97,10 @@ var elsewhere = map[string]string{
 	"substring": "[from:to]", "slice": "[from:to]", "match": "matches", "test": "matches", "regex": "matches", "Local": "UTC() or In(timezone(…))",
 	"toString": "string(…)", "typeof": "type(…)", "typeOf": "type(…)", "some": "any(…)", "every": "all(…)", "toISOString": "string(…)",
 	"includes": "contains, or in for lists", "contains": "contains between the two", "startsWith": "startsWith between the two",
-	"endsWith": "endsWith between the two", "startswith": "startsWith", "endswith": "endsWith", "concat_ws": "join(…)", "getTime": "UnixMilli()",
+	"endsWith": "endsWith between the two", "startswith": "startsWith", "endswith": "endsWith", "concat_ws": "join(…)",
+	"sprintf": "format(…)", "printf": "format(…)", "Sprintf": "format(…)", "regexReplace": "replaceAll(…)", "regexp_replace": "replaceAll(…)", "re_replace_all": "replaceAll(…)",
+	"encodeURIComponent": "urlEncode(…)", "encodeURI": "urlEncode(…)", "decodeURIComponent": "urlDecode(…)", "hmacSha256": "hmac(…)", "hmac_sha256": "hmac(…)",
+	"uuidv5": "uuid5(…)", "uuid_v5": "uuid5(…)", "crc32b": "crc32(…)", "getTime": "UnixMilli()",
 }
 
 // between are methods of text elsewhere that are operators here.

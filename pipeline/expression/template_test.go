@@ -62,6 +62,10 @@ func TestTemplates(t *testing.T) {
 		{source: "${payload.nl}", place: PlaceBytes, want: "a\r\nb"},
 
 		{source: "a=${payload.s}&b=${payload.n}&c=${env.ODD}", place: PlaceForm, want: "a=x%2F+y%3F%C3%BC&b=1.50&c=ab%23cd%2F%25zz"},
+		{source: "a=${urlEncode(payload.s)}&b=${'' + urlEncode(payload.s)}", place: PlaceForm, want: "a=x%2F%20y%3F%C3%BC&b=x%252F%2520y%253F%25C3%25BC"},
+		{source: "http://h/${urlEncode(payload.s)}?u=${urlEncode(payload.s)}&v=${'' + urlEncode(payload.s)}", place: PlaceURL,
+			want: "http://h/x%2F%20y%3F%C3%BC?u=x%2F%20y%3F%C3%BC&v=x%252F%2520y%253F%25C3%25BC"},
+		{source: "http://h/${urlEncode(payload.dots)}", place: PlaceURL, err: "${urlEncode(payload.dots)}: it is empty, . or .., which no segment of a URL's path can be"},
 		{source: "${payload.o}", place: PlaceForm, err: "${payload.o}: it is an object: a form takes none"},
 
 		{source: "logs_${payload.id}", place: PlaceTopic, want: "logs_o-1"},

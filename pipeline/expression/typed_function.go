@@ -32,7 +32,7 @@ func itemOrNull(args []Type) Type { return args[0].item(-1).Union(Type{kinds: is
 func texts([]Type) Type { return listOfType(Type{kinds: isText}) }
 
 // signatures are those of all functions but the predicate ones.
-var signatures = mergeSignatures(textSignatures, listSignatures, numberSignatures, timeSignatures)
+var signatures = mergeSignatures(textSignatures, digestSignatures, listSignatures, numberSignatures, timeSignatures)
 
 func mergeSignatures(tables ...map[string]signature) map[string]signature {
 	all := map[string]signature{}
@@ -53,6 +53,8 @@ var textSignatures = map[string]signature{
 	"split":       {takes: []kinds{isText, isText, isNumber}, is: texts},
 	"splitAfter":  {takes: []kinds{isText, isText, isNumber}, is: texts},
 	"replace":     {takes: []kinds{isText, isText, isText, isNumber}, is: makes(isText)},
+	"replaceAll":  {takes: []kinds{isText}, is: makes(isText)},
+	"format":      {takes: []kinds{isText, isAny}, is: makes(isText)},
 	"join":        {takes: []kinds{isList, isText}, items: isText, is: makes(isText)},
 	"indexOf":     {takes: []kinds{isText}, is: number(-1)},
 	"lastIndexOf": {takes: []kinds{isText}, is: number(-1)},
@@ -63,6 +65,18 @@ var textSignatures = map[string]signature{
 	"fromJSON":    {takes: []kinds{isText}, is: func([]Type) Type { return JSONType() }},
 	"toBase64":    {takes: []kinds{isText}, is: makes(isText)},
 	"fromBase64":  {takes: []kinds{isText}, is: makes(isText)},
+}
+
+var digestSignatures = map[string]signature{
+	"sha256":    {takes: []kinds{isText}, is: makes(isText)},
+	"sha1":      {takes: []kinds{isText}, is: makes(isText)},
+	"md5":       {takes: []kinds{isText}, is: makes(isText)},
+	"hmac":      {takes: []kinds{isText}, is: makes(isText)},
+	"crc32":     {takes: []kinds{isText}, is: number(0)},
+	"uuid5":     {takes: []kinds{isText}, is: makes(isText)},
+	"bucket":    {takes: []kinds{isText, isNumber}, is: bucketType},
+	"urlEncode": {takes: []kinds{isText}, is: makes(isText)},
+	"urlDecode": {takes: []kinds{isText}, is: makes(isText)},
 }
 
 var listSignatures = map[string]signature{
@@ -114,6 +128,15 @@ func gotten(a []Type) Type {
 	return a[0].anyField().Union(a[0].item(-1)).Union(Type{kinds: isNull})
 }
 
+// bucketType is a number below that of the buckets, where it is constant.
+func bucketType(a []Type) Type {
+	t := number(0)(a)
+	if len(a[1].numbers) == 1 {
+		t = t.Range(nil, &Limit{At: a[1].numbers[0].float(), Open: true})
+	}
+	return t
+}
+
 func pairsOf(a []Type) Type {
 	return listOfType(tupleType([]Type{{kinds: isText}, a[0].anyField()}))
 }
@@ -156,8 +179,13 @@ func (k *checker) functionType(name string, nodes []ast.Node) Type {
 	args := make([]Type, len(nodes))
 	for i, n := range nodes {
 		args[i] = k.of(n)
-		want := s.takes[min(i, len(s.takes)-1)]
-		if !k.accepts(n, args[i], want, name+" needs "+Type{kinds: want}.String()) {
+		want, by := s.takes[min(i, len(s.takes)-1)], name
+		if i > 0 && name == "format" {
+			if v, ok := verbAt(args[0], i-1); ok {
+				want, by = verbs[v.letter], v.String()+" of format"
+			}
+		}
+		if !k.accepts(n, args[i], want, by+" needs "+Type{kinds: want}.String()) {
 			return AnyType()
 		}
 	}

@@ -11,9 +11,10 @@ type field struct {
 	index                    int
 	name, doc, def, place    string
 	min, max, text           string
-	enum                     []string
+	enum, schemes            []string
 	required, secret, url    bool
 	fold, path, hiddenSchema bool
+	hosts                    bool
 }
 
 // fieldsOf lists the fields of a config struct in order. Fields without a yaml
@@ -34,9 +35,13 @@ func fieldsOf(t reflect.Type) []field {
 			url:  f.Tag.Get("secret") == "url",
 			fold: f.Tag.Get("fold") == "true", path: f.Tag.Get("path") == "true",
 			hiddenSchema: f.Tag.Get("noschema") == "true",
+			hosts:        f.Tag.Get("hosts") == "true",
 		}
 		if e := f.Tag.Get("enum"); e != "" {
 			info.enum = strings.Split(e, ",")
+		}
+		if s := f.Tag.Get("schemes"); s != "" {
+			info.schemes = strings.Split(s, ",")
 		}
 		list = append(list, info)
 	}

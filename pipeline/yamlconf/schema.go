@@ -47,7 +47,11 @@ func notationOfRequired(f field) notation {
 	case f.place == "key":
 		return notation{templatePattern, "a key must depend on the record: use ${…}, such as order:${payload.order_id}"}
 	case f.place == "url":
-		return notation{`^[A-Za-z][A-Za-z0-9+.-]*://|\$\{`, "write a URL with its scheme, such as https://example.com/"}
+		usual := "https"
+		if len(f.schemes) > 0 {
+			usual = f.schemes[len(f.schemes)-1]
+		}
+		return notation{`^[A-Za-z][A-Za-z0-9+.-]*://|\$\{`, "write a URL with its scheme, such as " + usual + "://example.com/"}
 	case f.required:
 		return notation{expressionPattern, "it must not be empty"}
 	default:

@@ -1,8 +1,0 @@
-//go:build !real
-
-package main
-
-import "testing"
-
-// runTests runs the tests that need nothing but Go.
-func runTests(m *testing.M) int { return m.Run() }
