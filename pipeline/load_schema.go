@@ -15,6 +15,7 @@ import (
 
 	"github.com/millrace/millrace/pipeline/diag"
 	"github.com/millrace/millrace/pipeline/files"
+	"github.com/millrace/millrace/pipeline/yamlconf"
 )
 
 // schemas reads and compiles the JSON Schemas that a file's topics name. What is
@@ -35,9 +36,18 @@ func (r *reader) schemas(f *File) {
 		if fault.source != nil {
 			p.Related = &diag.Related{Place: p.Place, Message: "the topic names the schema here"}
 			p.Place, p.Message = fault.source.At(fault.at), fault.message
+			yamlconf.MaskLines(fault.source, diag.Problems{p}, schemaVocabulary())
 		}
 		r.problems.Add(p)
 	}
+}
+
+// schemaVocabulary are the words of JSON Schema behind which a line of a file is shown
+// that is to be one: it may be any other file of JSON.
+func schemaVocabulary() *yamlconf.Vocabulary {
+	return yamlconf.NewVocabulary([]string{"$schema", "$ref", "$id", "type", "format", "pattern", "required", "properties", "items", "minimum", "maximum",
+		"minLength", "maxLength", "minItems", "maxItems", "anyOf", "allOf", "oneOf", "additionalProperties", "$defs", "definitions"},
+		[]string{"object", "array", "string", "number", "integer", "boolean"})
 }
 
 // schemaFault is why a schema can't be used; source and at are its own place

@@ -46,6 +46,11 @@ func (d *Decoder) AtValue(n Node, code diag.Code, message, hint string) {
 
 // WrongType reports that n is not what was wanted.
 func (d *Decoder) WrongType(n Node, wanted string) {
+	d.Unplaced(n)
+	d.wrongType(n, wanted)
+}
+
+func (d *Decoder) wrongType(n Node, wanted string) {
 	if n.flow() && strings.HasPrefix(d.rest(n), "{{") {
 		d.eatenBraces(n)
 		return
@@ -72,9 +77,13 @@ func (d *Decoder) WrongType(n Node, wanted string) {
 // takes.
 func (d *Decoder) notABlock(n Node, t reflect.Type) {
 	count := len(d.problems)
-	d.WrongType(n, "a map")
 	fields := fieldsOf(t)
-	if !n.IsScalar() || len(fields) == 0 || len(d.problems) != count+1 || !slices.Contains([]string{"topic", "key", "url"}, fields[0].name) {
+	meant := n.IsScalar() && len(fields) > 0 && slices.Contains([]string{"topic", "key", "url"}, fields[0].name)
+	if !n.IsScalar() || !holdsNoSecret(t, 0) && !(meant && (fields[0].name != "url" || strings.Contains(n.Text(), "://"))) {
+		d.Unplaced(n)
+	}
+	d.wrongType(n, "a map")
+	if !meant || len(d.problems) != count+1 {
 		return
 	}
 	if at, ok := d.source.ScalarNode(n.target()); ok && at.Start.Line == at.End.Line {
@@ -118,6 +127,9 @@ func (d *Decoder) condition(n Node, f field) bool {
 
 // notAList reports something that must be a list.
 func (d *Decoder) notAList(n Node, element reflect.Type) {
+	if !n.IsScalar() {
+		d.Unplaced(n)
+	}
 	p := diag.Problem{Path: n.Path, Place: d.source.Value(n.Path), Code: diag.CodeType,
 		Message: fmt.Sprintf("%s must be a list, not %s", name(n.Path), n.What())}
 	switch at, ok := d.source.ScalarNode(n.target()); {
@@ -137,6 +149,7 @@ func (d *Decoder) notAList(n Node, element reflect.Type) {
 // UnknownKey reports a key that is none of those known at n, and returns the
 // one that was probably meant.
 func (d *Decoder) UnknownKey(n Node, entry Field, known []string) string {
+	d.Unplaced(entry.Node)
 	if word, ok := d.badColon(n, entry, known); ok {
 		return word
 	}
@@ -222,6 +235,7 @@ func (d *Decoder) nameWithValue(f Field) bool {
 	if m == nil {
 		return false
 	}
+	d.Unplaced(f.Node)
 	p := diag.Problem{Path: f.Node.Path, Place: d.source.InsideNode(f.Node.key, len(m[1])), Code: diag.CodeSyntax,
 		Message: fmt.Sprintf("the colon after %q is missing", clip(m[1])), Hint: fmt.Sprintf("write %s: …", clip(m[1])), Fix: ":"}
 	if m[2] == ":" {
@@ -248,6 +262,7 @@ func (d *Decoder) unknownKey(n Node, entry Field, previous *Field, fields []fiel
 	for i, f := range fields {
 		known[i] = f.name
 	}
+	d.Unplaced(entry.Node)
 	if word, ok := d.badColon(n, entry, known); ok {
 		return word
 	}
