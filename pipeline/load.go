@@ -211,7 +211,7 @@ func (r *reader) text(name string) ([]byte, error) {
 		return nil, err
 	}
 	defer f.Close()
-	return io.ReadAll(io.LimitReader(f, yamlconf.MaxBytes+2))
+	return io.ReadAll(io.LimitReader(files.Patient(f), yamlconf.MaxBytes+2))
 }
 
 // file parses and decodes one file, and tells whether it is YAML.

@@ -266,33 +266,67 @@ func (s *Source) Redact(text string) string {
 // Line returns the text of a line, from 1, without its break, with what is
 // masked replaced by asterisks.
 func (s *Source) Line(number int) (string, bool) {
-	text, _, ok := s.lineWith(number, 1)
-	return text, ok
+	start, end, ok := s.bounds(number)
+	if !ok {
+		return "", false
+	}
+	text, _ := s.without(start, end, start)
+	return text, true
 }
 
-// lineWith is Line, and where in it a column of the file is.
-func (s *Source) lineWith(number, column int) (text string, shown int, ok bool) {
+// bounds are where a line starts and ends, without its break.
+func (s *Source) bounds(number int) (start, end int, ok bool) {
 	if number < 1 || number > len(s.lines) {
-		return "", 0, false
+		return 0, 0, false
 	}
-	start, end := s.lines[number-1], len(s.text)
+	start, end = s.lines[number-1], len(s.text)
 	if number < len(s.lines) {
 		end = s.lines[number]
 	}
-	line := bytes.TrimRight(s.shown[start:end], "\r\n")
-	at := s.forward(start, column-1) - start
-	var out strings.Builder
-	// place is where a byte of the line is shown, of which all before from is out.
-	from := 0
-	place := func(to int) int {
-		return utf8.RuneCountInString(out.String()) + utf8.RuneCount(line[from:max(from, min(to, len(line)))]) + 1
+	return start, start + len(bytes.TrimRight(s.shown[start:end], "\r\n")), true
+}
+
+// maxAround is how many bytes of a long line are looked at on either side of a place.
+const maxAround = 4 << 10
+
+// around is what a line has around a column of the file, with … in front of it where
+// it does not begin there, and the column at which that is shown.
+func (s *Source) around(number, column int) (text string, shown int, ok bool) {
+	start, end, ok := s.bounds(number)
+	if !ok {
+		return "", 0, false
 	}
-	for _, m := range s.masked(start, start+len(line)) {
-		hide := span{m.start - start, m.end - start}
+	at := s.forward(start, column-1)
+	from, to := max(start, at-maxAround), min(end, at+maxAround)
+	for from > start && from < to && !utf8.RuneStart(s.text[from]) {
+		from--
+	}
+	for to < end && to > from && !utf8.RuneStart(s.text[to]) {
+		to--
+	}
+	if from >= to && from > start {
+		return "", 0, true
+	}
+	text, shown = s.without(from, to, at)
+	if from > start {
+		text, shown = "…"+text, shown+1
+	}
+	return text, shown, true
+}
+
+// without is the text between two bytes without what is masked, and the column in it
+// at which a byte is shown.
+func (s *Source) without(from, to, at int) (text string, shown int) {
+	var out strings.Builder
+	// place is where a byte is shown of which all before from is out.
+	place := func(at int) int {
+		return utf8.RuneCountInString(out.String()) + utf8.RuneCount(s.shown[from:max(from, min(at, to))]) + 1
+	}
+	for _, hide := range s.masked(from, to) {
 		if shown == 0 && at <= hide.start {
 			shown = place(at)
 		}
-		out.Write(line[from:hide.start])
+		out.Write(s.shown[from:hide.start])
 		from = hide.start
 		if shown == 0 && at < hide.end {
 			shown = place(from)
@@ -301,10 +335,10 @@ func (s *Source) lineWith(number, column int) (text string, shown int, ok bool) 
 		from = hide.end
 	}
 	if shown == 0 {
-		shown = place(at) + max(0, at-len(line))
+		shown = place(at) + max(0, at-to)
 	}
-	out.Write(line[from:])
-	return out.String(), shown, true
+	out.Write(s.shown[from:to])
+	return out.String(), shown
 }
 
 // masked are the masks between two bytes of the text, in order, with those that

@@ -9,6 +9,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"unicode"
+	"unicode/utf8"
 
 	"gopkg.in/yaml.v3"
 
@@ -200,13 +202,29 @@ func (d *Decoder) UnknownKey(n Node, entry Field, known []string) string {
 
 // nearestKey is the nearest of the keys, whatever separates their words.
 func nearestKey(name string, keys []string) string {
-	plain := strings.NewReplacer("-", "", "_", "", ".", "", " ", "")
 	for _, k := range keys {
-		if k != name && strings.EqualFold(plain.Replace(k), plain.Replace(name)) {
+		if k != name && sameWords(k, name) {
 			return k
 		}
 	}
 	return diag.Nearest(name, keys)
+}
+
+// sameWords compares names but for case and what separates their words.
+func sameWords(a, b string) bool {
+	const separators = "-_. "
+	for {
+		a, b = strings.TrimLeft(a, separators), strings.TrimLeft(b, separators)
+		if a == "" || b == "" {
+			return a == b
+		}
+		first, size := utf8.DecodeRuneInString(a)
+		other, otherSize := utf8.DecodeRuneInString(b)
+		if unicode.ToLower(first) != unicode.ToLower(other) {
+			return false
+		}
+		a, b = a[size:], b[otherSize:]
+	}
 }
 
 // badColon reports a known key whose colon is missing, or has no space after it,
@@ -258,11 +276,14 @@ func (d *Decoder) KeyRegion(entry Field) diag.Region {
 // unknownKey tells a key that has no meaning from the rest of a text that YAML
 // ended at a comma. It returns the key that was probably meant.
 func (d *Decoder) unknownKey(n Node, entry Field, previous *Field, fields []field) string {
+	d.Unplaced(entry.Node)
+	if len(d.problems) >= maxProblems {
+		return ""
+	}
 	known := make([]string, len(fields))
 	for i, f := range fields {
 		known[i] = f.name
 	}
-	d.Unplaced(entry.Node)
 	if word, ok := d.badColon(n, entry, known); ok {
 		return word
 	}
@@ -342,9 +363,13 @@ func (d *Decoder) eatenBraces(n Node) {
 		Hint:    "put it in single quotes: '…'; a template's parts are written ${ … }"})
 }
 
+// maxRest is how much of a line is looked at that a value stands on.
+const maxRest = 4 << 10
+
 // rest is what stands in the file from a value to the end of its line.
 func (d *Decoder) rest(n Node) string {
-	text, _, _ := bytes.Cut(d.source.Text()[d.source.NodeOffset(n.target()):], []byte("\n"))
+	text := d.source.Text()[d.source.NodeOffset(n.target()):]
+	text, _, _ = bytes.Cut(text[:min(maxRest, len(text))], []byte("\n"))
 	return strings.TrimRight(string(text), " \t\r")
 }
 
@@ -355,7 +380,7 @@ func (d *Decoder) quotedFix(n Node) string {
 	whole, _ := d.source.Line(line.Line)
 	rest := d.rest(n)
 	before := strings.TrimSuffix(strings.TrimRight(whole, " \t"), rest)
-	if strings.ContainsAny(before, "[{") || strings.Contains(rest, " #") {
+	if strings.ContainsAny(before, "[{") || strings.Contains(rest, " #") || len(rest) >= maxRest {
 		return ""
 	}
 	return "'" + strings.ReplaceAll(rest, "'", "''") + "'"
