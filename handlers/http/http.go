@@ -16,7 +16,7 @@ type Config struct {
 	Body         handlers.Template            `yaml:"body" place:"body" doc:"The body to send. Without it, the record's value is sent as it is. It is JSON where 'Content-Type' says so, or where no type is written and its own text has the form of JSON: what comes from the record is then escaped within quotes, and made a JSON value elsewhere."`
 	Timeout      time.Duration                `yaml:"timeout" default:"5s" doc:"How long one call may take, from connecting to the end of the answer."`
 	Tombstone    string                       `yaml:"tombstone" default:"send" enum:"send,delete,skip" doc:"What a tombstone (a record without a value) does: 'send' sends the body 'null', 'delete' calls the URL with the method DELETE, 'skip' makes no call."`
-	AllowedHosts []string                     `yaml:"allowed_hosts" doc:"The hosts that may be called where the host of the URL comes from the record: names, '*.example.com', addresses, or networks such as '10.0.0.0/8'. One may name a scheme and a port, as in 'https://*.example.com:8443': then no other is called."`
+	AllowedHosts []string                     `yaml:"allowed_hosts" doc:"The hosts that may be called where the host of the URL comes from the record: names, '*.example.com', addresses, or networks such as '10.0.0.0/8'. One may name a scheme and a port, as in 'https://*.example.com:8443': then no other is called. A network takes no port."`
 }
 
 const doc = "Makes one HTTP call per record. " +
