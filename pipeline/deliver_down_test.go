@@ -3,6 +3,7 @@ package pipeline
 import (
 	"context"
 	"fmt"
+	"slices"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -163,6 +164,9 @@ func TestDeadLetterTooLargeGoesByPointer(t *testing.T) {
 		size, _ := r.letters.records[0].Header(HeaderValueBytes)
 		if string(size) != "1" {
 			t.Errorf("%s is %q", HeaderValueBytes, size)
+		}
+		if slices.ContainsFunc(r.journal.events, func(e Event) bool { return e.Kind == EventPause }) {
+			t.Error("it is told of as a pause")
 		}
 	})
 }
