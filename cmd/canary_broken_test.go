@@ -61,6 +61,104 @@ pipelines: {p: {source: {topic: orders}, sinks: [{stdout: {}}]}}
 `,
 	"another type": `kafka: {brokers: ['127.0.0.1:1'], sasl: {mechanism: plain, username: u, password: {x: %s}}}
 `,
+	"no colon": `kafka:
+  brokers: [a:1]
+  sasl:
+    mechanism: plain
+    password %s
+`,
+	"no colon, and a misspelt key": `kafka:
+  sasl:
+    mechanism: plain
+    secrt %s
+    username: u
+`,
+	"no colon in braces": `kafka: {brokers: ['127.0.0.1:1'], sasl: {mechanism: plain, username: u, password %s}}
+`,
+	"no colon of an unknown key in braces": `kafka: {brokers: ['127.0.0.1:1'], sasl: {mechanism: plain, username: u, pwrd %s}}
+`,
+	"no colon of a header": `pipelines:
+  p:
+    source: {topic: orders}
+    sinks:
+      - http: {url: 'http://h/x', headers: {Authorization Bearer %s}}
+      - http:
+          url: http://h/y
+          headers:
+            Authorization Bearer %[1]s
+`,
+	"no colon of a header in a block": `pipelines:
+  p:
+    sinks:
+      - http:
+          url: http://h/x
+          headers:
+            X-Ok: a
+            Authorization Bearer %s
+`,
+	"an open brace": `kafka:
+  sasl: {mechanism: plain, %s
+  tls: {}
+`,
+	"braces of several lines": `kafka: {
+  brokers: [a:1],
+  sasl: {
+    mechanism: plain, creds %s,
+  tls: }
+`,
+	"a misspelt key": `ingest: {listen: '127.0.0.1:0', auth: {baerer: %s}, routes: []}
+`,
+	"a misspelt key of lines": `ingest:
+  listen: 127.0.0.1:0
+  auth:
+    baerer: |
+      a line
+      %s
+  routes: [
+`,
+	"a scalar in place of a map": `ingest:
+  listen: 127.0.0.1:0
+  auth:
+    hmac: %s
+`,
+	"a list in place of a map": `kafka: {sasl: [plain, u, %s]}
+`,
+	"a scalar in place of everything": `%s
+`,
+	"a key with dots": `kafka:
+  brokers: ['127.0.0.1:1']
+  sasl.pass: %s
+`,
+	"an unknown block": `kafka:
+  brokers: ['127.0.0.1:1']
+  login: {user: u, pin: %s, more: [{x: %[1]s}]}
+`,
+	"an unknown sink": `pipelines:
+  p:
+    source: {topic: orders}
+    sinks: [{webhook: {url: 'http://h/x', auth: %s, creds: %[1]s}}]
+`,
+	"two handlers": `pipelines:
+  p:
+    source: {topic: orders}
+    sinks: [{stdout: {}, http: {url: 'http://h/x', creds: %s}}]
+`,
+	"an unknown key twice": `kafka: {brokers: ['127.0.0.1:1'], creds: %s, creds: %[1]s}
+`,
+	"a map as a key": `kafka: {brokers: ['127.0.0.1:1'], ? {creds: %s} : x}
+`,
+	"a merge of a text": `kafka: {brokers: ['127.0.0.1:1'], <<: %s}
+`,
+	"a reference": `kafka: {brokers: ['127.0.0.1:1'], sasl: {mechanism: plain, username: u, password: *%s}}
+`,
+	"a tag": `ingest: {listen: '127.0.0.1:0', auth: {bearer: !%s}, routes: []}
+`,
+	"a comment": `kafka: {brokers: ['127.0.0.1:1'], x: 1} # password: %s
+`,
+	"a store's setting": `kafka: {brokers: ['127.0.0.1:1']}
+idempotency: {store: 'redis://h:1/0?pasword=%s&what=%[1]s'}
+pipelines: {p: {source: {topic: orders}, idempotency: {key: '${payload.id}'}, sinks: [{stdout: {}}]}}
+`,
 	"a store that is none": `kafka: {brokers: ['127.0.0.1:1']}
 idempotency: {store: "reddis://:%s@h/0?x"}
 pipelines: {p: {source: {topic: orders}, idempotency: {key: '${payload.id}'}, sinks: [{stdout: {}}]}}

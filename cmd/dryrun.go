@@ -89,8 +89,8 @@ end, outcome is null and halt says why: stop, block (dead_letter is off) or wait
 	flags := cmd.Flags()
 	flags.BoolVar(&f.fromTopic, "from-topic", false, "take records of the pipelines' topics (the default)")
 	flags.IntVarP(&f.last, "last", "n", dryRunLast, "the newest records of each pipeline, -1 for all; with --since at most 10000 unless given")
-	flags.StringVar(&f.since, "since", "", "take records from a time on: RFC 3339, or how long ago, such as 15m")
-	flags.StringVar(&f.until, "until", "", "take records before a time")
+	flags.StringVar(&f.since, "since", "", "take records from a `TIME` on: "+timeForms)
+	flags.StringVar(&f.until, "until", "", "take records before a `TIME`")
 	flags.StringVar(&f.input, "input", "", "take records as JSON, one a line, from this file; - is stdin")
 	flags.BoolVar(&f.values, "values", false, "with --input: each line is a record's value, its bytes as they stand")
 	flags.BoolVar(&f.noStore, "no-store", false, "look no keys up: only records here repeat each other")
@@ -157,7 +157,7 @@ func parseWindow(last int, since, until string) (w preview.Window, err error) {
 		return w, usageError{errors.New("--since must lie before --until")}
 	}
 	if until != "" && since == "" && last < 0 {
-		w.Since = time.UnixMilli(0)
+		w.Since = earliest()
 	}
 	return w, nil
 }

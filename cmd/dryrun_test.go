@@ -96,3 +96,19 @@ func TestDryRunInTheReadme(t *testing.T) {
 	}
 	t.Errorf("no block of the README is in what the dry run says:\n%s", out.String())
 }
+
+// What went wrong with a whole payload is not said to be that of the payload twice.
+func TestDryRunNamesThePayloadOnce(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	write(t, dir, "records.jsonl", `{"payload": 5}`+"\n")
+	for payload, want := range map[string]string{
+		"payload.a + 1":      "transform_failed: payload is a number: it has no field a",
+		"{b: payload.a + 1}": "transform_failed: payload.b: payload is a number: it has no field a",
+	} {
+		write(t, dir, "pipelines.yaml", "pipelines: {p: {source: {topic: in}, transform: {payload: "+payload+"}, sinks: [{stdout: {}}]}}\n")
+		if code, out, errs := millrace(t, dir, "dry-run", "--input", "records.jsonl"); code != exitDone || !strings.Contains(out, want+" ") {
+			t.Errorf("%s: code %d\n%s%s", payload, code, out, errs)
+		}
+	}
+}

@@ -60,7 +60,7 @@ func (a *app) loadOptions() (pipeline.LoadOptions, error) {
 		}
 		in := io.NopCloser(a.in)
 		if name != "-" {
-			if in, err = os.Open(name); err != nil {
+			if in, err = files.OpenGiven(name); err != nil {
 				return pipeline.LoadOptions{}, err
 			}
 		}

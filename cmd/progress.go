@@ -42,7 +42,7 @@ func (p *progress) add(records int, bytes int64) {
 
 func (p *progress) line() string {
 	rate := float64(p.records) / max(time.Since(p.began).Seconds(), 0.001)
-	line := fmt.Sprintf("%s %d records, %.0f/s", p.verb, p.records, rate)
+	line := fmt.Sprintf("%s %s, %.0f/s", p.verb, count(p.records, "record"), rate)
 	if p.size == 0 {
 		return line
 	}

@@ -62,7 +62,7 @@ search the whole topic, give -n -1.`,
 	}
 	flags := cmd.Flags()
 	flags.IntVarP(&f.last, "last", "n", 10, "begin with that many of the newest records; -1 begins with the first of all")
-	flags.StringVar(&f.from, "from", "", "begin at a `TIME`: RFC 3339, or how long ago, such as 15m")
+	flags.StringVar(&f.from, "from", "", "begin at a `TIME`: "+timeForms)
 	flags.StringVar(&f.where, "where", "", "print only records for which this `EXPRESSION` holds")
 	flags.BoolVar(&f.untilEnd, "until-end", false, "stop at the end instead of following")
 	flags.IntVar(&f.pid, "pid", 0, "which process, where several run")
@@ -87,6 +87,9 @@ func (a *app) tail(ctx context.Context, topic string, f tailFlags) (err error) {
 	case f.from != "":
 		if options.Since, err = parseTime(f.from, time.Now()); err != nil {
 			return usageError{fmt.Errorf("--from: %w", err)}
+		}
+		if options.Since.Equal(earliest()) {
+			options.Since = time.Time{} // also what is older than any time that Kafka takes
 		}
 	case f.last == 0:
 		options.Since = time.Now()
@@ -181,16 +184,4 @@ func (a *app) printRecords(ctx context.Context, reader *kafka.Reader, keep func(
 			return err
 		}
 	}
-}
-
-// parseTime reads RFC 3339, or how long before now.
-func parseTime(s string, now time.Time) (time.Time, error) {
-	if ago, err := time.ParseDuration(s); err == nil && ago >= 0 {
-		return now.Add(-ago), nil
-	}
-	t, err := time.Parse(time.RFC3339Nano, s)
-	if err != nil {
-		return time.Time{}, fmt.Errorf("%q is neither a time such as 2026-01-31T08:00:00Z nor how long ago, such as 15m", s)
-	}
-	return t, nil
 }

@@ -32,7 +32,7 @@ func (r *reader) withoutBroken(source *diag.Source, broken diag.Problems) (*yaml
 			}
 		}
 		var document *yamlconf.Document
-		if document, broken = yamlconf.ParseSource(diag.NewSource(source.Name(), text)); document != nil {
+		if document, broken = yamlconf.ParseSource(diag.NewSource(source.Name(), text), r.vocabulary); document != nil {
 			return document, append(found, broken...)
 		}
 	}

@@ -67,6 +67,9 @@ func (c *SinkConfig) DecodeYAML(d *yamlconf.Decoder, n yamlconf.Node) {
 		d.AtValue(n, diag.CodeSink, "the sink names no handler", "add one of "+alternatives(kinds))
 		return
 	case len(handler) > 1:
+		for _, f := range handler {
+			d.Unplaced(f.Node)
+		}
 		d.Add(diag.Problem{Path: n.Path, Place: d.Source().Key(handler[1].Node.Path), Code: diag.CodeSink,
 			Message: fmt.Sprintf("a sink has one handler, and this one has %s and %s", handler[0].Name, handler[1].Name),
 			Hint:    "start a list item of its own",
@@ -83,6 +86,9 @@ func (c *SinkConfig) isKind(kinds []string, name string) bool {
 
 // unknownHandler reports the key that most likely was meant to be a handler.
 func (c *SinkConfig) unknownHandler(d *yamlconf.Decoder, unknown []yamlconf.Field, kinds []string) {
+	for _, f := range unknown {
+		d.Unplaced(f.Node)
+	}
 	culprit, hint, fix := unknown[0], "the handlers are "+alternatives(kinds), ""
 	for _, f := range unknown {
 		if near := diag.Nearest(f.Name, kinds); near != "" {
@@ -101,6 +107,7 @@ func (c *SinkConfig) misplaced(d *yamlconf.Decoder, n yamlconf.Node, handler yam
 	var names []string
 	for _, f := range unknown {
 		if spec, ok := d.Registry()[handler.Name]; ok && yamlconf.HasField(spec.New(), f.Name) {
+			d.Unplaced(f.Node)
 			own, names = append(own, f), append(names, strconv.Quote(f.Name))
 			continue
 		}
@@ -120,6 +127,7 @@ func (c *SinkConfig) misplaced(d *yamlconf.Decoder, n yamlconf.Node, handler yam
 func (c *SinkConfig) decodeHandler(d *yamlconf.Decoder, f yamlconf.Field, beside []yamlconf.Field) {
 	spec, ok := d.Registry()[f.Name]
 	if !ok {
+		d.Unplaced(f.Node)
 		d.Add(notAvailableProblem(d.Source(), f.Node.Path, true, "the "+f.Name+" sink is"))
 		return
 	}

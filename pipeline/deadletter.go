@@ -80,24 +80,30 @@ func (d *deadLetters) write(ctx, effects context.Context, letters []letter) bool
 	for i, l := range letters {
 		records[i] = d.record(l)
 	}
-	left := slices.Clone(letters)
-	for n := 1; ; n++ {
+	left, held := slices.Clone(letters), false
+	for n := 1; ; {
 		err := d.producer.Produce(effects, records)
 		if err == nil {
 			break
 		}
-		left, records = d.failed(left, records, err)
+		smaller := false
+		left, records, smaller = d.failed(left, records, err)
 		if len(records) == 0 {
 			break
 		}
-		if d.pauses.hold(pauseLetters, err); n == 1 {
+		if smaller {
+			continue // nothing waits: they are written at once, with less in them
+		}
+		if d.pauses.hold(pauseLetters, err); !held {
 			defer d.pauses.release(pauseLetters)
 		} else {
 			d.pauses.release(pauseLetters)
 		}
+		held = true
 		if !d.timing.sleep(ctx, d.timing.jitter(exponential(200*time.Millisecond, maxPause, n))) {
 			return false
 		}
+		n++
 	}
 	d.tell(letters)
 	for _, l := range letters {
@@ -155,9 +161,9 @@ const tallyEvery = time.Minute
 
 // failed returns what is still to be written: one that was refused as too large
 // goes without its value, then without the record's headers, then without its key.
-func (d *deadLetters) failed(letters []letter, records []*handlers.Record, err error) ([]letter, []*handlers.Record) {
-	var left []letter
-	var again []*handlers.Record
+// Smaller tells that all of them do.
+func (d *deadLetters) failed(letters []letter, records []*handlers.Record, err error) (left []letter, again []*handlers.Record, smaller bool) {
+	smaller = true
 	for i := range letters {
 		f := handlers.FailureOf(err, i)
 		if f == nil {
@@ -166,10 +172,12 @@ func (d *deadLetters) failed(letters []letter, records []*handlers.Record, err e
 		l, r := letters[i], records[i]
 		if errors.Is(f, handlers.ErrTooLarge) && l.shrink() {
 			r = d.record(l)
+		} else {
+			smaller = false
 		}
 		left, again = append(left, l), append(again, r)
 	}
-	return left, again
+	return left, again, smaller
 }
 
 // record makes the dead letter: the record's key, value and headers as they

@@ -3,6 +3,7 @@ package pipeline
 import (
 	"context"
 	"fmt"
+	"slices"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -162,6 +163,9 @@ func TestDeadLetterTooLargeGoesByPointer(t *testing.T) {
 		}
 		if l := r.letters.letter(t, 0); l.Missing.Value == nil || l.Missing.Value.Bytes != 1 {
 			t.Errorf("the letter lacks %+v", l.Missing)
+		}
+		if slices.ContainsFunc(r.journal.events, func(e Event) bool { return e.Kind == EventPause }) {
+			t.Error("it is told of as a pause")
 		}
 	})
 }

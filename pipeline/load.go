@@ -128,8 +128,10 @@ type reader struct {
 	options  LoadOptions
 	registry handlers.Registry
 	levels   yamlconf.Levels
-	config   *Config
-	problems diag.Problems
+	// vocabulary tells what may be shown of what has no place.
+	vocabulary *yamlconf.Vocabulary
+	config     *Config
+	problems   diag.Problems
 	// pipelines counts those of all files.
 	pipelines int
 }
@@ -146,7 +148,7 @@ func newReader(o LoadOptions, registry handlers.Registry) *reader {
 	for _, kind := range registry.Kinds() {
 		levels[kind] = append(levels[kind], "pipelines.<name>.sinks", "pipelines.<name>.routes.sinks")
 	}
-	return &reader{options: o, registry: registry, levels: levels,
+	return &reader{options: o, registry: registry, levels: levels, vocabulary: yamlconf.VocabularyOf(Blocks{}, registry),
 		config: &Config{constants: map[*File]expression.Constants{}, envNames: o.EnvNames, skipEnv: o.SkipEnv}}
 }
 
@@ -197,12 +199,12 @@ func (o LoadOptions) text(name string) ([]byte, error) {
 		return nil, err
 	}
 	defer f.Close()
-	return io.ReadAll(io.LimitReader(f, yamlconf.MaxBytes+2))
+	return io.ReadAll(io.LimitReader(files.Patient(f), yamlconf.MaxBytes+2))
 }
 
 // file parses and decodes one file, and tells whether it is YAML.
 func (r *reader) file(name string, source *diag.Source) bool {
-	document, problems := yamlconf.ParseSource(source)
+	document, problems := yamlconf.ParseSource(source, r.vocabulary)
 	if document == nil && r.options.uses != nil {
 		document, problems = r.withoutBroken(source, problems)
 	}
@@ -223,7 +225,7 @@ func (r *reader) file(name string, source *diag.Source) bool {
 	}
 	f.included = new([]string)
 	constants := expression.Constants{Env: r.options.Env, File: readerOf(f.Dir), Secret: noting(f.included), Skip: r.options.SkipEnv}
-	decoder := yamlconf.NewDecoder(document, yamlconf.Options{Constants: constants, Dir: f.Dir, Levels: r.levels, Spellings: spellings(), Registry: r.registry})
+	decoder := yamlconf.NewDecoder(document, yamlconf.Options{Constants: constants, Dir: f.Dir, Levels: r.levels, Spellings: spellings(), Registry: r.registry, Vocabulary: r.vocabulary})
 	if root := document.Root(); root.IsNull() {
 		decoder.Defaults(&f.Blocks)
 	} else {

@@ -2,8 +2,9 @@ package pipeline_test
 
 import (
 	"bytes"
-	"fmt"
+	"io"
 	"runtime"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -20,7 +21,7 @@ func TestHostileFilesCostLittle(t *testing.T) {
 	many := func(n int, line string) string {
 		var out strings.Builder
 		for i := range n {
-			fmt.Fprintf(&out, line, i)
+			out.WriteString(strings.ReplaceAll(line, "%d", strconv.Itoa(i)))
 		}
 		return out.String()
 	}
@@ -33,7 +34,9 @@ func TestHostileFilesCostLittle(t *testing.T) {
 		"12,000 pipelines":            {"pipelines:\n" + many(12_000, "  p%d: {source: {topic: t}, sinks: [{stdout: {}}]}\n"), diag.CodeTooLarge, 40},
 		"1,001 pipelines":             {"pipelines:\n" + many(1001, "  p%d: {source: {topic: t}, sinks: [{stdout: {}}]}\n"), diag.CodeRange, 40},
 		"95,000 unknown keys":         {many(95_000, "k%d: 1\n"), diag.CodeTooLarge, 40},
-		"40,000 unknown keys":         {many(40_000, "k%d: 1\n"), diag.CodeUnknownKey, 130},
+		"40,000 unknown keys":         {many(40_000, "k%d: 1\n"), diag.CodeUnknownKey, 80},
+		"30,000 keys on a line":       {"{" + many(30_000, "kä%d: \"v%d\", ") + "}\n", diag.CodeUnknownKey, 250},
+		"30,000 keys on an open line": {"{" + many(30_000, "kä%d: \"v%d\", ") + "\n", diag.CodeSyntax, 150},
 		"a list of 500,000":           {"a: [" + strings.Repeat("1,", most/2) + "]\n", diag.CodeTooLarge, 40},
 		"a template of 55,000":        {"pipelines: {p: {source: {topic: t}, sinks: [{stdout: {template: '" + many(55_000, "${payload.a%d}") + "'}}]}}\n", diag.Code(expression.CodeTooLarge), 60},
 		"500,000 open brackets":       {"a: " + strings.Repeat("[", 500_000), diag.CodeSyntax, 400},
@@ -47,6 +50,9 @@ func TestHostileFilesCostLittle(t *testing.T) {
 		var before, after runtime.MemStats
 		runtime.ReadMemStats(&before)
 		plan, problems := pipeline.Load([]string{"-"}, pipeline.LoadOptions{Stdin: bytes.NewReader(text)}, builtin.Registry())
+		if err := diag.Write(io.Discard, diag.FormatText, problems, true); err != nil {
+			t.Error(err)
+		}
 		runtime.ReadMemStats(&after)
 		if plan != nil || len(problems) == 0 {
 			t.Errorf("%s: it is taken", name)

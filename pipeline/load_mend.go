@@ -48,7 +48,7 @@ func Mend(files []string, o LoadOptions, registry handlers.Registry) (Mended, er
 	}
 	now := validate(files, m.options, registry)
 	mended := Mended{Before: now.problems}
-	sources := now.files
+	seen, sources := slices.Clone(now.problems), now.files
 	for range maxMendRounds {
 		edits, err := m.round(now)
 		if err != nil {
@@ -60,7 +60,7 @@ func Mend(files []string, o LoadOptions, registry handlers.Registry) (Mended, er
 		mended.Count += len(edits)
 		m.options.Texts = m.with(edits)
 		now = validate(files, m.options, registry)
-		sources = append(sources, now.files...)
+		seen, sources = append(seen, now.problems...), append(sources, now.files...)
 	}
 	mended.Left = now.problems
 	for _, name := range slices.Sorted(maps.Keys(m.original)) {
@@ -69,8 +69,8 @@ func Mend(files []string, o LoadOptions, registry handlers.Registry) (Mended, er
 			continue
 		}
 		shown := displayName(name)
-		mended.Changes = append(mended.Changes, Change{name, before, after,
-			diff.Diff(shown, []byte(redactAll(string(before), sources)), shown, []byte(redactAll(string(after), sources)))})
+		safe := func(text []byte) []byte { return []byte(seen.Redact(redactAll(string(text), sources))) }
+		mended.Changes = append(mended.Changes, Change{name, before, after, diff.Diff(shown, safe(before), shown, safe(after))})
 	}
 	return mended, nil
 }

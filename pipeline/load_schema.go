@@ -4,6 +4,7 @@ import (
 	"fmt"
 
 	"github.com/millrace/millrace/pipeline/diag"
+	"github.com/millrace/millrace/pipeline/yamlconf"
 )
 
 // schemas reads and compiles the JSON Schemas that a file's topics name. What is
@@ -24,6 +25,7 @@ func (r *reader) schemas(f *File) {
 		if fault.source != nil {
 			p.Related = &diag.Related{Place: p.Place, Message: "the topic names the schema here"}
 			p.Place, p.Message = fault.source.At(fault.at), fault.message
+			yamlconf.MaskLines(fault.source, diag.Problems{p}, schemaVocabulary())
 		}
 		r.problems.Add(p)
 	}

@@ -15,7 +15,16 @@ import (
 
 	"github.com/millrace/millrace/pipeline/diag"
 	"github.com/millrace/millrace/pipeline/files"
+	"github.com/millrace/millrace/pipeline/yamlconf"
 )
+
+// schemaVocabulary are the words of JSON Schema behind which a line of a file is shown
+// that is to be one: it may be any other file of JSON.
+func schemaVocabulary() *yamlconf.Vocabulary {
+	return yamlconf.NewVocabulary([]string{"$schema", "$ref", "$id", "type", "format", "pattern", "required", "properties", "items", "minimum", "maximum",
+		"minLength", "maxLength", "minItems", "maxItems", "anyOf", "allOf", "oneOf", "additionalProperties", "$defs", "definitions"},
+		[]string{"object", "array", "string", "number", "integer", "boolean"})
+}
 
 // schemaFault is why a schema can't be used; source and at are its own place
 // where that is known.

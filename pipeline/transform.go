@@ -2,6 +2,7 @@ package pipeline
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
 
@@ -41,7 +42,10 @@ func (d *Decider) transform(rec *handlers.Record) (*handlers.Record, error) {
 	}
 	if t.Payload != nil {
 		value, err := d.value(rec, t.Payload)
-		if err != nil {
+		switch {
+		case err != nil && t.Payload.Leaf != nil:
+			return nil, errors.Unwrap(err) // without a path: it is all of the payload
+		case err != nil:
 			return nil, fmt.Errorf("payload%w", err)
 		}
 		made.Value = value

@@ -59,6 +59,9 @@ func TestCheck(t *testing.T) {
 		"hosts": {http.Config{URL: ok, AllowedHosts: []string{"ftp://h"}}, []handlers.Issue{
 			{Field: "allowed_hosts", Message: `"ftp://h" is not a host`, Hint: "write names, *.domains, addresses, or networks such as 10.0.0.0/8"},
 		}},
+		"several hosts": {http.Config{URL: ok, AllowedHosts: []string{"ftp://h", "ok.test", "h:0", "https://10.0.0.0/8:80"}}, []handlers.Issue{
+			{Field: "allowed_hosts", Message: `"ftp://h", "h:0" and "https://10.0.0.0/8:80" are not hosts`, Hint: "write names, *.domains, addresses, or networks such as 10.0.0.0/8"},
+		}},
 		"own header": {headers(templates{"idempotency-key": handlertest.Constant("1")}), []handlers.Issue{
 			{Field: "headers.idempotency-key", Message: "Idempotency-Key is set by the sink itself", Hint: "remove it"},
 		}},

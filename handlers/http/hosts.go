@@ -27,18 +27,27 @@ type host struct {
 
 func parseHosts(list []string) (hosts, error) {
 	var all hosts
+	var wrong []string
 	for _, item := range list {
 		h, ok := parseHost(item)
 		if !ok {
-			return nil, fmt.Errorf("%q is not a host", item)
+			wrong = append(wrong, strconv.Quote(item))
+			continue
 		}
 		all = append(all, h)
 	}
-	return all, nil
+	switch last := len(wrong) - 1; {
+	case last < 0:
+		return all, nil
+	case last == 0:
+		return nil, fmt.Errorf("%s is not a host", wrong[0])
+	default:
+		return nil, fmt.Errorf("%s and %s are not hosts", strings.Join(wrong[:last], ", "), wrong[last])
+	}
 }
 
 // parseHost reads [http[s]://]host[:port], where host is a name, *.domain, an
-// address or a network.
+// address or a network, which has no port.
 func parseHost(item string) (h host, ok bool) {
 	text := strings.TrimSpace(item)
 	if scheme, rest, has := strings.Cut(text, "://"); has {
@@ -56,7 +65,7 @@ func parseHost(item string) (h host, ok bool) {
 		}
 	}
 	name := normalHost(text)
-	if network, err := netip.ParsePrefix(name); err == nil {
+	if network, err := netip.ParsePrefix(name); err == nil && h.port == "" {
 		h.networks = []netip.Prefix{network.Masked()}
 	} else if address, err := netip.ParseAddr(strings.Trim(name, "[]")); err == nil {
 		address = address.Unmap()

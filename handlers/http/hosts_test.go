@@ -112,7 +112,7 @@ func TestAllowedHosts(t *testing.T) {
 			t.Errorf("%q: got %v, want %v", host, got, want)
 		}
 	}
-	for _, item := range []string{"", "*", "ftp://h", "http://", "h:", "h:0", "h:99999", "http://h/p", "http://u@h", "[::1]:x", "a b", "*.", "10.0.0.0/99"} {
+	for _, item := range []string{"", "*", "ftp://h", "http://", "h:", "h:0", "h:99999", "http://h/p", "http://u@h", "[::1]:x", "a b", "*.", "10.0.0.0/99", "https://10.0.0.0/8:80", "10.0.0.0/8:80"} {
 		if _, err := parseHosts([]string{item}); err == nil {
 			t.Errorf("%q is taken as a host", item)
 		}

@@ -17,7 +17,7 @@ type Config struct {
 	Timeout      time.Duration                `yaml:"timeout" default:"5s" doc:"How long one call may take, from connecting to the end of the answer."`
 	TLS          *handlers.TLS                `yaml:"tls" doc:"How to reach a receiver over https:// whose authority the system does not trust, or that asks for a client's certificate. The files are read again for each connection, so that they can be renewed while the process runs."`
 	Tombstone    string                       `yaml:"tombstone" default:"send" enum:"send,delete,skip" doc:"What a tombstone (a record without a value) does: 'send' sends the body 'null', 'delete' calls the URL with the method DELETE, 'skip' makes no call."`
-	AllowedHosts []string                     `yaml:"allowed_hosts" hosts:"true" doc:"The hosts that may be called where the host of the URL comes from the record: names, '*.example.com', addresses, or networks such as '10.0.0.0/8'. One may name a scheme and a port, as in 'https://*.example.com:8443': then no other is called."`
+	AllowedHosts []string                     `yaml:"allowed_hosts" hosts:"true" doc:"The hosts that may be called where the host of the URL comes from the record: names, '*.example.com', addresses, or networks such as '10.0.0.0/8'. One may name a scheme and a port, as in 'https://*.example.com:8443': then no other is called. A network takes no port."`
 }
 
 const doc = "Makes one HTTP call per record. " +

@@ -1,57 +1,120 @@
 package diag
 
 import (
+	"cmp"
 	"slices"
+	"strconv"
 	"strings"
 
 	"gopkg.in/yaml.v3"
 )
 
-// minSecret is how long a secret must be to be looked for inside of text.
-const minSecret = 4
+const (
+	// minSecret is how long a secret must be to be looked for inside of text.
+	minSecret = 4
+	// cutSecret is how much of a long one a message may show that is cut.
+	cutSecret = 4 * minSecret
+)
 
 // MaskPart is Mask for the bytes from start to end of a scalar's value.
 func (s *Source) MaskPart(n *yaml.Node, start, end int) {
 	if n.Kind != yaml.ScalarNode || start < 0 || start >= end || end > len(n.Value) {
 		return
 	}
-	s.masks = append(s.masks, span{s.scalarOffset(n, start), s.scalarOffset(n, end-1) + 1})
+	s.MaskText(s.scalarOffset(n, start), s.scalarOffset(n, end-1)+1)
 }
 
 // WithoutSecrets are the problems as they can be shown: no text of theirs holds
 // what is masked on the lines that they are about. A mend that does is left out.
 func (ps Problems) WithoutSecrets() Problems {
 	all := slices.Clone(ps)
+	lines := map[*Source]map[int]secrets{}
 	for i := range all {
-		all[i].hide()
+		p := &all[i]
+		s := p.Place.source
+		if s == nil || len(s.masks) == 0 {
+			continue
+		}
+		if lines[s] == nil {
+			lines[s] = s.secretsOfLines(all)
+		}
+		here := lines[s][p.Place.Line]
+		p.Message, p.Hint = here.hidden(p.Message), here.hidden(p.Hint)
+		if here.hidden(p.Fix) != p.Fix {
+			p.Fix, p.FixAt = "", Region{}
+		}
 	}
 	return all
 }
 
-func (p *Problem) hide() {
-	s := p.Place.source
-	if s == nil {
-		return
+// Redact replaces what is masked in the files that the problems are in.
+func (ps Problems) Redact(text string) string {
+	done := map[*Source]bool{nil: true}
+	for _, p := range ps {
+		if s := p.Place.source; !done[s] {
+			done[s] = true
+			text = s.Redact(text)
+		}
+	}
+	return text
+}
+
+// secrets are texts by how they begin, the longest first.
+type secrets map[string][]string
+
+// secretsOfLines are the masked texts of the lines that have problems.
+func (s *Source) secretsOfLines(problems Problems) map[int]secrets {
+	lines := map[int]secrets{}
+	for _, p := range problems {
+		if p.Place.source == s {
+			lines[p.Place.Line] = secrets{}
+		}
 	}
 	for _, m := range s.masks {
-		secret := string(s.text[m.start:m.end])
-		if len(secret) < minSecret || p.Place.Line < s.At(m.start).Line || p.Place.Line > s.At(m.end).Line {
-			continue
+		text := string(s.text[m.start:m.end])
+		quoted := strconv.Quote(text)
+		for line, last := s.At(m.start).Line, s.At(m.end).Line; line <= last; line++ {
+			if here := lines[line]; here != nil {
+				here.add(text)
+				here.add(quoted[1 : len(quoted)-1])
+			}
 		}
-		// Messages and hints may show just the beginning of a long text.
-		part := secret[:min(len(secret), 4*minSecret)]
-		if strings.Contains(p.Fix, part) {
-			p.Fix, p.FixAt = "", Region{}
+	}
+	for _, here := range lines {
+		for begin, texts := range here {
+			slices.SortFunc(texts, func(a, b string) int { return cmp.Or(cmp.Compare(len(b), len(a)), cmp.Compare(a, b)) })
+			here[begin] = slices.Compact(texts)
 		}
-		p.Message, p.Hint = hidden(p.Message, secret, part), hidden(p.Hint, secret, part)
+	}
+	return lines
+}
+
+func (s secrets) add(text string) {
+	if len(text) >= minSecret {
+		s[text[:minSecret]] = append(s[text[:minSecret]], text)
 	}
 }
 
-// hidden is text without a secret, and without what follows just a part of it.
-func hidden(text, secret, part string) string {
-	text = strings.ReplaceAll(text, secret, "***")
-	if at := strings.Index(text, part); at >= 0 {
-		text = text[:at] + "***"
+// hidden is text without secrets, and without what follows just the beginning of a
+// long one.
+func (s secrets) hidden(text string) string {
+	var out strings.Builder
+next:
+	for len(text) >= minSecret {
+		for _, secret := range s[text[:minSecret]] {
+			if rest, ok := strings.CutPrefix(text, secret); ok {
+				out.WriteString(hiddenText)
+				text = rest
+				continue next
+			}
+		}
+		for _, secret := range s[text[:minSecret]] {
+			if len(secret) > cutSecret && strings.HasPrefix(text, secret[:cutSecret]) {
+				return out.String() + hiddenText
+			}
+		}
+		out.WriteByte(text[0])
+		text = text[1:]
 	}
-	return text
+	return out.String() + text
 }

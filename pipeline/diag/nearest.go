@@ -1,32 +1,51 @@
 package diag
 
-import "strings"
+import "unicode"
+
+// maxNear is how long names may be that are near to each other.
+const maxNear = 64
 
 // Nearest returns the candidate that name was probably meant to be, "" if none
 // is near enough: at most one slip in three characters, case aside. Of equally
 // near ones it is the first.
 func Nearest(name string, candidates []string) string {
-	lower := []rune(strings.ToLower(name))
-	if len(lower) == 0 || len(lower) > 64 {
+	var given, other [maxNear]rune
+	lower, ok := lowered(&given, name)
+	if !ok || len(lower) == 0 {
 		return ""
 	}
 	best, bestDistance := "", max(1, (len(lower)+1)/3)+1
 	for _, c := range candidates {
-		if c == name || len(c) > 64 {
+		candidate, ok := lowered(&other, c)
+		if !ok || c == name || max(len(candidate)-len(lower), len(lower)-len(candidate)) >= bestDistance {
 			continue
 		}
-		if d := distance(lower, []rune(strings.ToLower(c))); d < bestDistance && d < len(c) {
+		if d := distance(lower, candidate); d < bestDistance && d < len(c) {
 			best, bestDistance = c, d
 		}
 	}
 	return best
 }
 
+// lowered is a name in small letters; false tells that it is too long.
+func lowered(into *[maxNear]rune, name string) ([]rune, bool) {
+	n := 0
+	for _, r := range name {
+		if n == maxNear {
+			return nil, false
+		}
+		into[n] = unicode.ToLower(r)
+		n++
+	}
+	return into[:n], true
+}
+
 // distance counts insertions, deletions, replacements and swaps of neighbours
 // that make a into b (optimal string alignment).
 func distance(a, b []rune) int {
-	before, previous, current := make([]int, len(b)+1), make([]int, len(b)+1), make([]int, len(b)+1)
-	for j := range previous {
+	var rows [3][maxNear + 1]int
+	before, previous, current := &rows[0], &rows[1], &rows[2]
+	for j := range len(b) + 1 {
 		previous[j] = j
 	}
 	for i := 1; i <= len(a); i++ {

@@ -29,10 +29,18 @@ type Source struct {
 	// lines are the offsets where lines start, for people; yamlLines the same
 	// as YAML counts them, which knows more kinds of line breaks.
 	lines, yamlLines []int
-	values           map[Path]recorded
-	pathBytes        int
-	masks            []span
+	// runes are how many characters begin before each stretch of the text.
+	runes     []int
+	values    map[Path]recorded
+	pathBytes int
+	masks     []span
+	// joined are the masks in order, with those that touch made one, as long as
+	// there come no more.
+	joined []span
 }
+
+// stretch is the length of what is looked through to count characters.
+const stretch = 256
 
 type recorded struct{ key, value *yaml.Node }
 
@@ -60,7 +68,14 @@ func (p Place) String() string {
 func NewSource(name string, text []byte) *Source {
 	text = bytes.TrimPrefix(text, []byte(byteOrderMark))
 	s := &Source{name: name, text: text, shown: text, lines: []int{0}, yamlLines: []int{0}, values: map[Path]recorded{}}
+	count := 0
 	for i := 0; i < len(text); i++ {
+		if i%stretch == 0 {
+			s.runes = append(s.runes, count)
+		}
+		if utf8.RuneStart(text[i]) {
+			count++
+		}
 		switch {
 		case text[i] == '\n', text[i] == '\r' && (i+1 == len(text) || text[i+1] != '\n'):
 			s.lines = append(s.lines, i+1)
@@ -164,28 +179,47 @@ func (s *Source) NodeOffset(n *yaml.Node) int {
 	return s.forward(s.yamlLines[line-1], n.Column-1)
 }
 
-// forward moves over count characters.
+// forward moves over count characters, however long the line is.
 func (s *Source) forward(offset, count int) int {
-	for ; count > 0 && offset < len(s.text); count-- {
-		_, size := utf8.DecodeRune(s.text[offset:])
-		offset += size
+	if count <= 0 || offset >= len(s.text) {
+		return offset
 	}
-	return offset
+	want := s.characters(offset) + count
+	// The character begins in the last stretch before which there are no more.
+	after, _ := slices.BinarySearch(s.runes, want+1)
+	at := max(offset, (after-1)*stretch)
+	for n := s.characters(at); at < len(s.text); at++ {
+		if utf8.RuneStart(s.text[at]) {
+			if n == want {
+				break
+			}
+			n++
+		}
+	}
+	return at
+}
+
+// characters counts those that begin before a byte.
+func (s *Source) characters(offset int) int {
+	if len(s.runes) == 0 {
+		return 0
+	}
+	i := min(offset/stretch, len(s.runes)-1)
+	n := s.runes[i]
+	for _, c := range s.text[i*stretch : offset] {
+		if utf8.RuneStart(c) {
+			n++
+		}
+	}
+	return n
 }
 
 // At is the place of a byte of the text.
 func (s *Source) At(offset int) Place {
 	offset = max(0, min(offset, len(s.text)))
-	low, high := 0, len(s.lines)-1
-	for low < high {
-		if mid := (low + high + 1) / 2; s.lines[mid] <= offset {
-			low = mid
-		} else {
-			high = mid - 1
-		}
-	}
-	column := utf8.RuneCount(s.text[s.lines[low]:offset]) + 1
-	return Place{File: s.name, Line: low + 1, Column: column, source: s, offset: offset}
+	line, _ := slices.BinarySearch(s.lines, offset+1)
+	column := s.characters(offset) - s.characters(s.lines[line-1]) + 1
+	return Place{File: s.name, Line: line, Column: column, source: s, offset: offset}
 }
 
 // Whole is the file as a whole, without a line.
@@ -197,7 +231,7 @@ func (s *Source) Mask(n *yaml.Node) {
 	if n.Kind != yaml.ScalarNode || n.Value == "" {
 		return
 	}
-	s.masks = append(s.masks, span{s.scalarOffset(n, 0), s.scalarOffset(n, len(n.Value)-1) + 1})
+	s.MaskText(s.scalarOffset(n, 0), s.scalarOffset(n, len(n.Value)-1)+1)
 }
 
 // hiddenText stands for a secret, and does not tell how long it is.
@@ -206,50 +240,93 @@ const hiddenText = "***"
 // MaskText is Mask for bytes of the text, for a file of which there are no nodes.
 func (s *Source) MaskText(start, end int) {
 	if start < end {
-		s.masks = append(s.masks, span{start, end})
+		s.masks, s.joined = append(s.masks, span{start, end}), nil
 	}
 }
 
+// MaskRegion is Mask for a part of the text.
+func (s *Source) MaskRegion(r Region) { s.MaskText(r.Start.offset, r.End.offset) }
+
 // Redact replaces what is masked wherever it stands in text.
 func (s *Source) Redact(text string) string {
+	var secrets []string
 	for _, m := range s.masks {
-		if secret := string(s.text[m.start:m.end]); len(secret) > 1 {
-			text = strings.ReplaceAll(text, secret, hiddenText)
+		if m.end-m.start > 1 {
+			secrets = append(secrets, string(s.text[m.start:m.end]))
 		}
 	}
-	return text
+	slices.SortFunc(secrets, func(a, b string) int { return cmp.Or(cmp.Compare(len(b), len(a)), cmp.Compare(a, b)) })
+	var pairs []string
+	for _, secret := range slices.Compact(secrets) {
+		pairs = append(pairs, secret, hiddenText)
+	}
+	return strings.NewReplacer(pairs...).Replace(text)
 }
 
 // Line returns the text of a line, from 1, without its break, with what is
 // masked replaced by asterisks.
 func (s *Source) Line(number int) (string, bool) {
-	text, _, ok := s.lineWith(number, 1)
-	return text, ok
+	start, end, ok := s.bounds(number)
+	if !ok {
+		return "", false
+	}
+	text, _ := s.without(start, end, start)
+	return text, true
 }
 
-// lineWith is Line, and where in it a column of the file is.
-func (s *Source) lineWith(number, column int) (text string, shown int, ok bool) {
+// bounds are where a line starts and ends, without its break.
+func (s *Source) bounds(number int) (start, end int, ok bool) {
 	if number < 1 || number > len(s.lines) {
-		return "", 0, false
+		return 0, 0, false
 	}
-	start, end := s.lines[number-1], len(s.text)
+	start, end = s.lines[number-1], len(s.text)
 	if number < len(s.lines) {
 		end = s.lines[number]
 	}
-	line := bytes.TrimRight(s.shown[start:end], "\r\n")
-	at := s.forward(start, column-1) - start
-	var out strings.Builder
-	// place is where a byte of the line is shown, of which all before from is out.
-	from := 0
-	place := func(to int) int {
-		return utf8.RuneCountInString(out.String()) + utf8.RuneCount(line[from:max(from, min(to, len(line)))]) + 1
+	return start, start + len(bytes.TrimRight(s.shown[start:end], "\r\n")), true
+}
+
+// maxAround is how many bytes of a long line are looked at on either side of a place.
+const maxAround = 4 << 10
+
+// around is what a line has around a column of the file, with … in front of it where
+// it does not begin there, and the column at which that is shown.
+func (s *Source) around(number, column int) (text string, shown int, ok bool) {
+	start, end, ok := s.bounds(number)
+	if !ok {
+		return "", 0, false
 	}
-	for _, m := range s.masked(start, start+len(line)) {
-		hide := span{m.start - start, m.end - start}
+	at := s.forward(start, column-1)
+	from, to := max(start, at-maxAround), min(end, at+maxAround)
+	for from > start && from < to && !utf8.RuneStart(s.text[from]) {
+		from--
+	}
+	for to < end && to > from && !utf8.RuneStart(s.text[to]) {
+		to--
+	}
+	if from >= to && from > start {
+		return "", 0, true
+	}
+	text, shown = s.without(from, to, at)
+	if from > start {
+		text, shown = "…"+text, shown+1
+	}
+	return text, shown, true
+}
+
+// without is the text between two bytes without what is masked, and the column in it
+// at which a byte is shown.
+func (s *Source) without(from, to, at int) (text string, shown int) {
+	var out strings.Builder
+	// place is where a byte is shown of which all before from is out.
+	place := func(at int) int {
+		return utf8.RuneCountInString(out.String()) + utf8.RuneCount(s.shown[from:max(from, min(at, to))]) + 1
+	}
+	for _, hide := range s.masked(from, to) {
 		if shown == 0 && at <= hide.start {
 			shown = place(at)
 		}
-		out.Write(line[from:hide.start])
+		out.Write(s.shown[from:hide.start])
 		from = hide.start
 		if shown == 0 && at < hide.end {
 			shown = place(from)
@@ -258,31 +335,41 @@ func (s *Source) lineWith(number, column int) (text string, shown int, ok bool) 
 		from = hide.end
 	}
 	if shown == 0 {
-		shown = place(at) + max(0, at-len(line))
+		shown = place(at) + max(0, at-to)
 	}
-	out.Write(line[from:])
-	return out.String(), shown, true
+	out.Write(s.shown[from:to])
+	return out.String(), shown
 }
 
 // masked are the masks between two bytes of the text, in order, with those that
 // touch joined.
 func (s *Source) masked(start, end int) []span {
-	var here []span
-	for _, m := range s.masks {
-		if m.start < end && m.end > start {
-			here = append(here, span{max(m.start, start), min(m.end, end)})
-		}
+	if s.joined == nil {
+		s.joined = joined(s.masks)
 	}
-	slices.SortFunc(here, func(a, b span) int { return cmp.Compare(a.start, b.start) })
-	joined := here[:0]
-	for _, m := range here {
-		if n := len(joined); n > 0 && m.start <= joined[n-1].end {
-			joined[n-1].end = max(joined[n-1].end, m.end)
+	from, _ := slices.BinarySearchFunc(s.joined, start+1, func(m span, at int) int { return cmp.Compare(m.end, at) })
+	var here []span
+	for _, m := range s.joined[from:] {
+		if m.start >= end {
+			break
+		}
+		here = append(here, span{max(m.start, start), min(m.end, end)})
+	}
+	return here
+}
+
+func joined(masks []span) []span {
+	all := slices.Clone(masks)
+	slices.SortFunc(all, func(a, b span) int { return cmp.Compare(a.start, b.start) })
+	out := all[:0]
+	for _, m := range all {
+		if n := len(out); n > 0 && m.start <= out[n-1].end {
+			out[n-1].end = max(out[n-1].end, m.end)
 			continue
 		}
-		joined = append(joined, m)
+		out = append(out, m)
 	}
-	return joined
+	return out
 }
 
 func (s *Source) nearest(path Path) recorded {

@@ -61,7 +61,7 @@ func (t *textWriter) excerpt(p Problem) {
 	if p.Place.source == nil || p.Place.Line == 0 {
 		return
 	}
-	line, column, ok := p.Place.source.lineWith(p.Place.Line, p.Place.Column)
+	line, column, ok := p.Place.source.around(p.Place.Line, p.Place.Column)
 	if !ok {
 		return
 	}
@@ -70,7 +70,7 @@ func (t *textWriter) excerpt(p Problem) {
 	if len([]rune(line)) <= excerptWidth {
 		first = 0
 	}
-	if before, ok := p.Place.source.Line(p.Place.Line - 1); ok {
+	if before, _, ok := p.Place.source.around(p.Place.Line-1, p.Place.Column); ok {
 		t.line(width, strconv.Itoa(p.Place.Line-1), cut(before, first))
 	}
 	t.line(width, strconv.Itoa(p.Place.Line), cut(line, first))

@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"time"
 )
 
 // MaxBytes is how long a file may be whose kind needs no more.
@@ -19,7 +20,8 @@ const MaxBytes = 1 << 20
 // ErrNotRegular is of what is no file of bytes: a folder, a pipe, a device.
 var ErrNotRegular = errors.New("it is no regular file")
 
-// Open opens a regular file, also behind links. It never blocks.
+// Open opens a regular file, also behind links. It never blocks; Patient reads
+// without blocking.
 func Open(name string) (*os.File, error) {
 	// Opening is an effect on some devices, so that they are not even opened.
 	info, err := os.Stat(name)
@@ -84,7 +86,7 @@ func ReadGiven(name string, limit int64) ([]byte, error) {
 
 func all(file *os.File, name string, limit int64) ([]byte, error) {
 	defer func() { _ = file.Close() }()
-	text, err := io.ReadAll(io.LimitReader(file, limit+1))
+	text, err := io.ReadAll(io.LimitReader(Patient(file), limit+1))
 	switch {
 	case err != nil:
 		return nil, err
@@ -92,6 +94,25 @@ func all(file *os.File, name string, limit int64) ([]byte, error) {
 		return nil, &fs.PathError{Op: "read", Path: name, Err: fmt.Errorf("the file is larger than %s", size(limit))}
 	}
 	return text, nil
+}
+
+// patience is how long a read may wait for the next bytes of a regular file.
+const patience = 5 * time.Second
+
+// Patient reads a file that Open opened and does not wait without end: /proc/kmsg and
+// the like say that they are regular files, and are none.
+func Patient(file *os.File) io.Reader { return patient{file} }
+
+type patient struct{ file *os.File }
+
+func (p patient) Read(b []byte) (int, error) {
+	// What is a regular file has no deadline, and needs none.
+	_ = p.file.SetReadDeadline(time.Now().Add(patience))
+	n, err := p.file.Read(b)
+	if errors.Is(err, os.ErrDeadlineExceeded) {
+		err = &fs.PathError{Op: "read", Path: p.file.Name(), Err: fmt.Errorf("%w: reading it waited for %s", ErrNotRegular, patience)}
+	}
+	return n, err
 }
 
 // maxLine is how long a line may be: more than that of any record.

@@ -12,6 +12,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/millrace/millrace/pipeline/files"
 )
@@ -61,6 +62,34 @@ func TestOnlyRegularFilesAreRead(t *testing.T) {
 	}
 	if _, err := files.Read(filepath.Join(dir, "none"), 1); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("a missing file: got %v", err)
+	}
+}
+
+// What says that it is a regular file and gives nothing is not waited for without
+// end: as a pipe that is opened without blocking, whose writer stays away.
+func TestReadingDoesNotWaitWithoutEnd(t *testing.T) {
+	t.Parallel()
+	pipe := filepath.Join(t.TempDir(), "pipe")
+	if err := syscall.Mkfifo(pipe, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	file, err := os.OpenFile(pipe, os.O_RDWR|syscall.O_NONBLOCK, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer file.Close()
+	done := make(chan error, 1)
+	go func() {
+		_, err := io.ReadAll(files.Patient(file))
+		done <- err
+	}()
+	select {
+	case err := <-done:
+		if !errors.Is(err, files.ErrNotRegular) {
+			t.Errorf("got %v", err)
+		}
+	case <-time.After(2 * time.Minute):
+		t.Error("it still waits")
 	}
 }
 

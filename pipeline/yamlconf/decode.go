@@ -38,6 +38,8 @@ type Options struct {
 	Spellings Spellings
 	// Registry has the sinks that the document may name.
 	Registry handlers.Registry
+	// Vocabulary tells what may be shown of what has no place.
+	Vocabulary *Vocabulary
 }
 
 // Decoder decodes the values of one document and collects what is wrong with
@@ -49,11 +51,16 @@ type Decoder struct {
 	eaten    map[*yaml.Node]diag.Path
 	secrets  map[diag.Path]string
 	unknown  map[diag.Path]bool
+	// lines are those that were gone through as if they were no YAML.
+	lines map[int]bool
 }
 
 // NewDecoder makes a decoder for the values of doc.
 func NewDecoder(doc *Document, o Options) *Decoder {
-	return &Decoder{source: doc.Source, options: o, eaten: doc.eaten, secrets: map[diag.Path]string{}, unknown: map[diag.Path]bool{}}
+	if o.Vocabulary == nil {
+		o.Vocabulary = &Vocabulary{}
+	}
+	return &Decoder{source: doc.Source, options: o, eaten: doc.eaten, secrets: map[diag.Path]string{}, unknown: map[diag.Path]bool{}, lines: map[int]bool{}}
 }
 
 // Problems are what was found so far, in the order of decoding.
@@ -107,6 +114,9 @@ func (d *Decoder) value(n Node, v reflect.Value, f field) {
 		return
 	}
 	if d.hasTag(n) {
+		if f.secret {
+			d.source.MaskRegion(d.source.RestOfLine(d.source.NodeOffset(n.target())))
+		}
 		d.tagProblem(n)
 		return
 	}
@@ -146,6 +156,9 @@ func (d *Decoder) keepSource(n Node, v reflect.Value, f field) {
 	what := "an expression"
 	if v.Type() == templateType {
 		what = "text"
+	}
+	if !n.IsScalar() && (f.name != "filter" && f.name != "when" || f.secret) {
+		d.Unplaced(n)
 	}
 	switch {
 	case !n.IsScalar() && n.flow() && d.condition(n, f):
@@ -247,6 +260,9 @@ func (d *Decoder) mapEntries(n Node, v reflect.Value, f field) {
 	}
 	v.Set(reflect.MakeMap(v.Type()))
 	for _, entry := range d.Fields(n) {
+		if entry.Node.IsNull() && strings.ContainsAny(entry.Name, " :") {
+			d.Unplaced(entry.Node)
+		}
 		key := reflect.New(v.Type().Key()).Elem()
 		if problem := convert(key, entry.Name, field{}); problem != nil {
 			d.Add(diag.Problem{Path: entry.Node.Path, Place: d.source.Key(entry.Node.Path), Code: problem.code,

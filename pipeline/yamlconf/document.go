@@ -36,20 +36,15 @@ type Document struct {
 	eaten map[*yaml.Node]diag.Path
 }
 
-// Parse reads one file's text. The problems say what in it is no YAML, with the
-// line and column that a person would point to. It returns nil where the text
-// can't be used at all; what only lacks quotes is taken as it was meant.
-func Parse(name string, text []byte) (*Document, diag.Problems) {
-	return ParseSource(diag.NewSource(name, text))
-}
-
-// ParseSource is Parse for a file, or a part of one, that is a source already.
-// Excerpts of what is no YAML show no secrets; of a document, MaskSecrets sees to
-// that.
-func ParseSource(source *diag.Source) (*Document, diag.Problems) {
+// ParseSource parses a file, or a part of one. The problems say what in it is no
+// YAML, with the line and column that a person would point to. It returns nil where
+// the text can't be used at all; what only lacks quotes is taken as it was meant.
+// Excerpts of what is no YAML show no secrets; of a document, MaskSecrets and
+// decoding see to that.
+func ParseSource(source *diag.Source, v *Vocabulary) (*Document, diag.Problems) {
 	document, problems := parse(source)
 	if len(problems) > 0 {
-		maskLines(source, problems)
+		MaskLines(source, problems, v)
 	}
 	return document, problems
 }

@@ -186,7 +186,7 @@ func (e *Encoder) static(v reflect.Value, path diag.Path, f field) *yaml.Node {
 	switch {
 	case f.secret:
 		return TextNode(rebased(secretText(source), e.Dir, true))
-	case f.url && strings.Contains(v.String(), "@"):
+	case f.url && strings.ContainsAny(v.String(), "@?"):
 		return TextNode(rebased(ShownURL(source), e.Dir, true))
 	case secret || e.Unknown[path]:
 		return TextNode(rebased(source, e.Dir, true))

@@ -1,6 +1,7 @@
 package yamlconf
 
 import (
+	"bytes"
 	"regexp"
 	"strings"
 
@@ -18,12 +19,21 @@ var (
 	bareUser    = regexp.MustCompile(`((?:\$\{[^}]*\}|[^/?#\s"'])+)@`)
 	braced      = regexp.MustCompile(`\$\{[^}]*\}?`)
 	quotedText  = regexp.MustCompile(`(\bfile\(\s*)?(?:"(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*')`)
-	authScheme  = regexp.MustCompile(`^[A-Za-z]+ +`)
+	authScheme  = regexp.MustCompile(`^(?i:bearer|basic|digest|token|api-?key|negotiate|hawk|signature|key) +`)
 )
 
 // MaskSecrets keeps out of every excerpt what is secret by its name or its form,
 // whether or not it stands where it belongs.
-func (doc *Document) MaskSecrets() { masker{doc.Source}.node(doc.root, spot{}) }
+func (doc *Document) MaskSecrets() {
+	masker{doc.Source}.node(doc.root, spot{})
+	at := 0
+	for line := range bytes.Lines(doc.Source.Text()) {
+		if bytes.IndexByte(line, '#') >= 0 {
+			maskComment(doc.Source, strings.TrimRight(string(line), "\r\n"), at)
+		}
+		at += len(line)
+	}
+}
 
 // masker keeps out of excerpts what is secret by its name or its form, whether
 // or not it is well placed and well formed: what is wrong is shown too.

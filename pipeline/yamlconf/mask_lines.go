@@ -12,10 +12,11 @@ import (
 // shownAround is how many lines around a problem an excerpt or a diff may show.
 const shownAround = 6
 
-// maskLines keeps secrets out of what is shown around the problems of a file that is
-// no YAML, line by line, by what their keys are called: what stands there can be in
-// any state. It rather hides too much.
-func maskLines(source *diag.Source, problems diag.Problems) {
+// MaskLines keeps out of what is shown around the problems of a file that can't be
+// decoded all that may be secret, line by line: what stands there can be in any
+// state. A value is shown behind a key that is known and secret nowhere, or where it
+// is harmless by what it is; else it is hidden. It rather hides too much.
+func MaskLines(source *diag.Source, problems diag.Problems, v *Vocabulary) {
 	near := map[int]bool{}
 	for _, p := range problems {
 		for n := -shownAround; n <= shownAround; n++ {
@@ -24,26 +25,27 @@ func maskLines(source *diag.Source, problems diag.Problems) {
 	}
 	// What a line hides depends on those that it is indented below.
 	var above []blockLine
-	m, number, at, inside := lineMasker{source: source}, 0, 0, false
+	m, number, at := &lineMasker{source: source, vocabulary: v}, 0, 0
 	for line := range bytes.Lines(source.Text()) {
-		l := blockLine{strings.TrimRight(string(line), "\r\n"), at, 0}
+		l := blockLine{text: strings.TrimRight(string(line), "\r\n"), at: at}
 		at += len(line)
 		number++
-		if near[number] {
-			if !inside {
-				for _, parent := range above {
-					m.line(parent.text, parent.at)
-				}
-			}
-			m.line(l.text, l.at)
-		}
-		inside = near[number]
 		text := content(l.text)
 		if l.indent = len(l.text) - len(text); text == "" {
 			continue
 		}
 		for len(above) > 0 && above[len(above)-1].indent >= l.indent {
 			above = above[:len(above)-1]
+		}
+		if near[number] {
+			in := lineSpot{holds: block}
+			for i := range above {
+				if parent := &above[i]; !parent.seen {
+					parent.seen, parent.below = true, m.line(parent.text, parent.at, in)
+				}
+				in = above[i].below
+			}
+			l.seen, l.below = true, m.line(l.text, l.at, in)
 		}
 		above = append(above, l)
 	}
@@ -53,65 +55,104 @@ func maskLines(source *diag.Source, problems diag.Problems) {
 type blockLine struct {
 	text       string
 	at, indent int
+	// below is where the lines stand that are indented below it, once it was seen.
+	below lineSpot
+	seen  bool
 }
 
 // content is a line without its indentation, of which the dash of an item is a part.
 func content(line string) string { return strings.TrimLeft(line, " \t-?") }
 
+// lineSpot is what a text is the value of, as far as lines tell.
+type lineSpot struct {
+	holds holds
+	// secret tells that all is hidden, query and names that keys are names of
+	// parameters, and of headers as well.
+	secret, query, names bool
+	// literal tells that lines are those of one text, flow that they stand in braces.
+	literal, flow bool
+}
+
 type lineMasker struct {
-	source *diag.Source
-	// indent is that of the line whose secret goes on below, where open is.
-	indent int
-	open   bool
-	// query is the indentation of a block of query parameters, where inQuery is set.
-	inQuery bool
-	query   int
+	source     *diag.Source
+	vocabulary *Vocabulary
+	guesses    int
+}
+
+// maxGuesses is of how many keys it is asked what they are a slip of: that takes long.
+const maxGuesses = 1000
+
+// slip is Vocabulary.slip, as long as not too much is asked.
+func (m *lineMasker) slip(word string) string {
+	if _, ok := m.vocabulary.keys[word]; ok {
+		return word
+	}
+	if m.guesses++; m.guesses > maxGuesses {
+		return ""
+	}
+	return m.vocabulary.slip(word)
 }
 
 // aKey is a key wherever it stands on a line, with the colon behind it.
 var aKey = regexp.MustCompile(`["']?([A-Za-z_][A-Za-z0-9_.-]*)["']?[ \t]*[:=]`)
 
-func (m *lineMasker) line(line string, at int) {
-	text := content(line)
-	if text == "" {
-		return
+// line hides what it must of a line, and returns where those below it stand.
+func (m *lineMasker) line(line string, at int, in lineSpot) lineSpot {
+	m.forms(line, at)
+	from := len(line) - len(content(line))
+	key := aKey.FindStringSubmatchIndex(line)
+	startsKnown := key != nil && key[0] == from && m.vocabulary.keys[line[key[2]:key[3]]] != unknown
+	if in.literal && in.holds != open || in.secret && !startsKnown {
+		m.hide(line, at, from)
+		return in
 	}
-	indent := len(line) - len(text)
-	if m.open && indent > m.indent && !startsKey(text) {
-		m.hide(line, at, indent)
-		return
-	}
-	m.open = false
-	if m.inQuery && indent <= m.query {
-		m.inQuery = false
-	}
-	m.urls(line, at)
+	in.secret = false
 	for _, key := range aKey.FindAllStringSubmatchIndex(line, -1) {
-		name := line[key[2]:key[3]]
-		if near(name, "query") {
-			m.inQuery, m.query = true, indent
-		}
-		if secretKey(name) || m.inQuery && handlers.SecretParameter(name) {
+		if name := line[key[2]:key[3]]; secretKey(name) || in.query && handlers.SecretParameter(name) {
 			m.hide(line, at, key[1])
-			m.open, m.indent = true, indent
-			return // all that follows is hidden
+			if !in.literal {
+				(&lineScan{lineMasker: m, line: line[:key[0]], at: at, start: from, now: in, base: in}).run()
+			}
+			return lineSpot{holds: unknown, secret: true, literal: in.literal}
 		}
 	}
+	if in.literal {
+		m.value(line, at, from, len(line), in)
+		return in
+	}
+	return (&lineScan{lineMasker: m, line: line, at: at, start: from, now: in, base: in}).run()
+}
+
+// value hides what stands between two bytes of a line, as the value of what it is.
+func (m *lineMasker) value(line string, at, from, to int, in lineSpot) {
+	text := strings.Trim(line[from:to], " \t")
+	word, rest, _ := strings.Cut(strings.TrimLeft(text, "\"'"), " ")
+	word = strings.TrimRight(word, "\"'")
+	if m.vocabulary.harmless(text) || in.holds == open && (rest == "" || !secretKey(word)) {
+		return
+	}
+	if m.slip(word) != "" || rest != "" && secretKey(word) {
+		from = strings.Index(line[from:to], word) + from + len(word)
+	}
+	m.hide(line[:to], at, from)
 }
 
 // secretKey tells whether a key is, or is almost, one of a secret.
 func secretKey(name string) bool {
-	return handlers.SecretName(name) || near(name, "password") || near(name, "authorization") || near(name, "api_key")
+	if handlers.SecretName(name) {
+		return true
+	}
+	for _, what := range [...]string{"password", "authorization", "api_key", "secret", "token", "bearer"} {
+		if near(name, what) {
+			return true
+		}
+	}
+	return false
 }
 
 // near tells whether a name is another, or that with a slip behind its first letter.
 func near(name, what string) bool {
 	return strings.EqualFold(name, what) || name != "" && name[0]|0x20 == what[0] && diag.Nearest(name, []string{what}) != ""
-}
-
-func startsKey(text string) bool {
-	key := aKey.FindStringIndex(text)
-	return key != nil && key[0] == 0
 }
 
 // hide hides a line from a byte on, but for what only says where a secret comes
@@ -126,12 +167,12 @@ func (m *lineMasker) hide(line string, at, from int) {
 			from = known[1]
 		}
 	}
-	m.source.MaskText(at+from, at+len(line))
+	m.source.MaskText(at+from, at+len(strings.TrimRight(line, " \t\"'")))
 }
 
-// urls hides users and passwords, and secret query parameters, of what looks like a
-// URL, whole or not.
-func (m *lineMasker) urls(line string, at int) {
+// forms hides what is secret by its form: users and passwords, and secret query
+// parameters, of what looks like a URL, whole or not, and tokens behind their scheme.
+func (m *lineMasker) forms(line string, at int) {
 	key := aKey.FindStringSubmatch(line)
 	form := withSlashes
 	if key != nil && urlKey.MatchString(key[1]) {
@@ -147,4 +188,28 @@ func (m *lineMasker) urls(line string, at int) {
 			m.source.MaskText(at+part[6], at+part[7])
 		}
 	}
+	for _, token := range schemeToken.FindAllStringSubmatchIndex(line, -1) {
+		m.source.MaskText(at+token[2], at+token[3])
+	}
+	maskComment(m.source, line, at)
 }
+
+// maskComment hides what stands behind the name of a secret in a comment.
+func maskComment(source *diag.Source, line string, at int) {
+	comment := commentOf.FindStringIndex(line)
+	if comment == nil {
+		return
+	}
+	for _, word := range wordThen.FindAllStringSubmatchIndex(line[comment[0]:], -1) {
+		if secretKey(line[comment[0]+word[2] : comment[0]+word[3]]) {
+			source.MaskText(at+comment[0]+word[1], at+len(line))
+			return
+		}
+	}
+}
+
+var (
+	schemeToken = regexp.MustCompile(`(?i)\b(?:bearer|basic)[ \t]+([A-Za-z0-9+/_=.~-]{6,})`)
+	commentOf   = regexp.MustCompile(`(?:^|[ \t])#`)
+	wordThen    = regexp.MustCompile(`([A-Za-z_][A-Za-z0-9_.-]*)["']?[ \t:=]+`)
+)

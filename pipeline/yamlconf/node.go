@@ -148,6 +148,7 @@ func (c *fieldCollector) collect(v *yaml.Node, merged bool) {
 			c.seen[name], own[name] = key, true
 			c.fields = append(c.fields, Field{name, Node{c.path.Field(name), key, value}})
 		case !merged || own[name]:
+			c.d.Unplaced(Node{c.path.Field(name), key, value})
 			c.d.Add(diag.Problem{Path: c.path.Field(name), Place: c.d.place(key), Code: diag.CodeRepeated,
 				Message: fmt.Sprintf("the key %q is repeated", name),
 				Related: &diag.Related{Place: c.d.place(first), Message: "it is written here first"}})
@@ -178,13 +179,19 @@ func (c *fieldCollector) merge(value *yaml.Node) {
 }
 
 func (c *fieldCollector) badMerge(value *yaml.Node) {
+	c.d.Unplaced(Node{value: value})
 	c.d.Add(diag.Problem{Path: c.path, Place: c.d.place(value), Code: diag.CodeType,
 		Message: "`<<` takes over the keys of a map, but this is " + Node{value: value}.What(),
 		Hint:    "write `<<: *name` with an anchor `&name` on a map"})
 }
 
-func (c *fieldCollector) legalKey(parent, key, value *yaml.Node) bool {
+func (c *fieldCollector) legalKey(parent, key, value *yaml.Node) (legal bool) {
 	problem := diag.Problem{Path: c.path, Place: c.d.place(key), Code: diag.CodeBadKey}
+	defer func() {
+		if !legal {
+			c.d.Unplaced(Node{c.path, key, value})
+		}
+	}()
 	switch {
 	case key.Kind != yaml.ScalarNode && parent.Style&yaml.FlowStyle != 0:
 		problem.Code = diag.CodeEaten

@@ -9,6 +9,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"unicode"
+	"unicode/utf8"
 
 	"gopkg.in/yaml.v3"
 
@@ -46,6 +48,11 @@ func (d *Decoder) AtValue(n Node, code diag.Code, message, hint string) {
 
 // WrongType reports that n is not what was wanted.
 func (d *Decoder) WrongType(n Node, wanted string) {
+	d.Unplaced(n)
+	d.wrongType(n, wanted)
+}
+
+func (d *Decoder) wrongType(n Node, wanted string) {
 	if n.flow() && strings.HasPrefix(d.rest(n), "{{") {
 		d.eatenBraces(n)
 		return
@@ -72,9 +79,13 @@ func (d *Decoder) WrongType(n Node, wanted string) {
 // takes.
 func (d *Decoder) notABlock(n Node, t reflect.Type) {
 	count := len(d.problems)
-	d.WrongType(n, "a map")
 	fields := fieldsOf(t)
-	if !n.IsScalar() || len(fields) == 0 || len(d.problems) != count+1 || !slices.Contains([]string{"topic", "key", "url"}, fields[0].name) {
+	meant := n.IsScalar() && len(fields) > 0 && slices.Contains([]string{"topic", "key", "url"}, fields[0].name)
+	if !n.IsScalar() || !holdsNoSecret(t, 0) && !(meant && (fields[0].name != "url" || strings.Contains(n.Text(), "://"))) {
+		d.Unplaced(n)
+	}
+	d.wrongType(n, "a map")
+	if !meant || len(d.problems) != count+1 {
 		return
 	}
 	if at, ok := d.source.ScalarNode(n.target()); ok && at.Start.Line == at.End.Line {
@@ -118,6 +129,9 @@ func (d *Decoder) condition(n Node, f field) bool {
 
 // notAList reports something that must be a list.
 func (d *Decoder) notAList(n Node, element reflect.Type) {
+	if !n.IsScalar() {
+		d.Unplaced(n)
+	}
 	p := diag.Problem{Path: n.Path, Place: d.source.Value(n.Path), Code: diag.CodeType,
 		Message: fmt.Sprintf("%s must be a list, not %s", name(n.Path), n.What())}
 	switch at, ok := d.source.ScalarNode(n.target()); {
@@ -137,6 +151,7 @@ func (d *Decoder) notAList(n Node, element reflect.Type) {
 // UnknownKey reports a key that is none of those known at n, and returns the
 // one that was probably meant.
 func (d *Decoder) UnknownKey(n Node, entry Field, known []string) string {
+	d.Unplaced(entry.Node)
 	if word, ok := d.badColon(n, entry, known); ok {
 		return word
 	}
@@ -187,13 +202,29 @@ func (d *Decoder) UnknownKey(n Node, entry Field, known []string) string {
 
 // nearestKey is the nearest of the keys, whatever separates their words.
 func nearestKey(name string, keys []string) string {
-	plain := strings.NewReplacer("-", "", "_", "", ".", "", " ", "")
 	for _, k := range keys {
-		if k != name && strings.EqualFold(plain.Replace(k), plain.Replace(name)) {
+		if k != name && sameWords(k, name) {
 			return k
 		}
 	}
 	return diag.Nearest(name, keys)
+}
+
+// sameWords compares names but for case and what separates their words.
+func sameWords(a, b string) bool {
+	const separators = "-_. "
+	for {
+		a, b = strings.TrimLeft(a, separators), strings.TrimLeft(b, separators)
+		if a == "" || b == "" {
+			return a == b
+		}
+		first, size := utf8.DecodeRuneInString(a)
+		other, otherSize := utf8.DecodeRuneInString(b)
+		if unicode.ToLower(first) != unicode.ToLower(other) {
+			return false
+		}
+		a, b = a[size:], b[otherSize:]
+	}
 }
 
 // badColon reports a known key whose colon is missing, or has no space after it,
@@ -222,6 +253,7 @@ func (d *Decoder) nameWithValue(f Field) bool {
 	if m == nil {
 		return false
 	}
+	d.Unplaced(f.Node)
 	p := diag.Problem{Path: f.Node.Path, Place: d.source.InsideNode(f.Node.key, len(m[1])), Code: diag.CodeSyntax,
 		Message: fmt.Sprintf("the colon after %q is missing", clip(m[1])), Hint: fmt.Sprintf("write %s: …", clip(m[1])), Fix: ":"}
 	if m[2] == ":" {
@@ -244,6 +276,10 @@ func (d *Decoder) KeyRegion(entry Field) diag.Region {
 // unknownKey tells a key that has no meaning from the rest of a text that YAML
 // ended at a comma. It returns the key that was probably meant.
 func (d *Decoder) unknownKey(n Node, entry Field, previous *Field, fields []field) string {
+	d.Unplaced(entry.Node)
+	if len(d.problems) >= maxProblems {
+		return ""
+	}
 	known := make([]string, len(fields))
 	for i, f := range fields {
 		known[i] = f.name
@@ -327,9 +363,13 @@ func (d *Decoder) eatenBraces(n Node) {
 		Hint:    "put it in single quotes: '…'; a template's parts are written ${ … }"})
 }
 
+// maxRest is how much of a line is looked at that a value stands on.
+const maxRest = 4 << 10
+
 // rest is what stands in the file from a value to the end of its line.
 func (d *Decoder) rest(n Node) string {
-	text, _, _ := bytes.Cut(d.source.Text()[d.source.NodeOffset(n.target()):], []byte("\n"))
+	text := d.source.Text()[d.source.NodeOffset(n.target()):]
+	text, _, _ = bytes.Cut(text[:min(maxRest, len(text))], []byte("\n"))
 	return strings.TrimRight(string(text), " \t\r")
 }
 
@@ -340,7 +380,7 @@ func (d *Decoder) quotedFix(n Node) string {
 	whole, _ := d.source.Line(line.Line)
 	rest := d.rest(n)
 	before := strings.TrimSuffix(strings.TrimRight(whole, " \t"), rest)
-	if strings.ContainsAny(before, "[{") || strings.Contains(rest, " #") {
+	if strings.ContainsAny(before, "[{") || strings.Contains(rest, " #") || len(rest) >= maxRest {
 		return ""
 	}
 	return "'" + strings.ReplaceAll(rest, "'", "''") + "'"

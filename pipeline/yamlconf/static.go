@@ -35,6 +35,8 @@ func (d *Decoder) static(n Node, v reflect.Value, f field) {
 	text, known, ok := d.Static(n)
 	if f.secret || f.url && strings.Contains(text, "@") {
 		d.hide(n, text)
+	} else if f.url {
+		d.unknownParameters(n)
 	}
 	if !ok {
 		return

@@ -178,7 +178,7 @@ func (f *finder) unknownAnchor(name string) finding {
 			hint: "put &" + name + " in front of the map that it stands for"}
 	}
 	return finding{at: at, code: diag.CodeEaten,
-		message: "YAML takes text that starts with * as a reference to an anchor, and there is no &" + name + " before this",
+		message: "YAML takes text that starts with * as a reference to an anchor, and there is none of this name before it",
 		hint:    quoteHint}
 }
 

@@ -4,13 +4,14 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/millrace/millrace/pipeline/diag"
 	"github.com/millrace/millrace/pipeline/yamlconf"
 )
 
 // jsonOf is a YAML document as JSON, and the problems of making it so.
 func jsonOf(t *testing.T, text string) (string, string) {
 	t.Helper()
-	doc, problems := yamlconf.Parse("a.yaml", []byte(text))
+	doc, problems := yamlconf.ParseSource(diag.NewSource("a.yaml", []byte(text)), &yamlconf.Vocabulary{})
 	if doc == nil {
 		t.Fatal(problems)
 	}

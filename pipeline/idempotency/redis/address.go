@@ -27,6 +27,11 @@ func parse(address string) (rueidis.ClientOption, string, error) {
 	}
 	prefix := DefaultPrefix
 	query := u.Query()
+	for name := range query {
+		if !slices.Contains(settings(), name) {
+			return rueidis.ClientOption{}, "", errors.New("its address has a setting behind the ? that is none of " + strings.Join(settings(), ", "))
+		}
+	}
 	if query.Has("prefix") {
 		prefix = query.Get("prefix")
 		query.Del("prefix")

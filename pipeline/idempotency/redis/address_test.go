@@ -33,7 +33,7 @@ func TestAddressesWithOddPasswords(t *testing.T) {
 	}
 	for _, address := range []string{
 		"redis://:hush@db/hush", "redis://:hush@db:hush/0", "redis://:hush/0", "redis://:x@db/0?dial_timeout=hush",
-		"redis://:x@db/0/hush", "redis://:x#hush@/0", "valkey://:hush@db", "hush",
+		"redis://db/0?hush=1", "redis://:x@db/0?pasword=hush", "redis://:x@db/0/hush", "redis://:x#hush@/0", "valkey://:hush@db", "hush",
 	} {
 		if _, _, err := parse(address); err == nil || strings.Contains(err.Error(), "hush") {
 			t.Errorf("%s: %v", address, err)
