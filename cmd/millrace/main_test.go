@@ -256,7 +256,14 @@ func write(t *testing.T, dir, name, text string) {
 func discard() *slog.Logger { return slog.New(slog.NewTextHandler(io.Discard, nil)) }
 
 // readAll reads a topic from its beginning to its end.
-func readAll(t *testing.T, broker, topic string) []*handlers.Record {
+func readAll(t *testing.T, broker, topic string) (all []*handlers.Record) {
+	t.Helper()
+	readEach(t, broker, topic, func(r *handlers.Record) { all = append(all, r) })
+	return all
+}
+
+// readEach calls visit with each record of a topic, from its beginning to its end.
+func readEach(t *testing.T, broker, topic string, visit func(*handlers.Record)) {
 	t.Helper()
 	reader, err := kafka.NewReader(kafka.Settings{Brokers: []string{broker}}, kafka.Deps{Logger: discard()}, topic, kafka.ReadOptions{})
 	if err != nil {
@@ -265,12 +272,13 @@ func readAll(t *testing.T, broker, topic string) []*handlers.Record {
 	defer reader.Close()
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
-	var all []*handlers.Record
 	for {
 		records, err := reader.Next(ctx)
-		all = append(all, records...)
+		for _, r := range records {
+			visit(r)
+		}
 		if err == io.EOF {
-			return all
+			return
 		}
 		if err != nil {
 			t.Fatal(err)
