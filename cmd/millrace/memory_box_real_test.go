@@ -3,6 +3,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -43,18 +44,29 @@ func newMemoryBox(t *testing.T, limit int64) *memoryBox {
 		}
 		// It is empty once the process has ended, which is a cleanup of later.
 		t.Cleanup(func() { _ = os.Remove(group) })
-		if os.WriteFile(filepath.Join(group, file), []byte(strconv.FormatInt(limit, 10)), 0) == nil {
+		if tell(filepath.Join(group, file), strconv.FormatInt(limit, 10)) == nil {
 			b.group = group
+			break
 		}
 	}
 	return b
+}
+
+// tell writes to a file of the kernel's: where there is none, nobody would read it.
+func tell(path, text string) error {
+	f, err := os.OpenFile(path, os.O_WRONLY, 0)
+	if err != nil {
+		return err
+	}
+	_, err = f.WriteString(text)
+	return errors.Join(err, f.Close())
 }
 
 // hold puts a process in, and fails the test where it is larger.
 func (b *memoryBox) hold(p *process) {
 	pid := p.cmd.Process.Pid
 	if b.group != "" {
-		if err := os.WriteFile(filepath.Join(b.group, "cgroup.procs"), []byte(strconv.Itoa(pid)), 0); err != nil {
+		if err := tell(filepath.Join(b.group, "cgroup.procs"), strconv.Itoa(pid)); err != nil {
 			b.t.Logf("no cgroup: %v", err)
 			b.group = ""
 		}
