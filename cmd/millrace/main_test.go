@@ -182,23 +182,27 @@ func (p *process) stop() int {
 // status asks the process over its control socket.
 func (p *process) status() admin.Status {
 	p.t.Helper()
-	runs, err := state.Discover(filepath.Join(p.dir, ".millrace"))
+	s, err := p.ask(p.t.Context())
 	if err != nil {
 		p.t.Fatal(err)
+	}
+	return s
+}
+
+// ask is status for other goroutines than the test's.
+func (p *process) ask(ctx context.Context) (admin.Status, error) {
+	runs, err := state.Discover(filepath.Join(p.dir, ".millrace"))
+	if err != nil {
+		return admin.Status{}, err
 	}
 	for _, run := range runs {
 		if run.PID == p.cmd.Process.Pid {
 			client := admin.Dial(run.Socket)
 			defer client.Close()
-			s, err := client.Status(p.t.Context())
-			if err != nil {
-				p.t.Fatal(err)
-			}
-			return s
+			return client.Status(ctx)
 		}
 	}
-	p.t.Fatalf("process %d has no run file", p.cmd.Process.Pid)
-	return admin.Status{}
+	return admin.Status{}, fmt.Errorf("process %d has no run file", p.cmd.Process.Pid)
 }
 
 // broker is the first address of the process's Kafka.

@@ -35,7 +35,9 @@ var soakSchema = strings.Replace(hostile.RecursiveSchema, `"properties": {`, `"r
 		`, 1)
 
 // attack is what some clients do again and again, each at its pace: what is looked for
-// is what one of them costs the others, not how many of them a machine can take.
+// is what one of them costs the others, not how many of them a machine can take. Those
+// that fill the topics wait while the pipelines are that far behind, on a machine that
+// is too slow for their pace.
 type attack struct {
 	name    string
 	clients int
@@ -49,6 +51,7 @@ func (s *soak) attack(ctx context.Context, attackers *sync.WaitGroup) {
 	if err != nil {
 		s.t.Fatal(err)
 	}
+	attackers.Go(func() { s.watch(ctx) })
 	for _, a := range slices.Concat(s.bodies(), s.connections(), s.records()) {
 		if !chosen.MatchString(a.name) {
 			continue
@@ -68,6 +71,25 @@ func (s *soak) attack(ctx context.Context, attackers *sync.WaitGroup) {
 				}
 			})
 		}
+	}
+}
+
+// mostBehind is how many records the three pipelines may have left to do before those
+// who fill their topic wait.
+const mostBehind = 100
+
+// watch looks how far the pipelines are behind, until ctx ends.
+func (s *soak) watch(ctx context.Context) {
+	for ; ctx.Err() == nil; rest(ctx, 200*time.Millisecond) {
+		status, err := s.p.ask(ctx)
+		if err != nil {
+			continue // it is busy, or stops
+		}
+		behind := int64(0)
+		for _, p := range status.Pipelines {
+			behind += max(0, int64(p.Lag))
+		}
+		s.behind.Store(behind)
 	}
 }
 
@@ -270,6 +292,9 @@ func (s *soak) records() []attack {
 
 // write sends a batch to one of the shop's partitions.
 func (s *soak) write(ctx context.Context, n int, raw []byte) string {
+	for s.behind.Load() > mostBehind && ctx.Err() == nil {
+		rest(ctx, 100*time.Millisecond)
+	}
 	ctx, cancel := context.WithTimeout(ctx, soakSlowest)
 	defer cancel()
 	r := hostile.ProduceRequest("shop", raw)

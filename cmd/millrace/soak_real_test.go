@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -76,6 +77,8 @@ type soak struct {
 	broker    string
 	raw       *kgo.Client
 	publisher *kafka.Publisher
+
+	behind atomic.Int64 // records that the pipelines have to do
 
 	mu       sync.Mutex
 	stopping bool
