@@ -72,12 +72,12 @@ type waiter struct {
 	since time.Time
 }
 
-// turn is for how long the one who waits longest goes before others, and then for how
-// long others may go before it again: what it waits for may be held by one who waits
-// for something else.
-const turn = 2 * time.Second
+// turn is for how long the one who waits longest goes before others, once in turnEvery:
+// what it waits for may be held by one who waits for something else, and records under
+// way end within milliseconds as a rule.
+const turn, turnEvery = 250 * time.Millisecond, time.Second
 
-func (w *waiter) hasTurn() bool { return time.Since(w.since)/turn%2 == 1 }
+func (w *waiter) hasTurn() bool { return time.Since(w.since)%turnEvery >= turnEvery-turn }
 
 // Take takes n bytes where there are as many.
 func (s *Share) Take(n int64) bool {
