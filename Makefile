@@ -5,7 +5,7 @@ BIN := bin/millrace
 VERSION := $(shell git describe --tags --match 'v*' 2>/dev/null)
 LDFLAGS := -s -w $(if $(VERSION),-X main.release=$(VERSION))
 
-.PHONY: help build run test test-real test-several ledger fuzz race check generate sbom vulnerabilities bench fmt up down
+.PHONY: help build run test test-real test-several ledger soak fuzz race check generate sbom vulnerabilities bench fmt up down
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-15s %s\n", $$1, $$2}'
@@ -35,6 +35,10 @@ ledger: ## the ledger of records under faults, longer (LEDGER_TIME=… LEDGER_SE
 	$(GO) run ./cmd/testbed fetch
 	LEDGER_TIME=$(LEDGER_TIME) LEDGER_SEED=$(or $(LEDGER_SEED),$(shell date +%s)) \
 		$(GO) test -count=1 -tags real -run 'RealReplicaLedger|RealLedgerOfOneProcess' -timeout 3h -v ./cmd
+
+SOAK_TIME ?= 10m
+soak: ## all hostile inputs at once beside good records, longer (SOAK_TIME=… SOAK_ATTACKS=…); needs Linux
+	SOAK_TIME=$(SOAK_TIME) $(GO) test -count=1 -tags real -run RealSoak -timeout 3h -v ./cmd/millrace
 
 up: ## start Kafka and Redis on 127.0.0.1:19092 and :16379
 	@$(GO) run ./cmd/testbed up

@@ -188,23 +188,27 @@ func (p *process) stop() int {
 // status asks the process over its control socket.
 func (p *process) status() admin.Status {
 	p.t.Helper()
-	runs, err := state.Discover(filepath.Join(p.dir, ".millrace"))
+	s, err := p.ask(p.t.Context())
 	if err != nil {
 		p.t.Fatal(err)
+	}
+	return s
+}
+
+// ask is status for other goroutines than the test's.
+func (p *process) ask(ctx context.Context) (admin.Status, error) {
+	runs, err := state.Discover(filepath.Join(p.dir, ".millrace"))
+	if err != nil {
+		return admin.Status{}, err
 	}
 	for _, run := range runs {
 		if run.PID == p.cmd.Process.Pid {
 			client := admin.Dial(run.Socket)
 			defer client.Close()
-			s, err := client.Status(p.t.Context())
-			if err != nil {
-				p.t.Fatal(err)
-			}
-			return s
+			return client.Status(ctx)
 		}
 	}
-	p.t.Fatalf("process %d has no run file", p.cmd.Process.Pid)
-	return admin.Status{}
+	return admin.Status{}, fmt.Errorf("process %d has no run file", p.cmd.Process.Pid)
 }
 
 // broker is the first address of the process's Kafka.
@@ -262,7 +266,14 @@ func write(t *testing.T, dir, name, text string) {
 func discard() *slog.Logger { return slog.New(slog.NewTextHandler(io.Discard, nil)) }
 
 // readAll reads a topic from its beginning to its end.
-func readAll(t *testing.T, broker, topic string) []*handlers.Record {
+func readAll(t *testing.T, broker, topic string) (all []*handlers.Record) {
+	t.Helper()
+	readEach(t, broker, topic, func(r *handlers.Record) { all = append(all, r) })
+	return all
+}
+
+// readEach calls visit with each record of a topic, from its beginning to its end.
+func readEach(t *testing.T, broker, topic string, visit func(*handlers.Record)) {
 	t.Helper()
 	reader, err := kafka.NewReader(kafka.Settings{Brokers: []string{broker}}, kafka.Deps{Logger: discard()}, topic, kafka.ReadOptions{})
 	if err != nil {
@@ -271,12 +282,13 @@ func readAll(t *testing.T, broker, topic string) []*handlers.Record {
 	defer reader.Close()
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
-	var all []*handlers.Record
 	for {
 		records, err := reader.Next(ctx)
-		all = append(all, records...)
+		for _, r := range records {
+			visit(r)
+		}
 		if err == io.EOF {
-			return all
+			return
 		}
 		if err != nil {
 			t.Fatal(err)

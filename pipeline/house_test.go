@@ -65,7 +65,7 @@ var fenced = []struct {
 	{"github.com/ThreeDotsLabs/watermill", []string{"pipeline", "pipeline/kafka"}},
 	{"github.com/IBM/sarama", []string{"pipeline/kafka", "cmd/bench"}},
 	{"github.com/twmb/franz-go/pkg/kfake", []string{"pipeline/kafka/embedded"}},
-	{"github.com/twmb/franz-go", []string{"pipeline/kafka", "pipeline/kafka/embedded", "pipeline/testbed/ledger", "cmd/bench"}},
+	{"github.com/twmb/franz-go", []string{"pipeline/kafka", "pipeline/kafka/embedded", "pipeline/testbed/hostile", "pipeline/testbed/ledger", "cmd/bench"}},
 	{"github.com/cockroachdb/pebble", []string{"pipeline/idempotency/embedded"}},
 	{"github.com/spf13/cobra", []string{"cmd"}},
 	{"gopkg.in/yaml.v3", []string{"pipeline", "pipeline/yamlconf", "pipeline/diag"}},

@@ -34,7 +34,7 @@ func (r *Runner) openState(ctx context.Context, open *closers) (*state.Folder, [
 	r.embedded = true
 	if addr := brokerBeside(r.deps.StateDir); addr != "" {
 		r.deps.Logger.Info("using the embedded broker that runs already", "broker", addr)
-		r.setBroker(addr)
+		r.setBroker(addr, nil)
 		return folder, nil, nil
 	}
 	broker, err := r.openBroker(ctx, folder)
@@ -42,7 +42,7 @@ func (r *Runner) openState(ctx context.Context, open *closers) (*state.Folder, [
 		return nil, nil, err
 	}
 	open.add("the embedded broker", func(context.Context) error { return broker.Close() })
-	r.setBroker(broker.Addr())
+	r.setBroker(broker.Addr(), broker)
 	return folder, []state.Part{state.Broker}, nil
 }
 
@@ -126,10 +126,12 @@ func (r *Runner) brokerAlarm(a embedded.Alarm) {
 	}
 }
 
-func (r *Runner) setBroker(addr string) {
+// setBroker says where the embedded broker is, and how to reach it where it is in this
+// process.
+func (r *Runner) setBroker(addr string, dialer kafka.Dialer) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.settings.Brokers = []string{addr}
+	r.settings.Brokers, r.settings.Dialer = []string{addr}, dialer
 }
 
 func (r *Runner) broker() string {

@@ -40,8 +40,9 @@ func serve(listener net.Listener, handler http.Handler, logger *slog.Logger) *Se
 		},
 	}
 	if limit, ok := listener.(*listen.Limit); ok {
-		// Clients that are not the process's own are cut off where they don't read.
-		s.http.ConnState, s.http.WriteTimeout = limit.ConnState, 30*time.Second
+		// Clients that are not the process's own are cut off where they don't read, or
+		// take long to ask.
+		s.http.ConnState, s.http.WriteTimeout, s.http.ReadHeaderTimeout = limit.ConnState, 30*time.Second, 2*time.Second
 	}
 	go func() {
 		defer close(s.done)

@@ -10,18 +10,8 @@ import (
 	"testing"
 
 	"github.com/millrace/millrace/pipeline/ingest"
+	"github.com/millrace/millrace/pipeline/testbed/hostile"
 )
-
-// recursive is a condition as people write them: a kind by its name, which may
-// hold conditions.
-const recursive = `{
-	"type": "object", "properties": {"rule": {"$ref": "#/$defs/rule"}},
-	"$defs": {"rule": {"oneOf": [
-		{"properties": {"op": {"const": "and"}, "args": {"items": {"$ref": "#/$defs/rule"}}}},
-		{"properties": {"op": {"const": "or"}, "args": {"items": {"$ref": "#/$defs/rule"}}}},
-		{"properties": {"op": {"const": "eq"}, "args": {"items": {"type": "number"}}}}
-	]}}
-}`
 
 func checking(t *testing.T, schema string) http.Handler {
 	t.Helper()
@@ -38,14 +28,10 @@ func allocated(f func()) uint64 {
 	return after.TotalAlloc - before.TotalAlloc
 }
 
-func nestedRule(depth int, end string) string {
-	return `{"rule":` + strings.Repeat(`{"op":"and","args":[`, depth) + end + strings.Repeat("]}", depth) + "}"
-}
-
 // A schema that refers to itself costs no more than the value is large, and the
 // answer is the right one.
 func TestRecursiveSchema(t *testing.T) {
-	s := checking(t, recursive)
+	s := checking(t, hostile.RecursiveSchema)
 	for _, c := range []struct {
 		depth  int
 		end    string
@@ -56,7 +42,7 @@ func TestRecursiveSchema(t *testing.T) {
 		{300, `{"op":"eq","args":[1,2]}`, 202}, {300, `{"op":"eq","args":["1"]}`, 400},
 	} {
 		bytes := allocated(func() {
-			if w := post(s, "/checked", nestedRule(c.depth, c.end), nil); w.Code != c.status {
+			if w := post(s, "/checked", hostile.NestedRule(c.depth, c.end), nil); w.Code != c.status {
 				t.Errorf("depth %d ending in %s: got %d %s, want %d", c.depth, c.end, w.Code, clipped(w.Body.String()), c.status)
 			}
 		})
@@ -164,7 +150,7 @@ func clipped(text string) string { return text[:min(len(text), 300)] }
 
 // Values that are checked at the same time do not meet.
 func TestChecksAtTheSameTime(t *testing.T) {
-	s := checking(t, recursive)
+	s := checking(t, hostile.RecursiveSchema)
 	var wg sync.WaitGroup
 	for i := range 16 {
 		wg.Go(func() {
@@ -173,7 +159,7 @@ func TestChecksAtTheSameTime(t *testing.T) {
 				if (i+j)%2 == 0 {
 					end, want = `{"op":"zz"}`, 400
 				}
-				if w := post(s, "/checked", nestedRule(i, end), nil); w.Code != want {
+				if w := post(s, "/checked", hostile.NestedRule(i, end), nil); w.Code != want {
 					t.Errorf("depth %d ending in %s: %d", i, end, w.Code)
 				}
 			}

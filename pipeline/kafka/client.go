@@ -36,6 +36,8 @@ type cluster struct {
 	codec    codec
 	// tls is nil for plain text.
 	tls *encrypted
+	// dialer reaches the brokers, nil where nothing is special.
+	dialer Dialer
 	// sasl is nil for no authentication.
 	sasl *login
 }
@@ -60,6 +62,9 @@ func newCluster(s Settings) (cluster, error) {
 	}
 	if c.tls, err = tlsOf(s.TLS); err != nil {
 		return c, err
+	}
+	if c.dialer = s.Dialer; c.tls != nil {
+		c.dialer = c.tls
 	}
 	if c.sasl, err = loginOf(s.SASL); err != nil {
 		return c, err
@@ -98,8 +103,8 @@ func (c cluster) kgoOptions(logger *slog.Logger) []kgo.Opt {
 	if c.rack != "" {
 		opts = append(opts, kgo.Rack(c.rack))
 	}
-	if c.tls != nil {
-		opts = append(opts, kgo.Dialer(c.tls.DialContext))
+	if c.dialer != nil {
+		opts = append(opts, kgo.Dialer(c.dialer.DialContext))
 	}
 	if c.sasl != nil {
 		opts = append(opts, kgo.SASL(c.sasl.kgo))
@@ -144,9 +149,9 @@ func (c cluster) saramaConfig() (*sarama.Config, error) {
 	conf.Producer.Retry.Backoff = 250 * time.Millisecond
 	conf.Producer.Return.Errors = true
 	conf.Producer.Return.Successes = true
-	if c.tls != nil {
-		// The library's own way keeps the certificates that it began with.
-		conf.Net.Proxy.Enable, conf.Net.Proxy.Dialer = true, c.tls
+	if c.dialer != nil {
+		// The library's own way of TLS keeps the certificates that it began with.
+		conf.Net.Proxy.Enable, conf.Net.Proxy.Dialer = true, c.dialer
 	}
 	if c.sasl != nil {
 		c.sasl.sarama(conf)

@@ -193,8 +193,11 @@ func (c cluster) explain(err error) error {
 		return &faultError{what: "the broker speaks TLS on this port: set kafka.tls, or name its plain-text port in kafka.brokers", err: err, sure: true}
 	case closedAtOnce(err):
 		what := "the broker ended the connection: it may want authentication on this port, by kafka.sasl"
-		if c.tls == nil {
-			what = "the broker ended the connection: it may want TLS or authentication on this port, by kafka.tls or kafka.sasl"
+		switch {
+		case c.dialer != nil && c.tls == nil:
+			what = "the embedded broker ended the connection"
+		case c.tls == nil:
+			what = "the broker ended the connection: it may have too many, or want TLS or authentication on this port, by kafka.tls or kafka.sasl"
 		}
 		return &faultError{what: what, err: err}
 	}

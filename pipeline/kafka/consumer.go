@@ -130,7 +130,7 @@ func (c *consumer) open(ctx context.Context) error {
 	}
 	c.starts = starts
 	c.intake = newIntake(c.share, c.source.decompressLimit())
-	c.intake.short = c.suspectPartition
+	c.intake.short, c.intake.most = c.suspectPartition, c.share.Large()
 	// The callbacks use c.client: it must be set before the client joins,
 	// which it does on its own as soon as it exists.
 	c.mu.Lock()
@@ -208,9 +208,6 @@ func (c *consumer) dispatch(t *kgo.FetchTopic) {
 		c.share.Give(taken)
 		if err := fetched.Err; err != nil && !errors.Is(err, context.Canceled) && !errors.Is(err, context.DeadlineExceeded) {
 			c.fetchFailed(p, t.Topic, err)
-		}
-		if p != nil {
-			p.answered()
 		}
 	}
 }

@@ -27,7 +27,7 @@ func (c *consumer) suspectPartition(key topicPartition) {
 // suspect stops the reading of a partition until it has been looked at.
 func (c *consumer) suspect(p *partition) {
 	p.mu.Lock()
-	ask := !p.examined && p.bad == nil && !p.stopping && p.placed && p.tracker.next >= 0
+	ask := !p.examined && p.hungry == 0 && p.bad == nil && !p.stopping && p.placed && p.tracker.next >= 0
 	if ask {
 		p.examined = true
 		p.gate()
@@ -64,16 +64,22 @@ func (c *consumer) examineLoop(ctx context.Context) {
 		// what was polled before must have been dropped by then.
 		c.polls.barrier()
 		at := kgo.EpochOffset{Epoch: -1, Offset: s.p.lastDelivered()}
+		var none *errNoMemory
 		if s.behind == nil {
-			at = c.examine(ctx, s.p, at)
+			at, none = c.examine(ctx, s.p, at)
 		}
-		c.moveTo(s.p, at)
+		if none == nil {
+			c.moveTo(s.p, at)
+		}
 		s.p.mu.Lock()
 		s.p.examined = false
-		if !s.p.stopping {
+		if !s.p.stopping && none == nil {
 			s.p.gate()
 		}
 		s.p.mu.Unlock()
+		if none != nil {
+			c.starve(s.p, none) // what can't be read is found piece by piece
+		}
 	}
 }
 
@@ -82,16 +88,14 @@ func (c *consumer) examineLoop(ctx context.Context) {
 const examineAgain = time.Second
 
 // examine looks for what can't be read behind at, and returns where to go on: behind
-// it, where nothing lies between.
-func (c *consumer) examine(ctx context.Context, p *partition, at kgo.EpochOffset) kgo.EpochOffset {
+// it, where nothing lies between. Where there is no memory for a look, it says so.
+func (c *consumer) examine(ctx context.Context, p *partition, at kgo.EpochOffset) (kgo.EpochOffset, *errNoMemory) {
 	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
 	defer cancel()
 	look := lookout{c.client, c.cluster, c.intake}
 	bad, err := look.find(ctx, p.topic, p.number, p.topicID, at.Offset)
-	if none, ok := errors.AsType[*errNoMemory](err); ok && c.share.Wait(ctx, none.need) == nil {
-		reclaim := c.intake.lend(none.need)
-		bad, err = look.find(ctx, p.topic, p.number, p.topicID, at.Offset)
-		reclaim()
+	if none, ok := errors.AsType[*errNoMemory](err); ok {
+		return at, none
 	}
 	switch {
 	case err != nil || bad == nil:
@@ -99,19 +103,16 @@ func (c *consumer) examine(ctx context.Context, p *partition, at kgo.EpochOffset
 			p.failed(err)
 		}
 		_ = rest(ctx, examineAgain)
-		return at
+		return at, nil
 	case bad.behind:
 		p.mu.Lock()
 		p.bad = bad
 		p.mu.Unlock()
-		return at
+		return at, nil
 	}
 	c.say(p, bad)
-	p.mu.Lock()
-	p.fault = fault{told: p.fault.told}
-	p.mu.Unlock()
 	p.accept([]slot{bad.slot(p.topic, p.number)})
-	return kgo.EpochOffset{Epoch: bad.epoch, Offset: bad.next}
+	return kgo.EpochOffset{Epoch: bad.epoch, Offset: bad.next}, nil
 }
 
 func (c *consumer) say(p *partition, bad *unread) {

@@ -4,79 +4,94 @@ import (
 	"context"
 	"fmt"
 	"time"
+
+	"github.com/twmb/franz-go/pkg/kgo"
 )
 
-// starve pauses a partition until there is memory for its next batch.
+// starve pauses a partition until its next batch was read in pieces: there is no memory
+// for all of it.
 func (c *consumer) starve(p *partition, none *errNoMemory) {
-	p.failed(fmt.Errorf("%w; %d of %d bytes are held by records that are not finished", none, c.deps.Held.Used(), c.deps.Held.Size()))
 	p.mu.Lock()
-	waits := p.hungry > 0 || p.stopping
-	again := p.fed != nil
-	p.hungry = max(p.hungry, none.need)
-	if !p.stopping {
-		p.gate()
+	if p.stopping || p.examined {
+		p.mu.Unlock()
+		return // it comes again
 	}
+	waits := p.hungry > 0
+	p.hungry = max(p.hungry, none.need)
+	p.gate()
 	p.mu.Unlock()
 	if !waits {
-		c.starved.push(p, again)
+		p.failed(c.hunger(none))
+		c.starved.push(p, false)
 	}
 }
 
-// feedPatience is for how long memory is kept for a partition that fetches.
-const feedPatience = 5 * time.Second
+// hunger is none with what to do about it.
+func (c *consumer) hunger(none *errNoMemory) error {
+	return fmt.Errorf("%w: records that are not finished hold %d of the %d bytes that there are for them; where that lasts, let their sinks go on, give the process more memory (GOMEMLIMIT), or lower source.max_record_bytes",
+		none, c.deps.Held.Used(), c.deps.Held.Size())
+}
 
-// feeders is how many partitions may be given memory at once.
-const feeders = 4
+const (
+	// feeders is how many partitions may be read in pieces at once, and feedPatience
+	// for how long one of them waits for memory before others have a try.
+	feeders      = 2
+	feedPatience = 10 * time.Second
+)
 
-// feedLoop gives memory to one starved partition after the other, so that the large
-// batch of one gets in though others take what is free.
+// feedLoop reads in pieces what partitions have next for which there is no memory.
 func (c *consumer) feedLoop(ctx context.Context) {
 	for {
 		p, ok := c.starved.next(ctx)
 		if !ok {
 			return
 		}
-		c.feed(ctx, p)
+		if !c.feed(ctx, p) && ctx.Err() == nil && p.ctx.Err() == nil {
+			c.starved.push(p, false)
+		}
 	}
 }
 
-func (c *consumer) feed(ctx context.Context, p *partition) {
-	ctx, cancel := context.WithCancel(ctx)
+// feed reads one batch of a partition in pieces, and lets the client go on behind it.
+// It tells whether it did.
+func (c *consumer) feed(ctx context.Context, p *partition) bool {
+	ctx, cancel := context.WithTimeout(ctx, feedPatience)
 	defer cancel()
 	left := context.AfterFunc(p.ctx, cancel)
 	defer left()
 	p.mu.Lock()
-	need := p.hungry
+	none := &errNoMemory{p.hungry}
 	p.mu.Unlock()
-	if c.share.Wait(ctx, need) != nil {
-		return
+	// It is not kept: what is read is delivered bit by bit, each with its own.
+	need := min(none.need, c.share.Large())
+	c.intake.sweep()
+	err := c.share.Wait(ctx, need)
+	var at kgo.EpochOffset
+	if err == nil {
+		c.share.Give(need)
+		// What was polled before must have been dropped before anything is fetched again.
+		c.polls.barrier()
+		at, err = c.pieces(ctx, p)
 	}
-	defer c.intake.lend(need)()
-	fed := make(chan struct{})
+	switch {
+	case ctx.Err() != nil:
+		p.failed(c.hunger(none))
+		return false
+	case err != nil:
+		p.failed(err)
+		_ = rest(ctx, examineAgain)
+	}
+	c.moveTo(p, at)
 	p.mu.Lock()
-	p.hungry, p.fed = 0, fed
+	defer p.mu.Unlock()
+	p.hungry = 0
+	if p.bad != nil && p.bad.first < at.Offset {
+		p.bad = nil
+	}
 	if !p.stopping {
 		p.gate()
 	}
-	p.mu.Unlock()
-	patience := time.NewTimer(feedPatience)
-	defer patience.Stop()
-	select {
-	case <-fed:
-	case <-patience.C:
-	case <-ctx.Done():
-	}
-	p.answered()
-}
-
-// answered tells who feeds the partition that its fetch has come.
-func (p *partition) answered() {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.fed != nil {
-		close(p.fed)
-		p.fed = nil
-	}
+	return true
 }
 
 // fair is how many bytes of the memory one partition may hold for long.

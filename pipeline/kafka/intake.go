@@ -1,6 +1,7 @@
 package kafka
 
 import (
+	"math"
 	"slices"
 	"sync"
 	"time"
@@ -15,8 +16,9 @@ const (
 	// header beside their bytes, slotCost what is made of it here.
 	fetchedCost, headerCost, slotCost = 400, 80, 200
 	// transitPatience is how long after it was decompressed a batch that was not
-	// handed over counts as thrown away, as where its partition was paused.
-	transitPatience = 10 * time.Second
+	// handed over counts as thrown away: nobody polled it, because nothing of it is to
+	// be seen, or the client began anew elsewhere. What is polled is so at once.
+	transitPatience = time.Second
 )
 
 // intake takes memory for what one client fetches, from before a batch is
@@ -29,6 +31,8 @@ type intake struct {
 	// short, where set, is told of a partition of which a batch held fewer records
 	// than it says. It must not block.
 	short func(topicPartition)
+	// most is how much is taken for one batch: what is larger is read in pieces.
+	most int64
 
 	mu sync.Mutex
 	// loose are decompressed batches of which the partition is not known yet,
@@ -38,8 +42,6 @@ type intake struct {
 	transit map[topicPartition]transit
 	// paused are partitions of which the client throws away what it fetches.
 	paused map[topicPartition]bool
-	// credit was taken for a partition that waited.
-	credit int64
 }
 
 type loose struct {
@@ -57,7 +59,7 @@ type transit struct {
 }
 
 func newIntake(share *memory.Share, limit int) *intake {
-	in := &intake{share: share, transit: map[topicPartition]transit{}, paused: map[topicPartition]bool{}}
+	in := &intake{share: share, most: math.MaxInt64, transit: map[topicPartition]transit{}, paused: map[topicPartition]bool{}}
 	in.unpack = newUnpacker(limit, in.take, share.Give)
 	return in
 }
@@ -67,37 +69,16 @@ func (in *intake) options() []kgo.Opt {
 	return []kgo.Opt{kgo.WithDecompressor(in), kgo.WithPools(in), kgo.WithHooks(in)}
 }
 
-// take takes n bytes, the last of them from the credit.
+// take takes n bytes where there are as many, and where that is not more than most.
 func (in *intake) take(n int64) bool {
+	if n > in.most {
+		return false
+	}
 	if in.share.Take(n) {
 		return true
 	}
-	in.mu.Lock()
-	defer in.mu.Unlock()
-	if in.credit < n {
-		return false
-	}
-	in.credit -= n
-	return true
-}
-
-// lend adds n bytes that were taken to the credit; reclaim gives back what is left of
-// them.
-func (in *intake) lend(n int64) (reclaim func()) {
-	in.mu.Lock()
-	defer in.mu.Unlock()
-	in.credit += n
-	in.unpack.least.Store(max(n, in.unpack.least.Load()))
-	return func() {
-		in.mu.Lock()
-		defer in.mu.Unlock()
-		left := min(n, in.credit)
-		in.credit -= left
-		in.share.Give(left)
-		if in.credit == 0 {
-			in.unpack.least.Store(0)
-		}
-	}
+	in.sweep()
+	return in.share.Take(n)
 }
 
 // Decompress decompresses a batch where there is memory for it and for its records.
@@ -252,8 +233,6 @@ func (in *intake) sweep() {
 func (in *intake) close() {
 	in.mu.Lock()
 	defer in.mu.Unlock()
-	in.share.Give(in.credit)
-	in.credit = 0
 	for _, l := range in.loose {
 		in.share.Give(l.taken)
 	}

@@ -72,8 +72,6 @@ type partition struct {
 	hungry               int64
 	alarm                Alarm
 	paused               bool
-	// fed, where set, is closed when the next fetch has come.
-	fed chan struct{}
 	// bad is what can't be read, ahead of what was delivered.
 	bad       *unread
 	fault     fault
@@ -81,8 +79,9 @@ type partition struct {
 	end       int64
 	// told is when the broker last told end.
 	told time.Time
-	// began is where the assignment began to read.
-	began int64
+	// began is where the assignment began to read, moved where the client was told to
+	// go on since.
+	began, moved int64
 	// unpinned tells that the position is not yet in the group's commits.
 	unpinned bool
 }
@@ -111,7 +110,7 @@ func (p *partition) deliver(records []*kgo.Record, short bool) (reached *unread)
 	slots := slotsOf(records, p.source.MaxRecordBytes)
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.examined {
+	if p.examined || p.hungry > 0 {
 		return nil // it comes again
 	}
 	if len(slots) > 0 {
@@ -144,9 +143,11 @@ func (p *partition) beforeBad(slots []slot, short bool) int {
 	return -1
 }
 
+// accept takes over what was read of the partition beside the client.
 func (p *partition) accept(slots []slot) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	p.fault = fault{told: p.fault.told}
 	p.enter(slots)
 }
 

@@ -29,8 +29,8 @@ const (
 // brokers come and go.
 func (c cluster) patientOptions() []kgo.Opt {
 	dial := (&net.Dialer{Timeout: dialTimeout}).DialContext
-	if c.tls != nil {
-		dial = c.tls.DialContext
+	if c.dialer != nil {
+		dial = c.dialer.DialContext
 	}
 	return []kgo.Opt{
 		kgo.Dialer(patient(dial)),

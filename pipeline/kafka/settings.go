@@ -1,7 +1,9 @@
 package kafka
 
 import (
+	"context"
 	"log/slog"
+	"net"
 	"regexp"
 	"time"
 
@@ -21,6 +23,14 @@ type Settings struct {
 	TLS *TLS
 	// SASL is nil for no authentication.
 	SASL *SASL
+	// Dialer reaches the brokers where TLS is nil; nil dials the network.
+	Dialer Dialer
+}
+
+// Dialer makes connections to brokers.
+type Dialer interface {
+	DialContext(ctx context.Context, network, address string) (net.Conn, error)
+	Dial(network, address string) (net.Conn, error)
 }
 
 // TLS names the certificate files; empty ones mean the system's roots and no

@@ -136,7 +136,17 @@ func (c *consumer) moveTo(p *partition, at kgo.EpochOffset) bool {
 		return false
 	}
 	c.client.SetOffsets(map[string]map[int32]kgo.EpochOffset{p.topic: {p.number: at}})
+	p.moved = at.Offset
 	return true
+}
+
+// position is where the partition goes on: behind the last record that was delivered,
+// or where it was moved to since.
+func (p *partition) position() int64 {
+	p.mu.Lock()
+	moved := p.moved
+	p.mu.Unlock()
+	return max(p.lastDelivered(), moved)
 }
 
 // lastDelivered is the offset after the last record that was delivered.

@@ -43,8 +43,6 @@ type unpacker struct {
 	give  func(int64)
 	// ratio is how far the last batch grew.
 	ratio atomic.Int64
-	// least is what a batch that waited was found to need.
-	least atomic.Int64
 	// zstd and scratch hold decoders and buffers that are used again.
 	zstd, scratch sync.Pool
 }
@@ -65,7 +63,7 @@ func (u *unpacker) unpack(src []byte, codec kgo.CompressionCodecType) (raw []byt
 		return nil, 0, err
 	}
 	if !known {
-		size = int(min(max(u.least.Load(), int64(len(src))*max(2, u.ratio.Load()+1)), int64(u.limit)))
+		size = int(min(int64(len(src))*max(2, u.ratio.Load()+1), int64(u.limit)))
 	}
 	for {
 		if size > u.limit {

@@ -13,7 +13,8 @@ import (
 
 // Limit is a listener with a bound on open connections. Where there are as many,
 // the one that has been waiting for a request for longest makes room for a new
-// one; where none does, new ones wait until one ends. One address other than this
+// one, but none of which a request has come already; where none does, new ones wait
+// until one ends. One address other than this
 // machine's own gets no more than half. The server must have ConnState.
 type Limit struct {
 	net.Listener
@@ -57,13 +58,13 @@ func (l *Limit) admit(raw net.Conn) *conn {
 		l.mu.Unlock()
 		return nil
 	}
-	for l.open >= l.most && l.waiting.Len() == 0 && !l.closed {
+	longest := l.idlest()
+	for l.open >= l.most && longest == nil && !l.closed {
 		l.room.Wait()
+		longest = l.idlest()
 	}
-	var longest *conn
-	if front := l.waiting.Front(); l.open >= l.most && front != nil {
-		longest = l.waiting.Remove(front).(*conn)
-		longest.place = nil
+	if longest != nil {
+		longest.leave()
 	}
 	l.open++
 	l.of[from]++
@@ -72,6 +73,20 @@ func (l *Limit) admit(raw net.Conn) *conn {
 		_ = longest.Close()
 	}
 	return &conn{Conn: raw, limit: l, from: from}
+}
+
+// idlest is the connection that makes room for a new one, nil where none has to or can.
+func (l *Limit) idlest() *conn {
+	if l.open < l.most {
+		return nil
+	}
+	for at := l.waiting.Front(); at != nil; at = at.Next() {
+		// The server may not have got round to reading a request that has come.
+		if c := at.Value.(*conn); !unread(c.Conn) {
+			return c
+		}
+	}
+	return nil
 }
 
 // origin is what is counted as one client: an address, or a network of IPv6. It

@@ -17,14 +17,33 @@ import (
 // Whoever holds bytes of an account must be able to give them back without taking
 // more of the same account: else two takers could wait for each other for ever.
 type Account struct {
-	size  int64
-	bytes *semaphore.Weighted
-	used  atomic.Int64
+	size int64
+	// bytes are most bytes for who wants more than littleMost; little is for the
+	// others, nil where all are alike.
+	bytes, little    *semaphore.Weighted
+	most, littleMost int64
+	used             atomic.Int64
 }
 
 // NewAccount makes an account of size bytes.
 func NewAccount(size int64) *Account {
-	return &Account{size: size, bytes: semaphore.NewWeighted(size)}
+	return &Account{size: size, bytes: semaphore.NewWeighted(size), most: size}
+}
+
+const (
+	// littlePart of an account is for those who want little, and littleShare of that
+	// is how much that may be.
+	littlePart, littleShare = 8, 16
+)
+
+// NewTieredAccount makes an account of size bytes of which a part is for those who want
+// little: they never wait for those who want much.
+func NewTieredAccount(size int64) *Account {
+	little := size / littlePart
+	return &Account{
+		size: size, bytes: semaphore.NewWeighted(size - little), most: size - little,
+		little: semaphore.NewWeighted(little), littleMost: little / littleShare,
+	}
 }
 
 // Size is how many bytes there are, 0 where there is no limit.
@@ -50,11 +69,19 @@ func (a *Account) Take(ctx context.Context, n int64) (give func(), err error) {
 	if a == nil || n <= 0 {
 		return func() {}, nil
 	}
-	n = min(n, a.size)
-	if err := a.bytes.Acquire(ctx, n); err != nil {
+	from, n := a.from(n)
+	if err := from.Acquire(ctx, n); err != nil {
 		return nil, err
 	}
-	return a.taken(n), nil
+	return a.taken(from, n), nil
+}
+
+// from is where n bytes are taken from, and how many of them.
+func (a *Account) from(n int64) (*semaphore.Weighted, int64) {
+	if a.little != nil && n <= a.littleMost {
+		return a.little, n
+	}
+	return a.bytes, min(n, a.most)
 }
 
 // TryTake is Take without waiting: ok tells whether there were n bytes.
@@ -62,17 +89,17 @@ func (a *Account) TryTake(n int64) (give func(), ok bool) {
 	if a == nil || n <= 0 {
 		return func() {}, true
 	}
-	n = min(n, a.size)
-	if !a.bytes.TryAcquire(n) {
+	from, n := a.from(n)
+	if !from.TryAcquire(n) {
 		return nil, false
 	}
-	return a.taken(n), true
+	return a.taken(from, n), true
 }
 
-func (a *Account) taken(n int64) (give func()) {
+func (a *Account) taken(from *semaphore.Weighted, n int64) (give func()) {
 	a.used.Add(n)
 	return sync.OnceFunc(func() {
 		a.used.Add(-n)
-		a.bytes.Release(n)
+		from.Release(n)
 	})
 }

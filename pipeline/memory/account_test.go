@@ -48,3 +48,42 @@ func TestWithoutAnAccountNothingWaits(t *testing.T) {
 		t.Error("a nil account has a limit")
 	}
 }
+
+// Those who want much wait for each other, and nobody who wants little waits for them.
+func TestWhoWantsLittleWaitsForNobodyWhoWantsMuch(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a := NewTieredAccount(128 << 20)
+		much, err := a.Take(t.Context(), 64<<20)
+		if err != nil {
+			t.Fatal(err)
+		}
+		go func() {
+			give, err := a.Take(t.Context(), 1<<30)
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			give()
+		}()
+		synctest.Wait() // it waits
+		began := time.Now()
+		for range 1000 {
+			give, err := a.Take(t.Context(), 1<<20)
+			if err != nil {
+				t.Fatal(err)
+			}
+			give()
+		}
+		if took := time.Since(began); took > 0 {
+			t.Errorf("who wants little waited for %s", took)
+		}
+		if _, ok := a.TryTake(64 << 20); ok {
+			t.Error("who wants much went before one who waits")
+		}
+		much()
+		synctest.Wait()
+		if a.Used() != 0 {
+			t.Errorf("used %d after all was given back", a.Used())
+		}
+	})
+}

@@ -15,7 +15,7 @@ type Budget struct {
 	// Held is for what was fetched and is not finished.
 	Held *Pool
 	// Work is for what a record is decoded to, for as long as it is decided. Nobody keeps
-	// any of it: who wants all of it gets it.
+	// any of it: who wants all of it gets it, and small records don't wait for that.
 	Work *Account
 	// Ingest is how many bytes HTTP requests may take, 0 for no limit.
 	Ingest int64
@@ -38,7 +38,7 @@ func NewBudget(limit int64, pipelines int) *Budget {
 	}
 	return &Budget{
 		Held: NewPool(limit/100*heldPercent, pipelines),
-		Work: NewAccount(limit / 100 * workPercent), Ingest: limit / 100 * ingestPercent,
+		Work: NewTieredAccount(limit / 100 * workPercent), Ingest: limit / 100 * ingestPercent,
 	}
 }
 

@@ -20,6 +20,8 @@ type Pool struct {
 	// used is what is taken, common what of that is beyond the reserves.
 	used, common int64
 	waiting      []*waiter
+	// beside is free while nobody has much memory beside the pool.
+	beside chan struct{}
 }
 
 // leastReserve is what a holder can always have, however many there are: what one
@@ -28,7 +30,7 @@ const leastReserve = 1 << 20
 
 // NewPool makes a pool of size bytes for a number of holders.
 func NewPool(size int64, holders int) *Pool {
-	return &Pool{size: size, reserve: max(leastReserve, size/2/int64(max(1, holders)))}
+	return &Pool{size: size, reserve: max(leastReserve, size/2/int64(max(1, holders))), beside: make(chan struct{}, 1)}
 }
 
 // Size is how many bytes there are, 0 where there is no limit.
@@ -66,13 +68,16 @@ type Share struct {
 // waiter is one who found no bytes.
 type waiter struct {
 	share *Share
+	n     int64
 	since time.Time
 }
 
-// turn is for how long the one who waits longest goes before all others, and then
-// for how long others may go before it again: what it waits for may be held by one
-// who waits for something else.
-const turn = 2 * time.Second
+// turn is for how long the one who waits longest goes before others, once in turnEvery:
+// what it waits for may be held by one who waits for something else, and records under
+// way end within milliseconds as a rule.
+const turn, turnEvery = 250 * time.Millisecond, time.Second
+
+func (w *waiter) hasTurn() bool { return time.Since(w.since)%turnEvery >= turnEvery-turn }
 
 // Take takes n bytes where there are as many.
 func (s *Share) Take(n int64) bool {
@@ -88,19 +93,26 @@ func (s *Share) Take(n int64) bool {
 func (s *Share) take(n int64, w *waiter) bool {
 	p := s.pool
 	beyond := max(0, s.used+n-p.reserve) - max(0, s.used-p.reserve)
-	if len(p.waiting) > 0 {
-		first := p.waiting[0]
-		if first != w && (s == first.share || beyond > 0) && time.Since(first.since)/turn%2 == 1 {
-			return false
-		}
+	if s.yields(n, beyond, w) {
+		return false
 	}
-	// What is larger than all that there is gets in alone.
-	alone := s.used == 0 && p.common == 0
-	if beyond > 0 && p.common+beyond > p.size/2 && !alone {
+	// What is larger than all that is common gets in where nobody has any of it.
+	if beyond > 0 && p.common > 0 && p.common+beyond > p.size/2 {
 		return false
 	}
 	s.add(n)
 	return true
+}
+
+// yields tells whether somebody else goes before w. Nobody keeps a holder from its
+// reserve but one of its own who waits, for whom it leaves room in it.
+func (s *Share) yields(n, beyond int64, w *waiter) bool {
+	waiting := s.pool.waiting
+	if beyond > 0 && len(waiting) > 0 && waiting[0] != w && waiting[0].hasTurn() {
+		return true
+	}
+	own := slices.IndexFunc(waiting, func(w *waiter) bool { return w.share == s })
+	return own >= 0 && waiting[own] != w && waiting[own].hasTurn() && s.used+n > s.pool.reserve-waiting[own].n
 }
 
 // add moves what is taken by n, which may be negative. The caller holds mu.
@@ -139,7 +151,7 @@ func (s *Share) Wait(ctx context.Context, n int64) error {
 		return nil
 	}
 	p := s.pool
-	w := &waiter{share: s, since: time.Now()}
+	w := &waiter{share: s, n: n, since: time.Now()}
 	p.mu.Lock()
 	p.waiting = append(p.waiting, w)
 	p.mu.Unlock()
@@ -161,6 +173,23 @@ func (s *Share) Wait(ctx context.Context, n int64) error {
 	}
 }
 
+// littleBeside is how much memory beside the pool needs no turn.
+const littleBeside = 8<<20 + 1<<18
+
+// Beside waits until n bytes may be used that are not of the pool, which are for what
+// its bytes are filled from. Where they are many, only one of all holders has some.
+func (s *Share) Beside(ctx context.Context, n int64) (done func(), err error) {
+	if s == nil || n <= littleBeside {
+		return func() {}, nil
+	}
+	select {
+	case s.pool.beside <- struct{}{}:
+		return func() { <-s.pool.beside }, nil
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+}
+
 // lookAgain is how often one who waits looks for bytes.
 const lookAgain = 10 * time.Millisecond
 
@@ -168,6 +197,15 @@ func (p *Pool) leave(w *waiter) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.waiting = slices.DeleteFunc(p.waiting, func(other *waiter) bool { return other == w })
+}
+
+// Large is how much is better taken bit by bit than at once: as much as always comes
+// free, though others hold on to what they have.
+func (s *Share) Large() int64 {
+	if s == nil {
+		return math.MaxInt64
+	}
+	return s.pool.reserve / 2
 }
 
 // Fair is how many of the bytes one of n parts of the share may hold for long, so

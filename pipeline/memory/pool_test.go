@@ -134,3 +134,62 @@ func TestBudgetIsPartsOfTheLimit(t *testing.T) {
 		t.Error("no limit is a limit")
 	}
 }
+
+// Small amounts flow within a holder's reserve while large ones wait, its own and those
+// of others; and the large one gets in though they never end.
+func TestSmallFlowsWhileLargeWaits(t *testing.T) {
+	for name, c := range map[string]struct {
+		large int64
+		own   bool
+	}{"of another": {70 * mib, false}, "its own": {12 * mib, true}} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				p := NewPool(100*mib, 2) // 25 MiB each, and 50 MiB for both
+				s, other := p.Share(), p.Share()
+				other.Note(75 * mib) // a sink is down
+				waits := other
+				if c.own {
+					waits = s
+				}
+				s.Note(14 * mib)
+				time.AfterFunc(10*time.Second, func() { s.Give(14 * mib) })
+				s.Note(4 * mib)
+				ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+				defer cancel()
+				ended := make(chan error, 1)
+				go func() { ended <- waits.Wait(ctx, c.large) }()
+				// Two at a time, of which one ends as another begins.
+				under, inARow, most := 2, 0, 0
+				for range 150 {
+					time.Sleep(100 * time.Millisecond)
+					if s.Take(2 * mib) {
+						under++
+						inARow = 0
+					} else {
+						inARow++
+						most = max(most, inARow)
+					}
+					if under > 0 {
+						under--
+						s.Give(2 * mib)
+					}
+				}
+				select {
+				case err := <-ended:
+					if err != nil || !c.own {
+						t.Errorf("the large one: %v", err)
+					}
+				default:
+					if c.own {
+						t.Error("the large one still waits")
+					}
+					cancel()
+					<-ended
+				}
+				if most > 3 {
+					t.Errorf("%d small ones were refused one after the other", most)
+				}
+			})
+		})
+	}
+}

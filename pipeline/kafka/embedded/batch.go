@@ -23,7 +23,7 @@ type batchChecker struct {
 }
 
 func newBatchChecker() *batchChecker {
-	c := &batchChecker{slots: make(chan *inflater, max(1, runtime.GOMAXPROCS(0)/2))}
+	c := &batchChecker{slots: make(chan *inflater, min(max(1, runtime.GOMAXPROCS(0)/2), mostChecks))}
 	for range cap(c.slots) {
 		c.slots <- &inflater{in: bufio.NewReaderSize(nil, 64<<10)}
 	}
@@ -40,8 +40,12 @@ type batchFault struct {
 const (
 	// maxInflated is how much a batch may decompress to.
 	maxInflated = 64 << 20
-	// maxWindow is how much of what it decompressed a zstd decoder may have to keep.
-	maxWindow = 32 << 20
+	// maxWindow is how much of what it decompressed a zstd decoder may have to keep,
+	// keptWindow how much of that is kept from one batch to the next.
+	maxWindow, keptWindow = 32 << 20, 8 << 20
+	// mostChecks is how many batches are looked at at once: each takes as much as a
+	// decoder keeps, or a block of snappy.
+	mostChecks = 4
 )
 
 // The bits of a batch's attributes.
@@ -105,7 +109,7 @@ func (c *batchChecker) checkRecords(batch []byte) error {
 		return fmt.Errorf("the batch says that it has %d records, and %d offsets", count, lastDelta(batch)+1)
 	}
 	inflate := <-c.slots
-	defer func() { c.slots <- inflate }()
+	defer func() { inflate.shrink(batch[minBatch:]); c.slots <- inflate }()
 	records, err := inflate.open(batch[minBatch:], batch[atAttribute+1]&codecBits)
 	if err != nil {
 		return fmt.Errorf("the records can't be decompressed: %w", err)
@@ -315,6 +319,15 @@ func (f *inflater) unzstd(in io.Reader) (io.Reader, error) {
 	f.zstd, err = zstd.NewReader(in, zstd.WithDecoderLowmem(true), zstd.WithDecoderConcurrency(1),
 		zstd.WithDecoderMaxWindow(maxWindow), zstd.WithDecoderMaxMemory(maxInflated))
 	return f.zstd, err
+}
+
+// shrink lets go of a decoder that was made for a large window.
+func (f *inflater) shrink(raw []byte) {
+	var head zstd.Header
+	if f.zstd != nil && (head.Decode(raw) != nil || max(head.WindowSize, head.FrameContentSize) > keptWindow) {
+		f.zstd.Close()
+		f.zstd = nil
+	}
 }
 
 // boundedReader fails beyond a number of bytes, where an io.LimitedReader ends.

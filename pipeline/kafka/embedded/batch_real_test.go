@@ -10,6 +10,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kerr"
 
 	"github.com/millrace/millrace/pipeline/testbed"
+	"github.com/millrace/millrace/pipeline/testbed/hostile"
 )
 
 // Apache Kafka refuses the same batches with the same errors.
@@ -20,16 +21,16 @@ func TestRealMalformedBatches(t *testing.T) {
 	}
 	id := topicID(t, c, "orders")
 	broker := c.SeedBrokers()[0]
-	for name, m := range malformed() {
+	for name, m := range hostile.Malformed() {
 		t.Run(name, func(t *testing.T) {
-			request := produceRequest("orders", m.raw)
+			request := hostile.ProduceRequest("orders", m.Raw)
 			request.Topics[0].TopicID = id
 			answer, err := request.RequestWith(t.Context(), broker)
 			if err != nil {
 				t.Fatal(err)
 			}
-			want := m.want
-			if want == errNotDecompressed {
+			want := m.Err
+			if want == hostile.ErrNotDecompressed {
 				want = kerr.UnknownServerError
 			}
 			if err := kerr.ErrorForCode(answer.Topics[0].Partitions[0].ErrorCode); !errors.Is(err, want) {
@@ -38,7 +39,7 @@ func TestRealMalformedBatches(t *testing.T) {
 		})
 	}
 	for codec := range byte(5) {
-		request := produceRequest("orders", batchOf(3, codec).encode())
+		request := hostile.ProduceRequest("orders", hostile.BatchOf(3, codec).Encode())
 		request.Topics[0].TopicID = id
 		answer, err := request.RequestWith(t.Context(), broker)
 		if err != nil {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"runtime/debug"
 	"sync"
 	"time"
 
@@ -33,6 +34,8 @@ type gate struct {
 
 	mu    sync.Mutex
 	conns map[*gateConn]struct{}
+	// own are the addresses of this process's own clients.
+	own   map[string]bool
 	keeps keeps
 	// transactional are the producers that may write in transactions.
 	transactional map[int64]struct{}
@@ -51,8 +54,6 @@ const (
 	maxFrame   = 1 << 20
 	// freeFrame of each request is not taken from the account.
 	freeFrame = 64 << 10
-	// frameMemory is what requests may hold in all, kfake's copy included.
-	frameMemory = 128 << 20
 	// frameTime bounds how long a request takes to arrive, and answerTime how long
 	// an answer takes to be read.
 	frameTime  = 20 * time.Second
@@ -63,6 +64,9 @@ const (
 	// maxConns bounds the connections, where the process may have four times as many
 	// files open: the rest is for its other doors and for files.
 	maxConns = 256
+	// mostFrames and leastFrames bound what requests may hold in all, kfake's copy
+	// included; between them it is an eighth of what the process may use.
+	mostFrames, leastFrames = 128 << 20, 32 << 20
 	// maxElements bounds what a request may list in all.
 	maxElements = 20_000
 )
@@ -70,9 +74,9 @@ const (
 func newGate(config Config, produced func(int64), f found) *gate {
 	g := &gate{
 		log: config.Logger, produced: produced, served: served(), batches: newBatchChecker(),
-		frames: memory.NewAccount(frameMemory), large: make(chan struct{}, 1),
+		frames: memory.NewAccount(frameMemory()), large: make(chan struct{}, 1),
 		idle: config.idleTime, most: config.maxConns,
-		conns: map[*gateConn]struct{}{}, keeps: newKeeps(f), transactional: f.transactional, wake: make(chan struct{}, 1),
+		conns: map[*gateConn]struct{}{}, own: map[string]bool{}, keeps: newKeeps(f), transactional: f.transactional, wake: make(chan struct{}, 1),
 	}
 	return g
 }
@@ -123,10 +127,15 @@ func served() map[kmsg.Key]int16 {
 	}
 }
 
-// mostBytes is how long a request may be.
-func mostBytes(key kmsg.Key) int64 {
+// frameMemory is what requests may hold in all.
+func frameMemory() int64 {
+	return min(max(debug.SetMemoryLimit(-1)/8, leastFrames), mostFrames)
+}
+
+// mostBytes is how long a request may be: with kfake's copy it has to fit.
+func (g *gate) mostBytes(key kmsg.Key) int64 {
 	if key == kmsg.Produce {
-		return maxProduce
+		return min(maxProduce, g.frames.Size()/2)
 	}
 	return maxFrame
 }
@@ -256,17 +265,26 @@ func countProduce(body []byte, version int16) bool {
 }
 
 // admit takes a connection. Where there are too many, that one goes that has been
-// idle for the longest time, before any that waits for an answer.
+// idle for the longest time, before any that waits for an answer. This process's own
+// count for nothing, and none of them goes.
 func (g *gate) admit(conn net.Conn) *gateConn {
 	c := &gateConn{Conn: conn, gate: g, turn: make(chan struct{}, 1), closed: make(chan struct{}), since: time.Now()}
 	c.turn <- struct{}{}
 	g.mu.Lock()
+	c.own = g.own[conn.RemoteAddr().String()]
 	var out *gateConn
-	if len(g.conns) >= g.most {
+	if !c.own && len(g.conns) >= g.most {
+		strangers := 0
 		for other := range g.conns {
-			if out == nil || other.idler(out) {
+			if other.own {
+				continue
+			}
+			if strangers++; out == nil || other.idler(out) {
 				out = other
 			}
+		}
+		if strangers < g.most {
+			out = nil
 		}
 		delete(g.conns, out)
 	}

@@ -18,6 +18,8 @@ import (
 type gateConn struct {
 	net.Conn
 	gate *gate
+	// own tells that it is this process's; the gate's mu guards it.
+	own bool
 
 	// pending is what kfake has not read yet of the request that was let through.
 	pending []byte
@@ -117,7 +119,7 @@ func (c *gateConn) frame(held *holding) ([]byte, error) {
 	}
 	size := int64(binary.BigEndian.Uint32(head[:]))
 	key := kmsg.Key(binary.BigEndian.Uint16(head[4:]))
-	if _, ok := c.gate.served[key]; !ok || size < headSize || size > mostBytes(key) {
+	if _, ok := c.gate.served[key]; !ok || size < headSize || size > c.gate.mostBytes(key) {
 		return nil, errNoKafka
 	}
 	frame := append(make([]byte, 0, min(size+4, freeFrame)), head[:]...)

@@ -12,6 +12,8 @@ import (
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/millrace/millrace/pipeline/testbed/hostile"
 )
 
 // There are so many groups and no more; those that are there go on, also after a
@@ -127,18 +129,18 @@ func TestProducersAreBounded(t *testing.T) {
 	}
 	// Each record of such a producer is written once.
 	c := client(t, b.Addr())
-	batch := batchOf(1, 0)
-	for batch.producer = range ids {
+	batch := hostile.BatchOf(1, 0)
+	for batch.Producer = range ids {
 		break
 	}
-	batch.epoch, batch.sequence = 0, 0
+	batch.Epoch, batch.Sequence = 0, 0
 	for range 2 {
-		if answer := produceBatch(t, c, "orders", batch.encode()); answer.ErrorCode != 0 || answer.BaseOffset != 0 {
+		if answer := produceBatch(t, c, "orders", batch.Encode()); answer.ErrorCode != 0 || answer.BaseOffset != 0 {
 			t.Errorf("answered %v, offset %d", kerr.ErrorForCode(answer.ErrorCode), answer.BaseOffset)
 		}
 	}
-	batch.sequence = 5
-	if answer := produceBatch(t, c, "orders", batch.encode()); !errors.Is(kerr.ErrorForCode(answer.ErrorCode), kerr.OutOfOrderSequenceNumber) {
+	batch.Sequence = 5
+	if answer := produceBatch(t, c, "orders", batch.Encode()); !errors.Is(kerr.ErrorForCode(answer.ErrorCode), kerr.OutOfOrderSequenceNumber) {
 		t.Errorf("a gap: %v", kerr.ErrorForCode(answer.ErrorCode))
 	}
 }

@@ -17,6 +17,8 @@ import (
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/millrace/millrace/pipeline/testbed/hostile"
 )
 
 // Clients are told of what is served, and of nothing else.
@@ -270,9 +272,9 @@ func TestTransactions(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	batch := batchOf(1, 0)
-	batch.producer, batch.epoch, batch.sequence, batch.transactional = answer.(*kmsg.InitProducerIDResponse).ProducerID, 0, 0, true
-	if refused := produceBatch(t, plain, "orders", batch.encode()); !errors.Is(kerr.ErrorForCode(refused.ErrorCode), kerr.InvalidRecord) {
+	batch := hostile.BatchOf(1, 0)
+	batch.Producer, batch.Epoch, batch.Sequence, batch.Transactional = answer.(*kmsg.InitProducerIDResponse).ProducerID, 0, 0, true
+	if refused := produceBatch(t, plain, "orders", batch.Encode()); !errors.Is(kerr.ErrorForCode(refused.ErrorCode), kerr.InvalidRecord) {
 		t.Errorf("answered %v", kerr.ErrorForCode(refused.ErrorCode))
 	}
 	produce(t, plain, "orders", "five")

@@ -10,6 +10,8 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/millrace/millrace/pipeline/testbed/hostile"
 )
 
 // An earlier version took batches whose records can't be read. They are there, those
@@ -17,19 +19,19 @@ import (
 func TestALogWithMalformedBatches(t *testing.T) {
 	dir := t.TempDir()
 	seed(t, dir)
-	liar := batchOf(1, 0)
-	liar.records = lying(0)
-	junk := batchOf(1, 4)
-	junk.raw = []byte("this is not zstd")
+	liar := hostile.BatchOf(1, 0)
+	liar.Records = hostile.Lying(0)
+	junk := hostile.BatchOf(1, 4)
+	junk.Raw = []byte("this is not zstd")
 	// A record says that it is longer than the batch, and the batch that later times
 	// are in it.
-	long := batchOf(2, 0)
-	_, n := binary.Varint(long.records)
-	long.records = append(binary.AppendVarint(nil, 5000), long.records[n:]...)
-	later := long.encode()
+	long := hostile.BatchOf(2, 0)
+	_, n := binary.Varint(long.Records)
+	long.Records = append(binary.AppendVarint(nil, 5000), long.Records[n:]...)
+	later := long.Encode()
 	binary.BigEndian.PutUint64(later[atMaxTime:], uint64(time.Now().Add(2*time.Hour).UnixMilli()))
-	seal(later)
-	added := [][]byte{liar.encode(), junk.encode(), later, batchOf(1, 0).encode()}
+	hostile.Seal(later)
+	added := [][]byte{liar.Encode(), junk.Encode(), later, hostile.BatchOf(1, 0).Encode()}
 	for i, offset := range []int64{10, 11, 12, 14} {
 		putOffset(added[i], offset)
 	}

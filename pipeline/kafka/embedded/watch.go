@@ -2,6 +2,7 @@ package embedded
 
 import (
 	"cmp"
+	"context"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -45,7 +46,7 @@ const (
 
 func startWatch(g *gate, cluster *kfake.Cluster, addr string, probeEvery time.Duration, alarm func(Alarm)) *watch {
 	w := &watch{
-		gate: g, cluster: cluster, addr: addr, alarm: alarm, client: rawClient{addr: addr},
+		gate: g, cluster: cluster, addr: addr, alarm: alarm, client: rawClient{addr: addr, dial: g.dial},
 		quit: make(chan struct{}), done: make(chan struct{}),
 	}
 	go func() {
@@ -77,7 +78,7 @@ func (w *watch) stop() {
 
 // probe tells where the broker takes no connections any more, or answers none.
 func (w *watch) probe() {
-	client := rawClient{addr: w.addr}
+	client := rawClient{addr: w.addr, dial: w.client.dial}
 	defer client.close()
 	_, err := client.ask(kmsg.NewPtrApiVersionsRequest())
 	switch {
@@ -146,6 +147,8 @@ func (g *gate) members() (wait, left []waiting) {
 // rawClient sends one request at a time.
 type rawClient struct {
 	addr string
+	// dial connects to it; nil dials as a stranger.
+	dial func(ctx context.Context, network, address string) (net.Conn, error)
 	// patience is how long an answer may take; 0 means probeTime.
 	patience time.Duration
 	conn     net.Conn
@@ -164,7 +167,13 @@ func (c *rawClient) ask(r kmsg.Request) (kmsg.Response, error) {
 func (c *rawClient) try(r kmsg.Request) (_ kmsg.Response, err error) {
 	deadline := time.Now().Add(cmp.Or(c.patience, probeTime))
 	if c.conn == nil {
-		if c.conn, err = (&net.Dialer{Deadline: deadline}).Dial("tcp", c.addr); err != nil {
+		ctx, cancel := context.WithDeadline(context.Background(), deadline)
+		defer cancel()
+		dial := c.dial
+		if dial == nil {
+			dial = (&net.Dialer{}).DialContext
+		}
+		if c.conn, err = dial(ctx, "tcp", c.addr); err != nil {
 			return nil, err
 		}
 	}
