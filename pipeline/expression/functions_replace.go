@@ -6,6 +6,7 @@ import (
 	"strconv"
 	"strings"
 	"unicode"
+	"unicode/utf8"
 
 	"github.com/expr-lang/expr/ast"
 )
@@ -151,9 +152,9 @@ func (r *replacement) loop(looped bool, from, to rune) {
 // ahead is how far beyond a match the search for it may have looked: what it tried
 // before took loops, and once as many characters beside them.
 func (r *replacement) ahead(text []byte) int {
-	left := 4 * r.once // bytes
+	left := r.once
 	for i, c := range text {
-		if r.loops[c] {
+		if r.loops[c] || !utf8.RuneStart(c) {
 			continue
 		}
 		if left--; left < 0 {
