@@ -38,7 +38,7 @@ ledger: ## the ledger of records under faults, longer (LEDGER_TIME=… LEDGER_SE
 
 SOAK_TIME ?= 10m
 soak: ## all hostile inputs at once beside good records, longer (SOAK_TIME=… SOAK_ATTACKS=…); needs Linux
-	SOAK_TIME=$(SOAK_TIME) $(GO) test -count=1 -tags real -run RealSoak -timeout 3h -v ./cmd/millrace
+	SOAK_TIME=$(SOAK_TIME) $(GO) test -count=1 -tags real -run RealSoak -timeout 3h -v ./cmd
 
 up: ## start Kafka and Redis on 127.0.0.1:19092 and :16379
 	@$(GO) run ./cmd/testbed up

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/millrace/millrace/pipeline/admin"
 	"github.com/millrace/millrace/pipeline/testbed"
 )
 
