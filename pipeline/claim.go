@@ -3,6 +3,7 @@ package pipeline
 import (
 	"context"
 	"errors"
+	"maps"
 	"slices"
 	"time"
 
@@ -78,43 +79,44 @@ func (l *lane) storeDown(run, asked []*job, err error) []*job {
 // answer acts on the verdicts. Of the jobs that may go, those behind a Busy one
 // of the same order key are given back: waiting while holding a claim is how
 // two lanes would wait for each other for ever.
-func (l *lane) answer(ctx, effects context.Context, run, asked []*job, verdicts []idempotency.Verdict, began time.Time) []*job {
-	var uncertain, conflicts, parked []*job
+func (l *lane) answer(ctx, effects context.Context, run, asked []*job, answers []idempotency.Verdict, began time.Time) []*job {
+	letters := map[string][]*job{} // by reason
+	var conflicts []*job
 	away := map[*job]bool{}
 	busy := map[string]bool{}
-	for i, v := range verdicts {
-		j := asked[i]
-		l.observeClaim(j, v.Answer)
-		if v.Answer != idempotency.Go && v.Answer != idempotency.GoUncertain && j.held {
+	for i, a := range answers {
+		j, v := asked[i], VerdictOf(l.d.guard.plan, a.Answer)
+		l.observeClaim(j, a.Answer)
+		if v.Goes || v.Uncertain {
+			l.hold(j, began)
+		} else if j.held {
 			l.drop(j) // it ran out, and somebody else took it
 		}
-		switch v.Answer {
-		case idempotency.Go:
-			l.hold(j, began)
+		if v.Goes {
 			continue
-		case idempotency.GoUncertain:
-			l.hold(j, began)
-			if l.d.guard.plan.OnUncertain != ActionPark {
-				continue
-			}
+		}
+		away[j] = true
+		if v.Uncertain {
 			j.maybe = true
-			if j.first == nil && v.Row != nil && v.Row.Answer != "" {
-				j.first = errors.New(v.Row.Answer)
+			if j.first == nil && a.Row != nil && a.Row.Answer != "" {
+				j.first = errors.New(a.Row.Answer)
 			}
-			uncertain = append(uncertain, l.blame(j, errUncertain))
-		case idempotency.Conflict:
-			conflicts = append(conflicts, l.blame(j, errConflict))
-		case idempotency.Duplicate:
-			l.end(j, Duplicate, "", nil)
-		case idempotency.Parked:
-			parked = append(parked, l.blame(j, errParked))
-		default:
+		}
+		if a.Answer == idempotency.Conflict {
+			conflicts = append(conflicts, j)
+		}
+		switch {
+		case v.Waits:
 			j.polls++
 			j.next = l.d.timing.Now().Add(l.d.timing.jitter(exponential(busyRetry, time.Second, j.polls)))
 			busy[l.orderKey(j)] = true
+		case v.Err != nil:
+			letters[v.Reason] = append(letters[v.Reason], l.blame(j, v.Err))
+		default:
+			l.end(j, v.Outcome, v.Reason, nil)
 		}
-		away[j] = true
 	}
+	l.tellConflicts(conflicts)
 	if len(away) == 0 {
 		return run
 	}
@@ -132,27 +134,19 @@ func (l *lane) answer(ctx, effects context.Context, run, asked []*job, verdicts 
 		}
 	}
 	l.release(effects, behind)
-	l.conflicts(ctx, effects, conflicts)
-	l.bury(ctx, effects, uncertain, reasonUncertain)
-	l.bury(ctx, effects, parked, reasonParked)
+	for _, reason := range slices.Sorted(maps.Keys(letters)) {
+		l.bury(ctx, effects, letters[reason], reason)
+	}
 	return goes
 }
 
-// conflicts treats records whose key is done with other content.
-func (l *lane) conflicts(ctx, effects context.Context, jobs []*job) {
-	if len(jobs) == 0 {
-		return
-	}
+// tellConflicts tells of records whose key is done with other content.
+func (l *lane) tellConflicts(jobs []*job) {
 	for _, j := range jobs {
 		l.observe(j, Event{Kind: EventConflict})
 	}
-	l.d.guard.warnConflict(l.d.log, jobs[0].rec)
-	if l.d.guard.plan.OnConflict == ActionDeadLetter {
-		l.bury(ctx, effects, jobs, reasonConflict)
-		return
-	}
-	for _, j := range jobs {
-		l.end(j, Duplicate, reasonConflict, nil)
+	if len(jobs) > 0 {
+		l.d.guard.warnConflict(l.d.log, jobs[0].rec)
 	}
 }
 
@@ -280,12 +274,6 @@ func (l *lane) blame(j *job, err error) *job {
 	j.failed(&handlers.Failure{Err: err}, l.d.timing.Now())
 	return j
 }
-
-var (
-	errUncertain = errors.New("an earlier holder of the key went silent: its effect may have happened")
-	errConflict  = errors.New("the key is done, with other content")
-	errParked    = errors.New("the key is parked: its record lies in the dead letters")
-)
 
 const (
 	busyRetry    = 10 * time.Millisecond

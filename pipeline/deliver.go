@@ -290,7 +290,7 @@ func (w *work) end(i int, o Outcome, reason string, err error) {
 		}
 		w.begun[i] = true
 	}
-	if rank(o) > rank(w.outcomes[i]) {
+	if o.Over(w.outcomes[i]) {
 		w.outcomes[i] = o
 		if reason != "" || w.reasons != nil {
 			w.note(i, reason, err)

@@ -260,7 +260,7 @@ func TestBehindABusyOneItKeepsItsClaim(t *testing.T) {
 				stolen = true
 				id := idempotency.Identity("p", "s0", 1, "k:x")
 				store.Delete(t.Context(), []idempotency.ID{id})
-				c := r.delivery.guard.claimFor("p", "s0", Decision{Key: "k:x"}, rec(9, "q", "x"))
+				c := r.delivery.guard.claimFor("p", "s0", &Decision{Key: "k:x"}, rec(9, "q", "x"))
 				c.Token = other.Next()
 				store.Claim(t.Context(), []idempotency.Claim{c})
 			}

@@ -111,7 +111,7 @@ func TestUncertainIsParkedWhereAskedFor(t *testing.T) {
 		store := storetest.NewModel(time.Now)
 		park := func(p *PipelinePlan) { p.Idempotency.OnUncertain = ActionPark }
 		r := newRig(t, store, park, &scripted{})
-		claim := r.delivery.guard.claimFor("p", "s0", Decision{Key: "k:x"}, rec(1, "a", "x"))
+		claim := r.delivery.guard.claimFor("p", "s0", &Decision{Key: "k:x"}, rec(1, "a", "x"))
 		if _, err := store.Claim(t.Context(), []idempotency.Claim{claim}); err != nil {
 			t.Fatal(err)
 		}

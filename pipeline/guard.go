@@ -56,18 +56,9 @@ func (g *guard) close() {
 }
 
 // claimFor makes the claim for one write.
-func (g *guard) claimFor(pipeline, sink string, dec Decision, rec *handlers.Record) idempotency.Claim {
-	c := idempotency.Claim{
-		ID:     idempotency.Identity(pipeline, sink, g.plan.Generation, dec.Key),
-		Token:  g.run.Next(),
-		Digest: dec.Digest, Holder: g.holder,
-		Origin: idempotency.Origin{Topic: rec.Topic, Partition: rec.Partition, Offset: rec.Offset},
-		TTL:    g.plan.TTL, Lease: g.plan.Lease,
-		Durable: g.plan.OnUncertain == ActionPark,
-	}
-	if g.plan.OnConflict == ActionProcess {
-		c.Override |= idempotency.OverConflict
-	}
+func (g *guard) claimFor(pipeline, sink string, dec *Decision, rec *handlers.Record) idempotency.Claim {
+	c := ClaimOf(g.plan, pipeline, sink, dec, rec)
+	c.Token, c.Holder, c.Durable = g.run.Next(), g.holder, g.plan.OnUncertain == ActionPark
 	return c
 }
 

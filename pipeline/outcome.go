@@ -72,7 +72,11 @@ func stages() []string {
 	return all
 }
 
-func rank(o Outcome) int {
+// Over tells whether o stands before other: of several writes of a record the first
+// in the order dead_lettered, delivered, duplicate is the record's outcome.
+func (o Outcome) Over(other Outcome) bool { return o.rank() > other.rank() }
+
+func (o Outcome) rank() int {
 	switch o {
 	case DeadLettered:
 		return 3

@@ -2,7 +2,6 @@ package preview
 
 import (
 	"context"
-	"errors"
 	"fmt"
 
 	"github.com/millrace/millrace/handlers"
@@ -162,12 +161,9 @@ func (r *Result) bury(f *flow) {
 // dead_lettered, delivered, duplicate. One write without an end leaves the record
 // without one.
 func (r *Result) sum(f *flow) {
-	for _, o := range []pipeline.Outcome{pipeline.Duplicate, pipeline.Delivered, pipeline.DeadLettered} {
-		first := true
-		for _, w := range r.Writes {
-			if w.Outcome == o && first {
-				r.Outcome, r.Reason, r.Stage, r.Err, first = o, w.Reason, w.Stage, w.Err, false
-			}
+	for _, w := range r.Writes {
+		if w.Outcome != "" && (r.Outcome == "" || w.Outcome.Over(r.Outcome)) {
+			r.Outcome, r.Reason, r.Stage, r.Err = w.Outcome, w.Reason, w.Stage, w.Err
 		}
 	}
 	if r.Outcome == pipeline.DeadLettered {
@@ -180,12 +176,6 @@ func (r *Result) sum(f *flow) {
 		}
 	}
 }
-
-var (
-	errUncertain = errors.New("an earlier holder of the key went silent: its effect may have happened")
-	errConflict  = errors.New("the key is done, with other content")
-	errParked    = errors.New("the key is parked: its record lies in the dead letters")
-)
 
 // write says how one write would end.
 func (p *Preview) write(f *flow, rec *handlers.Record, dec *pipeline.Decision, w *pipeline.Write) Write {
@@ -200,39 +190,21 @@ func (p *Preview) write(f *flow, rec *handlers.Record, dec *pipeline.Decision, w
 		out.Outcome = pipeline.Delivered
 		return out
 	}
-	claim := idempotency.Claim{
-		ID:    idempotency.Identity(f.plan.Name, s.Name, guard.Generation, dec.Key),
-		Token: p.keys.run.Next(), Digest: dec.Digest, TTL: guard.TTL, Lease: guard.Lease,
-		Origin: idempotency.Origin{Topic: rec.Topic, Partition: rec.Partition, Offset: rec.Offset},
-	}
-	if guard.OnConflict == pipeline.ActionProcess {
-		claim.Override |= idempotency.OverConflict
-	}
+	claim := pipeline.ClaimOf(guard, f.plan.Name, s.Name, dec, rec)
+	claim.Token = p.keys.run.Next()
 	answer, met := p.keys.claim(&claim, guard.OnUncertain == pipeline.ActionPark)
 	out.Row, out.Here = met.row, met.here
-	switch answer {
-	case idempotency.Duplicate:
-		out.Outcome = pipeline.Duplicate
-	case idempotency.Conflict:
-		if guard.OnConflict == pipeline.ActionDeadLetter {
-			out.refused(f, pipeline.StageClaim, "conflict", errConflict)
-		} else {
-			out.Outcome, out.Reason = pipeline.Duplicate, "conflict"
-		}
-	case idempotency.Parked:
-		out.refused(f, pipeline.StageClaim, "parked", errParked)
-	case idempotency.GoUncertain:
-		out.Uncertain = true
-		if guard.OnUncertain == pipeline.ActionPark {
-			out.refused(f, pipeline.StageClaim, "uncertain", errUncertain)
-		} else {
-			out.Outcome = pipeline.Delivered
-		}
-	case idempotency.Busy:
+	switch v := pipeline.VerdictOf(guard, answer); {
+	case v.Goes:
+		out.Outcome, out.Uncertain = pipeline.Delivered, v.Uncertain
+	case v.Waits:
 		out.Halt, out.Reason, out.Stage = HaltWait, "busy", pipeline.StageClaim
 		out.Err = fmt.Errorf("another process works on the key: it was claimed for %s by %s (pid %d)", met.row.Origin, met.row.Holder.Host, met.row.Holder.PID)
+	case v.Err != nil:
+		out.Uncertain = v.Uncertain
+		out.refused(f, pipeline.StageClaim, v.Reason, v.Err)
 	default:
-		out.Outcome = pipeline.Delivered
+		out.Outcome, out.Reason = v.Outcome, v.Reason
 	}
 	return out
 }
