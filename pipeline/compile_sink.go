@@ -77,6 +77,7 @@ func (c *compiler) sinks(f *File, path diag.Path, plan *PipelinePlan, p *Pipelin
 		}
 		c.sinkName(f, config, sink.Name, names)
 		sink.Topics, sink.topicPaths = c.handler(f, plan, config)
+		sink.Fields = fieldsOf(&sink)
 		plans = append(plans, sink)
 	}
 	return plans
@@ -214,4 +215,36 @@ func (c *compiler) sinkTemplate(f *File, scope *expression.Scope, config *SinkCo
 		return nil
 	}
 	return compiled
+}
+
+// fieldsOf are the templates and expressions of a sink, by their compiled programs,
+// with what people may see of them.
+func fieldsOf(s *SinkPlan) map[any]SinkField {
+	fields := map[any]SinkField{}
+	if s.Config == nil {
+		return fields
+	}
+	yamlconf.Walk(s.Config, diag.Path(s.Kind), func(text yamlconf.Text) {
+		if text.Template != nil && text.Template.Program != nil {
+			fields[text.Template.Program] = templateField(text)
+		} else if text.Expression != nil && text.Expression.Program != nil {
+			fields[text.Expression.Program] = SinkField{Path: string(text.Path)}
+		}
+	})
+	return fields
+}
+
+// templateField is the field of a template. The name of a header or a query
+// parameter may tell that it is secret.
+func templateField(text yamlconf.Text) SinkField {
+	f := SinkField{Path: string(text.Path), Source: text.Template.Source, URL: text.Place == "url"}
+	name := strings.Trim(strings.TrimPrefix(string(text.Path), string(text.Path.Parent())), `."`)
+	switch {
+	case f.URL:
+		f.Source = yamlconf.ShownURL(f.Source)
+	case text.Place == "header" || text.Place == "bytes" || text.Place == "name" || text.Place == "query":
+		f.Secret, f.Source = yamlconf.SecretAt(text.Place, name), yamlconf.ShownAt(text.Place, name, f.Source)
+	}
+	f.Source = strings.ReplaceAll(f.Source, yamlconf.Redacted, Redacted)
+	return f
 }

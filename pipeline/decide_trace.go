@@ -3,12 +3,10 @@ package pipeline
 import (
 	"encoding/json"
 	"fmt"
-	"strings"
 
 	"github.com/millrace/millrace/handlers"
 	"github.com/millrace/millrace/pipeline/diag"
 	"github.com/millrace/millrace/pipeline/expression"
-	"github.com/millrace/millrace/pipeline/yamlconf"
 )
 
 // Step is one thing that was evaluated on the way to a decision, for a person
@@ -115,32 +113,9 @@ func (t *trace) payload(where string, node *PayloadPlan, in *expression.Input) {
 	}
 }
 
-// render begins the trace of one sink's rendering.
+// render is what notes the evaluations of a sink.
 func (t *trace) render(s *SinkPlan) *renderTrace {
-	r := &renderTrace{trace: t, sink: s.Name, fields: map[any]shownField{}}
-	yamlconf.Walk(s.Config, diag.Path(s.Kind), func(text yamlconf.Text) {
-		if text.Template != nil {
-			r.fields[text.Template.Program] = templateField(text)
-		} else if text.Expression != nil {
-			r.fields[text.Expression.Program] = shownField{path: string(text.Path)}
-		}
-	})
-	return r
-}
-
-// templateField is the field of a template. The name of a header or a query
-// parameter may tell that it is secret.
-func templateField(text yamlconf.Text) shownField {
-	f := shownField{path: string(text.Path), source: text.Template.Source, url: text.Place == "url"}
-	name := strings.Trim(strings.TrimPrefix(string(text.Path), string(text.Path.Parent())), `."`)
-	switch {
-	case f.url:
-		f.source = yamlconf.ShownURL(f.source)
-	case text.Place == "header" || text.Place == "bytes" || text.Place == "name" || text.Place == "query":
-		f.secret, f.source = yamlconf.SecretAt(text.Place, name), yamlconf.ShownAt(text.Place, name, f.source)
-	}
-	f.source = strings.ReplaceAll(f.source, yamlconf.Redacted, Redacted)
-	return f
+	return &renderTrace{trace: t, sink: s.Name, fields: s.Fields}
 }
 
 func (t *trace) rendered(sink string, request any, err error) {
@@ -151,13 +126,7 @@ func (t *trace) rendered(sink string, request any, err error) {
 type renderTrace struct {
 	trace  *trace
 	sink   string
-	fields map[any]shownField // by compiled program
-}
-
-// shownField is a field of a sink, and what can be shown of it.
-type shownField struct {
-	path, source string
-	url, secret  bool
+	fields map[any]SinkField // by compiled program
 }
 
 func (r *renderTrace) template(program *expression.Template, in *expression.Input, made any, err error) {
@@ -165,12 +134,12 @@ func (r *renderTrace) template(program *expression.Template, in *expression.Inpu
 		return // nothing that a record decides
 	}
 	f := r.fields[program]
-	if text, ok := made.(string); ok && f.url {
+	if text, ok := made.(string); ok && f.URL {
 		made = handlers.ShownQuery(text)
 	}
-	r.trace.add(Step{Stage: StageRender, Sink: r.sink, Where: f.path, Source: f.source, Reads: program.Reads(in), Value: made, Secret: f.secret || program.Secret(), Err: err})
+	r.trace.add(Step{Stage: StageRender, Sink: r.sink, Where: f.Path, Source: f.Source, Reads: program.Reads(in), Value: made, Secret: f.Secret || program.Secret(), Err: err})
 }
 
 func (r *renderTrace) expression(program *expression.Expression, in *expression.Input, value any, err error) {
-	r.trace.add(Step{Stage: StageRender, Sink: r.sink, Where: r.fields[program].path, Source: program.Source(), Reads: program.Reads(in), Value: value, Secret: program.Secret(), Err: err})
+	r.trace.add(Step{Stage: StageRender, Sink: r.sink, Where: r.fields[program].Path, Source: program.Source(), Reads: program.Reads(in), Value: value, Secret: program.Secret(), Err: err})
 }

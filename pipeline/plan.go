@@ -185,6 +185,16 @@ type SinkPlan struct {
 	// topicPaths are where each of them stands in the file.
 	topicPaths []diag.Path
 	Retry      RetryPlan
+	// Fields are its templates and expressions, by their compiled programs.
+	Fields map[any]SinkField
+}
+
+// SinkField is a template or an expression of a sink, and what people may see of it.
+type SinkField struct {
+	// Path is where it stands below the sink's kind, Source what is written there.
+	Path, Source string
+	// URL tells that what it renders is one, Secret that it must not be shown.
+	URL, Secret bool
 }
 
 // RetryPlan is how a failed write is tried again.
