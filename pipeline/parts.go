@@ -89,13 +89,13 @@ func OpenBroker(ctx context.Context, folder *state.Folder, listen string, log *s
 }
 
 // announce serves the API on the control socket, and writes the run file.
-func announce(ctx context.Context, folder *state.Folder, run state.Run, api http.Handler, log *slog.Logger, open *closers) error {
+func announce(ctx context.Context, folder *state.Folder, run state.Run, handler http.Handler, log *slog.Logger, open *closers) error {
 	private, err := state.NewSocketFolder(os.Getenv("XDG_RUNTIME_DIR"))
 	if err != nil {
 		return err
 	}
 	open.add("the control socket's folder", func(context.Context) error { return private.Close() })
-	server, err := admin.ServeControl(ctx, private.Path(), api, log)
+	server, err := admin.ServeControl(ctx, private.Path(), handler, log)
 	if err != nil {
 		return err
 	}

@@ -48,7 +48,7 @@ func (r *recordReader) part() (content []byte, out *Part, size int) {
 	}
 	sum := sha256.New()
 	r.pass(sum, n)
-	return nil, &Part{hex.EncodeToString(sum.Sum(nil)), int(n)}, int(n)
+	return nil, &Part{Digest: hex.EncodeToString(sum.Sum(nil)), Bytes: int(n)}, int(n)
 }
 
 // readHeaders reads the headers; see HeadersPart.
@@ -90,7 +90,7 @@ func (r *recordReader) readHeaders() (kept []kmsg.Header, out *Part) {
 	if whole || r.count == 0 {
 		return kept, nil
 	}
-	return nil, &Part{hex.EncodeToString(sum.Sum(nil)), framed}
+	return nil, &Part{Digest: hex.EncodeToString(sum.Sum(nil)), Bytes: framed}
 }
 
 // length reads a part's length; -1 stands for null where that may be.
