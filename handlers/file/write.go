@@ -11,29 +11,15 @@ import (
 
 // Write appends the batch and returns once it is as durable as `fsync` says.
 func (s *sink) Write(ctx context.Context, batch []handlers.Call) error {
-	select {
-	case s.turns <- struct{}{}:
-	case <-ctx.Done():
-		return unavailable(fmt.Errorf("wait for a turn: %w", context.Cause(ctx)))
-	}
-	// A disk may hang, and nothing can stop what it was told: then the job is
-	// left to end by itself, with a copy of the bytes.
+	return s.batches.Write(ctx, batch)
+}
+
+// write appends what lanes wrote at the same time. A disk may hang, and nothing can
+// stop what it was told: then it goes on, with a copy of the bytes, when nobody waits
+// for it any more.
+func (s *sink) write(_ context.Context, batch []handlers.Call) error {
 	j := newJob(s, batch)
-	ended := make(chan struct{})
-	s.work.Go(func() {
-		defer func() { <-s.turns }()
-		defer close(ended)
-		j.run()
-	})
-	select {
-	case <-ended:
-	case <-ctx.Done():
-		select {
-		case <-ended:
-		default:
-			return fmt.Errorf("the disk has not answered yet: %w", context.Cause(ctx))
-		}
-	}
+	j.run()
 	for i := range batch {
 		batch[i].Answer = j.answers[i]
 	}
@@ -64,9 +50,12 @@ func unavailable(err error) *handlers.Failure {
 // Close waits for what is under way, brings all to the disk and closes it.
 func (s *sink) Close(ctx context.Context) error {
 	close(s.ended)
+	if err := s.batches.Close(ctx); err != nil {
+		return fmt.Errorf("close the files: %w", err)
+	}
 	idle := make(chan struct{})
 	go func() {
-		s.work.Wait()
+		s.syncing.Wait()
 		close(idle)
 	}()
 	select {
