@@ -1,11 +1,3 @@
-// Package handlers is the contract between Millrace and its sinks. It uses the
-// standard library only, so that a sink depends on this package and on the
-// client library of the system that it writes to, and on nothing else.
-//
-// A sink's life: its config struct is decoded and checked from YAML by the tags
-// described at [Spec]; Open builds it without touching the network; Render turns
-// one record into one request, in a dry run as in a real one; Write makes
-// requests durable; Close ends it once no Write is running.
 package handlers
 
 import (

@@ -190,7 +190,7 @@ func (s *sink) refusal(err error) *handlers.Failure {
 	case !s.config.Path.Constant && nameRefused(err):
 		return handlers.Permanent(err)
 	default:
-		return unavailable(err)
+		return handlers.Unreachable(err)
 	}
 }
 

@@ -35,16 +35,12 @@ func (c *Config) Rehearse(t handlers.Trouble) (*handlers.Failure, bool) {
 	case t.Status != 0:
 		return nil, false
 	case t.Refused:
-		return unavailable(errors.New("the file can't be opened")), true
+		return handlers.Unreachable(errors.New("the file can't be opened")), true
 	case t.Timeout:
 		return handlers.Unavailable(errors.New("the disk has not answered yet")), true
 	default:
 		return handlers.Unavailable(errors.New("the lines may not have come to the disk")), true
 	}
-}
-
-func unavailable(err error) *handlers.Failure {
-	return &handlers.Failure{Class: handlers.Infrastructure, NotSent: true, Err: err}
 }
 
 // Close waits for what is under way, brings all to the disk and closes it.
