@@ -270,6 +270,8 @@ func TestCoalescedWritesKeepTheirOrder(t *testing.T) {
 			}
 			lanes = append(lanes, l)
 		}
+		var failures []string // told outside of the bubble
+		fail := func(format string, args ...any) { failures = append(failures, fmt.Sprintf(format, args...)) }
 		synctest.Test(t, func(t *testing.T) {
 			s := &system{fails: func(c *Call) *Failure {
 				if bad[c.ID] {
@@ -292,12 +294,12 @@ func TestCoalescedWritesKeepTheirOrder(t *testing.T) {
 			}
 			wg.Wait()
 			if err := c.Close(t.Context()); err != nil {
-				rt.Fatal(err)
+				fail("close: %v", err)
 			}
 			place, written := map[string]int{}, 0
 			for _, w := range s.writes {
 				if batch.Count > 0 && len(w) > batch.Count {
-					rt.Fatalf("%d calls in one write", len(w))
+					fail("%d calls in one write", len(w))
 				}
 				for _, id := range w {
 					written++
@@ -305,7 +307,7 @@ func TestCoalescedWritesKeepTheirOrder(t *testing.T) {
 				}
 			}
 			if written != len(place) {
-				rt.Fatalf("written twice: %v", s.writes)
+				fail("written twice: %v", s.writes)
 			}
 			for n, l := range lanes {
 				broken, last := map[string]bool{}, map[string]int{}
@@ -319,14 +321,17 @@ func TestCoalescedWritesKeepTheirOrder(t *testing.T) {
 						want, broken[order] = "not_applied", true
 					}
 					if got := classOf(FailureOf(errs[n], i)); got != want || (place[call.ID] > 0) != (want == "") {
-						rt.Fatalf("%s: %q, want %q; written %v", call.ID, got, want, s.writes)
+						fail("%s: %q, want %q; written %v", call.ID, got, want, s.writes)
 					}
 					if want == "" && place[call.ID] < last[order] {
-						rt.Fatalf("%s was written before an earlier one of its order: %v", call.ID, s.writes)
+						fail("%s was written before an earlier one of its order: %v", call.ID, s.writes)
 					}
 					last[order] = max(last[order], place[call.ID])
 				}
 			}
 		})
+		if len(failures) > 0 {
+			rt.Fatal(strings.Join(failures, "\n"))
+		}
 	})
 }

@@ -126,6 +126,12 @@ func Permanent(err error) *Failure { return &Failure{Class: NotApplied, Err: err
 // Unavailable marks err as the whole system's fault: Infrastructure.
 func Unavailable(err error) *Failure { return &Failure{Class: Infrastructure, Err: err} }
 
+// Unreachable marks err as the whole system's fault, of a call of which nothing was
+// sent: Infrastructure, and its key is not held back.
+func Unreachable(err error) *Failure {
+	return &Failure{Class: Infrastructure, NotSent: true, Err: err}
+}
+
 // FailureOf returns the failure of call i in what Write returned, nil where
 // that call is durable.
 func FailureOf(err error, i int) *Failure {

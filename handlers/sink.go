@@ -1,11 +1,3 @@
-// Package handlers is the contract between Millrace and its sinks. It uses the
-// standard library only, so that a sink depends on this package and on the
-// client library of the system that it writes to, and on nothing else.
-//
-// A sink's life: its config struct is decoded and checked from YAML by the tags
-// described at [Spec]; Open builds it without touching the network; Render turns
-// one record into one request, in a dry run as in a real one; Write makes
-// requests durable; Close ends it once no Write is running.
 package handlers
 
 import (
@@ -41,6 +33,8 @@ type Call struct {
 	// Trace is the trace context that the source's record came with. It is no part
 	// of the request: a sink that can hands it on with the call.
 	Trace Trace
+	// Identity is set for sinks that are a Keeper, nil for all others.
+	Identity *Identity
 	// Answer may be set by Write to what the receiver said of the call, such as
 	// a status or a position; of it the first 64 bytes are kept beside the key.
 	Answer string
@@ -144,8 +138,9 @@ type Rehearser interface {
 	Rehearse(t Trouble) (*Failure, bool)
 }
 
-// View evaluates a sink's templates and expressions on one record. It is valid
-// only until Render returns, and only in the goroutine that called Render.
+// View evaluates a sink's templates and expressions on one record. But for what Defer
+// returns it is valid only until Render returns, and only in the goroutine that called
+// Render.
 type View interface {
 	// Record is the record as the pipeline's transform left it.
 	Record() *Record
@@ -164,6 +159,11 @@ type View interface {
 	Value(e Expression) (any, error)
 	// JSON tells whether the record's value is JSON, by the pipeline's format.
 	JSON() bool
+	// Defer is a View of the same record for what is evaluated only once the system
+	// has answered: a Request may keep it, and Write may use it until it returns, in
+	// one goroutine at a time. What it evaluates has a budget of its own, and an
+	// error there is not the record's: the effect has happened.
+	Defer() View
 }
 
 // Template is a config field of text with `${ expr }` inside. Sinks hand it to

@@ -189,6 +189,16 @@ func (l *lane) confirm(effects context.Context, done []*job) {
 	}
 }
 
+// identity is what a sink that keeps its own keys is told of a job's effect.
+func (l *lane) identity(j *job, dec Decision) *handlers.Identity {
+	id := &handlers.Identity{Pipeline: l.d.plan.Name, Sink: l.gate.plan.Name, Generation: 1, ID: j.claim.ID}
+	if g := l.d.guard; g != nil {
+		id.Generation, id.Key, id.Digest, id.TTL = g.plan.Generation, dec.Key, dec.Digest, g.plan.TTL
+		id.OnConflict, id.OnUncertain = string(g.plan.OnConflict), string(g.plan.OnUncertain)
+	}
+	return id
+}
+
 // taken ends a job whose call is durable. What the system knew from before makes it
 // a duplicate.
 func (l *lane) taken(j *job, reason string) {

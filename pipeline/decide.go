@@ -92,6 +92,7 @@ func NewDecider(plan *PipelinePlan, sinks []handlers.Sink) *Decider {
 // decision's writes may refer to rec.
 func (d *Decider) Decide(rec *handlers.Record) Decision {
 	d.made = false
+	d.view.source = rec
 	err := d.load(rec)
 	if d.trace != nil {
 		d.trace.decoded(d.plan.Format, err)
@@ -302,7 +303,9 @@ type view struct {
 	in   *expression.Input
 	plan *PipelinePlan
 	rec  *handlers.Record
-	json bool
+	// source is the record as it was read.
+	source *handlers.Record
+	json   bool
 	// trace is nil but in Trace.
 	trace *renderTrace
 }

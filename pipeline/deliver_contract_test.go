@@ -1,6 +1,7 @@
 package pipeline
 
 import (
+	"context"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -8,6 +9,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/millrace/millrace/handlers"
+	"github.com/millrace/millrace/pipeline/idempotency"
 	"github.com/millrace/millrace/pipeline/idempotency/storetest"
 )
 
@@ -56,6 +58,50 @@ func TestRepeatedIsADuplicate(t *testing.T) {
 			calls := len(sink.called())
 			if r.deliver(t.Context(), rec(3, "a", "x")); guarded && len(sink.called()) != calls {
 				t.Error("the key was not confirmed: the sink was called again")
+			}
+		})
+	}
+}
+
+// keeping is a sink that keeps its own keys.
+type keeping struct{ *scripted }
+
+func (keeping) Kept(context.Context, [][32]byte) ([]*handlers.Kept, error) { return nil, nil }
+func (keeping) Forget(context.Context, [][32]byte) error                   { return nil }
+
+// A sink that keeps its own keys is told which effect a call is; the others are not.
+func TestKeepersAreToldTheIdentity(t *testing.T) {
+	for _, guarded := range []bool{true, false} {
+		synctest.Test(t, func(t *testing.T) {
+			var got []*handlers.Identity
+			script := func(c *handlers.Call, _ int) error {
+				got = append(got, c.Identity)
+				return nil
+			}
+			change := func(p *PipelinePlan) {
+				if !guarded {
+					p.Idempotency = nil
+					return
+				}
+				p.Idempotency.Generation = 3
+			}
+			r := newRig(t, storetest.NewModel(time.Now), change, &scripted{keeps: true, script: script})
+			r.deliver(t.Context(), rec(1, "a", "x"))
+			guard := r.delivery.plan.Idempotency
+			want := &handlers.Identity{Pipeline: "p", Sink: "s0", Generation: 1, ID: idempotency.Coordinates("p", "s0", 1, [16]byte{1}, 0, 1)}
+			if guarded {
+				want = &handlers.Identity{
+					Pipeline: "p", Sink: "s0", Generation: 3, Key: "k:x", ID: idempotency.Identity("p", "s0", 3, "k:x"),
+					Digest: idempotency.DigestOf([]byte("x")), TTL: guard.TTL, OnConflict: string(guard.OnConflict), OnUncertain: string(guard.OnUncertain),
+				}
+			}
+			if diff := cmp.Diff([]*handlers.Identity{want}, got); diff != "" {
+				t.Errorf("guarded %v: want (-), got (+):\n%s", guarded, diff)
+			}
+			got = nil
+			r = newRig(t, storetest.NewModel(time.Now), change, &scripted{script: script})
+			if r.deliver(t.Context(), rec(1, "a", "x")); len(got) != 1 || got[0] != nil {
+				t.Errorf("another sink is told %+v", got)
 			}
 		})
 	}

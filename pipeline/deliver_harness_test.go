@@ -19,6 +19,7 @@ import (
 // scripted is a sink whose answers a test writes: script is asked for every
 // call, and nil means taken.
 type scripted struct {
+	keeps  bool // it is a Keeper
 	limit  int
 	script func(call *handlers.Call, n int) error
 	render error
@@ -233,6 +234,10 @@ func newRig(t *testing.T, store idempotency.Store, change func(*PipelinePlan), s
 		plan.Routes[0].Sinks = append(plan.Routes[0].Sinks, SinkPlan{
 			Name: fmt.Sprintf("s%d", i), Kind: "scripted", Retry: RetryPlan{Attempts: 5, Initial: 200 * time.Millisecond, Max: 30 * time.Second},
 		})
+		if s.keeps {
+			open = append(open, keeping{s})
+			continue
+		}
 		open = append(open, s)
 	}
 	if change != nil {

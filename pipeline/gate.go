@@ -18,6 +18,7 @@ type gate struct {
 	plan   *SinkPlan
 	sink   handlers.Sink
 	scoped handlers.Scoped // nil where the sink's system has no parts
+	keeps  bool            // the sink is a Keeper
 	limit  int
 	pauses *pauses
 	timing timing
@@ -82,6 +83,7 @@ func newGate(plan *SinkPlan, sink handlers.Sink, p *pauses, t timing) *gate {
 		g.limit = min(maxRun, max(1, l.MaxBatch()))
 	}
 	g.scoped, _ = sink.(handlers.Scoped)
+	_, g.keeps = sink.(handlers.Keeper)
 	return g
 }
 

@@ -98,9 +98,12 @@ func (l *lane) add(index int, rec *handlers.Record, write Write, dec Decision) {
 	name := l.gate.plan.Name
 	if g := l.d.guard; g != nil {
 		j.claim = g.claimFor(l.d.plan.Name, name, &dec, rec)
-		j.call.ID = j.claim.ID.External()
 	} else {
-		j.call.ID = idempotency.Coordinates(l.d.plan.Name, name, 1, l.w.batch.TopicID, rec.Partition, rec.Offset).External()
+		j.claim.ID = idempotency.Coordinates(l.d.plan.Name, name, 1, l.w.batch.TopicID, rec.Partition, rec.Offset)
+	}
+	j.call.ID = j.claim.ID.External()
+	if l.gate.keeps {
+		j.call.Identity = l.identity(j, dec)
 	}
 	l.jobs = append(l.jobs, j)
 	l.left++

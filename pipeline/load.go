@@ -44,7 +44,8 @@ type Config struct {
 	// Files are the files in the order given, a folder's in the order of their
 	// names.
 	Files []*File
-	// Digest is the SHA-256 of the files' bytes, in hex.
+	// Digest is the SHA-256 of the files' bytes, in hex, without what is secret in
+	// them: whoever may read it could try out passwords.
 	Digest string
 
 	problems  diag.Problems
@@ -103,8 +104,9 @@ func Read(files []string, o LoadOptions, registry handlers.Registry) (*Config, d
 			usable = false
 			continue
 		}
-		digest.Write(text)
-		usable = r.file(name, diag.NewSource(displayName(name), text)) && usable
+		source := diag.NewSource(displayName(name), text)
+		usable = r.file(name, source) && usable
+		digest.Write(source.Masked())
 	}
 	r.config.Digest = hex.EncodeToString(digest.Sum(nil))
 	return r.finish(usable)

@@ -3,6 +3,7 @@ package pipeline_test
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -15,21 +16,26 @@ import (
 )
 
 // table is a sink of a user's own, such as one for SQL.
-type table struct{ config tableConfig }
+type table struct {
+	config   tableConfig
+	deferred []handlers.View // of the records that were rendered
+}
 
 type tableConfig struct {
-	Statement handlers.Template `yaml:"statement" required:"true" place:"bound" doc:"The statement."`
+	Statement handlers.Template   `yaml:"statement" required:"true" place:"bound" doc:"The statement."`
+	Then      handlers.Expression `yaml:"then" doc:"What is evaluated on the answer."`
 }
 
 func tableSpec() handlers.Spec {
 	return handlers.Define("table", "Writes rows.", "table:\n  statement: insert into t values (${payload.id})\n",
-		func(config tableConfig, _ handlers.Env) (handlers.Sink, error) { return &table{config}, nil })
+		func(config tableConfig, _ handlers.Env) (handlers.Sink, error) { return &table{config: config}, nil })
 }
 
 func (s *table) Render(view handlers.View) (any, error) {
 	if _, err := view.Text(s.config.Statement); err == nil {
 		panic("a statement was spliced")
 	}
+	s.deferred = append(s.deferred, view.Defer())
 	literals, values, err := view.Parts(s.config.Statement)
 	return map[string]any{"statement": strings.Join(literals, "?"), "values": values}, err
 }
@@ -94,4 +100,36 @@ pipelines:
 		}
 	}
 	t.Errorf("the statement is not explained: %+v", steps)
+}
+
+// A deferred view still sees its own record, and the source's, when the decider has long
+// gone on to others.
+func TestDeferredViewsOutliveTheirRender(t *testing.T) {
+	p := loadTable(t, `
+version: 1
+kafka: {brokers: [localhost:9092]}
+pipelines:
+  p:
+    source: {topic: orders}
+    transform: {payload: {double: payload.n * 2}}
+    sinks: [{table: {statement: 'update t set n = ${payload.double}', then: '[source.payload.n, payload.double, key]'}}]
+`)
+	sink := openTable(t, p).(*table)
+	d := pipeline.NewDecider(p, []handlers.Sink{sink})
+	for n := range 3 {
+		d.Decide(&handlers.Record{Topic: "orders", Key: fmt.Append(nil, "k", n), Value: fmt.Append(nil, `{"n": `, n, `}`)})
+	}
+	for n, view := range sink.deferred {
+		got, err := view.Value(sink.config.Then)
+		if diff := cmp.Diff(any([]any{int64(n), int64(2 * n), fmt.Sprint("k", n)}), got); err != nil || diff != "" {
+			t.Errorf("%v: want (-), got (+):\n%s", err, diff)
+		}
+		literals, values, err := view.Parts(sink.config.Statement)
+		if diff := cmp.Diff([]any{[]string{"update t set n = ", ""}, []any{int64(2 * n)}}, []any{literals, values}); err != nil || diff != "" {
+			t.Errorf("%v: want (-), got (+):\n%s", err, diff)
+		}
+		if want := fmt.Sprintf(`{"double":%d}`, 2*n); string(view.Record().Value) != want || !view.JSON() {
+			t.Errorf("the record is %s, not %s", view.Record().Value, want)
+		}
+	}
 }

@@ -17,7 +17,8 @@ type Plan struct {
 	Files []string
 	// Dir is the folder of the first file; the state folder lies beside it.
 	Dir string
-	// Digest is the SHA-256 of the files' bytes, in hex: dead letters carry it.
+	// Digest is the SHA-256 of the files' bytes, in hex and without secrets: dead
+	// letters carry it.
 	Digest string
 	// Embedded is where the embedded broker listens, empty on a cluster.
 	Embedded string

@@ -109,3 +109,23 @@ pipelines:
 		}
 	}
 }
+
+// The digest of a configuration stands in dead letters: nobody can try out there which
+// password it was made with.
+func TestDigestHoldsNoSecret(t *testing.T) {
+	digest := func(password, topic string) string {
+		text := "kafka: {brokers: [localhost:9092], sasl: {mechanism: plain, username: app, password: " + password + "}}\n" +
+			"pipelines: {p: {source: {topic: " + topic + "}, sinks: [{stdout: {}}]}}\n"
+		plan, problems := pipeline.Load([]string{"-"}, pipeline.LoadOptions{Stdin: strings.NewReader(text)}, builtin.Registry())
+		if problems.HasErrors() {
+			t.Fatal(problems)
+		}
+		return plan.Digest
+	}
+	if digest("hunter22", "a") != digest("swordfish-3", "a") {
+		t.Error("the digest depends on the password")
+	}
+	if digest("hunter22", "a") == digest("hunter22", "b") {
+		t.Error("the digest of another configuration is the same")
+	}
+}

@@ -21,11 +21,11 @@ const asideLayout = "-20060102T150405.000Z"
 // up.
 const moves = 20
 
-// append appends the data of so many calls, in one write, and returns the handle
+// append appends data, in one write, and returns the handle
 // and the count of bytes that must be synced, and where in the file the data
 // begins. On an error nothing of it is in the file, unless that could not be
 // mended either; then the next append cuts it off.
-func (f *file) append(data []byte, calls int) (h *handle, upTo, at int64, err error) {
+func (f *file) append(data []byte) (h *handle, upTo, at int64, err error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	for range moves {
@@ -46,7 +46,7 @@ func (f *file) append(data []byte, calls int) (h *handle, upTo, at int64, err er
 			return nil, 0, 0, fmt.Errorf("append to %s: %w", f.name, err)
 		}
 		if !again {
-			return h, h.wrote(len(data), calls), at, nil
+			return h, h.wrote(len(data)), at, nil
 		}
 		if err := f.letGo(); err != nil {
 			return nil, 0, 0, fmt.Errorf("close %s: %w", f.name, err)

@@ -26,8 +26,8 @@ type Config struct {
 
 // BatchConfig is how long an fsync waits for more.
 type BatchConfig struct {
-	Count int           `yaml:"count" default:"10000" min:"1" doc:"How many records end the wait."`
-	Bytes handlers.Size `yaml:"bytes" default:"8MiB" min:"1B" doc:"How many bytes end the wait."`
+	Count int           `yaml:"count" default:"10000" min:"1" doc:"How many records end the wait, and share an fsync at most."`
+	Bytes handlers.Size `yaml:"bytes" default:"8MiB" min:"1B" doc:"How many bytes end the wait, and share an fsync at most."`
 	Wait  time.Duration `yaml:"wait" default:"0s" max:"1m" doc:"How long to wait at most. With 0 an fsync never waits."`
 }
 
@@ -95,11 +95,10 @@ type sink struct {
 	config Config
 	log    *slog.Logger
 	disk   disk
-	// turns bound how many writes are under way, and so how many files are in
-	// use at once.
-	turns chan struct{}
-	work  sync.WaitGroup
-	ended chan struct{} // closed by Close
+	// batches put together what lanes write at the same time.
+	batches *handlers.Coalescer
+	syncing sync.WaitGroup // of what brings files to the disk every interval
+	ended   chan struct{}  // closed by Close
 
 	mu    sync.Mutex
 	root  *os.Root
@@ -113,8 +112,14 @@ func open(config Config, log *slog.Logger, d disk) (*sink, error) {
 	if log == nil {
 		return nil, errors.New("no logger is given")
 	}
-	return &sink{
-		config: config, log: log, disk: d, files: map[string]*file{}, ended: make(chan struct{}),
-		turns: make(chan struct{}, max(1, config.OpenFiles/filesAtOnce)),
-	}, nil
+	s := &sink{config: config, log: log, disk: d, files: map[string]*file{}, ended: make(chan struct{})}
+	batch := handlers.Batch{
+		Count: config.Batch.Count, Bytes: int64(config.Batch.Bytes),
+		Size: func(c *handlers.Call) int { return len(c.Request.(*request).data) },
+	}
+	if config.Fsync == "batch" {
+		batch.Wait = config.Batch.Wait
+	}
+	s.batches = handlers.Coalesce(s.write, batch)
+	return s, nil
 }

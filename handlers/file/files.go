@@ -132,7 +132,7 @@ func (f *file) ready() error {
 	if err != nil {
 		return errors.Join(err, opened.Close())
 	}
-	f.h = newHandle(opened, f.s.disk, f.s.config.Batch, f.s.ended)
+	f.h = newHandle(opened, f.s.disk)
 	f.size, f.last = -1, info.ModTime()
 	return nil
 }
@@ -278,7 +278,7 @@ func (s *sink) open(dir string) (*os.Root, error) {
 	}
 	s.root = root
 	if s.config.Fsync == "interval" {
-		s.work.Go(s.keepSyncing)
+		s.syncing.Go(s.keepSyncing)
 	}
 	return s.root, nil
 }

@@ -3,63 +3,41 @@ package file
 import (
 	"os"
 	"sync"
-	"time"
 )
 
-// handle is one open file. Those who appended to it share the fsyncs.
+// handle is one open file.
 type handle struct {
-	f     *os.File
-	disk  disk
-	batch BatchConfig
-	ended <-chan struct{}
+	f    *os.File
+	disk disk
 
 	mu      sync.Mutex
 	changed *sync.Cond
 	// appended and synced count bytes since the file was opened.
 	appended, synced int64
-	calls            int // since the last fsync began
 	syncing, closed  bool
-	full             chan struct{} // closed when a batch that waits is full
 	// err is the first failed fsync. What was not on the disk by then is in
 	// doubt for good: a later fsync would succeed without having written it.
 	err error
 }
 
-func newHandle(f *os.File, d disk, batch BatchConfig, ended <-chan struct{}) *handle {
-	h := &handle{f: f, disk: d, batch: batch, ended: ended}
+func newHandle(f *os.File, d disk) *handle {
+	h := &handle{f: f, disk: d}
 	h.changed = sync.NewCond(&h.mu)
 	return h
 }
 
 // wrote counts what was appended and returns what sync must be told.
-func (h *handle) wrote(bytes, calls int) int64 {
+func (h *handle) wrote(bytes int) int64 {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.appended += int64(bytes)
-	h.calls += calls
-	if h.isFull() {
-		h.hurry()
-	}
 	return h.appended
-}
-
-// hurry ends the wait of a batch. The caller holds mu.
-func (h *handle) hurry() {
-	if h.full != nil {
-		close(h.full)
-		h.full = nil
-	}
-}
-
-// isFull tells whether a batch need not wait. The caller holds mu.
-func (h *handle) isFull() bool {
-	return h.calls >= h.batch.Count || h.appended-h.synced >= int64(h.batch.Bytes)
 }
 
 // sync returns once everything up to a count of bytes is on the disk. One caller
 // makes the fsync, for all that was appended before it began; the others wait
 // for that one, or for the next.
-func (h *handle) sync(upTo int64, patient bool) error {
+func (h *handle) sync(upTo int64) error {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	for h.synced < upTo && h.err == nil {
@@ -68,11 +46,7 @@ func (h *handle) sync(upTo int64, patient bool) error {
 			continue
 		}
 		h.syncing = true
-		if patient {
-			h.gather()
-		}
 		reached := h.appended
-		h.calls = 0
 		h.mu.Unlock()
 		err := h.disk.sync(h.f)
 		h.mu.Lock()
@@ -90,33 +64,12 @@ func (h *handle) sync(upTo int64, patient bool) error {
 	return h.err
 }
 
-// gather waits for more records to share the fsync. The caller holds mu, which
-// is free meanwhile.
-func (h *handle) gather() {
-	if h.batch.Wait <= 0 || h.isFull() {
-		return
-	}
-	full := make(chan struct{})
-	h.full = full
-	h.mu.Unlock()
-	timer := time.NewTimer(h.batch.Wait)
-	defer timer.Stop()
-	select {
-	case <-full:
-	case <-timer.C:
-	case <-h.ended:
-	}
-	h.mu.Lock()
-	h.full = nil
-}
-
 // all syncs what was appended until now.
 func (h *handle) all() error {
 	h.mu.Lock()
 	upTo := h.appended
-	h.hurry()
 	h.mu.Unlock()
-	return h.sync(upTo, false)
+	return h.sync(upTo)
 }
 
 // broken tells whether an fsync failed, so that the file must be opened anew.

@@ -11,9 +11,9 @@ import (
 	"github.com/millrace/millrace/handlers"
 )
 
-// filesAtOnce is how many files one write has in use: a batch over more of them
-// is written in parts.
-const filesAtOnce = 8
+// filesAtOnce is how many files one write has in use at most: a batch over more of
+// them is written in parts.
+const filesAtOnce = 512
 
 // job is one batch on its way to the disk.
 type job struct {
@@ -59,17 +59,17 @@ func newJob(s *sink, batch []handlers.Call) *job {
 
 func (j *job) run() {
 	for left := j.calls; len(left) > 0; {
-		n := span(left)
+		n := span(left, min(filesAtOnce, j.s.config.OpenFiles))
 		j.some(left[:n])
 		left = left[n:]
 	}
 }
 
 // span is how many of the calls go together: no more files than may be in use.
-func span(calls []pending) int {
+func span(calls []pending, files int) int {
 	names := map[string]bool{}
 	for i, c := range calls {
-		if names[c.path] = true; len(names) > filesAtOnce {
+		if names[c.path] = true; len(names) > files {
 			return i
 		}
 	}
@@ -98,7 +98,7 @@ func (j *job) some(calls []pending) {
 			break
 		}
 		if j.s.config.Fsync == "batch" {
-			syncs.Go(func() { p.err = p.h.sync(p.upTo, true) })
+			syncs.Go(func() { p.err = p.h.sync(p.upTo) })
 		}
 	}
 	syncs.Wait()
@@ -155,7 +155,7 @@ func (j *job) append(p *part) error {
 		data[i] = c.data
 	}
 	all := bytes.Join(data, nil)
-	h, upTo, at, err := p.file.append(all, len(p.calls))
+	h, upTo, at, err := p.file.append(all)
 	if err != nil {
 		return err
 	}
@@ -190,7 +190,7 @@ func (s *sink) refusal(err error) *handlers.Failure {
 	case !s.config.Path.Constant && nameRefused(err):
 		return handlers.Permanent(err)
 	default:
-		return unavailable(err)
+		return handlers.Unreachable(err)
 	}
 }
 

@@ -41,44 +41,7 @@ func TestBatchSharesOneFsync(t *testing.T) {
 	}
 }
 
-// Lanes that write while an fsync runs share the next one, and none is
-// acknowledged before.
-func TestLanesShareFsyncs(t *testing.T) {
-	var hung hungDisk
-	var syncs atomic.Int64
-	counted, d := countedDisk(&syncs), hung.disk()
-	wait := d.sync
-	d.sync = func(f *os.File) error {
-		if err := wait(f); err != nil {
-			return err
-		}
-		return counted.sync(f)
-	}
-	f := openSink(t, config(t.TempDir(), handlertest.Constant("c.jsonl")), d)
-	f.write("k", `{}`)
-	syncs.Store(0)
-	gate := make(chan struct{})
-	hung.gate.Store(&gate)
-	var lanes sync.WaitGroup
-	var acked atomic.Int64
-	for range 32 {
-		lanes.Go(func() { f.write("k", numbers(10)...); acked.Add(1) })
-	}
-	for strings.Count(f.read("c.jsonl"), "\n") < 321 {
-		time.Sleep(time.Millisecond)
-	}
-	if n := acked.Load(); n != 0 {
-		t.Errorf("%d lanes were acknowledged before the disk answered", n)
-	}
-	hung.gate.Store(nil)
-	close(gate)
-	lanes.Wait()
-	if n := syncs.Load(); n > 2 {
-		t.Errorf("%d fsyncs for 32 lanes at once, want 2 at most", n)
-	}
-	f.shut()
-}
-
+// Lanes share the fsync of a full batch.
 func TestBatchWaits(t *testing.T) {
 	var syncs atomic.Int64
 	c := config(t.TempDir(), handlertest.Constant("c.jsonl"))
@@ -228,5 +191,7 @@ func TestHungDisk(t *testing.T) {
 		t.Error("closed a disk that hangs")
 	}
 	close(gate)
-	f.work.Wait()
+	if err := f.batches.Close(t.Context()); err != nil {
+		t.Error(err)
+	}
 }

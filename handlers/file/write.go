@@ -11,29 +11,15 @@ import (
 
 // Write appends the batch and returns once it is as durable as `fsync` says.
 func (s *sink) Write(ctx context.Context, batch []handlers.Call) error {
-	select {
-	case s.turns <- struct{}{}:
-	case <-ctx.Done():
-		return unavailable(fmt.Errorf("wait for a turn: %w", context.Cause(ctx)))
-	}
-	// A disk may hang, and nothing can stop what it was told: then the job is
-	// left to end by itself, with a copy of the bytes.
+	return s.batches.Write(ctx, batch)
+}
+
+// write appends what lanes wrote at the same time. A disk may hang, and nothing can
+// stop what it was told: then it goes on, with a copy of the bytes, when nobody waits
+// for it any more.
+func (s *sink) write(_ context.Context, batch []handlers.Call) error {
 	j := newJob(s, batch)
-	ended := make(chan struct{})
-	s.work.Go(func() {
-		defer func() { <-s.turns }()
-		defer close(ended)
-		j.run()
-	})
-	select {
-	case <-ended:
-	case <-ctx.Done():
-		select {
-		case <-ended:
-		default:
-			return fmt.Errorf("the disk has not answered yet: %w", context.Cause(ctx))
-		}
-	}
+	j.run()
 	for i := range batch {
 		batch[i].Answer = j.answers[i]
 	}
@@ -49,7 +35,7 @@ func (c *Config) Rehearse(t handlers.Trouble) (*handlers.Failure, bool) {
 	case t.Status != 0:
 		return nil, false
 	case t.Refused:
-		return unavailable(errors.New("the file can't be opened")), true
+		return handlers.Unreachable(errors.New("the file can't be opened")), true
 	case t.Timeout:
 		return handlers.Unavailable(errors.New("the disk has not answered yet")), true
 	default:
@@ -57,16 +43,15 @@ func (c *Config) Rehearse(t handlers.Trouble) (*handlers.Failure, bool) {
 	}
 }
 
-func unavailable(err error) *handlers.Failure {
-	return &handlers.Failure{Class: handlers.Infrastructure, NotSent: true, Err: err}
-}
-
 // Close waits for what is under way, brings all to the disk and closes it.
 func (s *sink) Close(ctx context.Context) error {
 	close(s.ended)
+	if err := s.batches.Close(ctx); err != nil {
+		return fmt.Errorf("close the files: %w", err)
+	}
 	idle := make(chan struct{})
 	go func() {
-		s.work.Wait()
+		s.syncing.Wait()
 		close(idle)
 	}()
 	select {

@@ -43,7 +43,7 @@ type Fixture struct {
 	// empty for those without one. It is nil where the system carries none.
 	Traces func() []string
 	// Remembers tells that the system knows calls by their ID: one that comes again
-	// has no second effect, and Write says so.
+	// has no second effect, and Write says so. Of a Keeper it must be true.
 	Remembers bool
 	// Down makes the system unreachable for good. It is nil where it can't be.
 	Down func()
@@ -61,6 +61,7 @@ func Run(t *testing.T, spec handlers.Spec, h Harness) {
 	t.Run("write ends with its context", h.writeEndsWithItsContext)
 	t.Run("a probe has no effect", h.probeHasNoEffect)
 	t.Run("a trace is handed on", h.traceIsHandedOn)
+	t.Run("a keeper keeps its keys", h.keeperKeepsItsKeys)
 }
 
 func (h Harness) renderIsPure(t *testing.T) {
@@ -260,6 +261,45 @@ func (h Harness) traceIsHandedOn(t *testing.T) {
 	}
 }
 
+func (h Harness) keeperKeepsItsKeys(t *testing.T) {
+	f := h.Open(t)
+	defer closeSink(t, f.Sink)
+	keeper, ok := f.Sink.(handlers.Keeper)
+	if !ok {
+		return
+	}
+	first, other := call(t, f.Sink, "k", `{"n":1}`), call(t, f.Sink, "k", `{"n":2}`)
+	ids := [][32]byte{other.Identity.ID, first.Identity.ID}
+	kept := func() (of [2]*handlers.Kept) {
+		all, err := keeper.Kept(t.Context(), ids)
+		if err != nil || len(all) != len(ids) {
+			t.Fatalf("asked for %d keys, got %d: %v", len(ids), len(all), err)
+		}
+		return [2]*handlers.Kept(all)
+	}
+	if got := kept(); got != [2]*handlers.Kept{} {
+		t.Errorf("before anything was written it keeps %+v", got)
+	}
+	h.write(t, f.Sink, []handlers.Call{first})
+	if got := kept(); got[0] != nil || got[1] == nil || got[1].Digest != first.Identity.Digest || got[1].Parked || !got[1].Expires.After(got[1].At) {
+		t.Errorf("it keeps %+v and %+v, and the second was written", got[0], got[1])
+	}
+	conflict := other
+	identity := *other.Identity
+	identity.ID, conflict.Identity, conflict.ID = first.Identity.ID, &identity, first.ID
+	calls := []handlers.Call{conflict}
+	if h.write(t, f.Sink, calls); !calls[0].Repeated {
+		t.Error("a key that is done with other content is no duplicate")
+	}
+	if err := keeper.Forget(t.Context(), ids); err != nil || kept() != [2]*handlers.Kept{} {
+		t.Errorf("keys that are forgotten are kept: %v", err)
+	}
+	h.write(t, f.Sink, []handlers.Call{first})
+	if diff := cmp.Diff([]string{`{"n":1}`, `{"n":1}`}, f.Effects()); diff != "" {
+		t.Errorf("once before and once after it was forgotten (-), found (+):\n%s", diff)
+	}
+}
+
 // write hands over calls as the runner would: no more at once than MaxBatch.
 func (h Harness) write(t *testing.T, sink handlers.Sink, calls []handlers.Call) {
 	t.Helper()
@@ -294,7 +334,15 @@ func call(t *testing.T, sink handlers.Sink, key, value string) handlers.Call {
 	if err != nil {
 		t.Errorf("render: %v", err)
 	}
-	return handlers.Call{Record: r, Request: request, Order: r.Key, ID: fmt.Sprintf("%.13x", sha256.Sum256([]byte(key+value)))}
+	id := sha256.Sum256([]byte(key + value))
+	c := handlers.Call{Record: r, Request: request, Order: r.Key, ID: fmt.Sprintf("%.13x", id)}
+	if _, ok := sink.(handlers.Keeper); ok {
+		c.Identity = &handlers.Identity{
+			Pipeline: "p", Sink: "s", Generation: 1, Key: key + value, ID: id, Digest: sha256.Sum256([]byte(value)),
+			TTL: time.Hour, OnConflict: "duplicate", OnUncertain: "retry",
+		}
+	}
+	return c
 }
 
 func renderJSON(t *testing.T, sink handlers.Sink, view View) []byte {

@@ -24,6 +24,9 @@ func (v View) Record() *handlers.Record { return v.Of }
 // JSON tells whether the record's value is JSON.
 func (v View) JSON() bool { return !v.NotJSON }
 
+// Defer is the same view.
+func (v View) Defer() handlers.View { return v }
+
 // Text renders a template that Constant or Template made.
 func (v View) Text(t handlers.Template) (string, error) {
 	render, ok := t.Program.(func(*handlers.Record) (string, error))

@@ -70,10 +70,7 @@ func (s *sink) unanswered(err error, givenUp, connected bool) *handlers.Failure 
 			Err: fmt.Errorf("connect to the receiver that the record names: %w", unnamed(err)),
 		}
 	default:
-		return &handlers.Failure{
-			Class: handlers.Infrastructure, NotSent: true,
-			Err: fmt.Errorf("connect to the receiver: %w", err),
-		}
+		return handlers.Unreachable(fmt.Errorf("connect to the receiver: %w", err))
 	}
 }
 

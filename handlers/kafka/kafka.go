@@ -145,7 +145,7 @@ func (c *Config) Rehearse(t handlers.Trouble) (*handlers.Failure, bool) {
 	case t.Status != 0:
 		return nil, false
 	case t.Refused:
-		return &handlers.Failure{Class: handlers.Infrastructure, NotSent: true, Err: errors.New("write to kafka: no broker can be reached")}, true
+		return handlers.Unreachable(errors.New("write to kafka: no broker can be reached")), true
 	case t.Timeout:
 		return handlers.Unavailable(errors.New("write to kafka: whether it was written is unknown: no answer in time")), true
 	default:

@@ -96,7 +96,7 @@ func oneLine(text []byte) []byte {
 // Write prints the batch in one write. A reader that does not read blocks it.
 func (s *sink) Write(ctx context.Context, batch []handlers.Call) error {
 	if err := ctx.Err(); err != nil {
-		return notPrinted(err)
+		return handlers.Unreachable(err)
 	}
 	var lines []byte
 	ends := make([]int, len(batch))
@@ -114,7 +114,7 @@ func (s *sink) Write(ctx context.Context, batch []handlers.Call) error {
 	for i, end := range ends {
 		switch {
 		case start >= written:
-			failed[i] = notPrinted(err)
+			failed[i] = handlers.Unreachable(err)
 		case end > written:
 			failed[i] = handlers.Unavailable(err) // a part of its line is out
 		}
@@ -123,19 +123,12 @@ func (s *sink) Write(ctx context.Context, batch []handlers.Call) error {
 	return &handlers.BatchError{Failed: failed}
 }
 
-// notPrinted is a line of which not a byte is out.
-func notPrinted(err error) *handlers.Failure {
-	f := handlers.Unavailable(err)
-	f.NotSent = true
-	return f
-}
-
 // Rehearse judges trouble as a write that failed: no record is at fault.
 func (c *Config) Rehearse(t handlers.Trouble) (*handlers.Failure, bool) {
 	if t.Status != 0 {
 		return nil, false
 	}
-	return notPrinted(errors.New("write to the standard output: it takes nothing")), true
+	return handlers.Unreachable(errors.New("write to the standard output: it takes nothing")), true
 }
 
 // Probe tells whether the standard output is open.

@@ -24,6 +24,17 @@ func (s *Source) MaskPart(n *yaml.Node, start, end int) {
 	s.MaskText(s.scalarOffset(n, start), s.scalarOffset(n, end-1)+1)
 }
 
+// Masked is the text with what is masked replaced by asterisks.
+func (s *Source) Masked() []byte {
+	var out []byte
+	from := 0
+	for _, m := range s.masked(0, len(s.text)) {
+		out = append(append(out, s.text[from:m.start]...), hiddenText...)
+		from = m.end
+	}
+	return append(out, s.text[from:]...)
+}
+
 // WithoutSecrets are the problems as they can be shown: no text of theirs holds
 // what is masked on the lines that they are about. A mend that does is left out.
 func (ps Problems) WithoutSecrets() Problems {
