@@ -12,6 +12,9 @@ import (
 const (
 	// minSecret is how long a secret must be to be looked for inside of text.
 	minSecret = 4
+	// minPart is how long a word of a masked text must be, which holds more than a
+	// secret.
+	minPart = 7
 	// cutSecret is how much of a long one a message may show that is cut.
 	cutSecret = 4 * minSecret
 )
@@ -84,10 +87,14 @@ func (s *Source) secretsOfLines(problems Problems) map[int]secrets {
 	for _, m := range s.masks {
 		text := string(s.text[m.start:m.end])
 		quoted := strconv.Quote(text)
+		parts := slices.DeleteFunc(strings.FieldsFunc(text, separates), func(part string) bool { return len(part) < minPart || strings.HasPrefix(part, "payload.") })
 		for line, last := s.At(m.start).Line, s.At(m.end).Line; line <= last; line++ {
 			if here := lines[line]; here != nil {
 				here.add(text)
 				here.add(quoted[1 : len(quoted)-1])
+				for _, part := range parts {
+					here.add(part)
+				}
 			}
 		}
 	}
@@ -99,6 +106,8 @@ func (s *Source) secretsOfLines(problems Problems) map[int]secrets {
 	}
 	return lines
 }
+
+func separates(r rune) bool { return strings.ContainsRune(" \t\r\n\"',:{}[]=", r) }
 
 func (s secrets) add(text string) {
 	if len(text) >= minSecret {
@@ -122,6 +131,13 @@ next:
 		for _, secret := range s[text[:minSecret]] {
 			if len(secret) > cutSecret && strings.HasPrefix(text, secret[:cutSecret]) {
 				return out.String() + hiddenText
+			}
+			n := minSecret
+			for n < len(secret) && n < len(text) && secret[n] == text[n] {
+				n++
+			}
+			if strings.HasPrefix(text[n:], "…") {
+				return out.String() + hiddenText + text[n:]
 			}
 		}
 		out.WriteByte(text[0])

@@ -33,7 +33,8 @@ type Document struct {
 	// root is nil for an empty file.
 	root *yaml.Node
 	// eaten are the paths of values of which it was reported that they lack quotes.
-	eaten map[*yaml.Node]diag.Path
+	eaten      map[*yaml.Node]diag.Path
+	vocabulary *Vocabulary
 }
 
 // ParseSource parses a file, or a part of one. The problems say what in it is no
@@ -45,6 +46,9 @@ func ParseSource(source *diag.Source, v *Vocabulary) (*Document, diag.Problems) 
 	document, problems := parse(source)
 	if len(problems) > 0 {
 		MaskLines(source, problems, v)
+	}
+	if document != nil {
+		document.vocabulary = v
 	}
 	return document, problems
 }

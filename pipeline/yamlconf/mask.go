@@ -17,6 +17,7 @@ var (
 	// stands where a URL is expected.
 	withSlashes = regexp.MustCompile(`//((?:\$\{[^}]*\}|[^/?#\s"'])+)@`)
 	bareUser    = regexp.MustCompile(`((?:\$\{[^}]*\}|[^/?#\s"'])+)@`)
+	headerName  = regexp.MustCompile(`^[A-Za-z0-9_-]+$`)
 	braced      = regexp.MustCompile(`\$\{[^}]*\}?`)
 	quotedText  = regexp.MustCompile(`(\bfile\(\s*)?(?:"(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*')`)
 	authScheme  = regexp.MustCompile(`^(?i:bearer|basic|digest|token|api-?key|negotiate|hawk|signature|key) +`)
@@ -29,7 +30,7 @@ func (doc *Document) MaskSecrets() {
 	at := 0
 	for line := range bytes.Lines(doc.Source.Text()) {
 		if bytes.IndexByte(line, '#') >= 0 {
-			maskComment(doc.Source, strings.TrimRight(string(line), "\r\n"), at)
+			maskComment(doc.Source, doc.vocabulary, strings.TrimRight(string(line), "\r\n"), at)
 		}
 		at += len(line)
 	}
@@ -68,7 +69,8 @@ func (m masker) node(n *yaml.Node, in spot) {
 func (m masker) entry(key string, value *yaml.Node, in spot) {
 	inner := spot{key: key, data: in.data || key == "transform" || key == "tests" || key == "payload"}
 	inner.names = !inner.data && (key == "headers" || key == "query" || diag.Nearest(key, []string{"headers", "query"}) != "")
-	secret := secretKey(key) || in.names && near(in.key, "query") && handlers.SecretParameter(key)
+	secret := secretKey(key) || in.names && near(in.key, "query") && handlers.SecretParameter(key) ||
+		in.names && !headerName.MatchString(key)
 	if secret && !in.data && (in.names || ofScalars(value)) {
 		m.all(value)
 		return
@@ -115,7 +117,8 @@ func (m masker) all(n *yaml.Node) {
 	}
 }
 
-// urls hides users and passwords, and query parameters that are secret.
+// urls hides users and passwords, query parameters that are secret, and tokens behind
+// their scheme.
 func (m masker) urls(n *yaml.Node, expected bool) {
 	form := withSlashes
 	if expected {
@@ -125,6 +128,9 @@ func (m masker) urls(n *yaml.Node, expected bool) {
 		if user := n.Value[at[2]:at[3]]; !strings.Contains(user, "${") || !safeUser.MatchString(user) {
 			m.source.MaskPart(n, at[2], at[3])
 		}
+	}
+	for _, at := range schemeToken.FindAllStringSubmatchIndex(n.Value, -1) {
+		m.source.MaskPart(n, at[2], at[3])
 	}
 	for _, at := range queryPart.FindAllStringSubmatchIndex(n.Value, -1) {
 		if handlers.SecretParameter(n.Value[at[4]:at[5]]) && !safeHeader.MatchString(n.Value[at[6]:at[7]]) {

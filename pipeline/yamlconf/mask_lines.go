@@ -128,7 +128,7 @@ func (m *lineMasker) value(line string, at, from, to int, in lineSpot) {
 	text := strings.Trim(line[from:to], " \t")
 	word, rest, _ := strings.Cut(strings.TrimLeft(text, "\"'"), " ")
 	word = strings.TrimRight(word, "\"'")
-	if m.vocabulary.harmless(text) || in.holds == open && (rest == "" || !secretKey(word)) {
+	if m.vocabulary.harmless(text) || in.holds == named && rest == "" || in.holds == open && (rest == "" || !secretKey(word)) {
 		return
 	}
 	if m.slip(word) != "" || rest != "" && secretKey(word) {
@@ -191,18 +191,27 @@ func (m *lineMasker) forms(line string, at int) {
 	for _, token := range schemeToken.FindAllStringSubmatchIndex(line, -1) {
 		m.source.MaskText(at+token[2], at+token[3])
 	}
-	maskComment(m.source, line, at)
+	maskComment(m.source, m.vocabulary, line, at)
 }
 
-// maskComment hides what stands behind the name of a secret in a comment.
-func maskComment(source *diag.Source, line string, at int) {
+// maskComment hides what stands behind the name of a secret in a comment, or behind a
+// colon there, and what is no prose: it may have been a value.
+func maskComment(source *diag.Source, v *Vocabulary, line string, at int) {
 	comment := commentOf.FindStringIndex(line)
 	if comment == nil {
 		return
 	}
-	for _, word := range wordThen.FindAllStringSubmatchIndex(line[comment[0]:], -1) {
-		if secretKey(line[comment[0]+word[2] : comment[0]+word[3]]) {
-			source.MaskText(at+comment[0]+word[1], at+len(line))
+	from := comment[1]
+	text := strings.TrimSpace(strings.TrimLeft(line[from:], "#"))
+	if !strings.Contains(text, " ") && !v.harmless(text) && !aWord.MatchString(text) {
+		source.MaskText(at+from, at+len(line))
+		return
+	}
+	for _, word := range wordThen.FindAllStringSubmatchIndex(line[from:], -1) {
+		name := line[from+word[2] : from+word[3]]
+		ends := strings.ContainsAny(line[from+word[3]:from+word[1]], ":=")
+		if secretKey(name) || ends && v.keys[name] != open {
+			source.MaskText(at+from+word[1], at+len(line))
 			return
 		}
 	}
@@ -211,5 +220,6 @@ func maskComment(source *diag.Source, line string, at int) {
 var (
 	schemeToken = regexp.MustCompile(`(?i)\b(?:bearer|basic)[ \t]+([A-Za-z0-9+/_=.~-]{6,})`)
 	commentOf   = regexp.MustCompile(`(?:^|[ \t])#`)
+	aWord       = regexp.MustCompile(`^[A-Z]?[a-z]*$`)
 	wordThen    = regexp.MustCompile(`([A-Za-z_][A-Za-z0-9_.-]*)["']?[ \t:=]+`)
 )

@@ -3,6 +3,8 @@ package yamlconf
 import (
 	"regexp"
 	"strings"
+
+	"github.com/millrace/millrace/handlers"
 )
 
 // lineScan goes through one line of a file that is no YAML, and hides of each value
@@ -150,10 +152,11 @@ func (s *lineScan) key(c byte, i int) {
 	}
 	name := before[m[2]:m[3]]
 	next := lineSpot{query: s.now.query, names: s.now.names}
-	if !s.now.names {
-		next.holds = s.vocabulary.keys[s.slip(name)]
+	key := s.slip(name)
+	if !s.now.names && !(s.now.query && handlers.SecretParameter(name)) {
+		next.holds = s.vocabulary.keys[key]
 	}
-	next.query = next.query || near(name, "query")
-	next.names = next.names || next.query || near(name, "headers")
+	next.query = next.query || key == "" || near(name, "query") // what nobody knows may be a query
+	next.names = next.names || near(name, "query") || near(name, "headers")
 	s.start, s.now, s.keyed = i+1, next, true
 }

@@ -7,6 +7,7 @@ import (
 
 	"gopkg.in/yaml.v3"
 
+	"github.com/millrace/millrace/handlers"
 	"github.com/millrace/millrace/pipeline/diag"
 )
 
@@ -72,6 +73,14 @@ func (m unplaced) of(name string) holds {
 	return m.d.options.Vocabulary.of(name)
 }
 
+// below is of, for a key in what a key holds: what nobody knows may be a query.
+func (m unplaced) below(what holds, name string) holds {
+	if what == unknown && handlers.SecretParameter(name) {
+		return unknown
+	}
+	return m.of(name)
+}
+
 func (m unplaced) value(n *yaml.Node, what holds) {
 	if n == nil || m.seen[n] {
 		return
@@ -83,7 +92,7 @@ func (m unplaced) value(n *yaml.Node, what holds) {
 	case yaml.MappingNode:
 		for i := 0; i+1 < len(n.Content); i += 2 {
 			if !m.keyText(n.Content[i]) {
-				m.value(n.Content[i+1], m.of(n.Content[i].Value))
+				m.value(n.Content[i+1], m.below(what, n.Content[i].Value))
 			}
 		}
 	case yaml.SequenceNode:
@@ -91,7 +100,7 @@ func (m unplaced) value(n *yaml.Node, what holds) {
 			m.value(item, what)
 		}
 	default:
-		if what != open && !m.d.options.Vocabulary.harmless(n.Value) {
+		if what != open && (what != named || strings.Contains(n.Value, " ")) && !m.d.options.Vocabulary.harmless(n.Value) {
 			(masker{m.d.source}).all(n)
 		}
 	}

@@ -29,6 +29,8 @@ const (
 	unknown holds = iota
 	// block has further keys.
 	block
+	// named has what has a name, which is a single word and no secret.
+	named
 	// open is a setting that is secret nowhere.
 	open
 )
@@ -103,7 +105,9 @@ func holdsOf(t reflect.Type, f field) holds {
 	switch {
 	case f.secret:
 		return unknown
-	case t == templateType, t == expressionType, t.Kind() == reflect.Slice: // a map by names
+	case t.Kind() == reflect.Slice:
+		return named
+	case t == templateType, t == expressionType:
 		return open
 	case t.Kind() == reflect.Map:
 		return unknown
@@ -145,10 +149,22 @@ func (v *Vocabulary) of(name string) holds {
 
 // slip is the key that a word is a slip of so clearly that its value is one of that.
 func (v *Vocabulary) slip(word string) string {
-	if key := v.meant(word); key != "" && (key == word || len(word) > 3 && word[0]|0x20 == key[0]) {
+	if key := v.meant(word); key == word || len(word) > 3 && key != "" && word[0]|0x20 == key[0] && (sameWords(word, key) || oneSlip(word, key)) {
 		return key
 	}
 	return ""
+}
+
+// oneSlip tells whether one letter more, less, or other, or two that are swapped, make
+// a word another.
+func oneSlip(a, b string) bool {
+	for a != "" && b != "" && a[0] == b[0] {
+		a, b = a[1:], b[1:]
+	}
+	for a != "" && b != "" && a[len(a)-1] == b[len(b)-1] {
+		a, b = a[:len(a)-1], b[:len(b)-1]
+	}
+	return len(a) <= 1 && len(b) <= 1 || len(a) == 2 && len(b) == 2 && a[0] == b[1] && a[1] == b[0]
 }
 
 // meant is the key that a word is, or almost is; "" for none.
@@ -163,7 +179,7 @@ var (
 	// plainValue is what is no secret by its kind: a number with its unit, a date, a
 	// list of those, or a field of a record.
 	plainValue = regexp.MustCompile(`^(?:[-+]?[0-9]{1,7}(?:\.[0-9]{1,6})?(?:%|/?[A-Za-zµ]{1,3})?|[0-9]{4}-[0-9]{2}-[0-9]{2}(?:T[0-9:.]+Z?)?|` +
-		`(?:payload|headers|topic|timestamp)(?:\.[A-Za-z_][A-Za-z0-9_]*)*|[|>][-+0-9]{0,2}|[\[\]{},.|>=\s-]*|(?:<{7}|>{7})(?: \S+)?)$`)
+		`(?:payload|headers|topic|timestamp)(?:\.[A-Za-z_][A-Za-z0-9_]*)*\)*|[|>][-+0-9]{0,2}|[\[\]{},.|>=\s-]*|(?:<{7}|>{7})(?: \S+)?)$`)
 )
 
 // harmless tells whether a text is no secret by what it is.
