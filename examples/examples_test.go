@@ -27,6 +27,7 @@ import (
 	"github.com/millrace/millrace/pipeline"
 	"github.com/millrace/millrace/pipeline/admin"
 	"github.com/millrace/millrace/pipeline/kafka"
+	"github.com/millrace/millrace/pipeline/letters"
 )
 
 var update = flag.Bool("update", false, "rewrite want.txt")
@@ -245,10 +246,8 @@ func topics(t *testing.T, settings kafka.Settings, plan *pipeline.Plan, log *slo
 
 // describe is a record without what differs from run to run.
 func describe(r *handlers.Record) string {
-	reason, _ := r.Header(pipeline.HeaderReason)
-	last, _ := r.Header(pipeline.HeaderLastError)
-	if reason != nil {
-		return fmt.Sprintf("%s: %s (%s: %s)\n", r.Topic, r.Value, reason, last)
+	if l, err := letters.Decode(r); err == nil {
+		return fmt.Sprintf("%s: %s (%s: %s)\n", r.Topic, r.Value, l.Reason, l.LastError)
 	}
 	return fmt.Sprintf("%s: %s\n", r.Topic, r.Value)
 }
