@@ -7,6 +7,7 @@ import (
 
 	"github.com/millrace/millrace/pipeline"
 	"github.com/millrace/millrace/pipeline/memory"
+	"github.com/millrace/millrace/pipeline/plan"
 )
 
 func (a *app) brokerCommand() *cobra.Command {
@@ -25,15 +26,15 @@ pipelines.`,
 			if err != nil {
 				return err
 			}
-			plan, err := a.planOf(only("kafka", "topics"))
+			planned, err := a.planOf(only("kafka", "topics"))
 			if err != nil {
 				return err
 			}
-			var declared []pipeline.TopicPlan
-			if plan != nil {
-				declared = plan.Topics
-				if plan.Embedded != "" && !cmd.Flags().Changed("listen") {
-					listen = plan.Embedded
+			var declared []plan.Topic
+			if planned != nil {
+				declared = planned.Topics
+				if planned.Embedded != "" && !cmd.Flags().Changed("listen") {
+					listen = planned.Embedded
 				}
 			}
 			deps := pipeline.RunnerDeps{Version: a.version(), StateDir: a.state(), Logger: log}

@@ -15,6 +15,7 @@ import (
 	"github.com/millrace/millrace/pipeline"
 	"github.com/millrace/millrace/pipeline/diag"
 	"github.com/millrace/millrace/pipeline/kafka"
+	"github.com/millrace/millrace/pipeline/plan"
 	"github.com/millrace/millrace/pipeline/state"
 	"github.com/millrace/millrace/pipeline/topics"
 )
@@ -26,7 +27,7 @@ type cluster struct {
 	// embedded tells that it is the embedded broker.
 	embedded bool
 	// plan is the configuration, nil where there is none.
-	plan  *pipeline.Plan
+	plan  *plan.Plan
 	close func() error
 	// own tells that the command opened the folder itself, since nothing runs
 	// on it: a run can't start before it is given back.
@@ -55,7 +56,7 @@ func (a *app) connectToRead(ctx context.Context, pid int) (*cluster, error) {
 }
 
 // planOf loads what a command uses, nil where there is no configuration.
-func (a *app) planOf(of uses) (*pipeline.Plan, error) {
+func (a *app) planOf(of uses) (*plan.Plan, error) {
 	if !a.hasConfig() {
 		return nil, nil
 	}
@@ -64,7 +65,7 @@ func (a *app) planOf(of uses) (*pipeline.Plan, error) {
 }
 
 // connectTo is connect for a configuration that was loaded, or none.
-func (a *app) connectTo(ctx context.Context, plan *pipeline.Plan, pid int) (*cluster, error) {
+func (a *app) connectTo(ctx context.Context, plan *plan.Plan, pid int) (*cluster, error) {
 	log, err := a.clientLogger()
 	if err != nil {
 		return nil, err
@@ -194,7 +195,7 @@ func (c *cluster) ensureTopic(ctx context.Context, name string, create bool) err
 	if create {
 		partitions := 0
 		if c.embedded {
-			partitions = pipeline.EmbeddedPartitions
+			partitions = plan.EmbeddedPartitions
 		}
 		_, err := c.admin.CreateTopics(ctx, []string{name}, partitions, 0, nil)
 		return err
@@ -209,9 +210,9 @@ func (e missingTopicError) Error() string { return string(e) }
 
 // missingTopic says of a topic that does not exist what might be meant, or how
 // it comes about.
-func missingTopic(name string, there []string, plan *pipeline.Plan) string {
+func missingTopic(name string, there []string, plan *plan.Plan) string {
 	text := fmt.Sprintf("topic %q does not exist", name)
-	named := plan != nil && slices.ContainsFunc(pipeline.Wanted(plan), func(w topics.Want) bool { return w.Name == name })
+	named := plan != nil && slices.ContainsFunc(topics.Wanted(plan), func(w topics.Want) bool { return w.Name == name })
 	near := diag.Nearest(name, there)
 	switch {
 	case named && plan.Embedded != "":
@@ -232,7 +233,7 @@ func missingTopic(name string, there []string, plan *pipeline.Plan) string {
 // look is connectTo for a command that only reads: where nothing runs and no
 // broker ever ran on the state folder, there is nothing to read, and the folder
 // is not made.
-func (a *app) look(ctx context.Context, plan *pipeline.Plan, pid int) (*cluster, error) {
+func (a *app) look(ctx context.Context, plan *plan.Plan, pid int) (*cluster, error) {
 	if !a.nowhere() && (plan == nil || plan.Embedded != "") {
 		runs, err := a.processes(pid)
 		if err != nil {

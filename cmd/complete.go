@@ -9,8 +9,11 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
-	"github.com/millrace/millrace/pipeline"
+	"github.com/millrace/millrace/pipeline/compile"
+	"github.com/millrace/millrace/pipeline/config"
 	"github.com/millrace/millrace/pipeline/diag"
+	"github.com/millrace/millrace/pipeline/plan"
+	"github.com/millrace/millrace/pipeline/topics"
 )
 
 // completer completes one word; what was given before it is in args.
@@ -122,18 +125,18 @@ func choices(usage string) []string {
 
 // understood is the configuration as far as it can be read, without a word of
 // what is wrong with it; nil where there is none.
-func (a *app) understood() (*pipeline.Config, *pipeline.Plan) {
+func (a *app) understood() (*config.Config, *plan.Plan) {
 	env, err := a.environment()
 	if err != nil || slices.Contains(a.files, "-") {
 		return nil, nil
 	}
 	// While it completes, cobra may read the flags twice.
 	files := slices.Compact(slices.Clone(a.configFiles()))
-	config, problems := pipeline.Read(files, pipeline.LoadOptions{Env: env, SkipEnv: true}, a.registry)
+	config, problems := config.Read(files, config.Options{Env: env, SkipEnv: true}, a.registry)
 	if config == nil || problems.HasErrors() {
 		return config, nil
 	}
-	compiled, problems := pipeline.Compile(config, a.registry)
+	compiled, problems := compile.Compile(config, a.registry)
 	if problems.HasErrors() {
 		return config, nil
 	}
@@ -157,7 +160,7 @@ func (a *app) topicNames() []string {
 	config, plan := a.understood()
 	var names []string
 	if plan != nil {
-		for _, want := range pipeline.Wanted(plan) {
+		for _, want := range topics.Wanted(plan) {
 			names = append(names, want.Name)
 		}
 	}

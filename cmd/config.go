@@ -5,7 +5,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/millrace/millrace/pipeline"
+	"github.com/millrace/millrace/pipeline/compile"
 	"github.com/millrace/millrace/pipeline/diag"
 )
 
@@ -45,7 +45,7 @@ func (a *app) config(format, name string, skipEnv bool) error {
 		return err
 	}
 	options.SkipEnv = skipEnv
-	effective, problems := pipeline.LoadEffective(a.configFiles(), options, a.registry)
+	effective, problems := compile.LoadEffective(a.configFiles(), options, a.registry)
 	if err := diag.Write(painted(a.err), diag.FormatText, problems, colour(a.err)); err != nil {
 		return err
 	}

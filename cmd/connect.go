@@ -8,8 +8,10 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/millrace/millrace/pipeline"
+	"github.com/millrace/millrace/pipeline/compile"
+	"github.com/millrace/millrace/pipeline/config"
 	"github.com/millrace/millrace/pipeline/diag"
+	"github.com/millrace/millrace/pipeline/survey"
 )
 
 // connectHelp is what `validate` says of --connect.
@@ -36,7 +38,7 @@ func (f *connectFlags) add(cmd *cobra.Command) {
 }
 
 // check finds flags that do not go together.
-func (f *connectFlags) check(cmd *cobra.Command, options pipeline.LoadOptions) error {
+func (f *connectFlags) check(cmd *cobra.Command, options config.Options) error {
 	switch {
 	case !f.on && (cmd.Flags().Changed("replicas") || cmd.Flags().Changed("timeout")):
 		return usageError{errors.New("--replicas and --timeout go with --connect")}
@@ -52,7 +54,7 @@ func (f *connectFlags) check(cmd *cobra.Command, options pipeline.LoadOptions) e
 
 // look connects to what configurations without errors need, and returns all problems and
 // what was looked at.
-func (f *connectFlags) look(ctx context.Context, a *app, results []*pipeline.Result, problems diag.Problems) (diag.Problems, []string, error) {
+func (f *connectFlags) look(ctx context.Context, a *app, results []*compile.Result, problems diag.Problems) (diag.Problems, []string, error) {
 	if !f.on || problems.HasErrors() {
 		return problems, nil, nil
 	}
@@ -62,7 +64,7 @@ func (f *connectFlags) look(ctx context.Context, a *app, results []*pipeline.Res
 	}
 	var seen []string
 	for _, result := range results {
-		found := pipeline.Connect(ctx, result, pipeline.ConnectOptions{
+		found := survey.Connect(ctx, result, survey.Options{
 			Replicas: f.replicas, Timeout: f.timeout, StateDir: a.state(), Stdout: a.out, Logger: log,
 		})
 		problems = append(problems, found.Problems...)

@@ -14,9 +14,10 @@ import (
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
 
-	"github.com/millrace/millrace/pipeline"
 	"github.com/millrace/millrace/pipeline/files"
 	"github.com/millrace/millrace/pipeline/kafka"
+	"github.com/millrace/millrace/pipeline/keys"
+	"github.com/millrace/millrace/pipeline/plan"
 	"github.com/millrace/millrace/pipeline/preview"
 )
 
@@ -123,14 +124,14 @@ func (a *app) dryRun(ctx context.Context, args []string, f dryRunFlags) error {
 }
 
 // choose takes the pipeline that is named, or all of them.
-func choose(plan *pipeline.Plan, args []string) ([]*pipeline.PipelinePlan, error) {
+func choose(planned *plan.Plan, args []string) ([]*plan.Pipeline, error) {
 	if len(args) == 0 {
-		return plan.Pipelines, nil
+		return planned.Pipelines, nil
 	}
 	var names []string
-	for _, p := range plan.Pipelines {
+	for _, p := range planned.Pipelines {
 		if p.Name == args[0] {
-			return []*pipeline.PipelinePlan{p}, nil
+			return []*plan.Pipeline{p}, nil
 		}
 		names = append(names, p.Name)
 	}
@@ -166,8 +167,8 @@ func parseWindow(last int, since, until string) (w preview.Window, err error) {
 type dryRun struct {
 	app    *app
 	flags  dryRunFlags
-	plan   *pipeline.Plan
-	chosen []*pipeline.PipelinePlan
+	plan   *plan.Plan
+	chosen []*plan.Pipeline
 
 	preview *preview.Preview
 	table   *preview.Table
@@ -248,9 +249,9 @@ func (d *dryRun) open(ctx context.Context, topicID func(string) ([16]byte, bool)
 		return err
 	}
 	deps := preview.Deps{Version: d.app.version(), TopicID: topicID, Logger: log}
-	guarded := slices.ContainsFunc(d.chosen, func(p *pipeline.PipelinePlan) bool { return p.Idempotency != nil })
+	guarded := slices.ContainsFunc(d.chosen, func(p *plan.Pipeline) bool { return p.Idempotency != nil })
 	if guarded && !d.flags.noStore {
-		if deps.Keys, err = pipeline.NewKeyReader(d.plan.Store, d.app.state(), log); err != nil {
+		if deps.Keys, err = keys.NewReader(d.plan.Store, d.app.state(), log); err != nil {
 			return fmt.Errorf("%w; --no-store goes on without it", err)
 		}
 	}
@@ -313,7 +314,7 @@ func (a *app) style() preview.Style {
 }
 
 // sample reads the window, with progress on a terminal.
-func (a *app) sample(ctx context.Context, c *cluster, chosen []*pipeline.PipelinePlan, w preview.Window) ([]preview.Item, int, error) {
+func (a *app) sample(ctx context.Context, c *cluster, chosen []*plan.Pipeline, w preview.Window) ([]preview.Item, int, error) {
 	log, err := a.clientLogger()
 	if err != nil {
 		return nil, 0, err

@@ -13,11 +13,12 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/millrace/millrace/pipeline"
-	"github.com/millrace/millrace/pipeline/admin"
+	"github.com/millrace/millrace/pipeline/api"
 	"github.com/millrace/millrace/pipeline/diag"
 	"github.com/millrace/millrace/pipeline/idempotency"
 	"github.com/millrace/millrace/pipeline/kafka"
+	"github.com/millrace/millrace/pipeline/keys"
+	"github.com/millrace/millrace/pipeline/plan"
 	"github.com/millrace/millrace/pipeline/preview"
 )
 
@@ -135,14 +136,14 @@ func parsePlace(text string) (idempotency.Origin, error) {
 type explaining struct {
 	app     *app
 	flags   explainFlags
-	plan    *pipeline.Plan
-	chosen  []*pipeline.PipelinePlan
+	plan    *plan.Plan
+	chosen  []*plan.Pipeline
 	cluster *cluster
 
-	keys     pipeline.KeyReader
+	keys     keys.Reader
 	preview  *preview.Preview
 	topics   preview.Topics
-	statuses []admin.Status
+	statuses []api.Status
 	progress *progress
 	shown    int
 }
@@ -152,9 +153,9 @@ func (x *explaining) open(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	guarded := slices.ContainsFunc(x.chosen, func(p *pipeline.PipelinePlan) bool { return p.Idempotency != nil })
+	guarded := slices.ContainsFunc(x.chosen, func(p *plan.Pipeline) bool { return p.Idempotency != nil })
 	if guarded && !x.flags.noStore {
-		if x.keys, err = pipeline.NewKeyReader(x.plan.Store, x.app.state(), log); err != nil {
+		if x.keys, err = keys.NewReader(x.plan.Store, x.app.state(), log); err != nil {
 			return fmt.Errorf("%w; --no-store goes on without it", err)
 		}
 	}
@@ -191,14 +192,14 @@ func (x *explaining) close(ctx context.Context) error {
 
 // running asks the processes on the state folder how they fare; what does not
 // answer is left out.
-func (a *app) running(ctx context.Context, pid int) []admin.Status {
+func (a *app) running(ctx context.Context, pid int) []api.Status {
 	runs, err := a.processes(pid)
 	if err != nil {
 		return nil
 	}
-	var all []admin.Status
+	var all []api.Status
 	for _, run := range runs {
-		client := admin.Dial(run.Socket)
+		client := api.Dial(run.Socket)
 		if status, err := client.Status(ctx); err == nil {
 			all = append(all, status)
 		}
@@ -210,7 +211,7 @@ func (a *app) running(ctx context.Context, pid int) []admin.Status {
 // one explains the record at a place.
 func (x *explaining) one(ctx context.Context, at idempotency.Origin) error {
 	reading := x.pipelines(at.Topic)
-	isLetter := slices.ContainsFunc(x.plan.Pipelines, func(p *pipeline.PipelinePlan) bool { return p.DeadLetter == at.Topic })
+	isLetter := slices.ContainsFunc(x.plan.Pipelines, func(p *plan.Pipeline) bool { return p.DeadLetter == at.Topic })
 	if len(reading) == 0 && !isLetter {
 		var known []string
 		for _, p := range x.chosen {

@@ -8,7 +8,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/millrace/millrace/handlers"
-	"github.com/millrace/millrace/pipeline"
+	"github.com/millrace/millrace/pipeline/config"
 	"github.com/millrace/millrace/pipeline/diag"
 )
 
@@ -50,7 +50,7 @@ func (a *app) listHandlers(registry handlers.Registry, format string) error {
 	for _, kind := range registry.Kinds() {
 		all = append(all, listedHandler{kind, registry[kind].Summary(), true})
 	}
-	for _, kind := range pipeline.MissingHandlers(registry) {
+	for _, kind := range config.MissingHandlers(registry) {
 		all = append(all, listedHandler{Kind: kind})
 	}
 	if format == "json" {
@@ -83,7 +83,7 @@ func (a *app) showHandler(registry handlers.Registry, kind, format string) error
 	if !ok {
 		return unknownHandler(registry, kind)
 	}
-	page := pipeline.DescribeHandler(spec)
+	page := config.DescribeHandler(spec)
 	switch format {
 	case "json":
 		return a.printJSON(page)
@@ -97,7 +97,7 @@ func (a *app) showHandler(registry handlers.Registry, kind, format string) error
 }
 
 func unknownHandler(registry handlers.Registry, kind string) error {
-	missing := pipeline.MissingHandlers(registry)
+	missing := config.MissingHandlers(registry)
 	if slices.Contains(missing, kind) {
 		return usageError{fmt.Errorf("the %s sink is not available in this version; it has %s", kind, strings.Join(registry.Kinds(), ", "))}
 	}

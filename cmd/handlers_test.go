@@ -5,7 +5,7 @@ import (
 	"testing"
 
 	"github.com/millrace/millrace/handlers/builtin"
-	"github.com/millrace/millrace/pipeline"
+	"github.com/millrace/millrace/pipeline/config"
 )
 
 func TestHandlersListsKinds(t *testing.T) {
@@ -19,7 +19,7 @@ func TestHandlersListsKinds(t *testing.T) {
 			t.Errorf("%s is not in the list:\n%s", kind, out)
 		}
 	}
-	for _, kind := range pipeline.MissingHandlers(registry) {
+	for _, kind := range config.MissingHandlers(registry) {
 		if !strings.Contains(out, kind) {
 			t.Errorf("nothing is said of %s:\n%s", kind, out)
 		}
@@ -27,7 +27,7 @@ func TestHandlersListsKinds(t *testing.T) {
 	var listed []listedHandler
 	_, out, _ = millrace(t, t.TempDir(), "handlers", "--format", "json")
 	decode(t, []byte(out), &listed)
-	if len(listed) != len(registry)+len(pipeline.MissingHandlers(registry)) {
+	if len(listed) != len(registry)+len(config.MissingHandlers(registry)) {
 		t.Errorf("listed are %+v", listed)
 	}
 }
@@ -74,7 +74,7 @@ func TestHandlersRefusesWhatItHasNot(t *testing.T) {
 			t.Errorf("handlers %s: exit code %d, %q, %q", c.args, code, out, stderr)
 		}
 	}
-	for _, kind := range pipeline.MissingHandlers(builtin.Registry()) {
+	for _, kind := range config.MissingHandlers(builtin.Registry()) {
 		code, _, stderr := millrace(t, t.TempDir(), "handlers", kind)
 		if code != exitUsage || !strings.Contains(stderr, "not available in this version") {
 			t.Errorf("handlers %s: exit code %d, %q", kind, code, stderr)

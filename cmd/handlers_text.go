@@ -5,7 +5,7 @@ import (
 	"strings"
 	"unicode/utf8"
 
-	"github.com/millrace/millrace/pipeline"
+	"github.com/millrace/millrace/pipeline/config"
 	"github.com/millrace/millrace/pipeline/yamlconf"
 )
 
@@ -13,7 +13,7 @@ import (
 const textWidth = 80
 
 // handlerText is the page of a sink for terminals.
-func handlerText(h pipeline.HandlerReference) string {
+func handlerText(h config.HandlerReference) string {
 	var out strings.Builder
 	out.WriteString(h.Kind + "\n\n" + prose(h.Doc, ""))
 	for _, b := range h.Blocks {

@@ -11,7 +11,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/millrace/millrace/pipeline"
+	"github.com/millrace/millrace/pipeline/config"
 )
 
 //go:embed starter.yaml
@@ -65,7 +65,7 @@ func (a *app) writeStarter(path string) error {
 
 // writeSchema writes the JSON Schema over an older one, and over nothing else.
 func (a *app) writeSchema(path string) error {
-	schema, err := pipeline.JSONSchema(a.registry)
+	schema, err := config.JSONSchema(a.registry)
 	if err != nil {
 		return err
 	}
@@ -91,7 +91,7 @@ language server complete keys, show their texts and mark mistakes:
 Run it again after an upgrade.`,
 		Example: `  millrace schema > pipelines.schema.json`,
 		RunE: func(*cobra.Command, []string) error {
-			schema, err := pipeline.JSONSchema(a.registry)
+			schema, err := config.JSONSchema(a.registry)
 			if err != nil {
 				return err
 			}

@@ -9,10 +9,11 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/millrace/millrace/pipeline"
-	"github.com/millrace/millrace/pipeline/admin"
+	"github.com/millrace/millrace/pipeline/api"
 	"github.com/millrace/millrace/pipeline/diag"
 	"github.com/millrace/millrace/pipeline/idempotency"
+	"github.com/millrace/millrace/pipeline/keys"
+	"github.com/millrace/millrace/pipeline/plan"
 	"github.com/millrace/millrace/pipeline/state"
 )
 
@@ -112,7 +113,7 @@ func (a *app) keysGet(ctx context.Context, pipelineName, key string, f keysFlags
 	if _, err := a.processes(f.pid); err != nil {
 		return err
 	}
-	keys, err := pipeline.NewKeyReader(plan.Store, a.state(), log)
+	keys, err := keys.NewReader(plan.Store, a.state(), log)
 	if err != nil {
 		return err
 	}
@@ -156,9 +157,9 @@ func (a *app) keysDelete(ctx context.Context, pipelineName, key string, f keysFl
 }
 
 // deleteKeys forgets keys where they live.
-func (a *app) deleteKeys(ctx context.Context, plan *pipeline.Plan, ids []idempotency.ID, pid int) (_ []bool, err error) {
+func (a *app) deleteKeys(ctx context.Context, plan *plan.Plan, ids []idempotency.ID, pid int) (_ []bool, err error) {
 	if !plan.Store.Embedded {
-		return pipeline.DeleteKeys(ctx, plan.Store, ids)
+		return keys.Delete(ctx, plan.Store, ids)
 	}
 	store, closeStore, err := a.keyStore(ctx, plan, pid)
 	if err != nil {
@@ -215,7 +216,7 @@ func usesKeys(pipelineName string) uses {
 
 // namedKeys are the keys that a command is about, one a sink, and the plan with
 // their store.
-func (a *app) namedKeys(pipelineName, key string, f keysFlags) (*pipeline.Plan, []namedKey, error) {
+func (a *app) namedKeys(pipelineName, key string, f keysFlags) (*plan.Plan, []namedKey, error) {
 	part, err := a.loadPart(usesKeys(pipelineName))
 	if err != nil {
 		return nil, nil, err
@@ -227,10 +228,10 @@ func (a *app) namedKeys(pipelineName, key string, f keysFlags) (*pipeline.Plan, 
 	return part.Plan, named, nil
 }
 
-func nameKeys(plan *pipeline.Plan, pipelineName, key string, f keysFlags) ([]namedKey, error) {
-	var found *pipeline.PipelinePlan
+func nameKeys(planned *plan.Plan, pipelineName, key string, f keysFlags) ([]namedKey, error) {
+	var found *plan.Pipeline
 	var names []string
-	for _, p := range plan.Pipelines {
+	for _, p := range planned.Pipelines {
 		names = append(names, p.Name)
 		if p.Name == pipelineName {
 			found = p
@@ -270,12 +271,12 @@ func unknownName(what, name string, names []string) error {
 
 // keyStore finds the keys of the configuration: Redis itself, the process that
 // holds the embedded store, or the folder.
-func (a *app) keyStore(ctx context.Context, plan *pipeline.Plan, pid int) (admin.Keys, func() error, error) {
+func (a *app) keyStore(ctx context.Context, plan *plan.Plan, pid int) (api.Keys, func() error, error) {
 	log, err := a.clientLogger()
 	if err != nil {
 		return nil, nil, err
 	}
-	deps := pipeline.KeyStoreDeps{Logger: log}
+	deps := keys.Deps{Logger: log}
 	// Looking at keys is no reason to refuse a store, whatever it may evict.
 	plan.Store.AllowEviction = true
 	if plan.Store.Embedded {
@@ -285,7 +286,7 @@ func (a *app) keyStore(ctx context.Context, plan *pipeline.Plan, pid int) (admin
 		}
 		for _, run := range runs {
 			if run.Has(state.Keys) {
-				client := admin.Dial(run.Socket)
+				client := api.Dial(run.Socket)
 				return client.Keys(), func() error { client.Close(); return nil }, nil
 			}
 		}
@@ -293,9 +294,9 @@ func (a *app) keyStore(ctx context.Context, plan *pipeline.Plan, pid int) (admin
 			return nil, nil, err
 		}
 	}
-	var store pipeline.KeyStore
+	var store keys.Store
 	err = a.patiently("the key store has not answered yet", func() error {
-		store, err = pipeline.OpenKeyStore(ctx, plan.Store, deps)
+		store, err = keys.Open(ctx, plan.Store, deps)
 		return err
 	}, nil)
 	if err != nil {

@@ -10,15 +10,17 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/millrace/millrace/pipeline"
+	"github.com/millrace/millrace/pipeline/compile"
+	"github.com/millrace/millrace/pipeline/config"
 	"github.com/millrace/millrace/pipeline/diag"
 	"github.com/millrace/millrace/pipeline/files"
+	"github.com/millrace/millrace/pipeline/plan"
 	"github.com/millrace/millrace/pipeline/yamlconf"
 )
 
 // load reads and compiles the configuration. Problems are shown on standard
 // error; errInvalid tells that some of them are errors.
-func (a *app) load() (*pipeline.Plan, error) {
+func (a *app) load() (*plan.Plan, error) {
 	plan, problems, err := a.compile(false)
 	if err != nil {
 		return nil, err
@@ -37,22 +39,22 @@ func (a *app) load() (*pipeline.Plan, error) {
 
 // compile reads and compiles the configuration with the environment of the
 // process and of --env-file.
-func (a *app) compile(skipEnv bool) (*pipeline.Plan, diag.Problems, error) {
+func (a *app) compile(skipEnv bool) (*plan.Plan, diag.Problems, error) {
 	options, err := a.loadOptions()
 	if err != nil {
 		return nil, nil, err
 	}
 	options.SkipEnv = skipEnv
-	plan, problems := pipeline.Load(a.configFiles(), options, a.registry)
+	plan, problems := compile.Load(a.configFiles(), options, a.registry)
 	return plan, problems, nil
 }
 
 // loadOptions are the environment, and the texts of what can be read only once:
 // standard input, and pipes such as those of <(…).
-func (a *app) loadOptions() (pipeline.LoadOptions, error) {
+func (a *app) loadOptions() (config.Options, error) {
 	env, err := a.environment()
 	if err != nil {
-		return pipeline.LoadOptions{}, err
+		return config.Options{}, err
 	}
 	for _, name := range a.configFiles() {
 		if _, done := a.texts[name]; done || name != "-" && !isPipe(name) {
@@ -61,19 +63,19 @@ func (a *app) loadOptions() (pipeline.LoadOptions, error) {
 		in := io.NopCloser(a.in)
 		if name != "-" {
 			if in, err = files.OpenGiven(name); err != nil {
-				return pipeline.LoadOptions{}, err
+				return config.Options{}, err
 			}
 		}
 		text, err := io.ReadAll(io.LimitReader(in, yamlconf.MaxBytes+2))
 		if err := errors.Join(err, in.Close()); err != nil {
-			return pipeline.LoadOptions{}, fmt.Errorf("read %s: %w", name, err)
+			return config.Options{}, fmt.Errorf("read %s: %w", name, err)
 		}
 		if a.texts == nil {
 			a.texts = map[string][]byte{}
 		}
 		a.texts[name] = text
 	}
-	return pipeline.LoadOptions{Env: env, EnvNames: a.envNames, Texts: a.texts}, nil
+	return config.Options{Env: env, EnvNames: a.envNames, Texts: a.texts}, nil
 }
 
 // isPipe tells whether a file gives its text only once, and lies in no folder

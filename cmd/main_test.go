@@ -21,7 +21,7 @@ import (
 
 	"github.com/millrace/millrace/handlers"
 	"github.com/millrace/millrace/handlers/builtin"
-	"github.com/millrace/millrace/pipeline/admin"
+	"github.com/millrace/millrace/pipeline/api"
 	"github.com/millrace/millrace/pipeline/kafka"
 	"github.com/millrace/millrace/pipeline/state"
 )
@@ -186,7 +186,7 @@ func (p *process) stop() int {
 }
 
 // status asks the process over its control socket.
-func (p *process) status() admin.Status {
+func (p *process) status() api.Status {
 	p.t.Helper()
 	s, err := p.ask(p.t.Context())
 	if err != nil {
@@ -196,19 +196,19 @@ func (p *process) status() admin.Status {
 }
 
 // ask is status for other goroutines than the test's.
-func (p *process) ask(ctx context.Context) (admin.Status, error) {
+func (p *process) ask(ctx context.Context) (api.Status, error) {
 	runs, err := state.Discover(filepath.Join(p.dir, ".millrace"))
 	if err != nil {
-		return admin.Status{}, err
+		return api.Status{}, err
 	}
 	for _, run := range runs {
 		if run.PID == p.cmd.Process.Pid {
-			client := admin.Dial(run.Socket)
+			client := api.Dial(run.Socket)
 			defer client.Close()
 			return client.Status(ctx)
 		}
 	}
-	return admin.Status{}, fmt.Errorf("process %d has no run file", p.cmd.Process.Pid)
+	return api.Status{}, fmt.Errorf("process %d has no run file", p.cmd.Process.Pid)
 }
 
 // broker is the first address of the process's Kafka.

@@ -6,8 +6,9 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/millrace/millrace/pipeline"
+	"github.com/millrace/millrace/pipeline/compile"
 	"github.com/millrace/millrace/pipeline/diag"
+	"github.com/millrace/millrace/pipeline/plan"
 )
 
 // uses tells which problems of a configuration matter to a command.
@@ -43,19 +44,19 @@ var topicPath = regexp.MustCompile(`^pipelines\.[^\[]*\.(source\.(topics?|patter
 // Problems of those are shown on standard error, and errInvalid tells that some
 // are errors. What is wrong elsewhere is counted in one line; that a variable is
 // not set in this shell is no mistake, and no reason for one.
-func (a *app) loadPart(of uses) (pipeline.Part, error) {
+func (a *app) loadPart(of uses) (compile.Part, error) {
 	options, err := a.loadOptions()
 	if err != nil {
-		return pipeline.Part{}, err
+		return compile.Part{}, err
 	}
-	part := pipeline.LoadPart(a.configFiles(), options, a.registry, of)
+	part := compile.LoadPart(a.configFiles(), options, a.registry, of)
 	if err := diag.Write(painted(a.err), diag.FormatText, part.Problems, colour(a.err)); err != nil {
 		return part, err
 	}
 	if part.Problems.HasErrors() {
 		return part, errInvalid
 	}
-	wrong := slices.DeleteFunc(slices.Clone(part.Elsewhere), pipeline.IsUnset)
+	wrong := slices.DeleteFunc(slices.Clone(part.Elsewhere), compile.IsUnset)
 	if len(wrong) > 0 && !a.quiet {
 		fmt.Fprintf(a.err, "the configuration has %s in parts that this command does not use; `millrace validate` shows them\n", count(len(wrong), "error"))
 	}
@@ -63,10 +64,10 @@ func (a *app) loadPart(of uses) (pipeline.Part, error) {
 }
 
 // sayUnset names what stands as unknown text in what is shown of pipelines.
-func (a *app) sayUnset(part pipeline.Part, shown []*pipeline.PipelinePlan) {
+func (a *app) sayUnset(part compile.Part, shown []*plan.Pipeline) {
 	var all []string
 	for _, p := range shown {
-		for _, unset := range pipeline.Of(part.Unset, p.Name) {
+		for _, unset := range compile.Of(part.Unset, p.Name) {
 			if !slices.Contains(all, unset.Message) {
 				all = append(all, unset.Message)
 			}
@@ -79,7 +80,7 @@ func (a *app) sayUnset(part pipeline.Part, shown []*pipeline.PipelinePlan) {
 
 // notThere is the error for a name that the configuration lacks. It may only seem
 // so where all that is called thus could not be read.
-func (a *app) notThere(part pipeline.Part, err error) error {
+func (a *app) notThere(part compile.Part, err error) error {
 	broken := slices.ContainsFunc(part.Elsewhere, func(p diag.Problem) bool { return p.Path == "pipelines" })
 	if !broken {
 		return err
@@ -92,14 +93,14 @@ func (a *app) notThere(part pipeline.Part, err error) error {
 
 // sound are the pipelines that were read without an error, or the one named. It
 // says which are left out, and shows why where none is left.
-func (a *app) sound(part pipeline.Part, args []string) ([]*pipeline.PipelinePlan, error) {
+func (a *app) sound(part compile.Part, args []string) ([]*plan.Pipeline, error) {
 	chosen, err := choose(part.Plan, args)
 	if err != nil {
 		return nil, a.notThere(part, err)
 	}
 	var left []string
-	chosen = slices.DeleteFunc(slices.Clone(chosen), func(p *pipeline.PipelinePlan) bool {
-		wrong := pipeline.Of(part.Elsewhere, p.Name).HasErrors()
+	chosen = slices.DeleteFunc(slices.Clone(chosen), func(p *plan.Pipeline) bool {
+		wrong := compile.Of(part.Elsewhere, p.Name).HasErrors()
 		if wrong {
 			left = append(left, p.Name)
 		}

@@ -10,7 +10,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/millrace/millrace/handlers/builtin"
-	"github.com/millrace/millrace/pipeline"
+	"github.com/millrace/millrace/pipeline/compile"
+	"github.com/millrace/millrace/pipeline/config"
 )
 
 // blocks are the fenced code blocks of a Markdown text in one language.
@@ -45,7 +46,7 @@ func TestYAMLInDocumentsLoads(t *testing.T) {
 		if written == 0 {
 			return nil
 		}
-		plans, problems := pipeline.Validate([]string{path}, pipeline.LoadOptions{}, builtin.Registry())
+		plans, problems := compile.Validate([]string{path}, config.Options{}, builtin.Registry())
 		if problems.HasErrors() || len(plans) != written {
 			t.Errorf("%s has %d blocks of YAML, of which %d are valid (write ```yaml ignore where one is no configuration): %v", path, written, len(plans), problems)
 		}

@@ -24,7 +24,7 @@ const sarifPackage = "@microsoft/jest-sarif@1.0.0-beta.0"
 // What validate writes of every golden of the loader is SARIF by its schema.
 func TestRealSARIFMeetsItsSchema(t *testing.T) {
 	schema := sarifSchema(t)
-	archives, err := filepath.Glob("../pipeline/testdata/load/*.txtar")
+	archives, err := filepath.Glob("../pipeline/compile/testdata/load/*.txtar")
 	if err != nil || len(archives) == 0 {
 		t.Fatal(err)
 	}

@@ -12,9 +12,9 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/millrace/millrace/pipeline"
-	"github.com/millrace/millrace/pipeline/admin"
+	"github.com/millrace/millrace/pipeline/api"
 	"github.com/millrace/millrace/pipeline/diag"
+	"github.com/millrace/millrace/pipeline/outcome"
 )
 
 func (a *app) statusCommand() *cobra.Command {
@@ -51,7 +51,7 @@ shows the lag of all of them.`,
 			if err := a.showStatuses(all, format); err != nil {
 				return err
 			}
-			if exitCode && slices.ContainsFunc(all, func(s admin.Status) bool { return !readyOf(s, args) }) {
+			if exitCode && slices.ContainsFunc(all, func(s api.Status) bool { return !readyOf(s, args) }) {
 				return errSaid
 			}
 			return nil
@@ -64,14 +64,14 @@ shows the lag of all of them.`,
 }
 
 // readyOf tells whether a process is ready, or just the pipeline named.
-func readyOf(s admin.Status, named []string) bool {
+func readyOf(s api.Status, named []string) bool {
 	if len(named) == 0 {
 		return s.Ready
 	}
-	return !slices.ContainsFunc(s.Pipelines, func(p admin.PipelineStatus) bool { return p.State != "running" || len(p.Reasons) > 0 })
+	return !slices.ContainsFunc(s.Pipelines, func(p api.PipelineStatus) bool { return p.State != "running" || len(p.Reasons) > 0 })
 }
 
-func (a *app) showStatuses(all []admin.Status, format string) error {
+func (a *app) showStatuses(all []api.Status, format string) error {
 	if format == "json" {
 		encoder := json.NewEncoder(a.out)
 		encoder.SetIndent("", "  ")
@@ -87,7 +87,7 @@ func (a *app) showStatuses(all []admin.Status, format string) error {
 
 // statuses asks every process on the state folder, for one pipeline where it is
 // named.
-func (a *app) statuses(cmd *cobra.Command, pid int, args []string) ([]admin.Status, error) {
+func (a *app) statuses(cmd *cobra.Command, pid int, args []string) ([]api.Status, error) {
 	runs, err := a.processes(pid)
 	if err != nil {
 		return nil, err
@@ -95,10 +95,10 @@ func (a *app) statuses(cmd *cobra.Command, pid int, args []string) ([]admin.Stat
 	if len(runs) == 0 {
 		return nil, fmt.Errorf("nothing runs on %s; start it with `millrace run`", a.state())
 	}
-	var all []admin.Status
+	var all []api.Status
 	var names []string
 	for _, run := range runs {
-		client := admin.Dial(run.Socket)
+		client := api.Dial(run.Socket)
 		status, err := client.Status(cmd.Context())
 		client.Close()
 		if err != nil {
@@ -128,7 +128,7 @@ func (a *app) statuses(cmd *cobra.Command, pid int, args []string) ([]admin.Stat
 	return all, nil
 }
 
-func showStatus(w io.Writer, s admin.Status) error {
+func showStatus(w io.Writer, s api.Status) error {
 	ready := "ready"
 	if !s.Ready {
 		ready = "NOT READY"
@@ -158,7 +158,7 @@ func showStatus(w io.Writer, s admin.Status) error {
 	fmt.Fprintln(table, "PIPELINE\tSTATE\tLAG\tIN FLIGHT\tRETRIES\tOUTCOMES")
 	for _, p := range s.Pipelines {
 		var outcomes []string
-		for _, o := range pipeline.Outcomes() {
+		for _, o := range outcome.All() {
 			if n := p.Outcomes[string(o)]; n > 0 {
 				outcomes = append(outcomes, fmt.Sprintf("%d %s", n, o))
 			}

@@ -13,7 +13,7 @@ import (
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
 
-	"github.com/millrace/millrace/pipeline"
+	"github.com/millrace/millrace/pipeline/plan"
 	"github.com/millrace/millrace/pipeline/topics"
 )
 
@@ -102,7 +102,7 @@ func (c *cluster) compareTopics(ctx context.Context) (topics.Plan, error) {
 	if c.plan == nil {
 		return topics.Plan{}, usageError{errors.New("there is no configuration to compare with: name it with -f")}
 	}
-	return topics.Compare(ctx, c.admin, pipeline.Wanted(c.plan), pipeline.OptionsOf(c.plan))
+	return topics.Compare(ctx, c.admin, topics.Wanted(c.plan), topics.OptionsOf(c.plan))
 }
 
 func (a *app) showTopics(format string, plan topics.Plan) error {
@@ -233,7 +233,7 @@ func (a *app) tellMissing(c *cluster, listed []topics.Listed) error {
 		return nil
 	}
 	var missing []string
-	for _, w := range pipeline.Wanted(c.plan) {
+	for _, w := range topics.Wanted(c.plan) {
 		if !slices.ContainsFunc(listed, func(l topics.Listed) bool { return l.Topic == w.Name }) {
 			missing = append(missing, w.Name)
 		}
@@ -245,16 +245,16 @@ func (a *app) tellMissing(c *cluster, listed []topics.Listed) error {
 }
 
 func (c *cluster) listTopics(ctx context.Context, all bool) ([]topics.Listed, error) {
-	plan := c.plan
-	if plan == nil {
-		plan, all = &pipeline.Plan{}, true
+	planned := c.plan
+	if planned == nil {
+		planned, all = &plan.Plan{}, true
 	}
-	readers := pipeline.Readers(plan)
+	readers := topics.Readers(planned)
 	if all {
 		return topics.List(ctx, c.admin, nil, readers)
 	}
 	names := []string{}
-	for _, w := range pipeline.Wanted(plan) {
+	for _, w := range topics.Wanted(planned) {
 		names = append(names, w.Name)
 	}
 	there, err := c.admin.Topics(ctx)

@@ -9,7 +9,8 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/millrace/millrace/pipeline"
+	"github.com/millrace/millrace/pipeline/compile"
+	"github.com/millrace/millrace/pipeline/config"
 	"github.com/millrace/millrace/pipeline/diag"
 )
 
@@ -17,7 +18,7 @@ type validateFlags struct {
 	format           diag.Format
 	explain          string
 	strict, fix, yes bool
-	options          pipeline.LoadOptions
+	options          config.Options
 	connect          connectFlags
 }
 
@@ -80,7 +81,7 @@ func (a *app) validate(ctx context.Context, flags validateFlags) error {
 	if flags.fix {
 		return a.fix(flags)
 	}
-	results, problems := pipeline.Validate(a.configFiles(), flags.options, a.registry)
+	results, problems := compile.Validate(a.configFiles(), flags.options, a.registry)
 	problems, seen, err := flags.connect.look(ctx, a, results, problems)
 	if err != nil {
 		return err

@@ -8,7 +8,7 @@ import (
 	"path/filepath"
 	"slices"
 
-	"github.com/millrace/millrace/pipeline"
+	"github.com/millrace/millrace/pipeline/compile"
 	"github.com/millrace/millrace/pipeline/diag"
 )
 
@@ -23,7 +23,7 @@ func (a *app) fix(flags validateFlags) error {
 			return usageError{errors.New("--fix of standard input prints its mended text, and takes no further file")}
 		}
 	}
-	mended, err := pipeline.Mend(files, flags.options, a.registry)
+	mended, err := compile.Mend(files, flags.options, a.registry)
 	if err != nil {
 		return err
 	}
@@ -47,7 +47,7 @@ func (a *app) fix(flags validateFlags) error {
 }
 
 // mendStdin prints what standard input would be after the mends.
-func (a *app) mendStdin(flags validateFlags, mended pipeline.Mended) error {
+func (a *app) mendStdin(flags validateFlags, mended compile.Mended) error {
 	text := flags.options.Texts["-"]
 	if len(mended.Changes) > 0 {
 		text = mended.Changes[0].After
@@ -60,7 +60,7 @@ func (a *app) mendStdin(flags validateFlags, mended pipeline.Mended) error {
 
 // afterFix says on standard error how it stands, and shows the problems that no
 // mend takes away.
-func (a *app) afterFix(mended pipeline.Mended, left diag.Problems, wrote, strict bool) error {
+func (a *app) afterFix(mended compile.Mended, left diag.Problems, wrote, strict bool) error {
 	if len(mended.Left) > 0 {
 		if err := diag.Write(painted(a.err), diag.FormatText, mended.Left, colour(a.err)); err != nil {
 			return err
@@ -82,7 +82,7 @@ func (a *app) afterFix(mended pipeline.Mended, left diag.Problems, wrote, strict
 }
 
 // writeMends writes the changed files after a yes, and tells whether it did.
-func (a *app) writeMends(mended pipeline.Mended, yes bool) (bool, error) {
+func (a *app) writeMends(mended compile.Mended, yes bool) (bool, error) {
 	if len(mended.Changes) == 0 || !yes && (!a.canAsk() || !a.ask(fmt.Sprintf("write %s to %s? [y/N] ",
 		count(mended.Count, "mend"), count(len(mended.Changes), "file")))) {
 		return false, nil

@@ -7,7 +7,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/millrace/millrace/pipeline/admin"
+	"github.com/millrace/millrace/pipeline/api"
 	"github.com/millrace/millrace/pipeline/testbed"
 )
 
@@ -28,7 +28,7 @@ pipelines:
   other: {source: {topic: orders}, sinks: [{stdout: {}}]}
 `, redis.URL()))
 	p := launch(t, dir, "run", "--create-topics")
-	states := func(ready bool, guarded, other admin.State) func() bool {
+	states := func(ready bool, guarded, other api.State) func() bool {
 		return func() bool {
 			s := p.status()
 			return s.Ready == ready && s.Pipelines[0].State == guarded && s.Pipelines[1].State == other

@@ -8,7 +8,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/millrace/millrace/pipeline/admin"
+	"github.com/millrace/millrace/pipeline/api"
 	"github.com/millrace/millrace/pipeline/kafka"
 )
 
@@ -177,7 +177,7 @@ pipelines:
 			}
 		}
 	}
-	strict := func() admin.PipelineStatus { return p.status().Pipelines[0] }
+	strict := func() api.PipelineStatus { return p.status().Pipelines[0] }
 	publish(`{"n": 5}`, `{"n": "x"}`, `{"n": 6}`)
 	p.await("it has stopped with what it did not do before it", func() bool { s := strict(); return s.State == "stopped" && s.Lag == 2 })
 	publish(`{"n": 7}`, `{"n": 8}`)

@@ -5,7 +5,7 @@ import (
 	"fmt"
 
 	"github.com/millrace/millrace/handlers"
-	"github.com/millrace/millrace/pipeline"
+	"github.com/millrace/millrace/pipeline/compile"
 	"github.com/millrace/millrace/pipeline/expression"
 )
 
@@ -54,7 +54,7 @@ func (a *app) where(source string) (*where, error) {
 // there is none that can be read.
 func (a *app) limits() expression.Limits {
 	if options, err := a.loadOptions(); err == nil && a.hasConfig() {
-		if part := pipeline.LoadPart(a.configFiles(), options, a.registry, only("limits")); part.Plan != nil {
+		if part := compile.LoadPart(a.configFiles(), options, a.registry, only("limits")); part.Plan != nil {
 			return part.Plan.Limits
 		}
 	}

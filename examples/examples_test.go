@@ -25,9 +25,14 @@ import (
 	"github.com/millrace/millrace/handlers"
 	"github.com/millrace/millrace/handlers/builtin"
 	"github.com/millrace/millrace/pipeline"
-	"github.com/millrace/millrace/pipeline/admin"
+	"github.com/millrace/millrace/pipeline/api"
+	"github.com/millrace/millrace/pipeline/compile"
+	"github.com/millrace/millrace/pipeline/config"
 	"github.com/millrace/millrace/pipeline/kafka"
 	"github.com/millrace/millrace/pipeline/letters"
+	"github.com/millrace/millrace/pipeline/outcome"
+	"github.com/millrace/millrace/pipeline/plan"
+	"github.com/millrace/millrace/pipeline/topics"
 )
 
 var update = flag.Bool("update", false, "rewrite want.txt")
@@ -41,13 +46,13 @@ type bed struct {
 }
 
 // put makes a plan run on the bed.
-func (b bed) put(plan *pipeline.Plan) {
+func (b bed) put(planned *plan.Plan) {
 	if len(b.brokers) == 0 {
-		plan.Embedded = "127.0.0.1:0"
+		planned.Embedded = "127.0.0.1:0"
 		return
 	}
-	plan.Embedded, plan.Kafka.Brokers = "", b.brokers
-	plan.Store = pipeline.StorePlan{URL: handlers.Secret(b.store), OnReset: pipeline.ActionBlock}
+	planned.Embedded, planned.Kafka.Brokers = "", b.brokers
+	planned.Store = plan.Store{URL: handlers.Secret(b.store), OnReset: plan.ActionBlock}
 }
 
 func TestExamples(t *testing.T) { runExamples(t, bed{}) }
@@ -70,7 +75,7 @@ func runExample(t *testing.T, b bed, dir string) {
 	files := t.TempDir()
 	vars := map[string]string{"RECEIVER": server.URL, "CLICKS": files}
 	env := func(name string) (string, bool) { v, ok := vars[name]; return v, ok }
-	plan, problems := pipeline.Load([]string{filepath.Join(dir, "pipelines.yaml")}, pipeline.LoadOptions{Env: env}, builtin.Registry())
+	plan, problems := compile.Load([]string{filepath.Join(dir, "pipelines.yaml")}, config.Options{Env: env}, builtin.Registry())
 	if len(problems) > 0 {
 		t.Fatal(problems)
 	}
@@ -78,15 +83,15 @@ func runExample(t *testing.T, b bed, dir string) {
 	records := readRecords(t, filepath.Join(dir, "records.jsonl"))
 
 	log := slog.New(slog.NewTextHandler(io.Discard, nil))
-	ready := make(chan admin.Status, 1)
+	ready := make(chan api.Status, 1)
 	runner := pipeline.NewRunner(plan, pipeline.RunnerDeps{
-		Version: "test", StateDir: t.TempDir(), Stdout: io.Discard, Logger: log, CreateTopics: true, OnReady: func(s admin.Status) { ready <- s },
+		Version: "test", StateDir: t.TempDir(), Stdout: io.Discard, Logger: log, CreateTopics: true, OnReady: func(s api.Status) { ready <- s },
 	})
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
 	ended := make(chan error, 1)
 	go func() { ended <- runner.Run(ctx) }()
-	var status admin.Status
+	var status api.Status
 	select {
 	case status = <-ready:
 	case err := <-ended:
@@ -155,7 +160,7 @@ func outcomes(t *testing.T, runner *pipeline.Runner, records int) string {
 		finished := int64(0)
 		for _, p := range runner.Status().Pipelines {
 			fmt.Fprintf(&text, "%s:", p.Name)
-			for _, o := range pipeline.Outcomes() {
+			for _, o := range outcome.All() {
 				if n := p.Outcomes[string(o)]; n > 0 {
 					fmt.Fprintf(&text, " %d %s", n, o)
 					finished += n
@@ -196,7 +201,7 @@ func contents(t *testing.T, dir string) string {
 }
 
 // topicsOf lists what was written to topics other than the sources.
-func topicsOf(t *testing.T, settings kafka.Settings, plan *pipeline.Plan, log *slog.Logger) string {
+func topicsOf(t *testing.T, settings kafka.Settings, plan *plan.Plan, log *slog.Logger) string {
 	t.Helper()
 	a, err := kafka.NewAdmin(settings, kafka.Deps{Logger: log})
 	if err != nil {
@@ -204,7 +209,7 @@ func topicsOf(t *testing.T, settings kafka.Settings, plan *pipeline.Plan, log *s
 	}
 	defer a.Close()
 	all := map[string]bool{}
-	for _, w := range pipeline.Wanted(plan) {
+	for _, w := range topics.Wanted(plan) {
 		all[w.Name] = true
 	}
 	if plan.Embedded != "" {

@@ -10,7 +10,8 @@ import (
 	"testing"
 
 	"github.com/millrace/millrace/handlers/builtin"
-	"github.com/millrace/millrace/pipeline"
+	"github.com/millrace/millrace/pipeline/config"
+	"github.com/millrace/millrace/pipeline/outcome"
 	"github.com/millrace/millrace/pipeline/scenario"
 )
 
@@ -28,7 +29,7 @@ func TestTheirOwnTests(t *testing.T) {
 		t.Run(file, func(t *testing.T) {
 			report, err := scenario.Run(t.Context(), scenario.Options{
 				Files: []string{file}, Registry: builtin.Registry(),
-				Load: pipeline.LoadOptions{Env: func(string) (string, bool) { return "", false }},
+				Load: config.Options{Env: func(string) (string, bool) { return "", false }},
 			})
 			if err != nil {
 				t.Fatal(err)
@@ -86,7 +87,7 @@ func outcomesOf(t *testing.T, file, test string) string {
 	t.Helper()
 	report, err := scenario.Run(t.Context(), scenario.Options{
 		Files: []string{file, "-"}, Registry: builtin.Registry(), Run: regexp.MustCompile("^the records$"),
-		Load: pipeline.LoadOptions{Env: func(string) (string, bool) { return "", false }, Stdin: strings.NewReader(test)},
+		Load: config.Options{Env: func(string) (string, bool) { return "", false }, Stdin: strings.NewReader(test)},
 	})
 	if err != nil || len(report.Problems) > 0 || len(report.Results) != 1 {
 		t.Fatal(err, report)
@@ -98,7 +99,7 @@ func outcomesOf(t *testing.T, file, test string) string {
 		}
 	}
 	text := ""
-	for _, o := range pipeline.Outcomes() {
+	for _, o := range outcome.All() {
 		if n := count[string(o)]; n > 0 {
 			text += fmt.Sprintf(" %d %s", n, o)
 		}

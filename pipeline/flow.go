@@ -12,21 +12,24 @@ import (
 	"time"
 
 	"github.com/millrace/millrace/handlers"
-	"github.com/millrace/millrace/pipeline/admin"
+	"github.com/millrace/millrace/pipeline/api"
+	"github.com/millrace/millrace/pipeline/deliver"
 	"github.com/millrace/millrace/pipeline/idempotency"
 	"github.com/millrace/millrace/pipeline/kafka"
+	"github.com/millrace/millrace/pipeline/keys"
 	"github.com/millrace/millrace/pipeline/memory"
+	"github.com/millrace/millrace/pipeline/plan"
 )
 
 // flow is one pipeline as a unit: it has its own sinks, source, router and end
 // condition, so that it can be started, stopped and replaced alone.
 type flow struct {
-	plan       *PipelinePlan
+	plan       *plan.Pipeline
 	log        *slog.Logger
 	subscriber *kafka.Subscriber
-	delivery   *Delivery
+	delivery   *deliver.Delivery
 	meter      *meter
-	metrics    *admin.PipelineMetrics
+	metrics    *api.PipelineMetrics
 	// goal is what the flow has done at its end, nil where it has none.
 	goal *goal
 	// open are its own parts; routing is nil before start.
@@ -36,7 +39,7 @@ type flow struct {
 	failed chan struct{}
 
 	mu     sync.Mutex
-	state  admin.State
+	state  api.State
 	err    error
 	alarms map[string]string
 	last   []kafka.PartitionStatus // of a flow that stopped
@@ -46,13 +49,13 @@ type flow struct {
 // flow.
 type flowDeps struct {
 	settings kafka.Settings
-	store    KeyStore
+	store    keys.Store
 	producer handlers.Producer
 	run      *idempotency.Run
 	holder   idempotency.Holder
 	memory   *memory.Budget
-	metrics  *admin.Metrics
-	observer Observer
+	metrics  *api.Metrics
+	observer deliver.Observer
 	log      *slog.Logger
 	version  string
 	stdout   io.Writer
@@ -66,8 +69,8 @@ type flowDeps struct {
 
 // openFlow opens a pipeline's sinks and source, without reading yet. The flow lasts
 // beyond ctx: close ends it, and must be called.
-func openFlow(ctx context.Context, p *PipelinePlan, deps flowDeps) (*flow, error) {
-	f := &flow{plan: p, state: admin.Starting, alarms: map[string]string{}, failed: make(chan struct{}),
+func openFlow(ctx context.Context, p *plan.Pipeline, deps flowDeps) (*flow, error) {
+	f := &flow{plan: p, state: api.Starting, alarms: map[string]string{}, failed: make(chan struct{}),
 		log: deps.log.With("pipeline", p.Name), metrics: deps.metrics.Pipeline(p.Name)}
 	f.meter = newMeter(f.metrics)
 	if err := f.openParts(ctx, deps); err != nil {
@@ -82,11 +85,11 @@ func (f *flow) openParts(ctx context.Context, deps flowDeps) error {
 	if err != nil {
 		return err
 	}
-	observers := Observers{f.meter}
+	observers := deliver.Observers{f.meter}
 	if deps.observer != nil {
 		observers = append(observers, deps.observer)
 	}
-	f.delivery = NewDelivery(ctx, p, DeliveryDeps{
+	f.delivery = deliver.New(ctx, p, deliver.Deps{
 		Sinks: sinks, Store: deps.store, Run: deps.run, Holder: deps.holder, Producer: deps.producer,
 		ConfigDigest: deps.digest, Observer: observers, Logger: f.log,
 		Stop: f.fail, Work: deps.memory.Work, WorkMost: deps.workMost,
@@ -117,7 +120,7 @@ func (f *flow) start(ctx context.Context) (err error) {
 // drain stops reading, finishes what is in flight within the source's drain time,
 // commits and leaves the group.
 func (f *flow) drain() error {
-	f.setState(admin.Draining)
+	f.setState(api.Draining)
 	if f.routing == nil {
 		return nil
 	}
@@ -141,7 +144,7 @@ func (f *flow) close(ctx context.Context) error {
 
 // openSinks opens the sinks of a pipeline, in the order of its Sinks(). Those
 // that were opened are added to what is closed at the end, also on an error.
-func openSinks(p *PipelinePlan, env handlers.Env, open *closers) ([]handlers.Sink, error) {
+func openSinks(p *plan.Pipeline, env handlers.Env, open *closers) ([]handlers.Sink, error) {
 	var sinks []handlers.Sink
 	log := env.Logger
 	for _, s := range p.Sinks() {
@@ -162,7 +165,7 @@ func (f *flow) fail(err error) {
 	f.mu.Lock()
 	first := f.err == nil
 	if first || earlier(err, f.err) {
-		f.err, f.state = err, admin.Stopped
+		f.err, f.state = err, api.Stopped
 	}
 	f.mu.Unlock()
 	if first {
@@ -178,7 +181,7 @@ func (f *flow) sayCut(what string, records int) bool {
 		return false
 	}
 	then := "they are made again at the next start"
-	if guard := f.plan.Idempotency; guard != nil && guard.OnUncertain == ActionPark {
+	if guard := f.plan.Idempotency; guard != nil && guard.OnUncertain == plan.ActionPark {
 		then = "the next start parks those that were made, as on_uncertain says, and does not make them again"
 	}
 	f.log.Warn(what+": what became of them is unknown, and "+then, "records", records)
@@ -187,9 +190,9 @@ func (f *flow) sayCut(what string, records int) bool {
 
 // earlier tells whether a names an earlier record of the same partition than b.
 func earlier(a, b error) bool {
-	var x, y *stopError
+	var x, y *deliver.StopError
 	return errors.As(a, &x) && errors.As(b, &y) &&
-		x.rec.Topic == y.rec.Topic && x.rec.Partition == y.rec.Partition && x.rec.Offset < y.rec.Offset
+		x.Rec.Topic == y.Rec.Topic && x.Rec.Partition == y.Rec.Partition && x.Rec.Offset < y.Rec.Offset
 }
 
 // keepPartitions keeps what is known of the partitions when they are given up,
@@ -216,21 +219,21 @@ func (f *flow) stopped() error {
 	return f.err
 }
 
-func (f *flow) setState(s admin.State) {
+func (f *flow) setState(s api.State) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if f.state != admin.Stopped {
+	if f.state != api.Stopped {
 		f.state = s
 	}
 }
 
 // running is the state of the flow, which runs once it has joined its group.
-func (f *flow) running() admin.State {
+func (f *flow) running() api.State {
 	joined := f.subscriber.Ready()
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if f.state == admin.Starting && joined {
-		f.state = admin.Running
+	if f.state == api.Starting && joined {
+		f.state = api.Running
 	}
 	return f.state
 }
@@ -248,15 +251,15 @@ func (f *flow) alarm(a kafka.Alarm) {
 }
 
 // troubles say why the pipeline is not ready, sorted; empty when it is.
-func (f *flow) troubles() []trouble {
+func (f *flow) troubles() []deliver.Trouble {
 	f.mu.Lock()
-	var all []trouble
+	var all []deliver.Trouble
 	if f.err != nil {
-		all = append(all, trouble{kind: "stopped", reason: f.err.Error() + "; the pipeline does not go on by itself"})
+		all = append(all, deliver.Trouble{Kind: "stopped", Reason: f.err.Error() + "; the pipeline does not go on by itself"})
 	}
 	for _, where := range slices.Sorted(maps.Keys(f.alarms)) {
-		all = append(all, trouble{kind: where, reason: where + ": " + f.alarms[where]})
+		all = append(all, deliver.Trouble{Kind: where, Reason: where + ": " + f.alarms[where]})
 	}
 	f.mu.Unlock()
-	return append(all, f.delivery.pauses.troubles()...)
+	return append(all, f.delivery.Pauses.Troubles()...)
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/millrace/millrace/pipeline/clock"
 	"github.com/millrace/millrace/pipeline/state"
 )
 
@@ -23,7 +24,7 @@ func (e goneError) Error() string {
 // awaitGone returns an error once the state folder is gone on which parts run,
 // nil when ctx ends.
 func awaitGone(ctx context.Context, folder *state.Folder, parts []state.Part) error {
-	for sleep(ctx, folderLook) {
+	for clock.Sleep(ctx, folderLook) {
 		if folder.Gone(parts) {
 			return goneError{folder.Dir()}
 		}

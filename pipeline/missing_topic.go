@@ -10,6 +10,7 @@ import (
 
 	"github.com/millrace/millrace/handlers"
 	"github.com/millrace/millrace/pipeline/kafka"
+	"github.com/millrace/millrace/pipeline/plan"
 	"github.com/millrace/millrace/pipeline/topics"
 )
 
@@ -96,12 +97,12 @@ const (
 )
 
 // newTopicBook begins with the topics that are known to be there.
-func newTopicBook(admin *kafka.Admin, plan *Plan, log *slog.Logger) *topicBook {
+func newTopicBook(admin *kafka.Admin, plan *plan.Plan, log *slog.Logger) *topicBook {
 	b := &topicBook{
-		admin: admin, options: OptionsOf(plan), log: log,
+		admin: admin, options: topics.OptionsOf(plan), log: log,
 		wants: map[string]topics.Want{}, known: map[string]bool{}, vain: map[string]vainLook{}, made: map[string]bool{},
 	}
-	for _, w := range Wanted(plan) {
+	for _, w := range topics.Wanted(plan) {
 		b.wants[w.Name] = w
 		b.known[w.Name] = plan.Embedded != "" // made at the start
 	}

@@ -15,6 +15,7 @@ import (
 
 	"github.com/millrace/millrace/handlers"
 	"github.com/millrace/millrace/pipeline/kafka"
+	"github.com/millrace/millrace/pipeline/plan"
 )
 
 // written is a Producer that keeps the topics of what it is given.
@@ -35,7 +36,7 @@ func (w *written) Produce(_ context.Context, records []*handlers.Record) error {
 }
 
 // newWriter is a writer on a cluster that has the topic here.
-func newWriter(t *testing.T, plan *Plan, policy string) (*topicWriter, *written, *kafka.Admin) {
+func newWriter(t *testing.T, plan *plan.Plan, policy string) (*topicWriter, *written, *kafka.Admin) {
 	t.Helper()
 	c, err := kfake.NewCluster(kfake.NumBrokers(1), kfake.SeedTopics(1, "here"))
 	if err != nil {
@@ -83,7 +84,7 @@ func TestAMissingTopicConcernsItsRecordsAlone(t *testing.T) {
 		"embedded":    {handlers.MissingCreate, "", []string{"written", "written", "written"}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			w, next, admin := newWriter(t, &Plan{Topics: []TopicPlan{{Name: "gone", Partitions: 3}}}, c.policy)
+			w, next, admin := newWriter(t, &plan.Plan{Topics: []plan.Topic{{Name: "gone", Partitions: 3}}}, c.policy)
 			p := w.WithMissingTopic(c.ofSink, 100)
 			if diff := cmp.Diff(c.want, produce(t, p, "gone", "here", "gone")); diff != "" {
 				t.Errorf("(-want +got):\n%s", diff)
@@ -105,7 +106,7 @@ func TestAMissingTopicConcernsItsRecordsAlone(t *testing.T) {
 }
 
 func TestRecordsGoOnOnceTheirTopicIsMade(t *testing.T) {
-	w, _, admin := newWriter(t, &Plan{}, handlers.MissingPause)
+	w, _, admin := newWriter(t, &plan.Plan{}, handlers.MissingPause)
 	if got := produce(t, w, "gone"); got[0] == "written" {
 		t.Fatal(got)
 	}
@@ -123,7 +124,7 @@ func TestRecordsGoOnOnceTheirTopicIsMade(t *testing.T) {
 // would be for ever.
 func TestANameThatNoTopicCanHave(t *testing.T) {
 	for _, policy := range []string{handlers.MissingPause, handlers.MissingCreate} {
-		w, _, admin := newWriter(t, &Plan{}, policy)
+		w, _, admin := newWriter(t, &plan.Plan{}, policy)
 		if _, err := admin.CreateTopics(t.Context(), []string{"a.b"}, 1, 1, nil); err != nil {
 			t.Fatal(err)
 		}
@@ -137,7 +138,7 @@ func TestANameThatNoTopicCanHave(t *testing.T) {
 
 // TestATopicThatWentAway is found out by the producer, and then looked for again.
 func TestATopicThatWentAway(t *testing.T) {
-	w, next, _ := newWriter(t, &Plan{}, handlers.MissingPause)
+	w, next, _ := newWriter(t, &plan.Plan{}, handlers.MissingPause)
 	if got := produce(t, w, "here"); got[0] != "written" {
 		t.Fatal(got)
 	}
@@ -153,7 +154,7 @@ func TestATopicThatWentAway(t *testing.T) {
 // TestNewTopicsAreBounded: names come from records, which may never end. What is
 // declared or there counts for nothing.
 func TestNewTopicsAreBounded(t *testing.T) {
-	w, _, admin := newWriter(t, &Plan{Topics: []TopicPlan{{Name: "declared", Partitions: 1}}}, handlers.MissingCreate)
+	w, _, admin := newWriter(t, &plan.Plan{Topics: []plan.Topic{{Name: "declared", Partitions: 1}}}, handlers.MissingCreate)
 	p := w.WithMissingTopic("", 2)
 	refused := `not_applied scope="" not_sent=true`
 	got := produce(t, p, "one", "two", "three", "here", "declared", "one", "four")

@@ -12,7 +12,10 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/millrace/millrace/handlers"
-	"github.com/millrace/millrace/pipeline"
+	"github.com/millrace/millrace/pipeline/compile"
+	"github.com/millrace/millrace/pipeline/config"
+	"github.com/millrace/millrace/pipeline/decide"
+	"github.com/millrace/millrace/pipeline/plan"
 )
 
 // table is a sink of a user's own, such as one for SQL.
@@ -44,21 +47,21 @@ func (s *table) Write(context.Context, []handlers.Call) error { return nil }
 func (s *table) Close(context.Context) error                  { return nil }
 
 // load loads a configuration with the sink table beside it.
-func loadTable(t *testing.T, text string) *pipeline.PipelinePlan {
+func loadTable(t *testing.T, text string) *plan.Pipeline {
 	t.Helper()
 	file := filepath.Join(t.TempDir(), "pipelines.yaml")
 	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	env := func(name string) (string, bool) { return "o'brien", name == "SHOP" }
-	plan, problems := pipeline.Load([]string{file}, pipeline.LoadOptions{Env: env}, handlers.NewRegistry(tableSpec()))
+	plan, problems := compile.Load([]string{file}, config.Options{Env: env}, handlers.NewRegistry(tableSpec()))
 	if problems.HasErrors() {
 		t.Fatal(problems)
 	}
 	return plan.Pipelines[0]
 }
 
-func openTable(t *testing.T, p *pipeline.PipelinePlan) handlers.Sink {
+func openTable(t *testing.T, p *plan.Pipeline) handlers.Sink {
 	t.Helper()
 	s := p.Sinks()[0]
 	sink, err := s.Spec.Open(s.Config, handlers.Env{})
@@ -80,7 +83,7 @@ pipelines:
       - table:
           statement: insert into t values (${payload.id}, ${env.SHOP}, ${payload.gone}, ${payload.lines}, ${payload.big}, ${payload.n * 2})
 `)
-	d := pipeline.NewDecider(p, []handlers.Sink{openTable(t, p)})
+	d := decide.NewDecider(p, []handlers.Sink{openTable(t, p)})
 	rec := &handlers.Record{Topic: "orders", Value: []byte(`{"id": "'; drop table t", "lines": [1, {"a": null}], "big": 18446744073709551617, "n": 1.5}`)}
 	dec, steps := d.Trace(rec)
 	if len(dec.Writes) != 1 || dec.Writes[0].Err != nil {
@@ -115,7 +118,7 @@ pipelines:
     sinks: [{table: {statement: 'update t set n = ${payload.double}', then: '[source.payload.n, payload.double, key]'}}]
 `)
 	sink := openTable(t, p).(*table)
-	d := pipeline.NewDecider(p, []handlers.Sink{sink})
+	d := decide.NewDecider(p, []handlers.Sink{sink})
 	for n := range 3 {
 		d.Decide(&handlers.Record{Topic: "orders", Key: fmt.Append(nil, "k", n), Value: fmt.Append(nil, `{"n": `, n, `}`)})
 	}

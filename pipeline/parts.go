@@ -10,9 +10,11 @@ import (
 	"slices"
 	"time"
 
-	"github.com/millrace/millrace/pipeline/admin"
+	"github.com/millrace/millrace/pipeline/api"
+	"github.com/millrace/millrace/pipeline/clock"
 	"github.com/millrace/millrace/pipeline/kafka"
 	"github.com/millrace/millrace/pipeline/kafka/embedded"
+	"github.com/millrace/millrace/pipeline/plan"
 	"github.com/millrace/millrace/pipeline/state"
 )
 
@@ -56,7 +58,7 @@ func (r *Runner) openBroker(ctx context.Context, folder *state.Folder) (*embedde
 			return broker, err
 		}
 		runs, failed := state.Discover(r.deps.StateDir)
-		if failed != nil || slices.ContainsFunc(runs, func(run state.Run) bool { return run.PID == taken.PID }) || !sleep(ctx, 100*time.Millisecond) {
+		if failed != nil || slices.ContainsFunc(runs, func(run state.Run) bool { return run.PID == taken.PID }) || !clock.Sleep(ctx, 100*time.Millisecond) {
 			return nil, err
 		}
 	}
@@ -81,9 +83,9 @@ func brokerBeside(dir string) string {
 // process has it, or which key to change. alarm, where set, is told what a person
 // should know of the log; it must not block.
 func OpenBroker(ctx context.Context, folder *state.Folder, listen string, log *slog.Logger, alarm func(embedded.Alarm)) (*embedded.Broker, error) {
-	b, err := embedded.Open(ctx, embedded.Config{Dir: folder.Path(state.Broker), Listen: listen, Partitions: EmbeddedPartitions, Logger: log, OnAlarm: alarm})
+	b, err := embedded.Open(ctx, embedded.Config{Dir: folder.Path(state.Broker), Listen: listen, Partitions: plan.EmbeddedPartitions, Logger: log, OnAlarm: alarm})
 	if err != nil {
-		return nil, held(err, "the embedded broker")
+		return nil, state.Held(err, "the embedded broker")
 	}
 	return b, nil
 }
@@ -95,7 +97,7 @@ func announce(ctx context.Context, folder *state.Folder, run state.Run, handler 
 		return err
 	}
 	open.add("the control socket's folder", func(context.Context) error { return private.Close() })
-	server, err := admin.ServeControl(ctx, private.Path(), handler, log)
+	server, err := api.ServeControl(ctx, private.Path(), handler, log)
 	if err != nil {
 		return err
 	}
@@ -146,7 +148,7 @@ func (r *Runner) broker() string {
 // RunBroker runs the embedded broker alone until ctx ends, announced on the
 // state folder so that other commands find it. It makes the topics that a file
 // declares and the broker does not have.
-func RunBroker(ctx context.Context, listen string, declared []TopicPlan, deps RunnerDeps) (err error) {
+func RunBroker(ctx context.Context, listen string, declared []plan.Topic, deps RunnerDeps) (err error) {
 	lasting := context.WithoutCancel(ctx)
 	var open closers
 	defer func() {
@@ -172,7 +174,7 @@ func RunBroker(ctx context.Context, listen string, declared []TopicPlan, deps Ru
 	alone := brokerReporter{version: deps.Version, started: started, addr: broker.Addr()}
 	err = announce(lasting, folder, state.Run{
 		PID: os.Getpid(), Version: deps.Version, Started: started, Parts: []state.Part{state.Broker}, Broker: broker.Addr(),
-	}, admin.Handler(alone, nil), deps.Logger, &open)
+	}, api.Handler(alone, nil), deps.Logger, &open)
 	if err != nil {
 		return err
 	}
@@ -181,7 +183,7 @@ func RunBroker(ctx context.Context, listen string, declared []TopicPlan, deps Ru
 }
 
 // declare makes the topics of a `topics:` block that the broker does not have.
-func declare(ctx context.Context, broker string, declared []TopicPlan, log *slog.Logger) error {
+func declare(ctx context.Context, broker string, declared []plan.Topic, log *slog.Logger) error {
 	if len(declared) == 0 {
 		return nil
 	}
@@ -207,9 +209,9 @@ type brokerReporter struct {
 	addr    string
 }
 
-func (b brokerReporter) Status() admin.Status {
-	return admin.Status{
+func (b brokerReporter) Status() api.Status {
+	return api.Status{
 		PID: os.Getpid(), Version: b.version, Started: b.started, Broker: b.addr, Embedded: true, Ready: true,
-		Pipelines: []admin.PipelineStatus{},
+		Pipelines: []api.PipelineStatus{},
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/millrace/millrace/pipeline/kafka/embedded"
+	"github.com/millrace/millrace/pipeline/plan"
 )
 
 // TestTheBrokersAlarmsAndReadiness: what keeps records from the embedded broker keeps
@@ -15,7 +16,7 @@ func TestTheBrokersAlarmsAndReadiness(t *testing.T) {
 		embedded.AlarmFull: false, embedded.AlarmUnreachable: false,
 		embedded.AlarmNearlyFull: true, embedded.AlarmMalformed: true, embedded.AlarmTorn: true,
 	} {
-		r := &Runner{plan: &Plan{}}
+		r := &Runner{plan: &plan.Plan{}}
 		r.brokerAlarm(embedded.Alarm{Kind: kind, Message: "something is wrong"})
 		s := r.Status()
 		said := slices.ContainsFunc(s.Reasons, func(reason string) bool { return strings.HasSuffix(reason, "something is wrong") })

@@ -11,7 +11,9 @@ import (
 
 	"github.com/ThreeDotsLabs/watermill/message"
 
+	"github.com/millrace/millrace/pipeline/deliver"
 	"github.com/millrace/millrace/pipeline/kafka"
+	"github.com/millrace/millrace/pipeline/plan"
 )
 
 // routing is the router of a flow while it runs.
@@ -28,7 +30,7 @@ type routing struct {
 
 // startRouter hands what a source reads to a delivery, until ctx ends or stop is
 // called.
-func startRouter(ctx context.Context, log *slog.Logger, p *PipelinePlan, source message.Subscriber, delivery *Delivery) (*routing, error) {
+func startRouter(ctx context.Context, log *slog.Logger, p *plan.Pipeline, source message.Subscriber, delivery *deliver.Delivery) (*routing, error) {
 	router, err := message.NewRouter(message.RouterConfig{CloseTimeout: p.Source.Drain + 5*time.Second}, kafka.WatermillLogger(log))
 	if err != nil {
 		return nil, fmt.Errorf("make the router: %w", err)

@@ -14,27 +14,31 @@ import (
 	"time"
 
 	"github.com/millrace/millrace/handlers"
-	"github.com/millrace/millrace/pipeline/admin"
+	"github.com/millrace/millrace/pipeline/api"
+	"github.com/millrace/millrace/pipeline/clock"
+	"github.com/millrace/millrace/pipeline/deliver"
 	"github.com/millrace/millrace/pipeline/idempotency"
 	"github.com/millrace/millrace/pipeline/ingest"
 	"github.com/millrace/millrace/pipeline/kafka"
+	"github.com/millrace/millrace/pipeline/keys"
 	"github.com/millrace/millrace/pipeline/memory"
+	"github.com/millrace/millrace/pipeline/plan"
 	"github.com/millrace/millrace/pipeline/state"
 )
 
 // Runner runs a plan: it opens what the pipelines share, supervises a flow for each,
 // and drains them at the end.
 type Runner struct {
-	plan    *Plan
+	plan    *plan.Plan
 	deps    RunnerDeps
 	started time.Time
-	metrics *admin.Metrics
+	metrics *api.Metrics
 	memory  *memory.Budget
 	// admin looks at the cluster; it is set before anything runs.
 	admin *kafka.Admin
 
 	mu    sync.Mutex
-	store KeyStore // set once; nil where no pipeline guards its effects
+	store keys.Store // set once; nil where no pipeline guards its effects
 	// storeDown is why the key store does not answer, empty if it does, and
 	// clusterDown the same of the brokers; waiting is what a start waits for.
 	storeDown, clusterDown, waiting string
@@ -63,7 +67,7 @@ type RunnerDeps struct {
 	Stdout io.Writer
 	Logger *slog.Logger
 	// Observer, where set, is told every event beside metrics.
-	Observer Observer
+	Observer deliver.Observer
 	// CreateTopics makes the topics that the plan names and the cluster lacks.
 	CreateTopics bool
 	// UntilEnd ends the run once every pipeline has finished what its topics
@@ -76,14 +80,14 @@ type RunnerDeps struct {
 	Memory     int64
 	MemoryFrom string
 	// OnReady, where set, is called once every pipeline has joined its group.
-	OnReady func(admin.Status)
+	OnReady func(api.Status)
 }
 
 // NewRunner makes a runner; it has no effect until Run.
-func NewRunner(plan *Plan, deps RunnerDeps) *Runner {
+func NewRunner(plan *plan.Plan, deps RunnerDeps) *Runner {
 	deps.Logger = plan.Redactor.Logger(deps.Logger)
 	r := &Runner{plan: plan, deps: deps, started: time.Now(), settings: plan.Kafka}
-	r.metrics = admin.NewMetrics(deps.Version, r)
+	r.metrics = api.NewMetrics(deps.Version, r)
 	r.memory = memory.NewBudget(deps.Memory, len(plan.Pipelines))
 	r.metrics.Memory("held", r.memory.Held.Size(), r.memory.Held.Used)
 	r.metrics.Memory("work", r.memory.Work.Size(), r.memory.Work.Used)
@@ -230,7 +234,7 @@ func (r *Runner) wait(ctx context.Context, reached <-chan error) error {
 }
 
 // openFlows opens each pipeline's sinks and source, without reading yet.
-func (r *Runner) openFlows(ctx context.Context, producer handlers.Producer, goals map[*PipelinePlan]*goal, open *closers) error {
+func (r *Runner) openFlows(ctx context.Context, producer handlers.Producer, goals map[*plan.Pipeline]*goal, open *closers) error {
 	run := idempotency.NewRun()
 	host, err := os.Hostname()
 	if err != nil {
@@ -274,7 +278,7 @@ func (r *Runner) CutOff() {
 // run file.
 func (r *Runner) openDoors(ctx context.Context, folder *state.Folder, parts []state.Part, open *closers) error {
 	if r.plan.Health != "" {
-		health, err := admin.ServeHealth(ctx, admin.HealthConfig{Listen: r.plan.Health, Hosts: r.plan.Hosts, Reporter: r, Metrics: r.metrics, Logger: r.deps.Logger})
+		health, err := api.ServeHealth(ctx, api.HealthConfig{Listen: r.plan.Health, Hosts: r.plan.Hosts, Reporter: r, Metrics: r.metrics, Logger: r.deps.Logger})
 		if err != nil {
 			return err
 		}
@@ -289,7 +293,7 @@ func (r *Runner) openDoors(ctx context.Context, folder *state.Folder, parts []st
 	return announce(ctx, folder, state.Run{
 		PID: os.Getpid(), Version: r.deps.Version, Started: r.started, Files: absolute(r.plan.Files),
 		Pipelines: names(r.plan.Pipelines), Parts: parts, Broker: r.broker(),
-	}, admin.Handler(r, r), r.deps.Logger, open)
+	}, api.Handler(r, r), r.deps.Logger, open)
 }
 
 func (r *Runner) openIngest(producer handlers.Producer, open *closers) (*ingest.Server, error) {
@@ -316,7 +320,7 @@ func (r *Runner) openIngest(producer handlers.Producer, open *closers) (*ingest.
 
 // watch calls OnReady once, as soon as everything has joined.
 func (r *Runner) watch(ctx context.Context) {
-	for sleep(ctx, 20*time.Millisecond) {
+	for clock.Sleep(ctx, 20*time.Millisecond) {
 		if !r.joined() {
 			continue
 		}
@@ -336,10 +340,10 @@ func (r *Runner) watch(ctx context.Context) {
 // joined tells whether every flow has got so far that it may be ready: a status costs
 // more than this does.
 func (r *Runner) joined() bool {
-	return !slices.ContainsFunc(r.supervisor.all(), func(f *flow) bool { return f.running() != admin.Running })
+	return !slices.ContainsFunc(r.supervisor.all(), func(f *flow) bool { return f.running() != api.Running })
 }
 
-func names(pipelines []*PipelinePlan) []string {
+func names(pipelines []*plan.Pipeline) []string {
 	all := make([]string, len(pipelines))
 	for i, p := range pipelines {
 		all[i] = p.Name

@@ -6,18 +6,22 @@ import (
 	"slices"
 	"time"
 
-	"github.com/millrace/millrace/pipeline/admin"
+	"github.com/millrace/millrace/pipeline/api"
+	"github.com/millrace/millrace/pipeline/clock"
+	"github.com/millrace/millrace/pipeline/deliver"
 	"github.com/millrace/millrace/pipeline/idempotency"
+	"github.com/millrace/millrace/pipeline/keys"
+	"github.com/millrace/millrace/pipeline/plan"
 	"github.com/millrace/millrace/pipeline/state"
 )
 
 func (r *Runner) needsKeys() bool {
-	return slices.ContainsFunc(r.plan.Pipelines, func(p *PipelinePlan) bool { return p.Idempotency != nil })
+	return slices.ContainsFunc(r.plan.Pipelines, func(p *plan.Pipeline) bool { return p.Idempotency != nil })
 }
 
 // storeDeps is what opening the key store needs of the process.
-func (r *Runner) storeDeps(folder *state.Folder) KeyStoreDeps {
-	return KeyStoreDeps{Folder: folder, Logger: r.deps.Logger, OnReset: func(*idempotency.ResetError) { r.metrics.StoreReset() }}
+func (r *Runner) storeDeps(folder *state.Folder) keys.Deps {
+	return keys.Deps{Folder: folder, Logger: r.deps.Logger, OnReset: func(*idempotency.ResetError) { r.metrics.StoreReset() }}
 }
 
 // openOwnStore opens the embedded key store, where pipelines guard their effects by
@@ -26,7 +30,7 @@ func (r *Runner) openOwnStore(ctx context.Context, folder *state.Folder, parts [
 	if !r.needsKeys() || !r.plan.Store.Embedded {
 		return parts, nil
 	}
-	store, err := OpenKeyStore(ctx, r.plan.Store, r.storeDeps(folder))
+	store, err := keys.Open(ctx, r.plan.Store, r.storeDeps(folder))
 	if err != nil {
 		return nil, err
 	}
@@ -46,7 +50,7 @@ func (r *Runner) openSharedStore(ctx context.Context, open *closers) error {
 	return err
 }
 
-func (r *Runner) keepStore(store KeyStore, open *closers) {
+func (r *Runner) keepStore(store keys.Store, open *closers) {
 	open.add("the key store", func(context.Context) error { return store.Close() })
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -54,7 +58,7 @@ func (r *Runner) keepStore(store KeyStore, open *closers) {
 }
 
 // keyStore is the key store, nil before it is open and where there is none.
-func (r *Runner) keyStore() KeyStore {
+func (r *Runner) keyStore() keys.Store {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return r.store
@@ -72,14 +76,14 @@ func (r *Runner) watchStore(ctx context.Context) {
 		return
 	}
 	away := outage{what: "the key store"}
-	for sleep(ctx, storeLook) {
+	for clock.Sleep(ctx, storeLook) {
 		asked, cancel := context.WithTimeout(ctx, 5*storeLook)
 		_, err := store.Get(asked, nil)
 		cancel()
 		if ctx.Err() != nil {
 			return
 		}
-		if isReset(err) {
+		if deliver.IsReset(err) {
 			err = nil // it answers, and the status has the loss from the store itself
 		}
 		down := away.noted(r.deps.Logger, err)
@@ -105,7 +109,7 @@ func (r *Runner) storeTrouble() string {
 }
 
 // Keys are those of the process, for its API.
-func (r *Runner) Keys() (admin.Keys, error) {
+func (r *Runner) Keys() (api.Keys, error) {
 	switch store := r.keyStore(); {
 	case store != nil:
 		return store, nil

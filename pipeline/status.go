@@ -8,51 +8,53 @@ import (
 	"sync"
 	"time"
 
-	"github.com/millrace/millrace/pipeline/admin"
+	"github.com/millrace/millrace/pipeline/api"
+	"github.com/millrace/millrace/pipeline/clock"
+	"github.com/millrace/millrace/pipeline/deliver"
 	"github.com/millrace/millrace/pipeline/kafka"
 )
 
 // Status is what the process does now.
-func (r *Runner) Status() admin.Status {
+func (r *Runner) Status() api.Status {
 	r.mu.Lock()
 	flows := map[string]*flow{}
 	for _, f := range r.supervisor.all() {
 		flows[f.plan.Name] = f
 	}
-	s := admin.Status{
+	s := api.Status{
 		PID: os.Getpid(), Version: r.deps.Version, Started: r.started, Files: absolute(r.plan.Files),
-		Embedded: r.embedded, Ingest: r.ingest, IngestTLS: r.plan.Ingest != nil && r.plan.Ingest.TLS != nil, Health: r.health, Ready: true, Pipelines: []admin.PipelineStatus{},
+		Embedded: r.embedded, Ingest: r.ingest, IngestTLS: r.plan.Ingest != nil && r.plan.Ingest.TLS != nil, Health: r.health, Ready: true, Pipelines: []api.PipelineStatus{},
 	}
 	waits, _, _ := strings.Cut(r.waiting, ": ")
-	cluster, reasons := r.clusterDown, []trouble{
-		{kind: "state folder", reason: r.folderGone}, {kind: waits, reason: r.waiting}, {kind: "brokers", reason: r.clusterDown}, {kind: "embedded broker full", reason: r.brokerFull},
-		{kind: "embedded broker does not answer", reason: r.brokerDeaf},
+	cluster, reasons := r.clusterDown, []deliver.Trouble{
+		{Kind: "state folder", Reason: r.folderGone}, {Kind: waits, Reason: r.waiting}, {Kind: "brokers", Reason: r.clusterDown}, {Kind: "embedded broker full", Reason: r.brokerFull},
+		{Kind: "embedded broker does not answer", Reason: r.brokerDeaf},
 	}
 	if r.publisher != nil {
-		reasons = append(reasons, trouble{kind: "producer", reason: r.publisher.Waiting()})
+		reasons = append(reasons, deliver.Trouble{Kind: "producer", Reason: r.publisher.Waiting()})
 	}
 	r.mu.Unlock()
 	s.Broker = r.broker()
 	store := r.storeTrouble()
-	reasons = append([]trouble{{kind: "key store", reason: store}}, reasons...)
+	reasons = append([]deliver.Trouble{{Kind: "key store", Reason: store}}, reasons...)
 	if len(flows) < len(r.plan.Pipelines) {
-		reasons = append(reasons, trouble{kind: "starting", reason: "starting"})
+		reasons = append(reasons, deliver.Trouble{Kind: "starting", Reason: "starting"})
 	}
 	for _, t := range reasons {
-		if t.reason != "" {
-			s.Ready, s.Reasons, s.Kinds = false, append(s.Reasons, r.plan.Redactor.Text(t.reason)), append(s.Kinds, t.kind)
+		if t.Reason != "" {
+			s.Ready, s.Reasons, s.Kinds = false, append(s.Reasons, r.plan.Redactor.Text(t.Reason)), append(s.Kinds, t.Kind)
 		}
 	}
 	for _, plan := range r.plan.Pipelines {
 		f := flows[plan.Name]
 		if f == nil {
-			s.Pipelines = append(s.Pipelines, admin.PipelineStatus{
-				Name: plan.Name, State: admin.Starting, Outcomes: map[string]int64{}, Lag: kafka.LagUnknown, Partitions: []kafka.PartitionStatus{},
+			s.Pipelines = append(s.Pipelines, api.PipelineStatus{
+				Name: plan.Name, State: api.Starting, Outcomes: map[string]int64{}, Lag: kafka.LagUnknown, Partitions: []kafka.PartitionStatus{},
 			})
 			continue
 		}
 		p := f.status(cluster != "" || store != "" && plan.Idempotency != nil)
-		if len(p.Reasons) > 0 || p.State != admin.Running {
+		if len(p.Reasons) > 0 || p.State != api.Running {
 			s.Ready = false
 		}
 		s.Pipelines = append(s.Pipelines, p)
@@ -62,25 +64,25 @@ func (r *Runner) Status() admin.Status {
 
 // status is how the pipeline fares. away tells that something is away without which
 // it does nothing, which the process gives as its own reason.
-func (f *flow) status(away bool) admin.PipelineStatus {
-	p := admin.PipelineStatus{
+func (f *flow) status(away bool) api.PipelineStatus {
+	p := api.PipelineStatus{
 		Name: f.plan.Name, State: f.running(), Outcomes: f.meter.outcomes(),
 		Retries: f.meter.retries.Load(), InFlight: f.subscriber.InFlight(), Partitions: f.partitions(),
 	}
 	all, joined := f.troubles(), f.subscriber.Ready()
 	switch joining := "joining its consumer group"; {
-	case p.State == admin.Starting:
-		all = append(all, trouble{kind: joining, reason: joining})
-	case p.State == admin.Running && !joined:
-		all = append(all, trouble{kind: joining, reason: joining + " again"})
+	case p.State == api.Starting:
+		all = append(all, deliver.Trouble{Kind: joining, Reason: joining})
+	case p.State == api.Running && !joined:
+		all = append(all, deliver.Trouble{Kind: joining, Reason: joining + " again"})
 	}
 	for _, t := range all {
-		p.Reasons, p.Kinds = append(p.Reasons, f.plan.Redactor.Text(t.reason)), append(p.Kinds, t.kind)
+		p.Reasons, p.Kinds = append(p.Reasons, f.plan.Redactor.Text(t.Reason)), append(p.Kinds, t.Kind)
 	}
-	if p.State == admin.Running && (away || len(p.Reasons) > 0) {
-		p.State = admin.Waiting
+	if p.State == api.Running && (away || len(p.Reasons) > 0) {
+		p.State = api.Waiting
 	}
-	if p.Lag = kafka.SumLag(p.Partitions); !joined && p.State != admin.Stopped {
+	if p.Lag = kafka.SumLag(p.Partitions); !joined && p.State != api.Stopped {
 		p.Lag = kafka.LagUnknown // which partitions are its own is not known
 	}
 	return p
@@ -110,7 +112,7 @@ const stoppedLook = 3 * time.Second
 // watchStopped measures what pipelines that stopped have before them: the logs grow
 // on, and an alert on lag is how somebody learns of it.
 func (r *Runner) watchStopped(ctx context.Context) {
-	for sleep(ctx, stoppedLook) {
+	for clock.Sleep(ctx, stoppedLook) {
 		for _, f := range r.supervisor.all() {
 			if f.stopped() != nil {
 				asked, cancel := context.WithTimeout(ctx, stoppedLook)

@@ -7,7 +7,8 @@ import (
 	"slices"
 	"sync"
 
-	"github.com/millrace/millrace/pipeline/admin"
+	"github.com/millrace/millrace/pipeline/api"
+	"github.com/millrace/millrace/pipeline/plan"
 )
 
 // supervisor starts, stops and replaces the flows of a process. Its methods are safe
@@ -42,7 +43,7 @@ func (s *supervisor) lock(name string) (unlock func()) {
 
 // start opens a pipeline and lets its records flow; one that runs already is an error.
 // ctx is that of the process: the flow lasts until it is stopped.
-func (s *supervisor) start(ctx context.Context, p *PipelinePlan) error {
+func (s *supervisor) start(ctx context.Context, p *plan.Pipeline) error {
 	defer s.lock(p.Name)()
 	if s.find(p.Name) != nil {
 		return fmt.Errorf("pipeline %q runs already", p.Name)
@@ -55,7 +56,7 @@ func (s *supervisor) start(ctx context.Context, p *PipelinePlan) error {
 }
 
 // add opens a pipeline, without reading yet.
-func (s *supervisor) add(ctx context.Context, p *PipelinePlan) (*flow, error) {
+func (s *supervisor) add(ctx context.Context, p *plan.Pipeline) (*flow, error) {
 	f, err := openFlow(ctx, p, s.deps)
 	if err != nil {
 		return nil, err
@@ -117,7 +118,7 @@ func (s *supervisor) remove(ctx context.Context, name string) error {
 // replace puts a pipeline in the place of the one of the same name. The new one is
 // opened first, and where that fails the old one runs on; then the old one is drained
 // before the new one reads, so that no record is delivered by both.
-func (s *supervisor) replace(ctx context.Context, p *PipelinePlan) error {
+func (s *supervisor) replace(ctx context.Context, p *plan.Pipeline) error {
 	defer s.lock(p.Name)()
 	if s.find(p.Name) == nil {
 		return fmt.Errorf("there is no pipeline %q", p.Name)
@@ -170,7 +171,7 @@ func (s *supervisor) drain() error { return s.each((*flow).drain) }
 // cancel ends all flows without a drain.
 func (s *supervisor) cancel() {
 	for _, f := range s.all() {
-		f.setState(admin.Stopped)
+		f.setState(api.Stopped)
 		if f.routing != nil {
 			f.routing.halt()
 		}

@@ -14,11 +14,15 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/millrace/millrace/handlers"
-	"github.com/millrace/millrace/pipeline/admin"
+	"github.com/millrace/millrace/pipeline/api"
+	"github.com/millrace/millrace/pipeline/compile"
+	"github.com/millrace/millrace/pipeline/config"
 	"github.com/millrace/millrace/pipeline/idempotency"
 	"github.com/millrace/millrace/pipeline/kafka"
 	"github.com/millrace/millrace/pipeline/kafka/embedded"
+	"github.com/millrace/millrace/pipeline/keys"
 	"github.com/millrace/millrace/pipeline/memory"
+	"github.com/millrace/millrace/pipeline/plan"
 	"github.com/millrace/millrace/pipeline/state"
 )
 
@@ -76,14 +80,14 @@ func testFlowsComeAndGo(t *testing.T, random *rand.Rand) {
 	ctx, log := t.Context(), slog.New(slog.DiscardHandler)
 	sink := &ledgerSink{effects: map[string]int{}}
 	registry := handlers.NewRegistry(handlers.Define("ledger", "Counts.", "ledger: {}", func(noSettings, handlers.Env) (handlers.Sink, error) { return sink, nil }))
-	versions := [2][]*PipelinePlan{}
+	versions := [2][]*plan.Pipeline{}
 	for v, lanes := range []int{2, 5} {
 		var text strings.Builder
 		text.WriteString("pipelines:\n")
 		for p := range pipelines {
 			fmt.Fprintf(&text, "  p%d: {source: {topic: t%d, commit_interval: 100ms}, idempotency: {key: '${payload.id}'}, concurrency: {lanes: %d}, sinks: [{ledger: {}}]}\n", p, p, lanes)
 		}
-		plan, problems := Load([]string{"-"}, LoadOptions{Stdin: strings.NewReader(text.String())}, registry)
+		plan, problems := compile.Load([]string{"-"}, config.Options{Stdin: strings.NewReader(text.String())}, registry)
 		if plan == nil {
 			t.Fatal(problems)
 		}
@@ -108,7 +112,7 @@ func testFlowsComeAndGo(t *testing.T, random *rand.Rand) {
 			t.Fatal(err)
 		}
 	}
-	store, err := OpenKeyStore(ctx, StorePlan{Embedded: true}, KeyStoreDeps{Folder: folder, Logger: log})
+	store, err := keys.Open(ctx, plan.Store{Embedded: true}, keys.Deps{Folder: folder, Logger: log})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -119,7 +123,7 @@ func testFlowsComeAndGo(t *testing.T, random *rand.Rand) {
 	run := idempotency.NewRun()
 	s := newSupervisor(flowDeps{
 		settings: settings, store: store, producer: publisher, run: run, holder: idempotency.Holder{Host: "here", Run: run.ID()},
-		memory: memory.NewBudget(0, pipelines), metrics: admin.NewMetrics("test", nil), log: log, version: "test", stdout: io.Discard,
+		memory: memory.NewBudget(0, pipelines), metrics: api.NewMetrics("test", nil), log: log, version: "test", stdout: io.Discard,
 	})
 
 	var loading sync.WaitGroup

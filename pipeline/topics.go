@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/millrace/millrace/pipeline/kafka"
+	"github.com/millrace/millrace/pipeline/plan"
 	"github.com/millrace/millrace/pipeline/topics"
 )
 
@@ -15,7 +16,7 @@ import (
 // the default.
 func (r *Runner) namedTopics() map[string]int32 {
 	named := map[string]int32{}
-	for _, w := range Wanted(r.plan) {
+	for _, w := range topics.Wanted(r.plan) {
 		named[w.Name] = int32(w.Partitions)
 	}
 	return named
@@ -42,7 +43,7 @@ func (r *Runner) prepareTopics(ctx context.Context) error {
 		there[t.Name] = true
 	}
 	var missing []error
-	need := func(p *PipelinePlan, name, as string) {
+	need := func(p *plan.Pipeline, name, as string) {
 		if !there[name] && name != "" {
 			missing = append(missing, fmt.Errorf("pipeline %q: its %s topic %q does not exist on the cluster; make it with `millrace topics apply` or `run --create-topics`", p.Name, as, name))
 		}
@@ -59,7 +60,7 @@ func (r *Runner) prepareTopics(ctx context.Context) error {
 // createTopics makes the topics that the plan names and the cluster lacks, and
 // leaves those that differ.
 func (r *Runner) createTopics(ctx context.Context, admin *kafka.Admin) error {
-	plan, err := topics.Compare(ctx, admin, Wanted(r.plan), OptionsOf(r.plan))
+	plan, err := topics.Compare(ctx, admin, topics.Wanted(r.plan), topics.OptionsOf(r.plan))
 	if err != nil {
 		return fmt.Errorf("compare the topics with the cluster's: %w", err)
 	}
@@ -76,7 +77,7 @@ func makeTopics(ctx context.Context, admin *kafka.Admin, named map[string]int32)
 	sizes := map[int][]string{}
 	for name, partitions := range named {
 		if partitions == 0 {
-			partitions = EmbeddedPartitions
+			partitions = plan.EmbeddedPartitions
 		}
 		sizes[int(partitions)] = append(sizes[int(partitions)], name)
 	}

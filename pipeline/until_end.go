@@ -8,14 +8,16 @@ import (
 	"log/slog"
 	"time"
 
+	"github.com/millrace/millrace/pipeline/clock"
 	"github.com/millrace/millrace/pipeline/kafka"
+	"github.com/millrace/millrace/pipeline/plan"
 )
 
 // goal is what a flow with an end waits for: that its group has committed up to where
 // its topics ended when it started, whoever of the group did so. What an open
 // transaction held back then does not count.
 type goal struct {
-	plan     *PipelinePlan
+	plan     *plan.Pipeline
 	settings kafka.Settings
 	admin    *kafka.Admin
 	log      *slog.Logger
@@ -56,7 +58,7 @@ const (
 )
 
 // newGoal takes down where the topics of a pipeline end now.
-func newGoal(ctx context.Context, p *PipelinePlan, settings kafka.Settings, cluster *kafka.Admin, log *slog.Logger) (*goal, error) {
+func newGoal(ctx context.Context, p *plan.Pipeline, settings kafka.Settings, cluster *kafka.Admin, log *slog.Logger) (*goal, error) {
 	g := &goal{plan: p, settings: settings, admin: cluster, log: log}
 	all, err := cluster.Topics(ctx)
 	if err != nil {
@@ -238,11 +240,11 @@ func (g *goal) verdict() error {
 
 // newGoals takes down what each pipeline has to do until the end; nil where the run has
 // no end.
-func (r *Runner) newGoals(ctx context.Context) (map[*PipelinePlan]*goal, error) {
+func (r *Runner) newGoals(ctx context.Context) (map[*plan.Pipeline]*goal, error) {
 	if !r.deps.UntilEnd {
 		return nil, nil
 	}
-	goals := map[*PipelinePlan]*goal{}
+	goals := map[*plan.Pipeline]*goal{}
 	for _, p := range r.plan.Pipelines {
 		g, err := newGoal(ctx, p, r.settings, r.admin, r.deps.Logger)
 		if err != nil {
@@ -268,7 +270,7 @@ func (r *Runner) awaitEnd(ctx context.Context, reached chan<- error) {
 			reached <- r.verdict()
 			return
 		}
-		if !sleep(ctx, goalEvery) {
+		if !clock.Sleep(ctx, goalEvery) {
 			return
 		}
 	}

@@ -7,8 +7,11 @@ import (
 	"regexp"
 	"time"
 
+	"github.com/millrace/millrace/pipeline/clock"
 	"github.com/millrace/millrace/pipeline/idempotency/redis"
 	"github.com/millrace/millrace/pipeline/kafka"
+	"github.com/millrace/millrace/pipeline/keys"
+	"github.com/millrace/millrace/pipeline/plan"
 )
 
 // errStopped ends a start that was told to stop while it waited.
@@ -54,7 +57,7 @@ func (r *Runner) await(ctx context.Context, what string, passes func(error) bool
 			said[text] = true
 			r.deps.Logger.Warn("waiting; the start goes on by itself once it answers", "waiting_for", what, "err", text)
 		}
-		if !sleep(ctx, startEvery) {
+		if !clock.Sleep(ctx, startEvery) {
 			return stopped()
 		}
 	}
@@ -74,7 +77,7 @@ func (r *Runner) setWaiting(reason string) {
 
 // awaitCluster waits until a broker answers and the topics are there, and takes
 // down where they end where the run has an end.
-func (r *Runner) awaitCluster(ctx context.Context) (goals map[*PipelinePlan]*goal, err error) {
+func (r *Runner) awaitCluster(ctx context.Context) (goals map[*plan.Pipeline]*goal, err error) {
 	err = r.await(ctx, "Kafka", kafka.MayPass, func(ctx context.Context) error {
 		asked, cancel := context.WithTimeout(ctx, clusterAnswer)
 		err := r.admin.Answers(asked)
@@ -92,9 +95,9 @@ func (r *Runner) awaitCluster(ctx context.Context) (goals map[*PipelinePlan]*goa
 }
 
 // awaitStore opens a shared key store once it answers.
-func (r *Runner) awaitStore(ctx context.Context) (store KeyStore, err error) {
+func (r *Runner) awaitStore(ctx context.Context) (store keys.Store, err error) {
 	err = r.await(ctx, "the key store", redis.MayPass, func(ctx context.Context) error {
-		store, err = OpenKeyStore(ctx, r.plan.Store, r.storeDeps(nil))
+		store, err = keys.Open(ctx, r.plan.Store, r.storeDeps(nil))
 		return err
 	})
 	return store, err

@@ -3,6 +3,7 @@ package pipeline
 import (
 	"context"
 	"fmt"
+	"github.com/millrace/millrace/pipeline/clock"
 	"log/slog"
 	"strings"
 	"time"
@@ -49,7 +50,7 @@ func (o *outage) noted(log *slog.Logger, err error) string {
 // that has nothing to do knows as well.
 func (r *Runner) watchCluster(ctx context.Context) {
 	away := outage{what: "Kafka"}
-	for sleep(ctx, clusterLook) {
+	for clock.Sleep(ctx, clusterLook) {
 		asked, cancel := context.WithTimeout(ctx, clusterAnswer)
 		err := r.admin.Answers(asked)
 		cancel()

@@ -18,7 +18,7 @@ import (
 	"slices"
 
 	"github.com/millrace/millrace/handlers/builtin"
-	"github.com/millrace/millrace/pipeline"
+	"github.com/millrace/millrace/pipeline/config"
 	"github.com/millrace/millrace/pipeline/diag"
 )
 
@@ -72,7 +72,7 @@ func run(root string, check bool, out io.Writer) error {
 // a line that says so.
 func pages() (map[string]string, error) {
 	registry := builtin.Registry()
-	schema, err := pipeline.JSONSchema(registry)
+	schema, err := config.JSONSchema(registry)
 	if err != nil {
 		return nil, err
 	}
@@ -82,12 +82,12 @@ func pages() (map[string]string, error) {
 	}
 	all := map[string]string{
 		"schemas/pipelines.schema.json": string(schema),
-		"docs/config.md":                pipeline.ConfigReference(registry),
+		"docs/config.md":                config.ConfigReference(registry),
 		"docs/problems.md":              string(diag.Page()),
 		"docs/third-party-notices.md":   third,
 	}
 	for kind, spec := range registry {
-		all["docs/handlers/"+kind+".md"] = pipeline.DescribeHandler(spec).Markdown()
+		all["docs/handlers/"+kind+".md"] = config.DescribeHandler(spec).Markdown()
 	}
 	return all, nil
 }

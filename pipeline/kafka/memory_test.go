@@ -17,6 +17,7 @@ import (
 
 	"github.com/millrace/millrace/handlers"
 	"github.com/millrace/millrace/pipeline/memory"
+	"github.com/millrace/millrace/pipeline/oversize"
 )
 
 // sharing is a subscriber that takes memory from a pool.
@@ -88,7 +89,7 @@ func testManyBombsTakeTheirTimeAndNotTheProcess(t *testing.T, newBed func(*testi
 		most = max(most, held.Used())
 		for i, err := range batch.Unreadable {
 			rec := batch.Records[i]
-			e, ok := errors.AsType[*Oversize](err)
+			e, ok := errors.AsType[*oversize.Error](err)
 			if !ok || e.Value == nil || e.Value.Bytes != size || rec.Value != nil || rec.Time.IsZero() {
 				t.Errorf("offset %d: %v, %d bytes", rec.Offset, err, len(rec.Value))
 				continue
@@ -188,7 +189,7 @@ func TestWhatIsHeldForLongKeepsNobodyElse(t *testing.T) {
 func TestRecordThatIsTooLargeIsNotHeld(t *testing.T) {
 	b := newBed(t)
 	b.topic("orders", 1)
-	many := make([]kgo.RecordHeader, MaxHeaders+1)
+	many := make([]kgo.RecordHeader, oversize.MaxHeaders+1)
 	for i := range many {
 		many[i].Key = fmt.Sprintf("h%d", i)
 	}
@@ -201,12 +202,12 @@ func TestRecordThatIsTooLargeIsNotHeld(t *testing.T) {
 	source := b.source("orders")
 	source.MaxRecordBytes = 1000
 	var mu sync.Mutex
-	why := map[int64]*Oversize{}
+	why := map[int64]*oversize.Error{}
 	r := &reading{}
 	reader := b.read(b.subscriber(source), func(m *message.Message, batch *Batch) {
 		mu.Lock()
 		for i, err := range batch.Unreadable {
-			why[batch.Records[i].Offset], _ = errors.AsType[*Oversize](err)
+			why[batch.Records[i].Offset], _ = errors.AsType[*oversize.Error](err)
 		}
 		mu.Unlock()
 		r.finish(batch)
@@ -220,7 +221,7 @@ func TestRecordThatIsTooLargeIsNotHeld(t *testing.T) {
 	}
 	if e := why[0]; e == nil || e.Value.Bytes != 2000 || e.Key != nil || e.Headers != nil || got[0].Value != nil || string(got[0].Key) != "a" || len(got[0].Headers) != 1 {
 		t.Errorf("value: %+v, %+v", e, got[0])
-	} else if *e.Value != *PartOf(make([]byte, 2000)) || !strings.Contains(e.Error(), "the record has 2007 bytes, 2000 of them its value, more than source.max_record_bytes (1000)") {
+	} else if *e.Value != *oversize.PartOf(make([]byte, 2000)) || !strings.Contains(e.Error(), "the record has 2007 bytes, 2000 of them its value, more than source.max_record_bytes (1000)") {
 		t.Errorf("value: %+v, %v", e.Value, e)
 	}
 	if why[1] != nil || string(got[1].Value) != "small" {

@@ -6,21 +6,22 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/millrace/millrace/handlers"
+	"github.com/millrace/millrace/pipeline/oversize"
 )
 
 // cut makes of a record that is too large what is handed out in its place: its
 // coordinates, its time, and those of its parts that are small.
 func cut(r *handlers.Record, why error, limit int64) *gap {
-	e := &Oversize{why: why.Error()}
+	e := &oversize.Error{Why: why.Error()}
 	left := min(limit, smallPart)
 	if int64(len(r.Value)) > left {
-		e.Value, r.Value = PartOf(r.Value), nil
+		e.Value, r.Value = oversize.PartOf(r.Value), nil
 	}
-	if h := HeadersPart(r.Headers); h != nil && (len(r.Headers) > MaxHeaders || int64(h.Bytes) > left) {
+	if h := oversize.HeadersPart(r.Headers); h != nil && (len(r.Headers) > oversize.MaxHeaders || int64(h.Bytes) > left) {
 		e.Headers, r.Headers = h, nil
 	}
 	if int64(len(r.Key)) > left {
-		e.Key, r.Key = PartOf(r.Key), nil
+		e.Key, r.Key = oversize.PartOf(r.Key), nil
 	}
 	return &gap{next: r.Offset + 1, err: e}
 }
@@ -35,7 +36,7 @@ const smallPart = 64 << 10
 func slotsOf(records []*kgo.Record, limit int64) []slot {
 	headers := 0
 	for _, r := range records {
-		headers += min(len(r.Headers), MaxHeaders+1)
+		headers += min(len(r.Headers), oversize.MaxHeaders+1)
 	}
 	shared := make([]handlers.Header, 0, headers)
 	slots := make([]slot, len(records))
@@ -49,7 +50,7 @@ func slotsOf(records []*kgo.Record, limit int64) []slot {
 		}
 		named := 0
 		from := len(shared)
-		if n := len(r.Headers); n > MaxHeaders {
+		if n := len(r.Headers); n > oversize.MaxHeaders {
 			s.record.Headers = make([]handlers.Header, n)
 			for j, h := range r.Headers {
 				s.record.Headers[j] = handlers.Header(h)
@@ -63,7 +64,7 @@ func slotsOf(records []*kgo.Record, limit int64) []slot {
 			s.record.Headers = shared[from:len(shared):len(shared)]
 		}
 		size := len(r.Key) + len(r.Value) + named
-		if why := checkSize(len(r.Key), len(r.Value), named, len(r.Headers), limit); why != nil && limit > 0 {
+		if why := oversize.CheckParts(len(r.Key), len(r.Value), named, len(r.Headers), limit); why != nil && limit > 0 {
 			s.gap = cut(&s.record, why, limit)
 			now := len(s.record.Key) + len(s.record.Value)
 			for _, h := range s.record.Headers {

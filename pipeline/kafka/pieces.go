@@ -10,6 +10,7 @@ import (
 	"hash/crc32"
 	"io"
 
+	"github.com/millrace/millrace/pipeline/oversize"
 	"github.com/twmb/franz-go/pkg/kbin"
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -161,7 +162,7 @@ func (r *pieceReader) next(ctx context.Context) error {
 		return ended(err)
 	}
 	_, headers := weigh(r.chunk[begin:])
-	if headers > MaxHeaders {
+	if headers > oversize.MaxHeaders {
 		record := r.chunk[at:]
 		r.chunk = r.chunk[:begin]
 		return r.cut(bufio.NewReader(bytes.NewReader(record)), length)
@@ -252,11 +253,11 @@ func (r *pieceReader) cut(from *bufio.Reader, length int64) error {
 	if in.err != nil {
 		return in.err
 	}
-	why := checkSize(in.key, in.value, in.headers, in.count, limit)
+	why := oversize.CheckParts(in.key, in.value, in.headers, in.count, limit)
 	if why == nil {
 		why = errRecord // it says that it is longer than it is
 	}
-	e.why = why.Error()
+	e.Why = why.Error()
 	raw := left.AppendTo(nil)
 	left.Length = int32(len(raw) - 1)
 	records, err := r.visible(left.AppendTo(nil), 1)

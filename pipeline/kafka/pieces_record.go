@@ -9,6 +9,7 @@ import (
 	"hash"
 	"io"
 
+	"github.com/millrace/millrace/pipeline/oversize"
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
@@ -26,9 +27,9 @@ type recordReader struct {
 }
 
 // record is what is left of the record, and what is left out.
-func (r *recordReader) record() (kmsg.Record, *Oversize) {
+func (r *recordReader) record() (kmsg.Record, *oversize.Error) {
 	var left kmsg.Record
-	e := &Oversize{}
+	e := &oversize.Error{}
 	if _, err := r.ReadByte(); err != nil { // attributes
 		r.fail(err)
 	}
@@ -41,25 +42,25 @@ func (r *recordReader) record() (kmsg.Record, *Oversize) {
 }
 
 // part reads a key or a value.
-func (r *recordReader) part() (content []byte, out *Part, size int) {
+func (r *recordReader) part() (content []byte, out *oversize.Part, size int) {
 	n := r.length(true)
 	if n <= r.keep {
 		return r.bytes(n), nil, int(max(0, n))
 	}
 	sum := sha256.New()
 	r.pass(sum, n)
-	return nil, &Part{Digest: hex.EncodeToString(sum.Sum(nil)), Bytes: int(n)}, int(n)
+	return nil, &oversize.Part{Digest: hex.EncodeToString(sum.Sum(nil)), Bytes: int(n)}, int(n)
 }
 
 // readHeaders reads the headers; see HeadersPart.
-func (r *recordReader) readHeaders() (kept []kmsg.Header, out *Part) {
+func (r *recordReader) readHeaders() (kept []kmsg.Header, out *oversize.Part) {
 	count := r.varint()
 	if count < 0 || count > r.left {
 		r.fail(errRecord)
 		return nil, nil
 	}
 	r.count = int(count)
-	whole := r.count <= MaxHeaders
+	whole := r.count <= oversize.MaxHeaders
 	sum, framed := sha256.New(), 0
 	for i := int64(0); i < count && r.err == nil; i++ {
 		var h kmsg.Header
@@ -90,7 +91,7 @@ func (r *recordReader) readHeaders() (kept []kmsg.Header, out *Part) {
 	if whole || r.count == 0 {
 		return kept, nil
 	}
-	return nil, &Part{Digest: hex.EncodeToString(sum.Sum(nil)), Bytes: framed}
+	return nil, &oversize.Part{Digest: hex.EncodeToString(sum.Sum(nil)), Bytes: framed}
 }
 
 // length reads a part's length; -1 stands for null where that may be.

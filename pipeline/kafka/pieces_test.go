@@ -16,6 +16,7 @@ import (
 
 	"github.com/millrace/millrace/handlers"
 	"github.com/millrace/millrace/pipeline/memory"
+	"github.com/millrace/millrace/pipeline/oversize"
 )
 
 // packers are the compressions that batches may have.
@@ -30,13 +31,13 @@ func packers() map[kgo.CompressionCodecType]kgo.CompressionCodec {
 type delivered struct {
 	Record *handlers.Record
 	Why    string
-	Out    *Oversize
+	Out    *oversize.Error
 }
 
 // String describes it by the digests of its parts.
 func (d delivered) String() string {
 	r := d.Record
-	line := fmt.Sprintf("offset %d at %s, key %+v, value %+v, %d headers %+v", r.Offset, r.Time, PartOf(r.Key), PartOf(r.Value), len(r.Headers), HeadersPart(r.Headers))
+	line := fmt.Sprintf("offset %d at %s, key %+v, value %+v, %d headers %+v", r.Offset, r.Time, oversize.PartOf(r.Key), oversize.PartOf(r.Value), len(r.Headers), oversize.HeadersPart(r.Headers))
 	if d.Out != nil {
 		line += fmt.Sprintf(", without %+v, %+v, %+v", d.Out.Key, d.Out.Value, d.Out.Headers)
 	}
@@ -56,7 +57,7 @@ func (b *bed) readAllOf(source Source, held *memory.Pool, n int) map[int32][]del
 			d := delivered{Record: rec}
 			if err := batch.Unreadable[i]; err != nil {
 				d.Why = err.Error()
-				d.Out, _ = errors.AsType[*Oversize](err)
+				d.Out, _ = errors.AsType[*oversize.Error](err)
 			}
 			all[rec.Partition] = append(all[rec.Partition], d)
 			count++
@@ -79,7 +80,7 @@ func (b *bed) readAllOf(source Source, held *memory.Pool, n int) map[int32][]del
 func TestPiecesAreTheSameAsTheWhole(t *testing.T) {
 	b := newBed(t)
 	const limit = 100_000
-	many := bytes.Repeat([]byte{2, 'h', 2, 'v'}, MaxHeaders+1)
+	many := bytes.Repeat([]byte{2, 'h', 2, 'v'}, oversize.MaxHeaders+1)
 	var raw [][]byte
 	add := func(key, value []byte, headers int, rest []byte) {
 		raw = append(raw, rawRecord(len(raw), key, value, headers, rest))
@@ -96,7 +97,7 @@ func TestPiecesAreTheSameAsTheWhole(t *testing.T) {
 		case 7:
 			add(bytes.Repeat([]byte("y"), 150_000), []byte("v"), 0, nil)
 		case 9:
-			add([]byte("many headers"), []byte("v"), MaxHeaders+1, many)
+			add([]byte("many headers"), []byte("v"), oversize.MaxHeaders+1, many)
 		}
 	}
 	records := rawRecords(raw...)

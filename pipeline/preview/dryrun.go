@@ -5,8 +5,10 @@ import (
 	"fmt"
 
 	"github.com/millrace/millrace/handlers"
-	"github.com/millrace/millrace/pipeline"
+	"github.com/millrace/millrace/pipeline/decide"
 	"github.com/millrace/millrace/pipeline/idempotency"
+	"github.com/millrace/millrace/pipeline/outcome"
+	"github.com/millrace/millrace/pipeline/plan"
 )
 
 // Halt says why a record would not end, so that its offset would not move.
@@ -35,11 +37,11 @@ type Result struct {
 	Record   *handlers.Record
 	// Outcome is how the record would end, empty where Halt says why it would
 	// not. Delivered is said on the assumption that the sinks take their writes.
-	Outcome pipeline.Outcome
+	Outcome outcome.Outcome
 	Halt    Halt
 	Reason  string
 	// Stage and Err say what failed, where something did.
-	Stage pipeline.Stage
+	Stage outcome.Stage
 	Err   error
 	// Key is the idempotency key, empty where there is none; KeySecret tells that
 	// it is not to be shown.
@@ -62,10 +64,10 @@ type Write struct {
 	// ID is the effect's identity as the receiver sees it, empty where unknown.
 	ID string
 	// Outcome is delivered, duplicate or dead_lettered, empty with Halt.
-	Outcome pipeline.Outcome
+	Outcome outcome.Outcome
 	Halt    Halt
 	Reason  string
-	Stage   pipeline.Stage
+	Stage   outcome.Stage
 	Err     error
 	// Uncertain tells that an earlier holder of the key went silent: the effect
 	// may have happened.
@@ -85,7 +87,7 @@ func (p *Preview) DryRun(ctx context.Context, items []Item) ([]Result, error) {
 	type decided struct {
 		flow *flow
 		rec  *handlers.Record
-		dec  pipeline.Decision
+		dec  decide.Decision
 	}
 	var all []decided
 	var ids []idempotency.ID
@@ -110,7 +112,7 @@ func (p *Preview) DryRun(ctx context.Context, items []Item) ([]Result, error) {
 }
 
 // ids are the keys that a decision would claim.
-func (f *flow) ids(dec *pipeline.Decision) []idempotency.ID {
+func (f *flow) ids(dec *decide.Decision) []idempotency.ID {
 	if f.plan.Idempotency == nil {
 		return nil
 	}
@@ -124,7 +126,7 @@ func (f *flow) ids(dec *pipeline.Decision) []idempotency.ID {
 }
 
 // judge says how a decided record would end.
-func (p *Preview) judge(f *flow, rec *handlers.Record, dec *pipeline.Decision) Result {
+func (p *Preview) judge(f *flow, rec *handlers.Record, dec *decide.Decision) Result {
 	r := Result{
 		Pipeline: f.plan.Name, Record: rec, Reason: dec.Reason, Stage: dec.Stage, Err: dec.Err, Outcome: dec.Outcome,
 		Key: dec.Key, KeySecret: f.plan.Idempotency != nil && f.plan.Idempotency.Key.Secret(),
@@ -134,7 +136,7 @@ func (p *Preview) judge(f *flow, rec *handlers.Record, dec *pipeline.Decision) R
 	case dec.Stop:
 		r.Halt, r.Outcome = HaltStop, ""
 		return r
-	case dec.Outcome == pipeline.DeadLettered:
+	case dec.Outcome == outcome.DeadLettered:
 		r.bury(f)
 		return r
 	case dec.Outcome != "":
@@ -151,7 +153,7 @@ func (p *Preview) judge(f *flow, rec *handlers.Record, dec *pipeline.Decision) R
 // bury makes the result one of the dead letters, or of a pipeline that stands
 // still for the want of them.
 func (r *Result) bury(f *flow) {
-	r.Outcome, r.DeadLetter = pipeline.DeadLettered, f.plan.DeadLetter
+	r.Outcome, r.DeadLetter = outcome.DeadLettered, f.plan.DeadLetter
 	if f.plan.DeadLetter == "" {
 		r.Outcome, r.Halt = "", HaltBlock
 	}
@@ -166,7 +168,7 @@ func (r *Result) sum(f *flow) {
 			r.Outcome, r.Reason, r.Stage, r.Err = w.Outcome, w.Reason, w.Stage, w.Err
 		}
 	}
-	if r.Outcome == pipeline.DeadLettered {
+	if r.Outcome == outcome.DeadLettered {
 		r.DeadLetter = f.plan.DeadLetter
 	}
 	for _, w := range r.Writes {
@@ -178,7 +180,7 @@ func (r *Result) sum(f *flow) {
 }
 
 // write says how one write would end.
-func (p *Preview) write(f *flow, rec *handlers.Record, dec *pipeline.Decision, w *pipeline.Write) Write {
+func (p *Preview) write(f *flow, rec *handlers.Record, dec *decide.Decision, w *decide.Write) Write {
 	s := f.sinks[w.Sink]
 	out := Write{Sink: s.Name, Kind: s.Kind, Request: w.Request, ID: p.externalID(f, s.Name, dec, rec)}
 	guard := f.plan.Idempotency
@@ -187,22 +189,22 @@ func (p *Preview) write(f *flow, rec *handlers.Record, dec *pipeline.Decision, w
 		out.refused(f, w.Stage, w.Reason(), w.Err)
 		return out
 	case guard == nil:
-		out.Outcome = pipeline.Delivered
+		out.Outcome = outcome.Delivered
 		return out
 	}
-	claim := pipeline.ClaimOf(guard, f.plan.Name, s.Name, dec, rec)
+	claim := decide.ClaimOf(guard, f.plan.Name, s.Name, dec, rec)
 	claim.Token = p.keys.run.Next()
-	answer, met := p.keys.claim(&claim, guard.OnUncertain == pipeline.ActionPark)
+	answer, met := p.keys.claim(&claim, guard.OnUncertain == plan.ActionPark)
 	out.Row, out.Here = met.row, met.here
-	switch v := pipeline.VerdictOf(guard, answer); {
+	switch v := decide.VerdictOf(guard, answer); {
 	case v.Goes:
-		out.Outcome, out.Uncertain = pipeline.Delivered, v.Uncertain
+		out.Outcome, out.Uncertain = outcome.Delivered, v.Uncertain
 	case v.Waits:
-		out.Halt, out.Reason, out.Stage = HaltWait, "busy", pipeline.StageClaim
+		out.Halt, out.Reason, out.Stage = HaltWait, "busy", outcome.StageClaim
 		out.Err = fmt.Errorf("another process works on the key: it was claimed for %s by %s (pid %d)", met.row.Origin, met.row.Holder.Host, met.row.Holder.PID)
 	case v.Err != nil:
 		out.Uncertain = v.Uncertain
-		out.refused(f, pipeline.StageClaim, v.Reason, v.Err)
+		out.refused(f, outcome.StageClaim, v.Reason, v.Err)
 	default:
 		out.Outcome, out.Reason = v.Outcome, v.Reason
 	}
@@ -210,8 +212,8 @@ func (p *Preview) write(f *flow, rec *handlers.Record, dec *pipeline.Decision, w
 }
 
 // refused makes the write one of the dead letters.
-func (w *Write) refused(f *flow, stage pipeline.Stage, reason string, err error) {
-	w.Outcome, w.Stage, w.Reason, w.Err = pipeline.DeadLettered, stage, reason, err
+func (w *Write) refused(f *flow, stage outcome.Stage, reason string, err error) {
+	w.Outcome, w.Stage, w.Reason, w.Err = outcome.DeadLettered, stage, reason, err
 	if f.plan.DeadLetter == "" {
 		w.Outcome, w.Halt = "", HaltBlock
 	}

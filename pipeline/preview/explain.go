@@ -9,10 +9,11 @@ import (
 	"time"
 
 	"github.com/millrace/millrace/handlers"
-	"github.com/millrace/millrace/pipeline"
-	"github.com/millrace/millrace/pipeline/admin"
+	"github.com/millrace/millrace/pipeline/api"
+	"github.com/millrace/millrace/pipeline/decide"
 	"github.com/millrace/millrace/pipeline/idempotency"
 	"github.com/millrace/millrace/pipeline/letters"
+	"github.com/millrace/millrace/pipeline/outcome"
 )
 
 // Explanation is why one record ended in one pipeline as it did, as far as that
@@ -21,7 +22,7 @@ import (
 type Explanation struct {
 	Pipeline string
 	Record   *handlers.Record
-	Steps    []pipeline.Step
+	Steps    []decide.Step
 	// Now is what a run would make of the record now.
 	Now Result
 	// Keys are the states of the record's keys, one a sink that it has a write
@@ -110,7 +111,7 @@ func (p *Preview) Explain(ctx context.Context, item Item) ([]Explanation, error)
 	return all, nil
 }
 
-func (p *Preview) keyStates(f *flow, dec *pipeline.Decision, rec *handlers.Record) []KeyState {
+func (p *Preview) keyStates(f *flow, dec *decide.Decision, rec *handlers.Record) []KeyState {
 	states := []KeyState{}
 	origin := originOf(rec)
 	for _, w := range dec.Writes {
@@ -201,7 +202,7 @@ func LetterOrigin(rec *handlers.Record) (idempotency.Origin, bool) {
 }
 
 // Running adds what running processes tell of the record's partition.
-func (x *Explanation) Running(statuses []admin.Status) {
+func (x *Explanation) Running(statuses []api.Status) {
 	for _, s := range statuses {
 		for _, p := range s.Pipelines {
 			if p.Name != x.Pipeline {
@@ -226,7 +227,7 @@ func (x *Explanation) Done() bool { return x.Group.Known && x.Group.Committed > 
 // Ended is how the record ended, as far as what is left of it tells, and why it
 // is believed: `not_yet` where its offset was not passed and not every sink that it
 // has a write for is known to be done with it.
-func (x *Explanation) Ended() (outcome, because string) {
+func (x *Explanation) Ended() (ending, because string) {
 	own, others := 0, 0
 	for _, k := range x.Keys {
 		if k.Row == nil || k.Row.State != idempotency.Confirmed {
@@ -246,19 +247,19 @@ func (x *Explanation) Ended() (outcome, because string) {
 		return "not_yet", x.notYet()
 	case len(x.Letters.Found) > 0:
 		l := x.Letters.Found[len(x.Letters.Found)-1]
-		return string(pipeline.DeadLettered), "its dead letter is " + l.At.String() + " (" + l.Reason + ")"
+		return string(outcome.DeadLettered), "its dead letter is " + l.At.String() + " (" + l.Reason + ")"
 	case own > 0:
-		return string(pipeline.Delivered), "the key store remembers its write"
+		return string(outcome.Delivered), "the key store remembers its write"
 	case x.Group.Known && !x.Done():
 		return "not_yet", x.notYet()
 	case others > 0 && others == len(x.Keys):
-		return string(pipeline.Duplicate), "the key was confirmed by " + x.firstRow().Origin.String()
+		return string(outcome.Duplicate), "the key was confirmed by " + x.firstRow().Origin.String()
 	case !x.Group.Known:
 		return "", ""
-	case decided == pipeline.Filtered, decided == pipeline.Unmatched, decided == pipeline.Dropped:
+	case decided == outcome.Filtered, decided == outcome.Unmatched, decided == outcome.Dropped:
 		return string(decided), "so the configuration decides it, and its offset was passed"
-	case decided == pipeline.Delivered && len(x.Keys) == 0 && x.flow.plan.Idempotency == nil:
-		return string(pipeline.Delivered), "its offset was passed, and the configuration writes it; without a key nothing remembers the write"
+	case decided == outcome.Delivered && len(x.Keys) == 0 && x.flow.plan.Idempotency == nil:
+		return string(outcome.Delivered), "its offset was passed, and the configuration writes it; without a key nothing remembers the write"
 	default:
 		return "unknown", "its offset was passed, and nothing remembers it: the configuration may have been another, or the key expired"
 	}

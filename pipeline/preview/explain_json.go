@@ -6,7 +6,8 @@ import (
 	"strconv"
 
 	"github.com/millrace/millrace/handlers"
-	"github.com/millrace/millrace/pipeline"
+	"github.com/millrace/millrace/pipeline/decide"
+	"github.com/millrace/millrace/pipeline/outcome"
 )
 
 // AppendExplanation appends an explanation as one line of JSON without a newline,
@@ -58,7 +59,7 @@ func (p *Preview) AppendExplanation(dst []byte, x *Explanation) []byte {
 	return append(dst, redactJSON(p.plan, o.done())...)
 }
 
-func stepJSON(s *pipeline.Step) json.RawMessage {
+func stepJSON(s *decide.Step) json.RawMessage {
 	o := newObject(nil)
 	o.text("stage", string(s.Stage))
 	o.optional("sink", s.Sink)
@@ -83,7 +84,7 @@ func stepJSON(s *pipeline.Step) json.RawMessage {
 		o.text("error", s.Err.Error())
 	case s.Secret:
 		o.text("value", redacted)
-	case s.Stage == pipeline.StageRender && s.Source == "":
+	case s.Stage == outcome.StageRender && s.Source == "":
 		o.raw("value", requestJSON(s.Value))
 	default:
 		o.raw("value", valueJSON(s.Value))

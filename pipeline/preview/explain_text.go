@@ -9,9 +9,10 @@ import (
 	"unicode/utf8"
 
 	"github.com/millrace/millrace/handlers"
-	"github.com/millrace/millrace/pipeline"
+	"github.com/millrace/millrace/pipeline/decide"
 	"github.com/millrace/millrace/pipeline/expression"
 	"github.com/millrace/millrace/pipeline/idempotency"
+	"github.com/millrace/millrace/pipeline/outcome"
 )
 
 // WriteExplanation writes an explanation for people, with what is secret taken
@@ -23,7 +24,7 @@ func (p *Preview) WriteExplanation(out io.Writer, style Style, x *Explanation) e
 		e.row("ended", e.outcome(outcome)+": "+because)
 	}
 	e.record(x.Record)
-	stage := pipeline.Stage("")
+	stage := outcome.Stage("")
 	for i := range x.Steps {
 		e.step(&x.Steps[i], x.Steps[i].Stage != stage)
 		stage = x.Steps[i].Stage
@@ -81,7 +82,7 @@ func (e *explainer) outcome(text string) string {
 	if !e.style.Colour {
 		return text
 	}
-	return paint(colourOf(pipeline.Outcome(text)), text)
+	return paint(colourOf(outcome.Outcome(text)), text)
 }
 
 func (e *explainer) record(r *handlers.Record) {
@@ -117,7 +118,7 @@ func (e *explainer) record(r *handlers.Record) {
 	e.text(e.safe(string(r.Value)))
 }
 
-func (e *explainer) step(s *pipeline.Step, first bool) {
+func (e *explainer) step(s *decide.Step, first bool) {
 	label := ""
 	if first {
 		label = string(s.Stage)
@@ -144,7 +145,7 @@ func (e *explainer) step(s *pipeline.Step, first bool) {
 	e.row("", "  → "+said)
 }
 
-func (e *explainer) value(s *pipeline.Step) string {
+func (e *explainer) value(s *decide.Step) string {
 	switch {
 	case s.Err != nil && e.style.Colour:
 		return paint(red, "error: "+e.safe(s.Err.Error()))
@@ -152,7 +153,7 @@ func (e *explainer) value(s *pipeline.Step) string {
 		return "error: " + e.safe(s.Err.Error())
 	case s.Secret:
 		return redacted
-	case s.Stage == pipeline.StageRender && s.Source == "":
+	case s.Stage == outcome.StageRender && s.Source == "":
 		return e.request(s.Value)
 	}
 	if text, ok := s.Value.(string); ok {
@@ -178,7 +179,7 @@ func (e *explainer) now(x *Explanation) {
 		text += "  " + e.safe(detail)
 	}
 	e.row("a run now", text)
-	if r.Key != "" && len(r.Writes) > 0 && r.Outcome != pipeline.Duplicate {
+	if r.Key != "" && len(r.Writes) > 0 && r.Outcome != outcome.Duplicate {
 		e.row("", "  looked at alone: an earlier record that no run reached yet may claim the key first")
 	}
 	for i := range r.Writes {

@@ -16,15 +16,18 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/millrace/millrace/handlers/builtin"
-	"github.com/millrace/millrace/pipeline"
+	"github.com/millrace/millrace/pipeline/compile"
+	"github.com/millrace/millrace/pipeline/config"
 	"github.com/millrace/millrace/pipeline/idempotency"
+	"github.com/millrace/millrace/pipeline/keys"
+	"github.com/millrace/millrace/pipeline/plan"
 	"github.com/millrace/millrace/pipeline/preview"
 )
 
 var update = flag.Bool("update", false, "rewrite the goldens")
 
 // load compiles a configuration whose folder has the given files as well.
-func load(t *testing.T, text string, files map[string]string) *pipeline.Plan {
+func load(t *testing.T, text string, files map[string]string) *plan.Plan {
 	t.Helper()
 	dir := t.TempDir()
 	for name, content := range files {
@@ -36,7 +39,7 @@ func load(t *testing.T, text string, files map[string]string) *pipeline.Plan {
 	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	plan, problems := pipeline.Load([]string{path}, pipeline.LoadOptions{}, builtin.Registry())
+	plan, problems := compile.Load([]string{path}, config.Options{}, builtin.Registry())
 	if problems.HasErrors() {
 		t.Fatal(problems)
 	}
@@ -44,7 +47,7 @@ func load(t *testing.T, text string, files map[string]string) *pipeline.Plan {
 }
 
 // open makes a preview of all pipelines of a plan.
-func open(t *testing.T, plan *pipeline.Plan, keys pipeline.KeyReader) *preview.Preview {
+func open(t *testing.T, plan *plan.Plan, keys keys.Reader) *preview.Preview {
 	t.Helper()
 	p, err := preview.New(t.Context(), plan, plan.Pipelines, preview.Deps{Version: "test", Keys: keys, Logger: slog.New(slog.DiscardHandler)})
 	if err != nil {
@@ -59,7 +62,7 @@ func open(t *testing.T, plan *pipeline.Plan, keys pipeline.KeyReader) *preview.P
 }
 
 // decide runs lines of records through a preview.
-func decide(t *testing.T, p *preview.Preview, plan *pipeline.Plan, lines string) []preview.Result {
+func decide(t *testing.T, p *preview.Preview, plan *plan.Plan, lines string) []preview.Result {
 	t.Helper()
 	results, err := p.DryRun(t.Context(), itemsOf(t, plan, lines))
 	if err != nil {
@@ -69,7 +72,7 @@ func decide(t *testing.T, p *preview.Preview, plan *pipeline.Plan, lines string)
 }
 
 // itemsOf reads lines of records for all pipelines of a plan.
-func itemsOf(t *testing.T, plan *pipeline.Plan, lines string) []preview.Item {
+func itemsOf(t *testing.T, plan *plan.Plan, lines string) []preview.Item {
 	t.Helper()
 	input := preview.NewInput("records.jsonl", strings.NewReader(lines), plan, plan.Pipelines)
 	var all []preview.Item

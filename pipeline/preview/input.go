@@ -9,9 +9,9 @@ import (
 	"time"
 
 	"github.com/millrace/millrace/handlers"
-	"github.com/millrace/millrace/pipeline"
 	"github.com/millrace/millrace/pipeline/diag"
 	"github.com/millrace/millrace/pipeline/files"
+	"github.com/millrace/millrace/pipeline/plan"
 )
 
 // Input reads records as JSON, one a line. What a line leaves out is filled in:
@@ -29,8 +29,8 @@ type Input struct {
 	in      *bufio.Reader
 	line    int
 	now     time.Time
-	chosen  []*pipeline.PipelinePlan
-	all     []*pipeline.PipelinePlan
+	chosen  []*plan.Pipeline
+	all     []*plan.Pipeline
 	next    map[place]int64
 	ended   bool
 	noTopic error
@@ -51,7 +51,7 @@ func (e *InputError) Error() string { return fmt.Sprintf("%s:%d: %v", e.Name, e.
 func (e *InputError) Unwrap() error { return e.Err }
 
 // NewInput reads records for the chosen of a plan's pipelines.
-func NewInput(name string, in io.Reader, plan *pipeline.Plan, chosen []*pipeline.PipelinePlan) *Input {
+func NewInput(name string, in io.Reader, plan *plan.Plan, chosen []*plan.Pipeline) *Input {
 	i := &Input{Name: name, in: bufio.NewReaderSize(in, 1<<16), now: time.Now(), chosen: chosen, all: plan.Pipelines, next: map[place]int64{}}
 	for _, p := range chosen {
 		switch {

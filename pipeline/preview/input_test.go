@@ -7,7 +7,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/millrace/millrace/pipeline"
+	"github.com/millrace/millrace/pipeline/plan"
 	"github.com/millrace/millrace/pipeline/preview"
 )
 
@@ -21,7 +21,7 @@ pipelines:
 
 const aLine = `a line is a record such as {"payload": …}, or with --values a bare value`
 
-func newInput(plan *pipeline.Plan, lines string, chosen ...int) *preview.Input {
+func newInput(plan *plan.Plan, lines string, chosen ...int) *preview.Input {
 	pipelines := plan.Pipelines
 	if len(chosen) > 0 {
 		pipelines = nil

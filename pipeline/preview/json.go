@@ -8,7 +8,7 @@ import (
 	"strings"
 
 	"github.com/millrace/millrace/handlers"
-	"github.com/millrace/millrace/pipeline"
+	"github.com/millrace/millrace/pipeline/plan"
 )
 
 // AppendJSON appends a result as one line of JSON without a newline, with what
@@ -40,7 +40,7 @@ func (p *Preview) AppendJSON(dst []byte, r *Result) []byte {
 	return append(dst, redactJSON(p.plan, o.done()[len(dst):])...)
 }
 
-func (w *Write) json(plan *pipeline.Plan) json.RawMessage {
+func (w *Write) json(plan *plan.Plan) json.RawMessage {
 	o := newObject(nil)
 	o.text("sink", w.Sink)
 	o.raw("request", redactJSON(plan, requestJSON(w.Request)))
@@ -108,14 +108,14 @@ func compactJSON(v any) ([]byte, error) {
 var password = regexp.MustCompile(`(://[^/?#\s:@"]*:)[^/?#\s@"]+@`)
 
 // redact takes what is secret out of text, and passwords of URLs.
-func redact(plan *pipeline.Plan, text string) string {
+func redact(plan *plan.Plan, text string) string {
 	return password.ReplaceAllString(plan.Redactor.Text(text), "${1}xxxxx@")
 }
 
 // redactJSON takes what is secret out of JSON. Where a secret is not inside of a
 // text, so that taking it out would break the JSON, every value is looked at by
 // itself.
-func redactJSON(plan *pipeline.Plan, line []byte) []byte {
+func redactJSON(plan *plan.Plan, line []byte) []byte {
 	shown := redact(plan, string(line))
 	if shown == string(line) || json.Valid([]byte(shown)) {
 		return []byte(shown)
@@ -133,7 +133,7 @@ func redactJSON(plan *pipeline.Plan, line []byte) []byte {
 	return text
 }
 
-func redactValue(plan *pipeline.Plan, v any) any {
+func redactValue(plan *plan.Plan, v any) any {
 	switch v := v.(type) {
 	case string:
 		return redact(plan, v)

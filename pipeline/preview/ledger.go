@@ -4,14 +4,14 @@ import (
 	"context"
 	"time"
 
-	"github.com/millrace/millrace/pipeline"
 	"github.com/millrace/millrace/pipeline/idempotency"
+	"github.com/millrace/millrace/pipeline/keys"
 )
 
 // ledger is the key store as it would be if the records seen so far had been
 // delivered: what the store holds, and on top of it what they would confirm.
 type ledger struct {
-	store pipeline.KeyReader // nil where nothing is looked up
+	store keys.Reader // nil where nothing is looked up
 	rows  map[idempotency.ID]*entry
 	now   time.Time
 	run   *idempotency.Run
@@ -24,7 +24,7 @@ type entry struct {
 	here bool
 }
 
-func newLedger(store pipeline.KeyReader) *ledger {
+func newLedger(store keys.Reader) *ledger {
 	return &ledger{store: store, rows: map[idempotency.ID]*entry{}, now: time.Now(), run: idempotency.NewRun()}
 }
 

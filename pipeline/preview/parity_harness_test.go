@@ -20,8 +20,14 @@ import (
 	"github.com/millrace/millrace/handlers"
 	"github.com/millrace/millrace/handlers/builtin"
 	"github.com/millrace/millrace/pipeline"
+	"github.com/millrace/millrace/pipeline/compile"
+	"github.com/millrace/millrace/pipeline/config"
+	"github.com/millrace/millrace/pipeline/deliver"
 	"github.com/millrace/millrace/pipeline/kafka"
+	"github.com/millrace/millrace/pipeline/keys"
 	"github.com/millrace/millrace/pipeline/letters"
+	"github.com/millrace/millrace/pipeline/outcome"
+	"github.com/millrace/millrace/pipeline/plan"
 	"github.com/millrace/millrace/pipeline/preview"
 	"github.com/millrace/millrace/pipeline/state"
 )
@@ -36,7 +42,7 @@ type at struct {
 
 // ended is how a record ended.
 type ended struct {
-	Outcome pipeline.Outcome
+	Outcome outcome.Outcome
 	Reason  string
 	Err     string
 }
@@ -60,8 +66,8 @@ type watcher struct {
 	more []string // what came twice
 }
 
-func (w *watcher) Observe(e pipeline.Event) {
-	if e.Kind != pipeline.EventRecord {
+func (w *watcher) Observe(e deliver.Event) {
+	if e.Kind != deliver.EventRecord {
 		return
 	}
 	w.mu.Lock()
@@ -146,10 +152,10 @@ func newStage(t *testing.T, files []string, env map[string]string) *stage {
 	return &stage{dir: t.TempDir(), files: files, env: env, log: slog.New(slog.DiscardHandler)}
 }
 
-func (s *stage) plan(t *testing.T, registry handlers.Registry) *pipeline.Plan {
+func (s *stage) plan(t *testing.T, registry handlers.Registry) *plan.Plan {
 	t.Helper()
 	env := func(name string) (string, bool) { v, ok := s.env[name]; return v, ok }
-	plan, problems := pipeline.Load(s.files, pipeline.LoadOptions{Env: env}, registry)
+	plan, problems := compile.Load(s.files, config.Options{Env: env}, registry)
 	if problems.HasErrors() {
 		t.Fatal(problems)
 	}
@@ -214,7 +220,7 @@ func (s *stage) publish(t *testing.T, partitions int, records []*handlers.Record
 func (s *stage) dryRun(t *testing.T) *said {
 	t.Helper()
 	plan := s.plan(t, builtin.Registry())
-	keys, err := pipeline.NewKeyReader(plan.Store, s.dir, s.log)
+	keys, err := keys.NewReader(plan.Store, s.dir, s.log)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -256,15 +262,15 @@ func (s *stage) dryRun(t *testing.T) *said {
 func (s *said) add(r *preview.Result) {
 	where := at{pipeline: r.Pipeline, topic: r.Record.Topic, partition: r.Record.Partition, offset: r.Record.Offset}
 	s.Records[where] = ended{r.Outcome, r.Reason, text(r.Err)}
-	if r.Outcome == pipeline.DeadLettered && len(r.Writes) == 0 {
+	if r.Outcome == outcome.DeadLettered && len(r.Writes) == 0 {
 		s.Letters[where] = letter(string(r.Stage), r.Reason, text(r.Err), r.Key)
 	}
 	for _, w := range r.Writes {
 		where.sink = w.Sink
 		switch w.Outcome {
-		case pipeline.Delivered:
+		case outcome.Delivered:
 			s.Writes[where] = w.ID + " " + requestText(w.Request)
-		case pipeline.DeadLettered:
+		case outcome.DeadLettered:
 			s.Letters[where] = letter(string(w.Stage), w.Reason, text(w.Err), r.Key)
 		}
 	}

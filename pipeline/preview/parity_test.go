@@ -7,7 +7,7 @@ import (
 	"testing"
 
 	"github.com/millrace/millrace/handlers"
-	"github.com/millrace/millrace/pipeline"
+	"github.com/millrace/millrace/pipeline/outcome"
 )
 
 // TestDryRunSaysWhatARunDoes compares each outcome, request and dead letter of a
@@ -32,7 +32,7 @@ func TestDryRunOfTenThousand(t *testing.T) {
 	dry := s.dryRun(t)
 	run := s.run(t)
 	same(t, dry, run)
-	for _, o := range pipeline.Outcomes() {
+	for _, o := range outcome.All() {
 		n := 0
 		for _, e := range run.Records {
 			if e.Outcome == o {

@@ -11,8 +11,10 @@ import (
 	"log/slog"
 
 	"github.com/millrace/millrace/handlers"
-	"github.com/millrace/millrace/pipeline"
+	"github.com/millrace/millrace/pipeline/decide"
 	"github.com/millrace/millrace/pipeline/idempotency"
+	"github.com/millrace/millrace/pipeline/keys"
+	"github.com/millrace/millrace/pipeline/plan"
 )
 
 // Deps is what a Preview uses of its process.
@@ -21,7 +23,7 @@ type Deps struct {
 	Version string
 	// Keys looks at idempotency keys; nil takes every key as new. It stays the
 	// caller's.
-	Keys pipeline.KeyReader
+	Keys keys.Reader
 	// TopicID names a topic's incarnation, where that is known: it is part of what
 	// a receiver sees of a record without a key. It may be nil.
 	TopicID func(topic string) (id [16]byte, known bool)
@@ -31,7 +33,7 @@ type Deps struct {
 
 // Preview holds pipelines ready to decide. It is used by one goroutine at a time.
 type Preview struct {
-	plan  *pipeline.Plan
+	plan  *plan.Plan
 	deps  Deps
 	flows []*flow
 	keys  *ledger
@@ -39,16 +41,16 @@ type Preview struct {
 
 // flow is one pipeline.
 type flow struct {
-	plan    *pipeline.PipelinePlan
-	sinks   []*pipeline.SinkPlan
+	plan    *plan.Pipeline
+	sinks   []*plan.Sink
 	open    []handlers.Sink
-	decider *pipeline.Decider
+	decider *decide.Decider
 	summary *Summary
 }
 
 // New opens the sinks of pipelines, which are some of plan's, to render with. The
 // caller closes the preview.
-func New(ctx context.Context, plan *pipeline.Plan, pipelines []*pipeline.PipelinePlan, deps Deps) (*Preview, error) {
+func New(ctx context.Context, plan *plan.Plan, pipelines []*plan.Pipeline, deps Deps) (*Preview, error) {
 	p := &Preview{plan: plan, deps: deps, keys: newLedger(deps.Keys)}
 	for _, each := range pipelines {
 		f := &flow{plan: each, sinks: each.Sinks(), summary: newSummary(each)}
@@ -63,7 +65,7 @@ func New(ctx context.Context, plan *pipeline.Plan, pipelines []*pipeline.Pipelin
 			}
 			f.open = append(f.open, sink)
 		}
-		f.decider = pipeline.NewDecider(each, f.open)
+		f.decider = decide.NewDecider(each, f.open)
 	}
 	return p, nil
 }
@@ -100,7 +102,7 @@ func (refusal) Produce(context.Context, []*handlers.Record) error {
 
 // externalID is the effect's identity as the receiver sees it, empty where it
 // can't be known.
-func (p *Preview) externalID(f *flow, sink string, dec *pipeline.Decision, rec *handlers.Record) string {
+func (p *Preview) externalID(f *flow, sink string, dec *decide.Decision, rec *handlers.Record) string {
 	if f.plan.Idempotency != nil {
 		return idempotency.Identity(f.plan.Name, sink, f.plan.Idempotency.Generation, dec.Key).External()
 	}

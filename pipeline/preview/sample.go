@@ -10,9 +10,9 @@ import (
 	"time"
 
 	"github.com/millrace/millrace/handlers"
-	"github.com/millrace/millrace/pipeline"
 	"github.com/millrace/millrace/pipeline/diag"
 	"github.com/millrace/millrace/pipeline/kafka"
+	"github.com/millrace/millrace/pipeline/plan"
 )
 
 // Topics reads records of a cluster without a group, and leaves nothing behind.
@@ -39,7 +39,7 @@ type Window struct {
 // those of one partition in order; one that several pipelines took comes once.
 // dropped tells how many records since Since, over all pipelines, were left out for
 // Last.
-func (t *Topics) Sample(ctx context.Context, pipelines []*pipeline.PipelinePlan, w Window) (items []Item, dropped int, err error) {
+func (t *Topics) Sample(ctx context.Context, pipelines []*plan.Pipeline, w Window) (items []Item, dropped int, err error) {
 	there, err := t.Admin.Topics(ctx)
 	if err != nil {
 		return nil, 0, err
@@ -109,7 +109,7 @@ func inOrder(items []Item) []Item {
 }
 
 // topicsOf are the topics that a pipeline reads. One that it names must exist.
-func topicsOf(p *pipeline.PipelinePlan, there []kafka.Topic) ([]string, error) {
+func topicsOf(p *plan.Pipeline, there []kafka.Topic) ([]string, error) {
 	var names, matching []string
 	for _, topic := range there {
 		names = append(names, topic.Name)
@@ -288,7 +288,7 @@ func mergeByTime(sets ...[]*handlers.Record) []*handlers.Record {
 
 // Search reads the windows of the pipelines' topics and returns the newest
 // records, w.Last of them, that keep wants, and how many it read.
-func (t *Topics) Search(ctx context.Context, pipelines []*pipeline.PipelinePlan, w Window, keep func(*handlers.Record) bool) (items []Item, read int, err error) {
+func (t *Topics) Search(ctx context.Context, pipelines []*plan.Pipeline, w Window, keep func(*handlers.Record) bool) (items []Item, read int, err error) {
 	there, err := t.Admin.Topics(ctx)
 	if err != nil {
 		return nil, 0, err

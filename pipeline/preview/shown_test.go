@@ -8,8 +8,8 @@ import (
 	"time"
 	"unicode/utf8"
 
-	"github.com/millrace/millrace/pipeline"
 	"github.com/millrace/millrace/pipeline/idempotency"
+	"github.com/millrace/millrace/pipeline/plan"
 	"github.com/millrace/millrace/pipeline/preview"
 )
 
@@ -51,7 +51,7 @@ const shownRecords = `
 `
 
 // shown makes the preview that the goldens show.
-func shown(t *testing.T) (*pipeline.Plan, *preview.Preview) {
+func shown(t *testing.T) (*plan.Plan, *preview.Preview) {
 	t.Helper()
 	plan := load(t, shownFile, map[string]string{"token": "s3cr\"et/token\n", "pin": "424242\n"})
 	now := time.Date(2026, 1, 31, 9, 0, 0, 0, time.UTC)

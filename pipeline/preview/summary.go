@@ -9,8 +9,10 @@ import (
 	"strings"
 
 	"github.com/millrace/millrace/handlers"
-	"github.com/millrace/millrace/pipeline"
+	"github.com/millrace/millrace/pipeline/decide"
 	"github.com/millrace/millrace/pipeline/expression"
+	"github.com/millrace/millrace/pipeline/outcome"
+	"github.com/millrace/millrace/pipeline/plan"
 )
 
 // Summary counts what one pipeline would make of the records that it was given.
@@ -31,7 +33,7 @@ type Summary struct {
 	// FirstHalt is the first record that would not end, nil for none.
 	FirstHalt *Result
 
-	plan *pipeline.PipelinePlan
+	plan *plan.Pipeline
 	// readable counts records whose payload could be read, made those that were
 	// transformed; absent counts by path.
 	readable, made   int
@@ -42,7 +44,7 @@ type Summary struct {
 // SinkSummary counts the writes of the sinks of one name by how they would end.
 type SinkSummary struct {
 	Name     string
-	Outcomes map[pipeline.Outcome]int
+	Outcomes map[outcome.Outcome]int
 }
 
 // Field is a part of the payload that the configuration uses, and how many of
@@ -61,7 +63,7 @@ type tally struct {
 // maxValues bounds how many different values of one part are told apart.
 const maxValues = 1000
 
-func newSummary(p *pipeline.PipelinePlan) *Summary {
+func newSummary(p *plan.Pipeline) *Summary {
 	s := &Summary{
 		Pipeline: p.Name, plan: p, Outcomes: map[string]int{}, Reasons: map[string]map[string]int{},
 		Routes: make([]int, len(p.Routes)), absent: map[string]int{}, absentTo: map[string]int{}, filter: map[string]*tally{},
@@ -70,19 +72,19 @@ func newSummary(p *pipeline.PipelinePlan) *Summary {
 		if slices.ContainsFunc(s.Sinks, func(other SinkSummary) bool { return other.Name == sink.Name }) {
 			continue // another route has one of that name
 		}
-		s.Sinks = append(s.Sinks, SinkSummary{Name: sink.Name, Outcomes: map[pipeline.Outcome]int{}})
+		s.Sinks = append(s.Sinks, SinkSummary{Name: sink.Name, Outcomes: map[outcome.Outcome]int{}})
 	}
 	return s
 }
 
 // read notes what a record that was just decided lacks, and what the filter saw
 // of one that it dropped.
-func (s *Summary) read(d *pipeline.Decider, rec *handlers.Record, dec *pipeline.Decision) {
+func (s *Summary) read(d *decide.Decider, rec *handlers.Record, dec *decide.Decision) {
 	if rec.Value == nil {
 		s.Tombstones++
 		return
 	}
-	if dec.Stage == pipeline.StageDecode {
+	if dec.Stage == outcome.StageDecode {
 		return
 	}
 	s.readable++
@@ -93,10 +95,10 @@ func (s *Summary) read(d *pipeline.Decider, rec *handlers.Record, dec *pipeline.
 	for _, path := range transformed {
 		s.absentTo[path]++
 	}
-	if dec.Route >= 0 || dec.Stage == pipeline.StageRoute {
+	if dec.Route >= 0 || dec.Stage == outcome.StageRoute {
 		s.made++
 	}
-	if dec.Outcome != pipeline.Filtered || dec.Reason != "filter" {
+	if dec.Outcome != outcome.Filtered || dec.Reason != "filter" {
 		return
 	}
 	for _, r := range d.FilterReads() {
@@ -125,13 +127,13 @@ func (s *Summary) saw(r expression.Read) {
 // count counts a result.
 func (s *Summary) count(r *Result) {
 	s.Records++
-	outcome := cmp.Or(string(r.Outcome), string(r.Halt))
-	s.Outcomes[outcome]++
-	if r.Reason != "" && !(r.Outcome == pipeline.Filtered && r.Reason == "filter") && r.Outcome != pipeline.Unmatched {
-		if s.Reasons[outcome] == nil {
-			s.Reasons[outcome] = map[string]int{}
+	ending := cmp.Or(string(r.Outcome), string(r.Halt))
+	s.Outcomes[ending]++
+	if r.Reason != "" && !(r.Outcome == outcome.Filtered && r.Reason == "filter") && r.Outcome != outcome.Unmatched {
+		if s.Reasons[ending] == nil {
+			s.Reasons[ending] = map[string]int{}
 		}
-		s.Reasons[outcome][r.Reason]++
+		s.Reasons[ending][r.Reason]++
 	}
 	if r.Halt != "" && s.FirstHalt == nil {
 		s.FirstHalt = r
@@ -145,9 +147,9 @@ func (s *Summary) count(r *Result) {
 				s.Sinks[i].Outcomes[w.Outcome]++
 			}
 		}
-		if w.Outcome == pipeline.Duplicate && w.Here {
+		if w.Outcome == outcome.Duplicate && w.Here {
 			s.Here++
-		} else if w.Outcome == pipeline.Duplicate {
+		} else if w.Outcome == outcome.Duplicate {
 			s.Before++
 		}
 	}
@@ -179,19 +181,19 @@ func (s *Summary) Hints() []string {
 	case s.plan.Filter != nil && filtered == 0 && s.readable >= 10:
 		hints = append(hints, "the filter dropped no record: "+s.plan.Filter.Source())
 	}
-	if live > 0 && s.Outcomes[string(pipeline.Unmatched)] == s.Records {
+	if live > 0 && s.Outcomes[string(outcome.Unmatched)] == s.Records {
 		hints = append(hints, "no record took a route")
 	}
-	if n := s.Outcomes[string(pipeline.DeadLettered)]; n > 0 && n == s.Records {
-		hints = append(hints, "every record would be dead-lettered: "+counted(s.Reasons[string(pipeline.DeadLettered)]))
+	if n := s.Outcomes[string(outcome.DeadLettered)]; n > 0 && n == s.Records {
+		hints = append(hints, "every record would be dead-lettered: "+counted(s.Reasons[string(outcome.DeadLettered)]))
 	}
-	if n := s.Reasons[string(pipeline.DeadLettered)]["decode_failed"] + s.Reasons[string(pipeline.Dropped)]["decode_failed"]; n == s.Records && n > 0 {
+	if n := s.Reasons[string(outcome.DeadLettered)]["decode_failed"] + s.Reasons[string(outcome.Dropped)]["decode_failed"]; n == s.Records && n > 0 {
 		hints = append(hints, "no value could be read: is source.format right?")
 	}
-	if n := s.Outcomes[string(pipeline.Duplicate)]; n > 1 && n == s.Records && s.Before == 0 {
+	if n := s.Outcomes[string(outcome.Duplicate)]; n > 1 && n == s.Records && s.Before == 0 {
 		hints = append(hints, "every record repeats an earlier one: does the key name the effect?")
 	}
-	if n := s.Outcomes[string(pipeline.Delivered)]; n == 1 && s.Here > 0 && s.Records > 2 && s.Here >= s.Records-s.filtered()-1 {
+	if n := s.Outcomes[string(outcome.Delivered)]; n == 1 && s.Here > 0 && s.Records > 2 && s.Here >= s.Records-s.filtered()-1 {
 		hints = append(hints, "all records but one repeat the same key: does the key name the effect?")
 	}
 	if h := s.FirstHalt; h != nil {
@@ -201,7 +203,7 @@ func (s *Summary) Hints() []string {
 }
 
 func (s *Summary) filtered() int {
-	return s.Outcomes[string(pipeline.Filtered)] - s.Reasons[string(pipeline.Filtered)]["tombstone"]
+	return s.Outcomes[string(outcome.Filtered)] - s.Reasons[string(outcome.Filtered)]["tombstone"]
 }
 
 // whyFiltered tells what the filter saw.

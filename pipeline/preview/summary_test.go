@@ -7,7 +7,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/millrace/millrace/pipeline"
+	"github.com/millrace/millrace/pipeline/outcome"
 	"github.com/millrace/millrace/pipeline/preview"
 )
 
@@ -103,7 +103,7 @@ pipelines:
 `, nil)
 	p := open(t, plan, nil)
 	decide(t, p, plan, `{"payload": {"a": 1}}`+"\n"+`{"payload": {"a": 3}}`)
-	want := []preview.SinkSummary{{Name: "kafka", Outcomes: map[pipeline.Outcome]int{pipeline.Delivered: 1, pipeline.DeadLettered: 1}}}
+	want := []preview.SinkSummary{{Name: "kafka", Outcomes: map[outcome.Outcome]int{outcome.Delivered: 1, outcome.DeadLettered: 1}}}
 	if diff := cmp.Diff(want, p.Summaries()[0].Sinks); diff != "" {
 		t.Errorf("(-want +got)\n%s", diff)
 	}

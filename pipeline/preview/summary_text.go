@@ -7,7 +7,7 @@ import (
 	"text/tabwriter"
 	"time"
 
-	"github.com/millrace/millrace/pipeline"
+	"github.com/millrace/millrace/pipeline/outcome"
 )
 
 // WriteSummary writes what became of all records so far, for people.
@@ -38,7 +38,7 @@ func (s *Summary) text(style Style) string {
 		return out.String()
 	}
 	table := tabwriter.NewWriter(&out, 0, 4, 2, ' ', 0)
-	for _, o := range pipeline.Outcomes() {
+	for _, o := range outcome.All() {
 		s.line(table, string(o), s.Outcomes[string(o)], s.note(o))
 	}
 	for _, h := range []Halt{HaltStop, HaltBlock, HaltWait} {
@@ -54,9 +54,9 @@ func (s *Summary) text(style Style) string {
 		}
 	}
 	for _, sink := range s.Sinks {
-		n := sink.Outcomes[pipeline.Delivered]
+		n := sink.Outcomes[outcome.Delivered]
 		var others []string
-		for _, o := range []pipeline.Outcome{pipeline.Duplicate, pipeline.DeadLettered} {
+		for _, o := range []outcome.Outcome{outcome.Duplicate, outcome.DeadLettered} {
 			if sink.Outcomes[o] > 0 {
 				others = append(others, fmt.Sprintf("%d %s", sink.Outcomes[o], o))
 			}
@@ -83,9 +83,9 @@ func (s *Summary) line(table io.Writer, name string, n int, note string) {
 }
 
 // note is what stands behind a number of records of one outcome.
-func (s *Summary) note(o pipeline.Outcome) string {
+func (s *Summary) note(o outcome.Outcome) string {
 	reasons := counted(s.Reasons[string(o)])
-	if o != pipeline.Duplicate {
+	if o != outcome.Duplicate {
 		return reasons
 	}
 	var parts []string

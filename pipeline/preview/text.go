@@ -7,7 +7,7 @@ import (
 	"unicode"
 
 	"github.com/millrace/millrace/handlers"
-	"github.com/millrace/millrace/pipeline"
+	"github.com/millrace/millrace/pipeline/outcome"
 )
 
 // Style is how text is laid out.
@@ -61,21 +61,21 @@ func (t *Table) Write(results []Result) error {
 }
 
 func (t *Table) result(out *strings.Builder, r *Result) {
-	outcome := outcomeText(r.Outcome, r.Halt)
+	ending := outcomeText(r.Outcome, r.Halt)
 	line := t.columns(coordinates(r.Record), r.Pipeline)
-	from, padding := len([]rune(line)), strings.Repeat(" ", t.widths[2]-len(outcome)+2)
-	line = strings.TrimRight(wrap(line+outcome+padding+t.safe(r.detail()), t.Style.Width, indent), " ")
-	if runes := []rune(line); t.Style.Colour && len(runes) >= from+len(outcome) && !strings.Contains(string(runes[:from+len(outcome)]), "\n") {
-		line = string(runes[:from]) + paint(colourOf(r.Outcome), outcome) + string(runes[from+len(outcome):])
+	from, padding := len([]rune(line)), strings.Repeat(" ", t.widths[2]-len(ending)+2)
+	line = strings.TrimRight(wrap(line+ending+padding+t.safe(r.detail()), t.Style.Width, indent), " ")
+	if runes := []rune(line); t.Style.Colour && len(runes) >= from+len(ending) && !strings.Contains(string(runes[:from+len(ending)]), "\n") {
+		line = string(runes[:from]) + paint(colourOf(r.Outcome), ending) + string(runes[from+len(ending):])
 	}
 	out.WriteString(line + "\n")
 	for i := range r.Writes {
 		w := &r.Writes[i]
 		text := "    " + w.Sink
 		switch said := w.why(r.Record); {
-		case w.Outcome == pipeline.Delivered && said == "":
+		case w.Outcome == outcome.Delivered && said == "":
 			text += " → " + t.request(w.Request, text)
-		case w.Outcome == pipeline.Delivered:
+		case w.Outcome == outcome.Delivered:
 			text += " → " + t.request(w.Request, text) + "  (" + said + ")"
 		case len(r.Writes) == 1 && r.Reason == w.Reason:
 			continue // the record's own line says it
@@ -120,8 +120,8 @@ func (r *Result) detail() string {
 		parts = append(parts, key)
 	}
 	switch {
-	case r.Outcome == pipeline.Filtered && r.Reason == "filter", r.Outcome == pipeline.Unmatched:
-	case r.Outcome == pipeline.Duplicate && len(r.Writes) == 1:
+	case r.Outcome == outcome.Filtered && r.Reason == "filter", r.Outcome == outcome.Unmatched:
+	case r.Outcome == outcome.Duplicate && len(r.Writes) == 1:
 		parts = append(parts, r.Writes[0].why(r.Record))
 	case r.Err != nil:
 		parts = append(parts, r.Reason+": "+r.Err.Error())
@@ -137,11 +137,11 @@ func (r *Result) detail() string {
 // why says what stands behind the outcome of a write of rec.
 func (w *Write) why(rec *handlers.Record) string {
 	switch {
-	case w.Uncertain && w.Outcome == pipeline.Delivered:
+	case w.Uncertain && w.Outcome == outcome.Delivered:
 		return "uncertain: an earlier holder of the key went silent, its effect may have happened"
 	case w.Err != nil:
 		return w.Reason + ": " + w.Err.Error()
-	case w.Outcome == pipeline.Duplicate && w.Row != nil:
+	case w.Outcome == outcome.Duplicate && w.Row != nil:
 		text := "of " + w.Row.Origin.String()
 		switch {
 		case !w.Here && w.Row.Origin.String() == coordinates(rec):
@@ -158,7 +158,7 @@ func (w *Write) why(rec *handlers.Record) string {
 	}
 }
 
-func outcomeText(o pipeline.Outcome, h Halt) string {
+func outcomeText(o outcome.Outcome, h Halt) string {
 	switch h {
 	case HaltStop:
 		return "STOP"
@@ -204,13 +204,13 @@ const (
 
 func paint(colour, text string) string { return "\x1b[" + colour + "m" + text + "\x1b[0m" }
 
-func colourOf(o pipeline.Outcome) string {
+func colourOf(o outcome.Outcome) string {
 	switch o {
-	case pipeline.Delivered:
+	case outcome.Delivered:
 		return green
-	case pipeline.Duplicate:
+	case outcome.Duplicate:
 		return yellow
-	case pipeline.Filtered, pipeline.Unmatched:
+	case outcome.Filtered, outcome.Unmatched:
 		return faint
 	default:
 		return red

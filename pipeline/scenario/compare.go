@@ -9,8 +9,9 @@ import (
 	"strings"
 
 	"github.com/millrace/millrace/handlers"
-	"github.com/millrace/millrace/pipeline"
 	"github.com/millrace/millrace/pipeline/diag"
+	"github.com/millrace/millrace/pipeline/outcome"
+	"github.com/millrace/millrace/pipeline/plan"
 )
 
 // Failure is one expectation that was not met.
@@ -52,7 +53,7 @@ func (c *comparison) unanswered(s *scripted) {
 	if s.used > 0 || len(left) > 0 && !s.filled.IsZero() {
 		left = left[1:] // a rate is never used up
 	}
-	for len(left) > 0 && left[len(left)-1].Answer == pipeline.AnswerOK {
+	for len(left) > 0 && left[len(left)-1].Answer == plan.AnswerOK {
 		left = left[:len(left)-1]
 	}
 	if len(left) > 0 {
@@ -92,7 +93,7 @@ func (c *comparison) differ(path diag.Path, message string, want, got []byte, hi
 }
 
 // record compares what became of one record.
-func (c *comparison) record(e *pipeline.Expectation, g *got) {
+func (c *comparison) record(e *plan.Expectation, g *got) {
 	what := fmt.Sprintf("record %d", g.number)
 	wrong := false
 	for _, n := range e.Named {
@@ -150,7 +151,7 @@ func ofEverySink(name string) bool {
 
 // everywhere compares what all sinks were given, and reports the first that
 // differs.
-func (c *comparison) everywhere(n pipeline.Named, what string, g *got) {
+func (c *comparison) everywhere(n plan.Named, what string, g *got) {
 	before := len(c.failures)
 	for _, w := range g.writes {
 		if c.written(n, what, w); len(c.failures) > before {
@@ -190,7 +191,7 @@ func (g *got) target(sink string) (w *write, problem string) {
 }
 
 // writes compares the list of all writes.
-func (c *comparison) writes(e *pipeline.Expectation, g *got, what string) {
+func (c *comparison) writes(e *plan.Expectation, g *got, what string) {
 	left := slices.Clone(g.writes)
 	for i := range e.Writes {
 		want := &e.Writes[i]
@@ -224,7 +225,7 @@ func (c *comparison) writes(e *pipeline.Expectation, g *got, what string) {
 }
 
 // written compares one thing that is named of a write.
-func (c *comparison) written(n pipeline.Named, what string, w *write) {
+func (c *comparison) written(n plan.Named, what string, w *write) {
 	what = fmt.Sprintf("%s: sink %s: %s", what, w.sink, n.Name)
 	switch n.Name {
 	case "topic":
@@ -237,7 +238,7 @@ func (c *comparison) written(n pipeline.Named, what string, w *write) {
 }
 
 // content compares what is named of a record that was written.
-func (c *comparison) content(n pipeline.Named, what string, r *handlers.Record, request any) {
+func (c *comparison) content(n plan.Named, what string, r *handlers.Record, request any) {
 	switch n.Name {
 	case "payload":
 		c.payload(n, what, r.Value)
@@ -251,12 +252,12 @@ func (c *comparison) content(n pipeline.Named, what string, r *handlers.Record, 
 }
 
 // letters compares dead letters: each that is expected must be there.
-func (c *comparison) letters(e *pipeline.Expectation, g *got, what string) {
+func (c *comparison) letters(e *plan.Expectation, g *got, what string) {
 	left := slices.Clone(g.letters)
 	for i := range e.DeadLetters {
 		want := &e.DeadLetters[i]
 		if len(left) == 0 {
-			c.add(Failure{Path: want.Path, Message: what + ": there is no dead letter", Hint: c.in.why(g, string(pipeline.DeadLettered))})
+			c.add(Failure{Path: want.Path, Message: what + ": there is no dead letter", Hint: c.in.why(g, string(outcome.DeadLettered))})
 			continue
 		}
 		at := 0
@@ -274,7 +275,7 @@ func (c *comparison) letters(e *pipeline.Expectation, g *got, what string) {
 }
 
 // letter compares one thing that is named of a dead letter.
-func (c *comparison) letter(n pipeline.Named, what string, l letter) {
+func (c *comparison) letter(n plan.Named, what string, l letter) {
 	of := func(text string) { c.textOrNull(n, what, []byte(text), text != "", "") }
 	switch n.Name {
 	case "reason":
@@ -302,7 +303,7 @@ func (c *comparison) letter(n pipeline.Named, what string, l letter) {
 }
 
 // sinkOf is the sink that an expectation names, empty for none.
-func sinkOf(e *pipeline.Expectation) string {
+func sinkOf(e *plan.Expectation) string {
 	for _, n := range e.Named {
 		if n.Name == "sink" {
 			return text(n.JSON)

@@ -11,13 +11,13 @@ import (
 	"strings"
 
 	"github.com/millrace/millrace/handlers"
-	"github.com/millrace/millrace/pipeline"
 	"github.com/millrace/millrace/pipeline/diag"
+	"github.com/millrace/millrace/pipeline/plan"
 	"github.com/millrace/millrace/pipeline/yamlconf"
 )
 
 // word compares text, and tells whether it is as expected.
-func (c *comparison) word(n pipeline.Named, what, got, hint string) bool {
+func (c *comparison) word(n plan.Named, what, got, hint string) bool {
 	if text(n.JSON) == got {
 		return true
 	}
@@ -26,7 +26,7 @@ func (c *comparison) word(n pipeline.Named, what, got, hint string) bool {
 }
 
 // textOrNull compares bytes that may not be there with text or null.
-func (c *comparison) textOrNull(n pipeline.Named, what string, got []byte, there bool, hint string) {
+func (c *comparison) textOrNull(n plan.Named, what string, got []byte, there bool, hint string) {
 	have := []byte("null")
 	if there {
 		have = quoted(string(got))
@@ -36,7 +36,7 @@ func (c *comparison) textOrNull(n pipeline.Named, what string, got []byte, there
 	}
 }
 
-func (c *comparison) contains(n pipeline.Named, what string, err error) {
+func (c *comparison) contains(n plan.Named, what string, err error) {
 	if err == nil {
 		err = errors.New("")
 	}
@@ -45,7 +45,7 @@ func (c *comparison) contains(n pipeline.Named, what string, err error) {
 	}
 }
 
-func (c *comparison) count(n pipeline.Named, what string, got int, hint string) {
+func (c *comparison) count(n plan.Named, what string, got int, hint string) {
 	if have := strconv.Itoa(got); have != string(n.JSON) {
 		c.differ(n.Path, what, n.JSON, []byte(have), hint)
 	}
@@ -53,7 +53,7 @@ func (c *comparison) count(n pipeline.Named, what string, got int, hint string) 
 
 // payload compares a value whole; the place is that of the first part that
 // differs.
-func (c *comparison) payload(n pipeline.Named, what string, got []byte) {
+func (c *comparison) payload(n plan.Named, what string, got []byte) {
 	switch {
 	case got == nil:
 		got = []byte("null")
@@ -73,7 +73,7 @@ func (c *comparison) payload(n pipeline.Named, what string, got []byte) {
 }
 
 // headers compares those that are named.
-func (c *comparison) headers(n pipeline.Named, what string, r *handlers.Record, request any) {
+func (c *comparison) headers(n plan.Named, what string, r *handlers.Record, request any) {
 	want, _ := parse(n.JSON).(map[string]any)
 	for _, name := range sortedKeys(want) {
 		have, there := r.Header(name)
@@ -121,7 +121,7 @@ func textOf(v any) string {
 
 // request compares what is named of a request, a body of JSON as JSON. What is
 // compared is the request as the sink sends it, what is shown lacks secrets.
-func (c *comparison) request(n pipeline.Named, what string, w *write) {
+func (c *comparison) request(n plan.Named, what string, w *write) {
 	want, _ := parse(n.JSON).(map[string]any)
 	shown, ok := parse(marshal(w.request)).(map[string]any)
 	if !ok {

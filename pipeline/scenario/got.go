@@ -7,20 +7,21 @@ import (
 	"time"
 
 	"github.com/millrace/millrace/handlers"
-	"github.com/millrace/millrace/pipeline"
+	"github.com/millrace/millrace/pipeline/decide"
 	"github.com/millrace/millrace/pipeline/letters"
+	"github.com/millrace/millrace/pipeline/outcome"
 )
 
 // got is what became of one record.
 type got struct {
 	number  int // from 1, in the order of the test
 	record  *handlers.Record
-	outcome pipeline.Outcome
+	outcome outcome.Outcome
 	reason  string
 	err     error
 	// key is its idempotency key, steps are what was evaluated to decide it.
 	key     string
-	steps   []pipeline.Step
+	steps   []decide.Step
 	writes  []*write
 	letters []letter
 	claims  map[claimant]string // the last answer of each

@@ -6,8 +6,9 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/millrace/millrace/pipeline"
+	"github.com/millrace/millrace/pipeline/decide"
 	"github.com/millrace/millrace/pipeline/expression"
+	"github.com/millrace/millrace/pipeline/outcome"
 )
 
 // why says why a record did not end as expected, as far as that can be told.
@@ -17,32 +18,32 @@ func (in *rehearsal) why(g *got, want string) string {
 		return errorHint(g) + "; unset variables are unknown text here: give the test its own under env:"
 	case g.err != nil:
 		return errorHint(g)
-	case g.outcome == pipeline.Waiting:
+	case g.outcome == outcome.Waiting:
 		return "an earlier record stopped the pipeline, or blocks it"
-	case g.outcome == pipeline.Filtered && g.reason == string(pipeline.StageFilter):
-		return "the filter was false: " + evaluated(g.steps, pipeline.StageFilter)
-	case g.outcome == pipeline.Unmatched:
-		return "no route took it: " + evaluated(g.steps, pipeline.StageRoute)
-	case g.outcome == pipeline.Duplicate && g.calls() > 0:
+	case g.outcome == outcome.Filtered && g.reason == string(outcome.StageFilter):
+		return "the filter was false: " + evaluated(g.steps, outcome.StageFilter)
+	case g.outcome == outcome.Unmatched:
+		return "no route took it: " + evaluated(g.steps, outcome.StageRoute)
+	case g.outcome == outcome.Duplicate && g.calls() > 0:
 		return "the process died after the effect: the record came again, and its key was done; calls says how often the sink was called"
-	case g.outcome == pipeline.Duplicate:
+	case g.outcome == outcome.Duplicate:
 		for _, earlier := range in.got[:g.number-1] {
 			if earlier.key == g.key {
 				return fmt.Sprintf("its key %s was done before, by record %d", strconv.Quote(g.key), earlier.number)
 			}
 		}
-	case want == string(pipeline.Duplicate) && g.key == "":
+	case want == string(outcome.Duplicate) && g.key == "":
 		return "the pipeline has no idempotency, so nothing is a duplicate"
-	case want == string(pipeline.Duplicate):
+	case want == string(outcome.Duplicate):
 		return "no earlier record did its key " + strconv.Quote(g.key) + ", or its time to live was over"
-	case want == string(pipeline.DeadLettered) && g.calls() > 1:
+	case want == string(outcome.DeadLettered) && g.calls() > 1:
 		return fmt.Sprintf("after %d calls the sink took it", g.calls())
 	}
 	return ""
 }
 
 // evaluated shows the conditions of a stage and what they read.
-func evaluated(steps []pipeline.Step, stage pipeline.Stage) string {
+func evaluated(steps []decide.Step, stage outcome.Stage) string {
 	var parts []string
 	for _, s := range steps {
 		if s.Stage != stage || s.Secret || s.Source == "" {

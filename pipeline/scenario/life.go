@@ -6,9 +6,10 @@ import (
 	"log/slog"
 
 	"github.com/millrace/millrace/handlers"
-	"github.com/millrace/millrace/pipeline"
+	"github.com/millrace/millrace/pipeline/deliver"
 	"github.com/millrace/millrace/pipeline/idempotency"
 	"github.com/millrace/millrace/pipeline/kafka"
+	"github.com/millrace/millrace/pipeline/plan"
 )
 
 // life is one life of the process that a test runs: from its start to the end of
@@ -17,7 +18,7 @@ type life struct {
 	in       *rehearsal
 	ctx      context.Context
 	end      context.CancelFunc
-	delivery *pipeline.Delivery
+	delivery *deliver.Delivery
 	dead     bool
 	// crashed, stopped and blocked are why it is dead: at most one is set.
 	crashed, blocked bool
@@ -29,7 +30,7 @@ func newLife(ctx context.Context, in *rehearsal) *life {
 	l.ctx, l.end = context.WithCancel(ctx)
 	in.clock.over, in.clock.stuck = false, func() { l.die(); l.blocked = true }
 	run := idempotency.NewRun()
-	deps := pipeline.DeliveryDeps{
+	deps := deliver.Deps{
 		Sinks: in.sinks, Run: run, Holder: idempotency.Holder{Host: "test", PID: in.lives, Run: run.ID()},
 		Producer: &letterbox{l}, ConfigDigest: in.digest, Observer: l, Clock: in.clock,
 		Logger: slog.New(slog.DiscardHandler), Stop: func(err error) { l.die(); l.stopped = err },
@@ -37,7 +38,7 @@ func newLife(ctx context.Context, in *rehearsal) *life {
 	if in.pipeline.Idempotency != nil {
 		deps.Store = &store{in.keys, l}
 	}
-	l.delivery = pipeline.NewDelivery(l.ctx, &in.pipeline, deps)
+	l.delivery = deliver.New(l.ctx, &in.pipeline, deps)
 	return l
 }
 
@@ -67,7 +68,7 @@ func (l *life) deliver(records []*handlers.Record) ([]bool, error) {
 
 // reach notes that the process came to a point with a record, and tells whether
 // it dies there.
-func (l *life) reach(p pipeline.CrashPoint, g *got) bool {
+func (l *life) reach(p plan.CrashPoint, g *got) bool {
 	in := l.in
 	if in.test.Crash.Point != p || in.crashed {
 		return false
@@ -82,32 +83,32 @@ func (l *life) reach(p pipeline.CrashPoint, g *got) bool {
 }
 
 // Observe keeps what happens.
-func (l *life) Observe(e pipeline.Event) {
+func (l *life) Observe(e deliver.Event) {
 	if l.dead {
 		return
 	}
 	g := l.in.at(e.Topic, e.Partition, e.Offset)
 	switch e.Kind {
-	case pipeline.EventRecord:
+	case deliver.EventRecord:
 		g.outcome, g.reason, g.err = e.Outcome, e.Reason, e.Err
 		text := string(e.Outcome)
 		if e.Reason != "" && e.Reason != text {
 			text += " (" + e.Reason + ")"
 		}
 		l.in.tell(g, "", text)
-	case pipeline.EventClaim:
+	case deliver.EventClaim:
 		if g.claimed(claimant{e.Sink, l.in.lives}, e.Reason) {
 			l.in.tell(g, e.Sink, "claim: "+e.Reason)
 		}
-	case pipeline.EventConfirm:
+	case deliver.EventConfirm:
 		l.in.tell(g, e.Sink, trimmed("confirm: "+e.Reason))
-	case pipeline.EventConflict:
+	case deliver.EventConflict:
 		l.in.tell(g, e.Sink, "conflict: the key is done, with other content")
-	case pipeline.EventDeadLetter:
+	case deliver.EventDeadLetter:
 		l.in.tell(g, e.Sink, "dead letter: "+e.Reason)
-	case pipeline.EventPause:
+	case deliver.EventPause:
 		l.in.tell(nil, e.Sink, fmt.Sprintf("the pipeline waits for %s: %v", e.Reason, e.Err))
-	case pipeline.EventResume:
+	case deliver.EventResume:
 		l.in.tell(nil, e.Sink, "the pipeline goes on")
 	}
 }

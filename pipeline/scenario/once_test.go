@@ -8,7 +8,7 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/millrace/millrace/handlers/builtin"
-	"github.com/millrace/millrace/pipeline"
+	"github.com/millrace/millrace/pipeline/config"
 	"github.com/millrace/millrace/pipeline/scenario"
 )
 
@@ -50,12 +50,12 @@ tests:
 	})
 }
 
-func checkOnce(r *rapid.T, config string, keys []int, twice bool) {
+func checkOnce(r *rapid.T, conf string, keys []int, twice bool) {
 	report, err := scenario.Run(r.Context(), scenario.Options{
-		Files: []string{"-"}, Registry: builtin.Registry(), Load: pipeline.LoadOptions{Stdin: strings.NewReader(config)},
+		Files: []string{"-"}, Registry: builtin.Registry(), Load: config.Options{Stdin: strings.NewReader(conf)},
 	})
 	if err != nil || report.Problems.HasErrors() {
-		r.Fatalf("%v %v\n%s", err, report.Problems, config)
+		r.Fatalf("%v %v\n%s", err, report.Problems, conf)
 	}
 	effects, ended := map[string]int{}, map[int]bool{}
 	died := false
@@ -79,15 +79,15 @@ func checkOnce(r *rapid.T, config string, keys []int, twice bool) {
 	for what, n := range effects {
 		repeats += n - 1
 		if n > 1 && !(twice && died) {
-			r.Errorf("%s happened %d times\n%s", what, n, config)
+			r.Errorf("%s happened %d times\n%s", what, n, conf)
 		}
 	}
 	// One crash leaves as many uncertain as were in flight: a batch of the kafka
 	// sink, and one call of the http sink.
 	if repeats > len(keys)+1 {
-		r.Errorf("%d effects were repeated\n%s", repeats, config)
+		r.Errorf("%d effects were repeated\n%s", repeats, conf)
 	}
 	if len(ended) != len(keys) {
-		r.Errorf("%d of %d records ended\n%s", len(ended), len(keys), config)
+		r.Errorf("%d of %d records ended\n%s", len(ended), len(keys), conf)
 	}
 }

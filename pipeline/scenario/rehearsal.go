@@ -9,14 +9,16 @@ import (
 	"slices"
 
 	"github.com/millrace/millrace/handlers"
-	"github.com/millrace/millrace/pipeline"
+	"github.com/millrace/millrace/pipeline/decide"
 	"github.com/millrace/millrace/pipeline/idempotency/memory"
+	"github.com/millrace/millrace/pipeline/outcome"
+	"github.com/millrace/millrace/pipeline/plan"
 )
 
 // rehearsal is one test on its way.
 type rehearsal struct {
-	test     *pipeline.TestPlan
-	pipeline pipeline.PipelinePlan
+	test     *plan.Test
+	pipeline plan.Pipeline
 	digest   string
 	// unknown tells that unset variables stand for unknown text.
 	unknown bool
@@ -34,7 +36,7 @@ type rehearsal struct {
 
 // rehearse takes a test's records through its pipeline, and closes what it
 // opened.
-func rehearse(ctx context.Context, plan *pipeline.Plan, test *pipeline.TestPlan, unknown bool) (_ *rehearsal, err error) {
+func rehearse(ctx context.Context, plan *plan.Plan, test *plan.Test, unknown bool) (_ *rehearsal, err error) {
 	in := &rehearsal{test: test, pipeline: *test.Pipeline, digest: plan.Digest, unknown: unknown, clock: &clock{now: begin()}}
 	in.pipeline.Source.Drain = 0 // what has died finishes nothing
 	in.keys = memory.New(in.clock.Now)
@@ -46,7 +48,7 @@ func rehearse(ctx context.Context, plan *pipeline.Plan, test *pipeline.TestPlan,
 	}
 	for i, r := range test.Records {
 		copied := *r.Record
-		in.got = append(in.got, &got{number: i + 1, record: &copied, outcome: pipeline.Waiting})
+		in.got = append(in.got, &got{number: i + 1, record: &copied, outcome: outcome.Waiting})
 	}
 	in.start(ctx)
 	defer func() { in.life.close() }()
@@ -118,7 +120,7 @@ func (in *rehearsal) groups() [][]int {
 
 // pause tells whether the clock moves before any of the records from a to b.
 func (in *rehearsal) pause(a, b int) bool {
-	return slices.ContainsFunc(in.test.Records[a:b+1], func(r pipeline.TestRecord) bool { return r.After > 0 })
+	return slices.ContainsFunc(in.test.Records[a:b+1], func(r plan.TestRecord) bool { return r.After > 0 })
 }
 
 // deliver takes a group of records through the pipeline, and through as many
@@ -149,10 +151,10 @@ func (in *rehearsal) deliver(ctx context.Context, group []int) (going bool, err 
 			in.start(ctx)
 			in.tell(nil, "", "the process starts again")
 		case life.stopped != nil:
-			in.unfinished(group, finished, len(records), pipeline.Stopped, life.stopped)
+			in.unfinished(group, finished, len(records), outcome.Stopped, life.stopped)
 			return false, nil
 		case life.blocked:
-			in.unfinished(group, finished, len(records), pipeline.Blocked, errors.New("the pipeline waits without end"))
+			in.unfinished(group, finished, len(records), outcome.Blocked, errors.New("the pipeline waits without end"))
 			return false, nil
 		case left >= 0:
 			return false, fmt.Errorf("record %d was given back unfinished", group[len(group)-len(records)+left]+1)
@@ -165,7 +167,7 @@ func (in *rehearsal) deliver(ctx context.Context, group []int) (going bool, err 
 
 // unfinished says of the records of a group what they wait for: the first that
 // is not finished is the cause.
-func (in *rehearsal) unfinished(group []int, finished []bool, count int, as pipeline.Outcome, why error) {
+func (in *rehearsal) unfinished(group []int, finished []bool, count int, as outcome.Outcome, why error) {
 	for i, done := range finished {
 		g := in.got[group[len(group)-count+i]]
 		if !done {
@@ -178,6 +180,6 @@ func (in *rehearsal) unfinished(group []int, finished []bool, count int, as pipe
 
 // decide notes what the pipeline makes of a record before anything happens.
 func (in *rehearsal) decide(g *got) {
-	dec, steps := pipeline.NewDecider(&in.pipeline, in.sinks).Trace(g.record)
+	dec, steps := decide.NewDecider(&in.pipeline, in.sinks).Trace(g.record)
 	g.key, g.steps = dec.Key, steps
 }

@@ -13,15 +13,17 @@ import (
 	"time"
 
 	"github.com/millrace/millrace/handlers"
-	"github.com/millrace/millrace/pipeline"
+	"github.com/millrace/millrace/pipeline/compile"
+	"github.com/millrace/millrace/pipeline/config"
 	"github.com/millrace/millrace/pipeline/diag"
+	"github.com/millrace/millrace/pipeline/plan"
 )
 
 // Options say which tests are run.
 type Options struct {
 	// Files and Load are those of pipeline.Load.
 	Files    []string
-	Load     pipeline.LoadOptions
+	Load     config.Options
 	Registry handlers.Registry
 	// Run chooses tests by their names; nil is all.
 	Run *regexp.Regexp
@@ -85,7 +87,7 @@ func Run(ctx context.Context, o Options) (*Report, error) {
 }
 
 func run(ctx context.Context, o Options, stdin func() io.Reader) (*Report, error) {
-	l := &loader{options: o, stdin: stdin, plans: map[string]*pipeline.Plan{}, report: &Report{Inputs: slices.Clone(o.Files)}}
+	l := &loader{options: o, stdin: stdin, plans: map[string]*plan.Plan{}, report: &Report{Inputs: slices.Clone(o.Files)}}
 	envs := l.environments()
 	l.report.Tests = len(envs)
 	if len(envs) == 0 {
@@ -111,7 +113,7 @@ func run(ctx context.Context, o Options, stdin func() io.Reader) (*Report, error
 }
 
 // runTest runs one test.
-func runTest(ctx context.Context, plan *pipeline.Plan, test *pipeline.TestPlan, unknown bool) Result {
+func runTest(ctx context.Context, plan *plan.Plan, test *plan.Test, unknown bool) Result {
 	began := time.Now()
 	r := Result{Name: test.Name, Pipeline: test.Pipeline.Name, Place: test.Place(test.Path)}
 	in, err := rehearse(ctx, plan, test, unknown)
@@ -138,21 +140,21 @@ func runTest(ctx context.Context, plan *pipeline.Plan, test *pipeline.TestPlan, 
 type loader struct {
 	options Options
 	stdin   func() io.Reader
-	plans   map[string]*pipeline.Plan
+	plans   map[string]*plan.Plan
 	report  *Report
 }
 
 // environments are the variables of each test, in the order of the files. What
 // is wrong with the files is found by plan.
-func (l *loader) environments() []pipeline.EnvConfig {
+func (l *loader) environments() []config.Env {
 	options := l.options.Load
 	options.Stdin, options.SkipEnv = l.stdin(), true
-	config, _ := pipeline.Read(l.options.Files, options, l.options.Registry)
-	if config == nil {
+	conf, _ := config.Read(l.options.Files, options, l.options.Registry)
+	if conf == nil {
 		return nil
 	}
-	var envs []pipeline.EnvConfig
-	for _, f := range config.Files {
+	var envs []config.Env
+	for _, f := range conf.Files {
 		for _, t := range f.Blocks.Tests {
 			envs = append(envs, t.Env)
 		}
@@ -161,7 +163,7 @@ func (l *loader) environments() []pipeline.EnvConfig {
 }
 
 // plan is the configuration with some variables set, nil where it has errors.
-func (l *loader) plan(env pipeline.EnvConfig) *pipeline.Plan {
+func (l *loader) plan(env config.Env) *plan.Plan {
 	var key strings.Builder
 	for _, name := range slices.Sorted(maps.Keys(env)) {
 		if value := env[name]; value != nil {
@@ -184,7 +186,7 @@ func (l *loader) plan(env pipeline.EnvConfig) *pipeline.Plan {
 		}
 		return outer(name)
 	}
-	plan, problems := pipeline.Load(l.options.Files, options, l.options.Registry)
+	plan, problems := compile.Load(l.options.Files, options, l.options.Registry)
 	l.plans[key.String()] = plan
 	for _, p := range problems {
 		if !slices.ContainsFunc(l.report.Problems, func(other diag.Problem) bool { return other.Error() == p.Error() }) {
@@ -198,7 +200,7 @@ func (l *loader) plan(env pipeline.EnvConfig) *pipeline.Plan {
 }
 
 // inputs notes the files that a plan was made of.
-func (l *loader) inputs(plan *pipeline.Plan) {
+func (l *loader) inputs(plan *plan.Plan) {
 	add := func(name string) {
 		if name != "" && name != "<stdin>" && !slices.Contains(l.report.Inputs, name) {
 			l.report.Inputs = append(l.report.Inputs, name)

@@ -12,7 +12,7 @@ import (
 	"github.com/rogpeppe/go-internal/txtar"
 
 	"github.com/millrace/millrace/handlers/builtin"
-	"github.com/millrace/millrace/pipeline"
+	"github.com/millrace/millrace/pipeline/config"
 	"github.com/millrace/millrace/pipeline/diag"
 	"github.com/millrace/millrace/pipeline/scenario"
 )
@@ -139,7 +139,7 @@ func shown(t *testing.T, r *scenario.Report, o scenario.TextOptions) string {
 
 // A test ends the same way, event for event, each time.
 func TestRunsAreAlike(t *testing.T) {
-	const config = `
+	const conf = `
 kafka: {brokers: [localhost:9092]}
 idempotency: {store: redis://localhost:6379/0}
 pipelines:
@@ -166,7 +166,7 @@ tests:
 	var first string
 	for range 20 {
 		report := runAll(t, scenario.Options{
-			Files: []string{"-"}, Registry: builtin.Registry(), Load: pipeline.LoadOptions{Stdin: strings.NewReader(config)},
+			Files: []string{"-"}, Registry: builtin.Registry(), Load: config.Options{Stdin: strings.NewReader(conf)},
 		})
 		text := shown(t, report, scenario.TextOptions{Verbose: true})
 		if first == "" {

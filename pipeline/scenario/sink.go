@@ -7,16 +7,16 @@ import (
 	"time"
 
 	"github.com/millrace/millrace/handlers"
-	"github.com/millrace/millrace/pipeline"
+	"github.com/millrace/millrace/pipeline/plan"
 )
 
 // scripted is a sink that renders as it does in a run, and answers its calls as
 // the test says.
 type scripted struct {
 	handlers.Sink
-	plan   *pipeline.SinkPlan
+	plan   *plan.Sink
 	limit  int
-	script []pipeline.ScriptStep
+	script []plan.ScriptStep
 	used   int // answers of the first step of script
 	calls  int
 	in     *rehearsal
@@ -25,7 +25,7 @@ type scripted struct {
 	filled time.Time
 }
 
-func newScripted(sink handlers.Sink, plan *pipeline.SinkPlan, in *rehearsal) *scripted {
+func newScripted(sink handlers.Sink, plan *plan.Sink, in *rehearsal) *scripted {
 	s := &scripted{Sink: sink, plan: plan, limit: maxBatch, script: in.test.Scripts[plan.Name], in: in}
 	if l, ok := sink.(handlers.Limiter); ok {
 		s.limit = l.MaxBatch()
@@ -71,7 +71,7 @@ func (s *scripted) call(_ context.Context, call *handlers.Call) error {
 		return failure
 	}
 	s.in.tell(w.of, s.plan.Name, fmt.Sprintf("call %d: %s", w.calls, text))
-	if s.in.life.reach(pipeline.CrashAfterWrite, w.of) {
+	if s.in.life.reach(plan.CrashAfterWrite, w.of) {
 		return errDead
 	}
 	return nil
@@ -84,17 +84,17 @@ func (s *scripted) answer() (string, *handlers.Failure) {
 		s.script, s.used = s.script[1:], 0
 	}
 	if len(s.script) == 0 {
-		return string(pipeline.AnswerOK), nil
+		return string(plan.AnswerOK), nil
 	}
 	s.used++
 	step := s.script[0]
 	switch {
-	case step.Answer == pipeline.AnswerRate:
+	case step.Answer == plan.AnswerRate:
 		s.used = 0 // it holds from now on
 		if s.token(float64(step.Rate)) {
-			return string(pipeline.AnswerOK), nil
+			return string(plan.AnswerOK), nil
 		}
-		return "fail 429", s.failure(pipeline.ScriptStep{Answer: pipeline.AnswerFail, Status: 429})
+		return "fail 429", s.failure(plan.ScriptStep{Answer: plan.AnswerFail, Status: 429})
 	case step.Status != 0:
 		return fmt.Sprintf("%s %d", step.Answer, step.Status), s.failure(step)
 	}
@@ -119,15 +119,15 @@ func (s *scripted) token(rate float64) bool {
 
 // failure is what the sink itself makes of an answer, where it can tell, and else
 // what most sinks do.
-func (s *scripted) failure(step pipeline.ScriptStep) *handlers.Failure {
+func (s *scripted) failure(step plan.ScriptStep) *handlers.Failure {
 	switch step.Answer {
-	case pipeline.AnswerOK:
+	case plan.AnswerOK:
 		return nil
-	case pipeline.AnswerUnknown:
+	case plan.AnswerUnknown:
 		return &handlers.Failure{Class: handlers.Unknown, Err: errors.New("whether the call took effect is unknown")}
 	}
-	if step.Answer != pipeline.AnswerFail || step.Status != 0 {
-		trouble := handlers.Trouble{Status: step.Status, Timeout: step.Answer == pipeline.AnswerTimeout, Refused: step.Answer == pipeline.AnswerRefused}
+	if step.Answer != plan.AnswerFail || step.Status != 0 {
+		trouble := handlers.Trouble{Status: step.Status, Timeout: step.Answer == plan.AnswerTimeout, Refused: step.Answer == plan.AnswerRefused}
 		if rehearser, ok := s.plan.Config.(handlers.Rehearser); ok {
 			if f, ok := rehearser.Rehearse(trouble); ok {
 				return f
@@ -135,11 +135,11 @@ func (s *scripted) failure(step pipeline.ScriptStep) *handlers.Failure {
 		}
 	}
 	switch step.Answer {
-	case pipeline.AnswerFail:
+	case plan.AnswerFail:
 		return handlers.Permanent(errors.New("the sink refused the record"))
-	case pipeline.AnswerRefused:
+	case plan.AnswerRefused:
 		return &handlers.Failure{Class: handlers.Infrastructure, NotSent: true, Err: errors.New("connection refused")}
-	case pipeline.AnswerTimeout:
+	case plan.AnswerTimeout:
 		return &handlers.Failure{Class: handlers.Unknown, Err: errors.New("no answer in time")}
 	default:
 		return &handlers.Failure{Class: handlers.Unknown, Err: errors.New("the connection was lost")}

@@ -4,9 +4,9 @@ import (
 	"context"
 	"errors"
 
-	"github.com/millrace/millrace/pipeline"
 	"github.com/millrace/millrace/pipeline/idempotency"
 	"github.com/millrace/millrace/pipeline/idempotency/memory"
+	"github.com/millrace/millrace/pipeline/plan"
 )
 
 // errDead is what a process that has died is told, so that it does no more.
@@ -25,7 +25,7 @@ func (s *store) Claim(ctx context.Context, claims []idempotency.Claim) ([]idempo
 	}
 	verdicts, err := s.Store.Claim(ctx, claims)
 	for i, v := range verdicts {
-		if (v.Answer == idempotency.Go || v.Answer == idempotency.GoUncertain) && s.life.reach(pipeline.CrashAfterClaim, s.of(claims[i])) {
+		if (v.Answer == idempotency.Go || v.Answer == idempotency.GoUncertain) && s.life.reach(plan.CrashAfterClaim, s.of(claims[i])) {
 			return nil, errDead
 		}
 	}
@@ -39,7 +39,7 @@ func (s *store) Confirm(ctx context.Context, claims []idempotency.Claim) ([]idem
 	}
 	states, err := s.Store.Confirm(ctx, claims)
 	for i, state := range states {
-		if state == idempotency.Held && s.life.reach(pipeline.CrashAfterConfirm, s.of(claims[i])) {
+		if state == idempotency.Held && s.life.reach(plan.CrashAfterConfirm, s.of(claims[i])) {
 			return nil, errDead
 		}
 	}

@@ -14,6 +14,7 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kfake"
 
+	"github.com/millrace/millrace/pipeline/listen"
 	"github.com/millrace/millrace/pipeline/state"
 )
 
@@ -112,7 +113,7 @@ var ErrClosed = errors.New("the embedded broker is closed")
 // The caller closes the Broker.
 func Open(ctx context.Context, config Config) (*Broker, error) {
 	config = config.withDefaults()
-	host, err := loopback(config.Listen)
+	host, err := listen.Loopback(config.Listen)
 	if err != nil {
 		return nil, err
 	}

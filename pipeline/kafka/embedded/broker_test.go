@@ -17,6 +17,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 
+	"github.com/millrace/millrace/pipeline/listen"
 	"github.com/millrace/millrace/pipeline/state"
 )
 
@@ -110,7 +111,7 @@ func TestListenAddresses(t *testing.T) {
 	}
 	for _, test := range tests {
 		t.Run(test.address, func(t *testing.T) {
-			got, err := loopback(test.address)
+			got, err := listen.Loopback(test.address)
 			if got != test.want {
 				t.Errorf("got %q, want %q", got, test.want)
 			}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"github.com/millrace/millrace/pipeline/listen"
 	"net"
 	"syscall"
 	"time"
@@ -17,9 +18,9 @@ func listenOn(ctx context.Context, address string) (net.Listener, error) {
 		return listener, nil
 	case errors.Is(err, syscall.EADDRINUSE):
 		return nil, fmt.Errorf("the embedded broker can't listen on %s: another process has the port: change %s (port 0 picks a free one): %w",
-			address, listenKey, err)
+			address, listen.ListenKey, err)
 	default:
-		return nil, fmt.Errorf("the embedded broker can't listen on %s: check %s: %w", address, listenKey, err)
+		return nil, fmt.Errorf("the embedded broker can't listen on %s: check %s: %w", address, listen.ListenKey, err)
 	}
 }
 

@@ -1,0 +1,175 @@
+package api_test
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/millrace/millrace/pipeline/api"
+	"github.com/millrace/millrace/pipeline/idempotency"
+	"github.com/millrace/millrace/pipeline/kafka"
+)
+
+func control(t *testing.T, handler http.Handler) (*api.Server, *api.Client) {
+	t.Helper()
+	dir, err := os.MkdirTemp("", "millrace-")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = os.RemoveAll(dir) })
+	socket := filepath.Join(dir, "control.sock")
+	server, err := api.ServeControl(t.Context(), socket, handler, quiet())
+	if err != nil {
+		t.Fatal(err)
+	}
+	client := api.Dial(socket)
+	t.Cleanup(func() {
+		client.Close()
+		for range 2 {
+			if err := server.Close(context.WithoutCancel(t.Context())); err != nil {
+				t.Error(err)
+			}
+		}
+		if _, err := os.Stat(socket); !os.IsNotExist(err) {
+			t.Errorf("the socket was left: %v", err)
+		}
+	})
+	info, err := os.Stat(socket)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if info.Mode().Perm() != 0o600 {
+		t.Errorf("mode %o, want 600", info.Mode().Perm())
+	}
+	return server, client
+}
+
+func TestControlStatus(t *testing.T) {
+	r := &reporter{}
+	want := api.Status{
+		PID: 12, Version: "1.2.3", Started: time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC), Broker: "127.0.0.1:9092",
+		Embedded: true, Reasons: []string{"starting"},
+		Pipelines: []api.PipelineStatus{{
+			Name: "orders", State: "running", Outcomes: map[string]int64{"delivered": 3}, InFlight: 2, Lag: 5,
+			Partitions: []kafka.PartitionStatus{{Topic: "t", Partition: 1, Committed: 3, End: 8, Lag: 5}},
+		}},
+	}
+	r.set(want)
+	_, client := control(t, api.Handler(r, nil))
+	got, err := client.Status(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+}
+
+// held are the keys of a process.
+type held struct {
+	rows map[idempotency.ID]*idempotency.Row
+	err  error
+}
+
+func (h *held) Keys() (api.Keys, error) { return h, h.err }
+
+func (h *held) Get(_ context.Context, ids []idempotency.ID) ([]*idempotency.Row, error) {
+	rows := make([]*idempotency.Row, len(ids))
+	for i, id := range ids {
+		rows[i] = h.rows[id]
+	}
+	return rows, nil
+}
+
+func (h *held) Delete(_ context.Context, ids []idempotency.ID) ([]bool, error) {
+	were := make([]bool, len(ids))
+	for i, id := range ids {
+		_, were[i] = h.rows[id]
+		delete(h.rows, id)
+	}
+	return were, nil
+}
+
+func (h *held) AcceptReset(context.Context) error { return errors.New("nothing was lost") }
+
+func TestControlKeys(t *testing.T) {
+	row := &idempotency.Row{State: idempotency.Confirmed, Expires: time.UnixMilli(7)}
+	h := &held{rows: map[idempotency.ID]*idempotency.Row{{1}: row}}
+	_, client := control(t, api.Handler(&reporter{}, h))
+	keys, ids := client.Keys(), []idempotency.ID{{1}, {2}}
+	rows, err := keys.Get(t.Context(), ids)
+	if err != nil || len(rows) != 2 || rows[1] != nil || rows[0] == nil || rows[0].State != row.State || !rows[0].Expires.Equal(row.Expires) {
+		t.Errorf("got %v, %v", rows, err)
+	}
+	for _, want := range []bool{true, false} {
+		if were, err := keys.Delete(t.Context(), ids[:1]); err != nil || len(were) != 1 || were[0] != want {
+			t.Errorf("deleted %v, %v, want %v", were, err, want)
+		}
+	}
+	var refused *api.ResponseError
+	if err := keys.AcceptReset(t.Context()); !errors.As(err, &refused) || refused.Message != "nothing was lost" {
+		t.Errorf("got %v", err)
+	}
+	h.err = errors.New("the key store is not open yet")
+	if _, err := keys.Get(t.Context(), ids); !errors.As(err, &refused) || refused.Code != http.StatusServiceUnavailable || refused.Message != h.err.Error() {
+		t.Errorf("got %v", err)
+	}
+}
+
+// What the API refuses, and how.
+func TestAPIRefuses(t *testing.T) {
+	handler := api.Handler(&reporter{}, &held{})
+	for _, c := range []struct {
+		method, path, body string
+		code               int
+	}{
+		{"POST", "/api/v1/keys/get", `{"ids": [], "and": 1}`, http.StatusBadRequest},
+		{"POST", "/api/v1/keys/get", `{"ids": ["AAAA"]}`, http.StatusBadRequest},
+		{"POST", "/api/v1/keys/get", `{`, http.StatusBadRequest},
+		{"GET", "/api/v1/keys/get", ``, http.StatusMethodNotAllowed},
+		{"GET", "/api/v1/none", ``, http.StatusNotFound},
+		{"GET", "/status", ``, http.StatusNotFound},
+		{"GET", "/api/v1/status", ``, http.StatusOK},
+	} {
+		w := httptest.NewRecorder()
+		handler.ServeHTTP(w, httptest.NewRequestWithContext(t.Context(), c.method, c.path, strings.NewReader(c.body)))
+		if w.Code != c.code {
+			t.Errorf("%s %s %s: %d, want %d", c.method, c.path, c.body, w.Code, c.code)
+		}
+	}
+}
+
+// A handler that hangs does not hold up the end of the process.
+func TestControlCloseIsBounded(t *testing.T) {
+	entered := make(chan struct{})
+	server, client := control(t, http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		close(entered)
+		<-r.Context().Done()
+	}))
+	answered := make(chan error, 1)
+	go func() { _, err := client.Status(t.Context()); answered <- err }()
+	<-entered
+	ended, cancel := context.WithCancel(t.Context())
+	cancel()
+	if err := server.Close(ended); err != nil {
+		t.Error(err)
+	}
+	if err := <-answered; err == nil {
+		t.Error("the request should have been cut off")
+	}
+}
+
+func TestClientOfAProcessThatIsGone(t *testing.T) {
+	_, err := api.Dial(filepath.Join(t.TempDir(), "none.sock")).Status(t.Context())
+	if !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("got %v, want one that says that the socket is not there", err)
+	}
+}

@@ -1,0 +1,83 @@
+// Package admin is what a running process tells of itself: health, metrics, and
+// the control socket that other commands talk to.
+package api
+
+import (
+	"context"
+	"time"
+
+	"github.com/millrace/millrace/pipeline/kafka"
+)
+
+// Status is what a running process does, as `millrace status` shows it.
+type Status struct {
+	PID     int       `json:"pid"`
+	Version string    `json:"version"`
+	Started time.Time `json:"started"`
+	Files   []string  `json:"files,omitempty"`
+	// Broker is the address of the embedded broker, or the cluster's.
+	Broker   string `json:"broker"`
+	Embedded bool   `json:"embedded"`
+	// Ready is false while something is paused, alarmed, or not yet joined.
+	Ready bool `json:"ready"`
+	// Reasons say why it is not ready; Kinds are what they are about, in the same
+	// order, with nothing of a record or of an error in them.
+	Reasons []string `json:"reasons,omitempty"`
+	Kinds   []string `json:"kinds,omitempty"`
+	Ingest  string   `json:"ingest,omitempty"`
+	// IngestTLS tells that ingest speaks TLS.
+	IngestTLS bool             `json:"ingest_tls,omitempty"`
+	Health    string           `json:"health,omitempty"`
+	Pipelines []PipelineStatus `json:"pipelines"`
+}
+
+// State is what a pipeline does.
+type State string
+
+// The states of a pipeline.
+const (
+	// Starting has not joined its group yet.
+	Starting State = "starting"
+	// Running takes records.
+	Running State = "running"
+	// Waiting would run, and can't for what its reasons say.
+	Waiting State = "waiting"
+	// Paused was told to take no records.
+	Paused State = "paused"
+	// Draining finishes what is in flight, and takes nothing new.
+	Draining State = "draining"
+	// Stopped does not go on by itself.
+	Stopped State = "stopped"
+)
+
+// PipelineStatus is how one pipeline fares.
+type PipelineStatus struct {
+	Name    string   `json:"name"`
+	State   State    `json:"state"`
+	Reasons []string `json:"reasons,omitempty"`
+	// Kinds are what the reasons are about, as in Status.
+	Kinds []string `json:"kinds,omitempty"`
+	// Outcomes counts records since the start, by outcome.
+	Outcomes map[string]int64 `json:"outcomes"`
+	Retries  int64            `json:"retries"`
+	// InFlight is how many records are delivered and not finished.
+	InFlight int `json:"in_flight"`
+	// Lag is how many offsets are not committed yet: of this moment where the
+	// brokers answer, else as it was known a few seconds ago, else unknown. Of a
+	// pipeline that stopped it is what its group leaves of its partitions.
+	Lag        kafka.Lag               `json:"lag"`
+	Partitions []kafka.PartitionStatus `json:"partitions"`
+}
+
+// Reporter tells the status of the process; it must not block for long and must
+// be safe for concurrent use.
+type Reporter interface {
+	Status() Status
+}
+
+// Measurer is implemented by reporters whose status can be brought up to date.
+type Measurer interface {
+	// Measure asks the brokers how far the logs reach. It returns when ctx ends
+	// at the latest.
+	Measure(ctx context.Context)
+}

@@ -1,0 +1,151 @@
+package deliver
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"time"
+
+	"github.com/millrace/millrace/pipeline/idempotency"
+)
+
+// extendAll moves the deadlines of held claims every third of the lease, and at
+// once when the store is back.
+func (g *guard) extendAll(ctx context.Context) {
+	tick := time.NewTicker(max(min(g.plan.Lease/6, time.Second), time.Millisecond))
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+		due := g.dueForExtension()
+		for len(due) > 0 && g.extend(ctx, due[:min(len(due), maxRun)]) {
+			due = due[min(len(due), maxRun):]
+		}
+		g.releaseLate(ctx)
+	}
+}
+
+// heldJob is a claim that the keeper extends, with the lane that holds it.
+type heldJob struct {
+	lane  *lane
+	job   *job
+	claim idempotency.Claim
+}
+
+// dueForExtension lists the held claims that were last renewed a third of a lease
+// ago or, while the store is away, all.
+func (g *guard) dueForExtension() []heldJob {
+	var due []heldJob
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	before := g.timing.Now().Add(-g.plan.Lease/3 + g.plan.Lease/12)
+	for l := range g.lanes {
+		l.mu.Lock()
+		for _, j := range l.held {
+			if !g.away.IsZero() || j.renewed.Before(before) {
+				due = append(due, heldJob{l, j, j.claim})
+			}
+		}
+		l.mu.Unlock()
+	}
+	return due
+}
+
+// extend moves deadlines once, and tells whether the store answered. A claim that
+// went to somebody else is marked lost; one that could not be extended is not: it
+// stays ours for as long as nobody takes it.
+func (g *guard) extend(ctx context.Context, due []heldJob) bool {
+	claims := make([]idempotency.Claim, len(due))
+	for i, h := range due {
+		claims[i] = h.claim
+	}
+	began := g.timing.Now()
+	ctx, cancel := context.WithTimeout(ctx, max(min(g.plan.Lease/3, storeTimeout), time.Millisecond))
+	states, err := g.store.Extend(ctx, claims)
+	cancel()
+	g.saw(err)
+	if err != nil {
+		return false
+	}
+	for i, h := range due {
+		if states[i] == idempotency.Held {
+			h.lane.renew(h.job, h.claim.Token, began)
+		} else {
+			h.lane.lose(h.job, h.claim.Token)
+		}
+	}
+	return true
+}
+
+// renew notes that a job's claim was extended at a time.
+func (l *lane) renew(j *job, token idempotency.Token, at time.Time) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if j.held && j.claim.Token == token {
+		j.renewed = at
+	}
+}
+
+// lose marks a job's claim as gone, unless it was confirmed or given back in the
+// meantime. A write of which every claim is gone is cut off.
+func (l *lane) lose(j *job, token idempotency.Token) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if !j.held || j.claim.Token != token {
+		return
+	}
+	j.lost.Store(true)
+	if l.cancel != nil && !slices.ContainsFunc(l.run, func(j *job) bool { return !j.lost.Load() }) {
+		l.cancel(errClaimLost)
+	}
+}
+
+var errClaimLost = errors.New("the key's claim was lost while the call was under way")
+
+// abandon is release for jobs that nobody goes on with: where the store does not
+// answer, it is tried again in the background for as long as their lease lasts.
+func (g *guard) abandon(effects context.Context, jobs []*job) {
+	if g.release(effects, jobs) {
+		return
+	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	until := g.timing.Now().Add(g.plan.Lease)
+	for _, c := range claimsOf(jobs) {
+		g.unreleased = append(g.unreleased, heldClaim{c, until})
+	}
+}
+
+// heldClaim is a claim that is to be given back.
+type heldClaim struct {
+	claim idempotency.Claim
+	until time.Time
+}
+
+// releaseLate gives back what could not be before.
+func (g *guard) releaseLate(ctx context.Context) {
+	g.mu.Lock()
+	now := g.timing.Now()
+	g.unreleased = slices.DeleteFunc(g.unreleased, func(h heldClaim) bool { return !h.until.After(now) })
+	some := slices.Clone(g.unreleased[:min(len(g.unreleased), maxRun)])
+	g.mu.Unlock()
+	if len(some) == 0 {
+		return
+	}
+	claims := make([]idempotency.Claim, len(some))
+	for i, h := range some {
+		claims[i] = h.claim
+	}
+	ctx, cancel := context.WithTimeout(ctx, releaseTimeout)
+	defer cancel()
+	_, err := g.store.Settle(ctx, claims, idempotency.Released)
+	g.saw(err)
+	if err == nil {
+		g.mu.Lock()
+		g.unreleased = slices.Delete(g.unreleased, 0, len(some))
+		g.mu.Unlock()
+	}
+}

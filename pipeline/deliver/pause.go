@@ -1,0 +1,135 @@
+package deliver
+
+import (
+	"log/slog"
+	"maps"
+	"slices"
+	"strings"
+	"sync"
+)
+
+// pauses are what a pipeline waits for now: sinks, the store, the dead-letter
+// topic. They make it not ready, and each is told once when it begins and ends.
+type pauses struct {
+	pipeline string
+	observer Observer
+	log      *slog.Logger
+
+	mu   sync.Mutex
+	now  map[string]string // what → why
+	held map[string]int    // how many hold it
+}
+
+func newPauses(pipeline string, o Observer, log *slog.Logger) *pauses {
+	return &pauses{pipeline: pipeline, observer: o, log: log, now: map[string]string{}, held: map[string]int{}}
+}
+
+// set says that what takes no calls, because of err.
+func (p *pauses) set(what string, err error) {
+	p.mu.Lock()
+	_, known := p.now[what]
+	p.now[what] = err.Error()
+	p.mu.Unlock()
+	if known {
+		return
+	}
+	p.observer.Observe(p.event(EventPause, what, err))
+	message := "paused; nothing is dropped, and it goes on by itself"
+	switch {
+	case IsReset(err):
+		message = "blocked until a person accepts what is lost; nothing is dropped"
+	case what == PauseOff:
+		message = "stands at a record that would be a dead letter, and " + notByItself + "; nothing is dropped"
+	}
+	p.log.Error(message, "waiting_for", what, "err", err)
+}
+
+// hold is set for what several wait for at once, each until its release.
+func (p *pauses) hold(what string, err error) {
+	p.mu.Lock()
+	p.held[what]++
+	p.mu.Unlock()
+	p.set(what, err)
+}
+
+// release ends one hold, and with the last the pause.
+func (p *pauses) release(what string) {
+	p.mu.Lock()
+	p.held[what]--
+	last := p.held[what] == 0
+	p.mu.Unlock()
+	if last {
+		p.clear(what)
+	}
+}
+
+// clear says that what takes calls again.
+func (p *pauses) clear(what string) {
+	if p.forget(what) {
+		p.log.Info("resumed", "waited_for", what)
+	}
+}
+
+// forget ends a pause because nobody waits any more, which says nothing of what
+// was waited for. It tells whether there was one.
+func (p *pauses) forget(what string) bool {
+	p.mu.Lock()
+	_, known := p.now[what]
+	delete(p.now, what)
+	p.mu.Unlock()
+	if known {
+		p.observer.Observe(p.event(EventResume, what, nil))
+	}
+	return known
+}
+
+func (p *pauses) event(kind EventKind, what string, err error) Event {
+	sink, ok := strings.CutPrefix(what, pauseSink)
+	if !ok {
+		sink = ""
+	}
+	sink, _, _ = strings.Cut(sink, scopeMark)
+	return Event{Kind: kind, Pipeline: p.pipeline, Sink: sink, Reason: what, Err: err}
+}
+
+// pauseSink begins the name of a pause that is a sink's.
+const pauseSink = "sink "
+
+// PauseOff is what a pipeline waits for, without end, that has no dead letters and
+// a record that belongs there.
+const PauseOff = "dead_letter: off"
+
+// notByItself is what holds where only a person can take a record out of the way.
+const notByItself = "does not go past it by itself"
+
+// reasons lists what is paused, sorted.
+func (p *pauses) reasons() []string {
+	var all []string
+	for _, t := range p.Troubles() {
+		all = append(all, t.Reason)
+	}
+	return all
+}
+
+// Troubles is reasons with their kinds. A part of a sink's system may have its name
+// from a record.
+func (p *pauses) Troubles() []Trouble {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	var all []Trouble
+	for _, what := range slices.Sorted(maps.Keys(p.now)) {
+		t := Trouble{Kind: what, Reason: what + ": " + p.now[what]}
+		if what == PauseOff {
+			t.Reason += "; the pipeline " + notByItself
+		}
+		if strings.HasPrefix(what, pauseSink) {
+			t.Kind, _, _ = strings.Cut(what, scopeMark)
+		}
+		all = append(all, t)
+	}
+	return all
+}
+
+// Trouble is why something is not ready: its kind, which holds nothing of records
+// or errors, and the reason in full.
+type Trouble struct{ Kind, Reason string }

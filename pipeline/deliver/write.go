@@ -1,0 +1,123 @@
+package deliver
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"runtime/debug"
+
+	"github.com/millrace/millrace/handlers"
+)
+
+// write makes the calls of run, tells the gate how it went, and notes each
+// job's failure in its last; nil there means that the call is durable.
+func (l *lane) write(effects context.Context, run []*job, p pass) {
+	ctx, cancel := context.WithCancelCause(effects)
+	defer cancel(nil)
+	l.mu.Lock()
+	l.cancel, l.run = cancel, run
+	l.mu.Unlock()
+
+	calls := make([]handlers.Call, len(run))
+	for i, j := range run {
+		j.tries++
+		calls[i] = j.call
+	}
+	began := l.d.timing.Now()
+	l.d.calling.Add(int64(len(run)))
+	err := safely(l.d.log, func() error { return l.gate.sink.Write(ctx, calls) })
+	took := l.d.timing.Now().Sub(began)
+
+	l.mu.Lock()
+	l.cancel, l.run = nil, nil
+	l.mu.Unlock()
+	found := finding{job: run[0]}
+	for i, j := range run {
+		j.call.Answer, j.took = calls[i].Answer, took
+		// An earlier attempt of its own may be what the system knows.
+		j.repeated = calls[i].Repeated && !j.maybe
+		f := handlers.FailureOf(err, i)
+		if f == nil {
+			j.last, j.accused = nil, false
+			if j.maybe {
+				l.met(j, "")
+			}
+			found.taken = true
+			l.gate.reached(j)
+			l.observe(j, Event{Kind: EventWrite, Attempt: j.tries, Took: took})
+			continue
+		}
+		l.d.calling.Add(-1)
+		j.cut = effects.Err() != nil && !f.NotSent && f.Class != handlers.NotAttempted
+		if cutOff := effects.Err() != nil || j.lost.Load(); cutOff && f.MaySystem() {
+			f = &handlers.Failure{Class: handlers.Unknown, NotSent: f.NotSent, Own: true, Err: f.Err} // by us: nobody's fault
+		}
+		l.fault(j, f)
+		l.accuse(j, f, p, &found)
+	}
+	l.gate.result(p, found)
+}
+
+// accuse says what a failed call says of the system.
+func (l *lane) accuse(j *job, f *handlers.Failure, p pass, found *finding) {
+	infra := f.Class == handlers.Infrastructure
+	switch {
+	case f.Scope != "" && infra:
+		j.accused = false
+		l.gate.miss(f)
+	case f.MaySystem() && l.gate.suspect(j.rec, p) || infra && (!f.Suspect || f.RetryAfter > 0):
+		found.down, found.asked, found.cause = true, max(found.asked, f.RetryAfter), l.blamed(j, f, p)
+		j.last = &handlers.Failure{Class: handlers.Infrastructure, Err: f.Err, RetryAfter: f.RetryAfter, NotSent: f.NotSent}
+		j.accused = false
+	case infra:
+		found.missed, found.cause = true, l.blamed(j, f, p)
+		j.accused = true
+	case f.MaySystem():
+		found.failed = true
+	case f.Class == handlers.NotApplied && !f.NotSent:
+		found.taken = true // refused, so the sink is there
+	}
+}
+
+// blamed is a failure that may be the record's, with the record that met it: where
+// the sink stays shut, it may be that one that has to be seen to.
+func (l *lane) blamed(j *job, f *handlers.Failure, p pass) error {
+	if f.Class == handlers.Infrastructure && !f.Suspect || !p.probe {
+		return f.Err
+	}
+	return fmt.Errorf("%w (last tried with the record %s)", f.Err, coordinates(j.rec))
+}
+
+// fault notes what a failed call says of its job.
+func (l *lane) fault(j *job, f *handlers.Failure) {
+	if f.Class == handlers.NotAttempted {
+		j.last = f
+		j.tries--
+		return
+	}
+	j.failed(f, l.d.timing.Now())
+	if !f.NotSent && f.Class != handlers.NotApplied && !j.maybe {
+		j.maybe = true
+		l.met(j, f.Error())
+	}
+}
+
+// met notes what the call of j met that left its fate unknown, for the keeper to tell
+// the store.
+func (l *lane) met(j *job, what string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	j.claim.Answer = what
+}
+
+// safely turns a sink's panic into a failure of unknown fate, which like any error
+// without a class may be the system's.
+func safely(log *slog.Logger, write func() error) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			log.Error("the sink panicked", "err", fmt.Sprint(p), "stack", string(debug.Stack()))
+			err = fmt.Errorf("the sink panicked: %v", p)
+		}
+	}()
+	return write()
+}
