@@ -1,15 +1,17 @@
-// Package kafka is the only one that knows Kafka's client libraries. A
-// [Subscriber] reads with franz-go and hands out lane batches as Watermill
-// messages; a [Publisher] writes with watermill-kafka's publisher; [Admin] and
-// [Reader] look at a cluster. One builder, in client.go, turns the `kafka:` block
-// into the settings of both libraries.
+// Package kafka is the only one that knows Kafka's client libraries: franz-go reads and
+// looks after the cluster, sarama writes, through Watermill's publisher. A [Subscriber]
+// hands out lane batches as Watermill messages, a [Publisher] writes records, a [Reader]
+// reads a topic for a command, and an [Admin] asks and changes the cluster.
 //
-// A record's way through the Subscriber: poll (consumer.go) → lane (lanes.go) →
-// handler, which calls [Batch.Done] → finished prefix (tracker.go) → commit
-// (commit.go). Partitions come and go in assign.go, but not because a broker
-// does: patience.go. What is fetched takes memory first: intake.go, and feed.go for
-// who finds none. oversize.go says what of a record is too large to be held, and
-// examine.go finds what of a batch can't be read. place.go decides where each begins,
-// start.go what `start` means, and trouble.go what is done where the log no longer has
-// what was to be read.
+//   - reading: subscriber.go, consumer.go (one subscription's poll loop), assign.go (what a
+//     rebalance gives and takes), place.go and start.go (where a partition begins, and what
+//     stands beside a commit), feed.go and intake.go (fetched bytes and their memory),
+//     unpack.go, pieces.go and pieces_record.go (batches that are large once they are
+//     decompressed), partition.go, lanes.go and batch.go (from records to lane batches),
+//     commit.go (the finished prefix, and its commit), aside.go (records that wait for a
+//     part of a sink's system), trouble.go, examine.go and lookout.go (what can't be read)
+//   - writing: publisher.go, produce.go, odd.go (times that sarama can't write), classify.go
+//     (what errors mean)
+//   - the cluster: settings.go, client.go, connect.go (TLS and logins), admin.go, inspect.go,
+//     measure.go (lag), reader.go
 package kafka

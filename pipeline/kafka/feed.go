@@ -3,9 +3,12 @@ package kafka
 import (
 	"context"
 	"fmt"
+	"sync"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/millrace/millrace/pipeline/memory"
 )
 
 // starve pauses a partition until its next batch was read in pieces: there is no memory
@@ -96,3 +99,68 @@ func (c *consumer) feed(ctx context.Context, p *partition) bool {
 
 // fair is how many bytes of the memory one partition may hold for long.
 func (c *consumer) fair() int64 { return c.share.Fair(int(c.shared.Load())) }
+
+// backlog is what one goroutine still has to do, in order. Who adds to it never
+// waits.
+type backlog[T any] struct {
+	mu    sync.Mutex
+	tasks []T
+	more  chan struct{}
+}
+
+func newBacklog[T any]() *backlog[T] { return &backlog[T]{more: make(chan struct{}, 1)} }
+
+// push adds a task, at the front if it is to be the next.
+func (b *backlog[T]) push(task T, front bool) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if front {
+		b.tasks = append([]T{task}, b.tasks...)
+	} else {
+		b.tasks = append(b.tasks, task)
+	}
+	select {
+	case b.more <- struct{}{}:
+	default:
+	}
+}
+
+// next waits for a task; ok is false where ctx ends first.
+func (b *backlog[T]) next(ctx context.Context) (task T, ok bool) {
+	for ctx.Err() == nil {
+		b.mu.Lock()
+		if len(b.tasks) > 0 {
+			task, b.tasks = b.tasks[0], b.tasks[1:]
+			b.mu.Unlock()
+			return task, true
+		}
+		b.mu.Unlock()
+		select {
+		case <-b.more:
+		case <-ctx.Done():
+		}
+	}
+	return task, false
+}
+
+const (
+	// leastFetch is how much one fetch asks for at least where memory is small, and
+	// partitionFetch what it asks for of one partition.
+	leastFetch, partitionFetch = 1 << 20, 1 << 20
+	// fetchShare is which part of the memory one fetch may be: records that are not
+	// compressed may be so small that what is made of them is 60 times as large.
+	fetchShare = 32
+)
+
+// fetching are the options of every client that reads records: what it fetches at
+// once, and that the intake takes the memory for it.
+func fetching(in *intake, held *memory.Pool, fetchMax int32) []kgo.Opt {
+	if size := held.Size(); size > 0 {
+		fetchMax = int32(min(int64(fetchMax), max(leastFetch, size/fetchShare)))
+	}
+	return append(in.options(),
+		kgo.FetchMaxBytes(fetchMax),
+		kgo.FetchMaxPartitionBytes(min(fetchMax, partitionFetch)),
+		kgo.BrokerMaxReadBytes(max(100<<20, min(fetchMax, 1<<29)*2)),
+	)
+}
