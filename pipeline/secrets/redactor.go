@@ -16,7 +16,7 @@ import (
 // Redacted stands for what nobody may see.
 const Redacted = "[redacted]"
 
-// unset stands for what LoadOptions.SkipEnv left open.
+// unset stands for what config.Options.SkipEnv left open.
 const unset = "[unset]"
 
 // minSecret is how long a secret must be to be looked for inside of text: shorter
