@@ -85,7 +85,6 @@ func (l *lane) storeDown(run, asked []*job, err error) []*job {
 // two lanes would wait for each other for ever.
 func (l *lane) answer(ctx, effects context.Context, run, asked []*job, answers []idempotency.Verdict, began time.Time) []*job {
 	letters := map[string][]*job{} // by reason
-	var conflicts []*job
 	away := map[*job]bool{}
 	busy := map[string]bool{}
 	for i, a := range answers {
@@ -107,7 +106,8 @@ func (l *lane) answer(ctx, effects context.Context, run, asked []*job, answers [
 			}
 		}
 		if a.Answer == idempotency.Conflict {
-			conflicts = append(conflicts, j)
+			l.observe(j, Event{Kind: EventConflict})
+			l.d.guard.warnConflict(l.d.log, j.rec)
 		}
 		switch {
 		case v.Waits:
@@ -120,7 +120,6 @@ func (l *lane) answer(ctx, effects context.Context, run, asked []*job, answers [
 			l.end(j, v.Outcome, v.Reason, nil)
 		}
 	}
-	l.tellConflicts(conflicts)
 	if len(away) == 0 {
 		return run
 	}
@@ -142,16 +141,6 @@ func (l *lane) answer(ctx, effects context.Context, run, asked []*job, answers [
 		l.bury(ctx, effects, letters[reason], reason)
 	}
 	return goes
-}
-
-// tellConflicts tells of records whose key is done with other content.
-func (l *lane) tellConflicts(jobs []*job) {
-	for _, j := range jobs {
-		l.observe(j, Event{Kind: EventConflict})
-	}
-	if len(jobs) > 0 {
-		l.d.guard.warnConflict(l.d.log, jobs[0].rec)
-	}
 }
 
 // confirm records effects as done and finishes their records. While the store
