@@ -14,6 +14,7 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/millrace/millrace/handlers"
@@ -41,8 +42,11 @@ type sink struct {
 	secretURL bool
 	hosts     hosts
 	userAgent string
-	transport *nethttp.Transport
-	dialer    *guardedDialer
+	// asksForCertificate tells that a receiver asked for the client's certificate. It
+	// may turn it down only after the handshake.
+	asksForCertificate atomic.Bool
+	transport          *nethttp.Transport
+	dialer             *guardedDialer
 }
 
 type header struct {
@@ -67,9 +71,7 @@ func open(config Config, env handlers.Env) (handlers.Sink, error) {
 		IdleConnTimeout:        90 * time.Second,
 		MaxResponseHeaderBytes: 256 << 10,
 	}
-	if config.TLS != nil {
-		s.transport.DialTLSContext = s.dialTLS
-	}
+	s.transport.DialTLSContext = s.dialTLS
 	return s, nil
 }
 
@@ -84,6 +86,14 @@ func (s *sink) dialTLS(ctx context.Context, network, address string) (net.Conn, 
 		return nil, fmt.Errorf("read the files of tls: %w", err)
 	}
 	conf.NextProtos = []string{"h2", "http/1.1"}
+	given := conf.GetClientCertificate
+	conf.GetClientCertificate = func(info *tls.CertificateRequestInfo) (*tls.Certificate, error) {
+		s.asksForCertificate.Store(true)
+		if given == nil {
+			return new(tls.Certificate), nil // none
+		}
+		return given(info)
+	}
 	raw, err := s.dialer.dial(ctx, network, address)
 	if err != nil {
 		return nil, err

@@ -7,6 +7,8 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/pem"
+	"io"
+	"log"
 	"math/big"
 	"net"
 	nethttp "net/http"
@@ -144,5 +146,48 @@ func TestTLSWithoutUse(t *testing.T) {
 	issues := config.Check()
 	if len(issues) != 1 || !issues[0].Warning || !strings.Contains(issues[0].Message, "tls has no effect") {
 		t.Errorf("%+v", issues)
+	}
+}
+
+// A receiver that turns the client's certificate down says so only after the client's part
+// of the handshake, and what it says may be lost with the connection. It is no record's
+// fault: that would empty the topic into the dead letters, a record after the other.
+func TestACertificateThatIsTurnedDown(t *testing.T) {
+	for _, protocol := range []string{"h2", "http/1.1"} {
+		for name, given := range map[string]func(t *testing.T) *party{
+			"none":          func(*testing.T) *party { return &party{} },
+			"of a stranger": func(t *testing.T) *party { return newParty(t) },
+		} {
+			t.Run(protocol+", "+name, func(t *testing.T) {
+				receiver, client := newParty(t, "api"), newParty(t)
+				server := httptest.NewUnstartedServer(nethttp.HandlerFunc(func(w nethttp.ResponseWriter, _ *nethttp.Request) { w.WriteHeader(204) }))
+				server.TLS = &tls.Config{Certificates: []tls.Certificate{receiver.pair}, ClientAuth: tls.RequireAndVerifyClientCert,
+					ClientCAs: client.pool(), MinVersion: tls.VersionTLS13, NextProtos: []string{protocol}}
+				server.EnableHTTP2 = protocol == "h2"
+				server.Config.ErrorLog = log.New(io.Discard, "", 0)
+				server.StartTLS()
+				defer server.Close()
+				calls := func(by *party) (classes map[handlers.Class]int) {
+					sink := open(t, http.Config{URL: handlertest.Constant(server.URL),
+						TLS: &handlers.TLS{CA: receiver.cert, Cert: by.cert, Key: by.key, ServerName: "api"}})
+					classes = map[handlers.Class]int{}
+					for range 20 {
+						if _, f := send(t, sink, order("k")); f != nil {
+							classes[f.Class]++
+							if f.Class == handlers.Infrastructure && !f.NotSent && !f.Suspect {
+								t.Errorf("%+v", f)
+							}
+						}
+					}
+					return classes
+				}
+				if got := calls(given(t)); got[handlers.Infrastructure] != 20 {
+					t.Errorf("classes %v of 20 calls", got)
+				}
+				if got := calls(client); len(got) > 0 {
+					t.Errorf("with the certificate: %v", got)
+				}
+			})
+		}
 	}
 }

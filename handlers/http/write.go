@@ -9,6 +9,7 @@ import (
 	"net"
 	nethttp "net/http"
 	"net/http/httptrace"
+	"reflect"
 	"strconv"
 	"sync/atomic"
 	"time"
@@ -27,12 +28,16 @@ func (s *sink) Write(ctx context.Context, batch []handlers.Call) error {
 func (s *sink) call(ctx context.Context, call *handlers.Call) error {
 	// A connection that was got may have carried bytes already; before, none
 	// was sent for certain.
-	var connected atomic.Bool
+	var connected, fresh, answering atomic.Bool
 	limited, cancel := context.WithTimeout(ctx, s.config.Timeout)
 	defer cancel()
 	traced := httptrace.WithClientTrace(limited, &httptrace.ClientTrace{
 		GetConn: func(string) { connected.Store(false) },
-		GotConn: func(httptrace.GotConnInfo) { connected.Store(true) },
+		GotConn: func(info httptrace.GotConnInfo) {
+			connected.Store(true)
+			fresh.Store(!info.Reused)
+		},
+		GotFirstResponseByte: func() { answering.Store(true) },
 	})
 	r := call.Request.(*request)
 	// The transport itself and not a Client: this one follows redirects, and
@@ -41,6 +46,9 @@ func (s *sink) call(ctx context.Context, call *handlers.Call) error {
 	if err != nil {
 		if errors.Is(err, context.DeadlineExceeded) && ctx.Err() == nil {
 			err = s.late()
+		}
+		if fresh.Load() && !answering.Load() && limited.Err() == nil && s.asksForCertificate.Load() {
+			return s.turnedDown(err)
 		}
 		return s.unanswered(err, ctx.Err() != nil, connected.Load())
 	}
@@ -72,6 +80,37 @@ func (s *sink) unanswered(err error, givenUp, connected bool) *handlers.Failure 
 	default:
 		return handlers.Unreachable(fmt.Errorf("connect to the receiver: %w", err))
 	}
+}
+
+// turnedDown classifies a call whose connection ended with its first request, by a
+// receiver that asked for a certificate: with TLS 1.3 it turns that down only after the
+// client's part of the handshake, before it reads anything. Where it does not say so, or its
+// word was lost with the connection, the record may still be what ended it.
+func (s *sink) turnedDown(err error) *handlers.Failure {
+	if f := s.unanswered(err, false, false); certificateAlert(err) || f.Class == handlers.NotApplied {
+		return f
+	}
+	return &handlers.Failure{Class: handlers.Infrastructure, Suspect: true,
+		Err: fmt.Errorf("call the receiver, which asked for a client's certificate and closed the connection: %w", err)}
+}
+
+// certificateAlert tells whether the other side ended a TLS connection for the sake of a
+// certificate. The library's own type for alerts is not exported; their numbers are those
+// of RFC 8446, section 6.
+func certificateAlert(err error) bool {
+	op, ok := errors.AsType[*net.OpError](err)
+	if !ok || op.Op != "remote error" {
+		return false
+	}
+	alert := reflect.ValueOf(op.Err)
+	if alert.Kind() != reflect.Uint8 {
+		return false
+	}
+	switch alert.Uint() {
+	case 42, 43, 44, 45, 46, 48, 49, 116: // bad, unsupported, revoked, expired, unknown, unknown CA, access denied, required
+		return true
+	}
+	return false
 }
 
 // recordNamed tells whether a connection was kept from being made by something that
