@@ -199,11 +199,9 @@ func (a *app) running(ctx context.Context, pid int) []api.Status {
 	}
 	var all []api.Status
 	for _, run := range runs {
-		client := api.Dial(run.Socket)
-		if status, err := client.Status(ctx); err == nil {
+		if status, err := statusOf(ctx, run); err == nil {
 			all = append(all, status)
 		}
-		client.Close()
 	}
 	return all
 }

@@ -1,12 +1,15 @@
 package cmd
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
+	"os/signal"
 	"slices"
 	"strings"
+	"syscall"
 	"text/tabwriter"
 	"time"
 
@@ -15,12 +18,13 @@ import (
 	"github.com/millrace/millrace/pipeline/api"
 	"github.com/millrace/millrace/pipeline/diag"
 	"github.com/millrace/millrace/pipeline/outcome"
+	"github.com/millrace/millrace/pipeline/state"
 )
 
 func (a *app) statusCommand() *cobra.Command {
 	var format string
 	var pid int
-	var exitCode bool
+	var exitCode, refresh bool
 	cmd := &cobra.Command{
 		Use: "status [PIPELINE]", Short: "Show what the running processes do: outcomes, lag, what they wait for",
 		Long: `Status asks the processes that run on the state folder. Of each pipeline it shows
@@ -44,11 +48,13 @@ shows the lag of all of them.`,
 			if format != "text" && format != "json" {
 				return usageError{fmt.Errorf("--format takes text or json, not %q", format)}
 			}
-			all, err := a.statuses(cmd, pid, args)
-			if err != nil {
-				return err
+			if refresh {
+				ctx, stop := signal.NotifyContext(cmd.Context(), syscall.SIGINT, syscall.SIGTERM)
+				defer stop()
+				return a.watchStatuses(ctx, pid, args, format)
 			}
-			if err := a.showStatuses(all, format); err != nil {
+			all, err := a.statuses(cmd.Context(), pid, args)
+			if err := errors.Join(a.showStatuses(all, format), err); err != nil {
 				return err
 			}
 			if exitCode && slices.ContainsFunc(all, func(s api.Status) bool { return !readyOf(s, args) }) {
@@ -60,6 +66,8 @@ shows the lag of all of them.`,
 	exitCodeFlag(cmd, &exitCode, "a process, or the pipeline named, is not ready")
 	cmd.Flags().StringVar(&format, "format", "text", "text or json")
 	cmd.Flags().IntVar(&pid, "pid", 0, "only this process")
+	cmd.Flags().BoolVarP(&refresh, "watch", "w", false, "show it again every second, until Ctrl-C")
+	cmd.MarkFlagsMutuallyExclusive("watch", "exit-code")
 	return cmd
 }
 
@@ -71,8 +79,36 @@ func readyOf(s api.Status, named []string) bool {
 	return !slices.ContainsFunc(s.Pipelines, func(p api.PipelineStatus) bool { return p.State != "running" || len(p.Reasons) > 0 })
 }
 
+// watchStatuses shows the statuses every second until ctx ends: on a terminal in place of
+// the last ones. What can't be told now may be a second later.
+func (a *app) watchStatuses(ctx context.Context, pid int, args []string, format string) error {
+	for {
+		all, err := a.statuses(ctx, pid, args)
+		switch {
+		case ctx.Err() != nil:
+			return nil
+		case errors.As(err, new(usageError)):
+			return err
+		}
+		if terminal(a.out) && format == "text" {
+			fmt.Fprint(raw(a.out), "\x1b[H\x1b[2J\x1b[3J")
+		}
+		if err := a.showStatuses(all, format); err != nil {
+			return err
+		}
+		if err != nil {
+			fmt.Fprintln(a.err, err)
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-time.After(time.Second):
+		}
+	}
+}
+
 func (a *app) showStatuses(all []api.Status, format string) error {
-	if format == "json" {
+	if format == "json" && all != nil {
 		encoder := json.NewEncoder(a.out)
 		encoder.SetIndent("", "  ")
 		return encoder.Encode(all)
@@ -85,9 +121,13 @@ func (a *app) showStatuses(all []api.Status, format string) error {
 	return nil
 }
 
+// answerWithin is how long a process may take to tell its status: it waits for brokers
+// for less.
+const answerWithin = 5 * time.Second
+
 // statuses asks every process on the state folder, for one pipeline where it is
-// named.
-func (a *app) statuses(cmd *cobra.Command, pid int, args []string) ([]api.Status, error) {
+// named. Those that answered are returned with the error of those that did not.
+func (a *app) statuses(ctx context.Context, pid int, args []string) ([]api.Status, error) {
 	runs, err := a.processes(pid)
 	if err != nil {
 		return nil, err
@@ -97,12 +137,12 @@ func (a *app) statuses(cmd *cobra.Command, pid int, args []string) ([]api.Status
 	}
 	var all []api.Status
 	var names []string
+	var silent []error
 	for _, run := range runs {
-		client := api.Dial(run.Socket)
-		status, err := client.Status(cmd.Context())
-		client.Close()
+		status, err := statusOf(ctx, run)
 		if err != nil {
-			return nil, fmt.Errorf("ask process %d: %w", run.PID, err)
+			silent = append(silent, err)
+			continue
 		}
 		if len(args) == 1 {
 			kept := status.Pipelines[:0]
@@ -118,14 +158,30 @@ func (a *app) statuses(cmd *cobra.Command, pid int, args []string) ([]api.Status
 		}
 		all = append(all, status)
 	}
-	if len(all) == 0 {
+	if len(all) == 0 && len(silent) == 0 {
 		hint := ""
 		if near := diag.Nearest(args[0], names); near != "" {
 			hint = fmt.Sprintf(" (did you mean %q?)", near)
 		}
 		return nil, usageError{errors.New("no running pipeline is called " + args[0] + hint)}
 	}
-	return all, nil
+	return all, errors.Join(silent...)
+}
+
+func statusOf(ctx context.Context, run state.Run) (api.Status, error) {
+	client := api.Dial(run.Socket)
+	defer client.Close()
+	limited, cancel := context.WithTimeout(ctx, answerWithin)
+	defer cancel()
+	status, err := client.Status(limited)
+	switch {
+	case err == nil || ctx.Err() != nil:
+		return status, err
+	case limited.Err() != nil:
+		return api.Status{}, fmt.Errorf("process %d does not answer within %s: it is stopped (SIGSTOP), or has no time", run.PID, answerWithin)
+	default:
+		return api.Status{}, fmt.Errorf("ask process %d: %w", run.PID, err)
+	}
 }
 
 func showStatus(w io.Writer, s api.Status) error {
