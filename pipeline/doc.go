@@ -29,8 +29,9 @@
 //     them go by. Package scenario runs a configuration's tests (config_tests.go,
 //     config_expect.go, plan_tests.go) on it, with another clock and sinks that
 //     are not called.
-//   - observe.go is what happens, for metrics, logs and tests; redact.go and
-//     redact_log.go are what secrets look like in all of it.
+//   - Package events is what happens, to records, pipelines and the process, for
+//     metrics (meter.go), logs, status and tests; package secrets takes out of all of
+//     it what nobody may see.
 //
 // What comes from outside is bounded: package memory counts its bytes, expression
 // its steps (cost.go), files is the one reader of files that somebody named, listen

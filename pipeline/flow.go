@@ -14,6 +14,7 @@ import (
 	"github.com/millrace/millrace/handlers"
 	"github.com/millrace/millrace/pipeline/api"
 	"github.com/millrace/millrace/pipeline/deliver"
+	"github.com/millrace/millrace/pipeline/events"
 	"github.com/millrace/millrace/pipeline/idempotency"
 	"github.com/millrace/millrace/pipeline/kafka"
 	"github.com/millrace/millrace/pipeline/keys"
@@ -55,7 +56,7 @@ type flowDeps struct {
 	holder   idempotency.Holder
 	memory   *memory.Budget
 	metrics  *api.Metrics
-	observer deliver.Observer
+	observer events.Observer
 	log      *slog.Logger
 	version  string
 	stdout   io.Writer
@@ -85,7 +86,7 @@ func (f *flow) openParts(ctx context.Context, deps flowDeps) error {
 	if err != nil {
 		return err
 	}
-	observers := deliver.Observers{f.meter}
+	observers := events.Observers{f.meter}
 	if deps.observer != nil {
 		observers = append(observers, deps.observer)
 	}

@@ -4,7 +4,7 @@ import (
 	"sync/atomic"
 
 	"github.com/millrace/millrace/pipeline/api"
-	"github.com/millrace/millrace/pipeline/deliver"
+	"github.com/millrace/millrace/pipeline/events"
 	"github.com/millrace/millrace/pipeline/outcome"
 )
 
@@ -18,32 +18,32 @@ type meter struct {
 func newMeter(m *api.PipelineMetrics) *meter { return &meter{metrics: m} }
 
 // Observe counts e.
-func (m *meter) Observe(e deliver.Event) {
+func (m *meter) Observe(e events.Event) {
 	switch e.Kind {
-	case deliver.EventRecord:
+	case events.Record:
 		m.metrics.Outcome(string(e.Outcome), 1)
 		for i, o := range outcome.All() {
 			if o == e.Outcome {
 				m.counts[i].Add(1)
 			}
 		}
-	case deliver.EventClaim:
+	case events.Claim:
 		m.metrics.Claim(e.Reason, 1)
-	case deliver.EventConfirm:
+	case events.Confirm:
 		if e.Reason == "lost" {
 			m.metrics.ConfirmLost()
 		}
-	case deliver.EventWrite:
+	case events.Write:
 		m.metrics.Sink(e.Sink).Write("taken", e.Took)
-	case deliver.EventRetry:
+	case events.Retry:
 		m.retries.Add(1)
 		m.metrics.Sink(e.Sink).Retry()
 		m.metrics.Sink(e.Sink).Write(e.Reason, e.Took)
-	case deliver.EventDeadLetter:
+	case events.DeadLetter:
 		m.metrics.DeadLetter(e.Reason)
-	case deliver.EventPause, deliver.EventResume:
+	case events.Pause, events.Resume:
 		if e.Sink != "" {
-			m.metrics.Sink(e.Sink).Paused(e.Kind == deliver.EventPause)
+			m.metrics.Sink(e.Sink).Paused(e.Kind == events.Pause)
 		}
 	}
 }

@@ -16,7 +16,7 @@ import (
 	"github.com/millrace/millrace/handlers"
 	"github.com/millrace/millrace/pipeline/api"
 	"github.com/millrace/millrace/pipeline/clock"
-	"github.com/millrace/millrace/pipeline/deliver"
+	"github.com/millrace/millrace/pipeline/events"
 	"github.com/millrace/millrace/pipeline/idempotency"
 	"github.com/millrace/millrace/pipeline/ingest"
 	"github.com/millrace/millrace/pipeline/kafka"
@@ -67,7 +67,7 @@ type RunnerDeps struct {
 	Stdout io.Writer
 	Logger *slog.Logger
 	// Observer, where set, is told every event beside metrics.
-	Observer deliver.Observer
+	Observer events.Observer
 	// CreateTopics makes the topics that the plan names and the cluster lacks.
 	CreateTopics bool
 	// UntilEnd ends the run once every pipeline has finished what its topics

@@ -7,6 +7,7 @@ import (
 	"runtime/debug"
 
 	"github.com/millrace/millrace/handlers"
+	"github.com/millrace/millrace/pipeline/events"
 )
 
 // write makes the calls of run, tells the gate how it went, and notes each
@@ -26,7 +27,8 @@ func (l *lane) write(effects context.Context, run []*job, p pass) {
 	began := l.d.timing.Now()
 	l.d.calling.Add(int64(len(run)))
 	err := safely(l.d.log, func() error { return l.gate.sink.Write(ctx, calls) })
-	took := l.d.timing.Now().Sub(began)
+	l.at = l.d.timing.Now()
+	took := l.at.Sub(began)
 
 	l.mu.Lock()
 	l.cancel, l.run = nil, nil
@@ -44,7 +46,7 @@ func (l *lane) write(effects context.Context, run []*job, p pass) {
 			}
 			found.taken = true
 			l.gate.reached(j)
-			l.observe(j, Event{Kind: EventWrite, Attempt: j.tries, Took: took})
+			l.observe(j, events.Event{Kind: events.Write, Attempt: j.tries, Took: took})
 			continue
 		}
 		l.d.calling.Add(-1)
@@ -95,7 +97,7 @@ func (l *lane) fault(j *job, f *handlers.Failure) {
 		j.tries--
 		return
 	}
-	j.failed(f, l.d.timing.Now())
+	j.failed(f, l.at)
 	if !f.NotSent && f.Class != handlers.NotApplied && !j.maybe {
 		j.maybe = true
 		l.met(j, f.Error())
