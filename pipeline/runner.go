@@ -118,7 +118,7 @@ func (r *Runner) Run(ctx context.Context) error {
 	}
 	closing, cancel := context.WithTimeout(lasting, 5*time.Second)
 	defer cancel()
-	return errors.Join(err, open.close(closing))
+	return r.plan.Redactor.Error(errors.Join(err, open.close(closing)))
 }
 
 func (r *Runner) run(ctx, lasting context.Context, open *closers) error {
@@ -299,7 +299,7 @@ func (r *Runner) openDoors(ctx context.Context, folder *state.Folder, parts []st
 	return announce(ctx, folder, state.Run{
 		PID: os.Getpid(), Version: r.deps.Version, Started: r.started, Files: absolute(r.plan.Files),
 		Pipelines: names(r.plan.Pipelines), Parts: parts, Broker: r.broker(),
-	}, api.Handler(r, r), r.deps.Logger, open)
+	}, r.plan.Redactor.Handler(api.Handler(r, r)), r.deps.Logger, open)
 }
 
 func (r *Runner) openIngest(producer handlers.Producer, open *closers) (*ingest.Server, error) {

@@ -47,7 +47,7 @@ func (r *Runner) Status() api.Status {
 	}
 	for _, t := range reasons {
 		if t.Reason != "" {
-			s.Ready, s.Reasons, s.Kinds = false, append(s.Reasons, r.plan.Redactor.Text(t.Reason)), append(s.Kinds, t.Kind)
+			s.Ready, s.Reasons, s.Kinds = false, append(s.Reasons, r.plan.Redactor.Shown(t.Reason)), append(s.Kinds, t.Kind)
 		}
 	}
 	for _, plan := range r.plan.Pipelines {
@@ -82,7 +82,7 @@ func (f *flow) status(away bool) api.PipelineStatus {
 		all = append(all, deliver.Trouble{Kind: joining, Reason: joining + " again"})
 	}
 	for _, t := range all {
-		p.Reasons, p.Kinds = append(p.Reasons, f.plan.Redactor.Text(t.Reason)), append(p.Kinds, t.Kind)
+		p.Reasons, p.Kinds = append(p.Reasons, f.plan.Redactor.Shown(t.Reason)), append(p.Kinds, t.Kind)
 	}
 	if p.State == api.Running && (away || len(p.Reasons) > 0) {
 		p.State = api.Waiting

@@ -134,7 +134,7 @@ func (d *deadLetters) record(l letter) *handlers.Record {
 	whole := letters.Letter{
 		Record: *l.rec, TopicID: l.topicID, Missing: l.missing(),
 		Pipeline: d.pipeline, Sink: l.sink, Generation: 1, Stage: string(l.stage), Reason: l.reason,
-		FirstError: clipText(d.plan.Redactor.Text(errorText(l.first))), LastError: clipText(d.plan.Redactor.Text(errorText(l.last))),
+		FirstError: clipText(d.plan.Redactor.Shown(errorText(l.first))), LastError: clipText(d.plan.Redactor.Shown(errorText(l.last))),
 		Attempts: l.attempts, Round: 1, First: l.firstAt, Last: l.lastAt, ConfigDigest: d.digest,
 	}
 	if guard := d.plan.Idempotency; guard != nil {

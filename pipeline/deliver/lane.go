@@ -395,16 +395,5 @@ func (l *lane) end(j *job, o outcome.Outcome, reason string, err error) {
 	l.w.end(j.index, o, reason, err, l.at)
 }
 
-func (l *lane) observe(j *job, e events.Event) {
-	e.Time, e.Pipeline, e.Sink, e.Key = l.at, l.d.plan.Name, l.gate.plan.Name, shownKey(l.d.plan, j.key)
-	e.Topic, e.Partition, e.Offset = j.rec.Topic, j.rec.Partition, j.rec.Offset
-	l.d.observer.Observe(e)
-}
-
 // maxRun is the longest run, that of a lane batch.
 const maxRun = 1024
-
-// coordinates names a record for people.
-func coordinates(r *handlers.Record) string {
-	return fmt.Sprintf("%s/%d/%d", r.Topic, r.Partition, r.Offset)
-}

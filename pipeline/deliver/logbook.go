@@ -133,5 +133,17 @@ func (b *logbook) pause(e events.Event) {
 	b.log.Error(message, "waiting_for", e.Reason, "err", e.Err)
 }
 
+// observe tells what happened to a job last.
+func (l *lane) observe(j *job, e events.Event) {
+	e.Time, e.Pipeline, e.Sink, e.Key = l.at, l.d.plan.Name, l.gate.plan.Name, shownKey(l.d.plan, j.key)
+	e.Topic, e.Partition, e.Offset = j.rec.Topic, j.rec.Partition, j.rec.Offset
+	l.d.observer.Observe(e)
+}
+
+// coordinates names a record for people.
+func coordinates(r *handlers.Record) string {
+	return fmt.Sprintf("%s/%d/%d", r.Topic, r.Partition, r.Offset)
+}
+
 // place names the record of an event for people.
 func place(e events.Event) string { return fmt.Sprintf("%s/%d/%d", e.Topic, e.Partition, e.Offset) }

@@ -21,6 +21,7 @@ import (
 	"github.com/millrace/millrace/pipeline/idempotency/storetest"
 	"github.com/millrace/millrace/pipeline/outcome"
 	"github.com/millrace/millrace/pipeline/plan"
+	"github.com/millrace/millrace/pipeline/secrets"
 )
 
 // What is logged is made of events alone: each distinct error of a row of retries once,
@@ -140,4 +141,42 @@ func TestEventsTellEachStep(t *testing.T) {
 			})
 		})
 	}
+}
+
+// What a receiver said is kept by the key store and by dead letters, for others to
+// read: no secret of it is.
+func TestWhatIsKeptShowsNoSecret(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store := storetest.NewModel(time.Now)
+		kept := func(key string) string {
+			rows, err := store.Get(t.Context(), []idempotency.ID{idempotency.Identity("p", "s0", 1, key)})
+			if err != nil || rows[0] == nil {
+				t.Fatalf("no row of %s: %v", key, err)
+			}
+			return rows[0].Answer
+		}
+		tried := ""
+		sink := &scripted{script: func(c *handlers.Call, n int) error {
+			if string(c.Record.Value) == "good" {
+				c.Answer = "thanks for hunter22"
+				return nil
+			}
+			tried = kept("k:bad") // since the attempt before
+			return &handlers.Failure{Class: handlers.Unknown, Own: true, Err: errors.New("you sent hunter22")}
+		}}
+		r := newRig(t, store, func(p *plan.Pipeline) {
+			p.Name, p.Redactor = "p", secrets.New([]string{"hunter22"}, false)
+			p.Routes[0].Sinks[0].Retry.Initial = 20 * time.Second // claims are extended meanwhile
+		}, sink)
+		if _, err := r.deliver(t.Context(), rec(0, "k", "good"), rec(1, "l", "bad")); err != nil {
+			t.Fatal(err)
+		}
+		letter := r.letters.letter(t, 0)
+		if letter.FirstError != "you sent [redacted]" || letter.LastError != "you sent [redacted]" {
+			t.Errorf("the letter says %q and %q", letter.FirstError, letter.LastError)
+		}
+		if got := kept("k:good"); got != "thanks for [redacted]" || tried != "you sent [redacted]" {
+			t.Errorf("the store keeps %q and %q", got, tried)
+		}
+	})
 }

@@ -35,7 +35,7 @@ func (l *lane) write(effects context.Context, run []*job, p pass) {
 	l.mu.Unlock()
 	found := finding{job: run[0]}
 	for i, j := range run {
-		j.call.Answer, j.took = calls[i].Answer, took
+		j.call.Answer, j.took = l.d.plan.Redactor.Shown(calls[i].Answer), took
 		// An earlier attempt of its own may be what the system knows.
 		j.repeated = calls[i].Repeated && !j.maybe
 		f := handlers.FailureOf(err, i)
@@ -100,7 +100,7 @@ func (l *lane) fault(j *job, f *handlers.Failure) {
 	j.failed(f, l.at)
 	if !f.NotSent && f.Class != handlers.NotApplied && !j.maybe {
 		j.maybe = true
-		l.met(j, f.Error())
+		l.met(j, l.d.plan.Redactor.Shown(f.Error()))
 	}
 }
 
