@@ -6,6 +6,9 @@ import (
 	"strings"
 )
 
+// Redacted stands in every output for what nobody may see.
+const Redacted = "[redacted]"
+
 var (
 	separators = strings.NewReplacer("-", "_", ".", "_", " ", "_")
 	camel      = regexp.MustCompile(`([a-z0-9])([A-Z])`)
@@ -70,7 +73,7 @@ func ShownQuery(text string) string {
 		if !SecretParameter(name) {
 			return part
 		}
-		return m[1] + m[2] + "=[redacted]"
+		return m[1] + m[2] + "=" + Redacted
 	})
 }
 

@@ -15,7 +15,8 @@
 //   - decide says what becomes of a record, deliver does it, outcome has the words for it, letters
 //     is the durable form of what could not be delivered.
 //   - idempotency guards effects by keys, in one of its stores; keys opens them.
-//   - api is what others see of the process, secrets what they never see; state is the folder
+//   - events is what happens, to records, pipelines and the process, for metrics, logs, status and
+//     tests; api is what others see of the process, secrets what they never see; state is the folder
 //     beside the configuration.
 //   - preview (dry run, explain) and scenario (tests) decide and deliver without effects.
 //

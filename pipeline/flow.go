@@ -6,14 +6,14 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"maps"
-	"slices"
 	"sync"
 	"time"
 
 	"github.com/millrace/millrace/handlers"
 	"github.com/millrace/millrace/pipeline/api"
+	"github.com/millrace/millrace/pipeline/clock"
 	"github.com/millrace/millrace/pipeline/deliver"
+	"github.com/millrace/millrace/pipeline/events"
 	"github.com/millrace/millrace/pipeline/idempotency"
 	"github.com/millrace/millrace/pipeline/kafka"
 	"github.com/millrace/millrace/pipeline/keys"
@@ -28,8 +28,9 @@ type flow struct {
 	log        *slog.Logger
 	subscriber *kafka.Subscriber
 	delivery   *deliver.Delivery
-	meter      *meter
-	metrics    *api.PipelineMetrics
+	tally      *tally
+	// observer is told what happens to the flow and to its records.
+	observer events.Observer
 	// goal is what the flow has done at its end, nil where it has none.
 	goal *goal
 	// open are its own parts; routing is nil before start.
@@ -38,11 +39,10 @@ type flow struct {
 	// failed is closed once the flow has stopped by itself.
 	failed chan struct{}
 
-	mu     sync.Mutex
-	state  api.State
-	err    error
-	alarms map[string]string
-	last   []kafka.PartitionStatus // of a flow that stopped
+	mu    sync.Mutex
+	state api.State
+	err   error
+	last  []kafka.PartitionStatus // of a flow that stopped
 }
 
 // flowDeps is what all pipelines of a process share. Nothing of it is closed with a
@@ -54,8 +54,7 @@ type flowDeps struct {
 	run      *idempotency.Run
 	holder   idempotency.Holder
 	memory   *memory.Budget
-	metrics  *api.Metrics
-	observer deliver.Observer
+	observer events.Observer
 	log      *slog.Logger
 	version  string
 	stdout   io.Writer
@@ -70,11 +69,13 @@ type flowDeps struct {
 // openFlow opens a pipeline's sinks and source, without reading yet. The flow lasts
 // beyond ctx: close ends it, and must be called.
 func openFlow(ctx context.Context, p *plan.Pipeline, deps flowDeps) (*flow, error) {
-	f := &flow{plan: p, state: api.Starting, alarms: map[string]string{}, failed: make(chan struct{}),
-		log: deps.log.With("pipeline", p.Name), metrics: deps.metrics.Pipeline(p.Name)}
-	f.meter = newMeter(f.metrics)
+	f := &flow{plan: p, state: api.Starting, failed: make(chan struct{}), log: deps.log.With("pipeline", p.Name), tally: new(tally)}
+	f.observer = events.Observers{f.tally, deps.observer}
+	f.tell(events.Starting, nil)
 	if err := f.openParts(ctx, deps); err != nil {
-		return nil, errors.Join(fmt.Errorf("open pipeline %q: %w", p.Name, err), f.open.close(ctx))
+		err = errors.Join(fmt.Errorf("open pipeline %q: %w", p.Name, err), f.open.close(ctx))
+		f.tell(events.Stopped, err)
+		return nil, err
 	}
 	return f, nil
 }
@@ -85,13 +86,9 @@ func (f *flow) openParts(ctx context.Context, deps flowDeps) error {
 	if err != nil {
 		return err
 	}
-	observers := deliver.Observers{f.meter}
-	if deps.observer != nil {
-		observers = append(observers, deps.observer)
-	}
 	f.delivery = deliver.New(ctx, p, deliver.Deps{
 		Sinks: sinks, Store: deps.store, Run: deps.run, Holder: deps.holder, Producer: deps.producer,
-		ConfigDigest: deps.digest, Observer: observers, Logger: f.log,
+		ConfigDigest: deps.digest, Observer: f.observer, Logger: f.log,
 		Stop: f.fail, Work: deps.memory.Work, WorkMost: deps.workMost,
 	})
 	f.open.add("the delivery", func(context.Context) error { f.delivery.Close(); return nil })
@@ -136,6 +133,7 @@ func (f *flow) close(ctx context.Context) error {
 	if f.routing != nil {
 		f.routing.halt()
 	}
+	defer f.setState(api.Stopped)
 	if err := f.open.close(ctx); err != nil {
 		return fmt.Errorf("pipeline %q: %w", f.plan.Name, err)
 	}
@@ -169,6 +167,7 @@ func (f *flow) fail(err error) {
 	}
 	f.mu.Unlock()
 	if first {
+		f.tell(events.Stopped, err)
 		f.log.Error("the pipeline has stopped, and does not go on by itself: its offset stays before the first unfinished record, which the next start reads again", "err", err)
 		close(f.failed)
 	}
@@ -219,11 +218,16 @@ func (f *flow) stopped() error {
 	return f.err
 }
 
+// setState says what the flow does from now on; one that has stopped does no more.
 func (f *flow) setState(s api.State) {
 	f.mu.Lock()
-	defer f.mu.Unlock()
-	if f.state != api.Stopped {
+	changed := f.state != api.Stopped && f.state != s
+	if changed {
 		f.state = s
+	}
+	f.mu.Unlock()
+	if changed {
+		f.tell(string(s), nil)
 	}
 }
 
@@ -231,23 +235,22 @@ func (f *flow) setState(s api.State) {
 func (f *flow) running() api.State {
 	joined := f.subscriber.Ready()
 	f.mu.Lock()
-	defer f.mu.Unlock()
-	if f.state == api.Starting && joined {
+	begins := f.state == api.Starting && joined
+	if begins {
 		f.state = api.Running
 	}
-	return f.state
+	s := f.state
+	f.mu.Unlock()
+	if begins {
+		f.tell(events.Running, nil)
+	}
+	return s
 }
 
-func (f *flow) alarm(a kafka.Alarm) {
-	f.metrics.Alarm(a.Topic, a.Partition, a.Kind, !a.Cleared)
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	where := fmt.Sprintf("%s/%d %s", a.Topic, a.Partition, a.Kind)
-	if a.Cleared {
-		delete(f.alarms, where)
-		return
+// awaitRunning has it told that the flow runs, whoever asks for its state or not.
+func (f *flow) awaitRunning(ctx context.Context) {
+	for f.running() == api.Starting && clock.Sleep(ctx, 20*time.Millisecond) {
 	}
-	f.alarms[where] = a.Message
 }
 
 // troubles say why the pipeline is not ready, sorted; empty when it is.
@@ -257,9 +260,6 @@ func (f *flow) troubles() []deliver.Trouble {
 	if f.err != nil {
 		all = append(all, deliver.Trouble{Kind: "stopped", Reason: f.err.Error() + "; the pipeline does not go on by itself"})
 	}
-	for _, where := range slices.Sorted(maps.Keys(f.alarms)) {
-		all = append(all, deliver.Trouble{Kind: where, Reason: where + ": " + f.alarms[where]})
-	}
 	f.mu.Unlock()
-	return append(all, f.delivery.Pauses.Troubles()...)
+	return append(append(all, f.tally.troubles()...), f.delivery.Pauses.Troubles()...)
 }

@@ -62,61 +62,73 @@ func projectFiles(t *testing.T) []goFile {
 // here, or an arrow, is added on purpose. No arrow leads back up.
 var arrows = map[string]string{
 	"cmd/millrace": "cmd handlers/builtin",
-	"cmd": "handlers pipeline pipeline/api pipeline/compile pipeline/config pipeline/diag pipeline/expression pipeline/files pipeline/idempotency " +
-		"pipeline/kafka pipeline/keys pipeline/memory pipeline/outcome pipeline/plan pipeline/preview pipeline/scenario pipeline/state " +
-		"pipeline/survey pipeline/topics pipeline/yamlconf",
-	"cmd/bench":   "handlers pipeline/kafka pipeline/testbed",
-	"cmd/docs":    "handlers/builtin pipeline/config pipeline/diag",
-	"cmd/testbed": "pipeline/testbed",
-
-	"pipeline": "handlers pipeline/api pipeline/clock pipeline/deliver pipeline/idempotency pipeline/idempotency/redis pipeline/ingest " +
-		"pipeline/kafka pipeline/kafka/embedded pipeline/keys pipeline/memory pipeline/outcome pipeline/plan pipeline/state pipeline/topics",
-	"pipeline/scenario": "handlers pipeline/compile pipeline/config pipeline/decide pipeline/deliver pipeline/diag pipeline/expression " +
-		"pipeline/idempotency pipeline/idempotency/memory pipeline/kafka pipeline/letters pipeline/outcome pipeline/plan pipeline/yamlconf",
-	"pipeline/preview": "handlers pipeline/api pipeline/decide pipeline/diag pipeline/expression pipeline/files pipeline/idempotency " +
-		"pipeline/kafka pipeline/keys pipeline/letters pipeline/outcome pipeline/plan",
-	"pipeline/survey": "handlers pipeline/compile pipeline/config pipeline/diag pipeline/idempotency/redis pipeline/kafka pipeline/plan " +
-		"pipeline/state pipeline/topics pipeline/yamlconf",
-	"pipeline/compile": "handlers pipeline/certificate pipeline/config pipeline/diag pipeline/expression pipeline/idempotency/redis " +
-		"pipeline/ingest pipeline/kafka pipeline/listen pipeline/plan pipeline/secrets pipeline/shape pipeline/yamlconf",
-	"pipeline/config": "handlers pipeline/certificate pipeline/diag pipeline/expression pipeline/files pipeline/kafka pipeline/outcome " +
-		"pipeline/plan pipeline/secrets pipeline/shape pipeline/yamlconf",
-	"pipeline/deliver": "handlers pipeline/clock pipeline/decide pipeline/expression pipeline/idempotency pipeline/kafka pipeline/letters " +
-		"pipeline/memory pipeline/outcome pipeline/oversize pipeline/plan",
-	"pipeline/decide": "handlers pipeline/diag pipeline/expression pipeline/idempotency pipeline/outcome pipeline/oversize pipeline/plan",
-	"pipeline/keys": "pipeline/api pipeline/clock pipeline/idempotency pipeline/idempotency/embedded pipeline/idempotency/redis " +
-		"pipeline/plan pipeline/state",
-	"pipeline/topics":   "pipeline/kafka pipeline/plan",
-	"pipeline/plan":     "handlers pipeline/diag pipeline/expression pipeline/ingest pipeline/kafka pipeline/secrets pipeline/yamlconf",
-	"pipeline/ingest":   "handlers pipeline/certificate pipeline/expression pipeline/listen pipeline/memory",
-	"pipeline/api":      "pipeline/idempotency pipeline/kafka pipeline/listen",
-	"pipeline/shape":    "pipeline/diag pipeline/expression pipeline/files pipeline/yamlconf",
-	"pipeline/secrets":  "pipeline/diag pipeline/expression",
-	"pipeline/yamlconf": "handlers pipeline/diag pipeline/expression",
-	"pipeline/kafka":    "handlers pipeline/memory pipeline/oversize",
-
-	"pipeline/kafka/embedded":        "pipeline/listen pipeline/memory pipeline/state",
-	"pipeline/idempotency/embedded":  "pipeline/idempotency pipeline/state",
-	"pipeline/idempotency/redis":     "pipeline/idempotency",
-	"pipeline/idempotency/memory":    "pipeline/idempotency",
+	"cmd": "handlers pipeline pipeline/api pipeline/compile pipeline/config pipeline/diag " +
+		"pipeline/expression pipeline/files pipeline/idempotency pipeline/kafka pipeline/keys " +
+		"pipeline/memory pipeline/outcome pipeline/plan pipeline/preview pipeline/scenario " +
+		"pipeline/secrets pipeline/state pipeline/survey pipeline/topics pipeline/yamlconf",
+	"pipeline": "handlers pipeline/api pipeline/clock pipeline/deliver pipeline/events pipeline/idempotency " +
+		"pipeline/idempotency/redis pipeline/ingest pipeline/kafka pipeline/kafka/embedded pipeline/keys " +
+		"pipeline/memory pipeline/outcome pipeline/plan pipeline/state pipeline/topics",
+	"pipeline/scenario": "handlers pipeline/compile pipeline/config pipeline/decide pipeline/deliver pipeline/diag " +
+		"pipeline/events pipeline/expression pipeline/idempotency pipeline/idempotency/memory " +
+		"pipeline/kafka pipeline/letters pipeline/outcome pipeline/plan pipeline/secrets " +
+		"pipeline/yamlconf",
+	"pipeline/survey": "handlers pipeline/compile pipeline/config pipeline/diag pipeline/idempotency/redis " +
+		"pipeline/kafka pipeline/plan pipeline/state pipeline/topics pipeline/yamlconf",
+	"cmd/docs": "handlers/builtin pipeline/config pipeline/diag",
+	"pipeline/compile": "handlers pipeline/certificate pipeline/config pipeline/diag pipeline/expression " +
+		"pipeline/idempotency/redis pipeline/ingest pipeline/kafka pipeline/listen pipeline/plan " +
+		"pipeline/secrets pipeline/shape pipeline/yamlconf",
+	"pipeline/deliver": "handlers pipeline/clock pipeline/decide pipeline/events pipeline/expression pipeline/idempotency " +
+		"pipeline/kafka pipeline/letters pipeline/memory pipeline/outcome pipeline/oversize pipeline/plan",
+	"pipeline/preview": "handlers pipeline/api pipeline/decide pipeline/diag pipeline/expression pipeline/files " +
+		"pipeline/idempotency pipeline/kafka pipeline/keys pipeline/letters pipeline/outcome " +
+		"pipeline/plan pipeline/secrets",
+	"pipeline/config": "handlers pipeline/certificate pipeline/diag pipeline/expression pipeline/files pipeline/kafka " +
+		"pipeline/outcome pipeline/plan pipeline/secrets pipeline/shape pipeline/yamlconf",
+	"pipeline/decide": "handlers pipeline/diag pipeline/expression pipeline/idempotency pipeline/outcome " +
+		"pipeline/oversize pipeline/plan",
+	"pipeline/keys": "pipeline/api pipeline/clock pipeline/idempotency pipeline/idempotency/embedded " +
+		"pipeline/idempotency/redis pipeline/plan pipeline/state",
+	"pipeline/topics": "pipeline/kafka pipeline/plan",
+	"cmd/bench":       "handlers pipeline/kafka pipeline/testbed",
+	"pipeline/api":    "pipeline/idempotency pipeline/kafka pipeline/listen",
+	"pipeline/plan": "handlers pipeline/diag pipeline/expression pipeline/ingest pipeline/kafka pipeline/secrets " +
+		"pipeline/yamlconf",
+	"pipeline/shape":                 "pipeline/diag pipeline/expression pipeline/files pipeline/yamlconf",
+	"handlers/builtin":               "handlers handlers/file handlers/http handlers/kafka handlers/stdout",
 	"pipeline/idempotency/storetest": "pipeline/idempotency pipeline/idempotency/memory",
-
-	"pipeline/expression":  "handlers pipeline/diag",
-	"pipeline/letters":     "handlers",
-	"pipeline/oversize":    "handlers",
-	"pipeline/certificate": "pipeline/files",
-
-	"pipeline/clock": "", "pipeline/diag": "", "pipeline/files": "", "pipeline/idempotency": "", "pipeline/listen": "",
-	"pipeline/memory": "", "pipeline/outcome": "", "pipeline/state": "",
-	"pipeline/testbed": "", "pipeline/testbed/hostile": "", "pipeline/testbed/ledger": "",
-
-	"handlers/builtin":     "handlers handlers/file handlers/http handlers/kafka handlers/stdout",
-	"handlers/file":        "handlers",
-	"handlers/handlertest": "handlers",
-	"handlers/http":        "handlers",
-	"handlers/kafka":       "handlers",
-	"handlers/stdout":      "handlers",
-	"handlers":             "",
+	"pipeline/ingest":                "handlers pipeline/certificate pipeline/expression pipeline/listen pipeline/memory",
+	"pipeline/kafka":                 "handlers pipeline/memory pipeline/oversize",
+	"pipeline/secrets":               "handlers pipeline/diag pipeline/expression",
+	"pipeline/yamlconf":              "handlers pipeline/diag pipeline/expression",
+	"cmd/testbed":                    "pipeline/testbed",
+	"handlers/file":                  "handlers",
+	"handlers/handlertest":           "handlers",
+	"handlers/http":                  "handlers",
+	"handlers/kafka":                 "handlers",
+	"handlers/stdout":                "handlers",
+	"pipeline/certificate":           "pipeline/files",
+	"pipeline/events":                "pipeline/outcome",
+	"pipeline/expression":            "handlers pipeline/diag",
+	"pipeline/idempotency/embedded":  "pipeline/idempotency pipeline/state",
+	"pipeline/idempotency/memory":    "pipeline/idempotency",
+	"pipeline/idempotency/redis":     "pipeline/idempotency",
+	"pipeline/kafka/embedded":        "pipeline/listen pipeline/memory pipeline/state",
+	"pipeline/letters":               "handlers",
+	"pipeline/oversize":              "handlers",
+	"handlers":                       "",
+	"pipeline/clock":                 "",
+	"pipeline/diag":                  "",
+	"pipeline/files":                 "",
+	"pipeline/idempotency":           "",
+	"pipeline/listen":                "",
+	"pipeline/memory":                "",
+	"pipeline/outcome":               "",
+	"pipeline/state":                 "",
+	"pipeline/testbed":               "",
+	"pipeline/testbed/hostile":       "",
+	"pipeline/testbed/ledger":        "",
 }
 
 // fenced names what only some rooms may import.

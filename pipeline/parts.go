@@ -111,23 +111,6 @@ func announce(ctx context.Context, folder *state.Folder, run state.Run, handler 
 	return nil
 }
 
-// brokerAlarm notes what is wrong with the embedded broker: while it takes no records
-// or nobody can reach it, the process is not ready. Of the rest, which the broker
-// logs, records flow on.
-func (r *Runner) brokerAlarm(a embedded.Alarm) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	switch a.Kind {
-	case embedded.AlarmFull:
-		r.brokerFull = ""
-		if !a.Cleared {
-			r.brokerFull = "the embedded broker is full: " + a.Message
-		}
-	case embedded.AlarmUnreachable:
-		r.brokerDeaf = a.Message
-	}
-}
-
 // setBroker says where the embedded broker is, and how to reach it where it is in this
 // process.
 func (r *Runner) setBroker(addr string, dialer kafka.Dialer) {

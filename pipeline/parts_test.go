@@ -16,7 +16,7 @@ func TestTheBrokersAlarmsAndReadiness(t *testing.T) {
 		embedded.AlarmFull: false, embedded.AlarmUnreachable: false,
 		embedded.AlarmNearlyFull: true, embedded.AlarmMalformed: true, embedded.AlarmTorn: true,
 	} {
-		r := &Runner{plan: &plan.Plan{}}
+		r := NewRunner(&plan.Plan{}, RunnerDeps{})
 		r.brokerAlarm(embedded.Alarm{Kind: kind, Message: "something is wrong"})
 		s := r.Status()
 		said := slices.ContainsFunc(s.Reasons, func(reason string) bool { return strings.HasSuffix(reason, "something is wrong") })

@@ -16,7 +16,7 @@ import (
 	"github.com/millrace/millrace/handlers"
 	"github.com/millrace/millrace/pipeline/api"
 	"github.com/millrace/millrace/pipeline/clock"
-	"github.com/millrace/millrace/pipeline/deliver"
+	"github.com/millrace/millrace/pipeline/events"
 	"github.com/millrace/millrace/pipeline/idempotency"
 	"github.com/millrace/millrace/pipeline/ingest"
 	"github.com/millrace/millrace/pipeline/kafka"
@@ -33,7 +33,9 @@ type Runner struct {
 	deps    RunnerDeps
 	started time.Time
 	metrics *api.Metrics
-	memory  *memory.Budget
+	// observer is told every event of the process.
+	observer events.Observer
+	memory   *memory.Budget
 	// admin looks at the cluster; it is set before anything runs.
 	admin *kafka.Admin
 
@@ -52,10 +54,9 @@ type Runner struct {
 	folder     *state.Folder
 	parts      []state.Part
 	folderGone string
-	// brokerFull is why the embedded broker takes no records, empty if it does, and
-	// brokerDeaf why nobody can reach it.
-	brokerFull, brokerDeaf string
-	publisher              *kafka.Publisher
+	publisher  *kafka.Publisher
+	// brokerTroubles are those of the embedded broker.
+	brokerTroubles brokerTroubles
 }
 
 // RunnerDeps is what a Runner uses of its process.
@@ -67,7 +68,7 @@ type RunnerDeps struct {
 	Stdout io.Writer
 	Logger *slog.Logger
 	// Observer, where set, is told every event beside metrics.
-	Observer deliver.Observer
+	Observer events.Observer
 	// CreateTopics makes the topics that the plan names and the cluster lacks.
 	CreateTopics bool
 	// UntilEnd ends the run once every pipeline has finished what its topics
@@ -88,6 +89,11 @@ func NewRunner(plan *plan.Plan, deps RunnerDeps) *Runner {
 	deps.Logger = plan.Redactor.Logger(deps.Logger)
 	r := &Runner{plan: plan, deps: deps, started: time.Now(), settings: plan.Kafka}
 	r.metrics = api.NewMetrics(deps.Version, r)
+	all := events.Observers{meter{r.metrics}, &r.brokerTroubles}
+	if deps.Observer != nil {
+		all = append(all, deps.Observer)
+	}
+	r.observer = all
 	r.memory = memory.NewBudget(deps.Memory, len(plan.Pipelines))
 	r.metrics.Memory("held", r.memory.Held.Size(), r.memory.Held.Used)
 	r.metrics.Memory("work", r.memory.Work.Size(), r.memory.Work.Used)
@@ -112,7 +118,7 @@ func (r *Runner) Run(ctx context.Context) error {
 	}
 	closing, cancel := context.WithTimeout(lasting, 5*time.Second)
 	defer cancel()
-	return errors.Join(err, open.close(closing))
+	return r.plan.Redactor.Error(errors.Join(err, open.close(closing)))
 }
 
 func (r *Runner) run(ctx, lasting context.Context, open *closers) error {
@@ -242,8 +248,8 @@ func (r *Runner) openFlows(ctx context.Context, producer handlers.Producer, goal
 	}
 	deps := flowDeps{
 		settings: r.settings, store: r.keyStore(), producer: producer, run: run, memory: r.memory,
-		holder:  idempotency.Holder{Host: host, PID: os.Getpid(), Run: run.ID()},
-		metrics: r.metrics, observer: r.deps.Observer, log: r.deps.Logger, version: r.deps.Version, stdout: r.deps.Stdout,
+		holder:   idempotency.Holder{Host: host, PID: os.Getpid(), Run: run.ID()},
+		observer: r.observer, log: r.deps.Logger, version: r.deps.Version, stdout: r.deps.Stdout,
 		digest: r.plan.Digest, workMost: r.plan.Limits.Bytes,
 	}
 	if r.deps.UntilEnd {
@@ -293,14 +299,14 @@ func (r *Runner) openDoors(ctx context.Context, folder *state.Folder, parts []st
 	return announce(ctx, folder, state.Run{
 		PID: os.Getpid(), Version: r.deps.Version, Started: r.started, Files: absolute(r.plan.Files),
 		Pipelines: names(r.plan.Pipelines), Parts: parts, Broker: r.broker(),
-	}, api.Handler(r, r), r.deps.Logger, open)
+	}, r.plan.Redactor.Handler(api.Handler(r, r)), r.deps.Logger, open)
 }
 
 func (r *Runner) openIngest(producer handlers.Producer, open *closers) (*ingest.Server, error) {
 	if r.plan.Ingest == nil {
 		return nil, nil
 	}
-	in := ingest.New(r.plan.Ingest, producer, ingest.Deps{Logger: r.deps.Logger, OnRequest: r.metrics.Ingest, Memory: r.memory.Ingest})
+	in := ingest.New(r.plan.Ingest, producer, ingest.Deps{Logger: r.deps.Logger, OnRequest: r.ingested, Memory: r.memory.Ingest})
 	addr, err := in.Listen()
 	if err != nil {
 		return nil, err

@@ -9,7 +9,6 @@ import (
 	"github.com/millrace/millrace/pipeline/api"
 	"github.com/millrace/millrace/pipeline/clock"
 	"github.com/millrace/millrace/pipeline/deliver"
-	"github.com/millrace/millrace/pipeline/idempotency"
 	"github.com/millrace/millrace/pipeline/keys"
 	"github.com/millrace/millrace/pipeline/plan"
 	"github.com/millrace/millrace/pipeline/state"
@@ -21,7 +20,7 @@ func (r *Runner) needsKeys() bool {
 
 // storeDeps is what opening the key store needs of the process.
 func (r *Runner) storeDeps(folder *state.Folder) keys.Deps {
-	return keys.Deps{Folder: folder, Logger: r.deps.Logger, OnReset: func(*idempotency.ResetError) { r.metrics.StoreReset() }}
+	return keys.Deps{Folder: folder, Logger: r.deps.Logger, OnReset: r.storeReset}
 }
 
 // openOwnStore opens the embedded key store, where pipelines guard their effects by

@@ -12,6 +12,7 @@ import (
 	"github.com/millrace/millrace/pipeline/clock"
 	"github.com/millrace/millrace/pipeline/deliver"
 	"github.com/millrace/millrace/pipeline/kafka"
+	"github.com/millrace/millrace/pipeline/kafka/embedded"
 )
 
 // Status is what the process does now.
@@ -26,9 +27,13 @@ func (r *Runner) Status() api.Status {
 		Embedded: r.embedded, Ingest: r.ingest, IngestTLS: r.plan.Ingest != nil && r.plan.Ingest.TLS != nil, Health: r.health, Ready: true, Pipelines: []api.PipelineStatus{},
 	}
 	waits, _, _ := strings.Cut(r.waiting, ": ")
+	full := r.brokerTroubles.why(embedded.AlarmFull)
+	if full != "" {
+		full = "the embedded broker is full: " + full
+	}
 	cluster, reasons := r.clusterDown, []deliver.Trouble{
-		{Kind: "state folder", Reason: r.folderGone}, {Kind: waits, Reason: r.waiting}, {Kind: "brokers", Reason: r.clusterDown}, {Kind: "embedded broker full", Reason: r.brokerFull},
-		{Kind: "embedded broker does not answer", Reason: r.brokerDeaf},
+		{Kind: "state folder", Reason: r.folderGone}, {Kind: waits, Reason: r.waiting}, {Kind: "brokers", Reason: r.clusterDown}, {Kind: "embedded broker full", Reason: full},
+		{Kind: "embedded broker does not answer", Reason: r.brokerTroubles.why(embedded.AlarmUnreachable)},
 	}
 	if r.publisher != nil {
 		reasons = append(reasons, deliver.Trouble{Kind: "producer", Reason: r.publisher.Waiting()})
@@ -42,7 +47,7 @@ func (r *Runner) Status() api.Status {
 	}
 	for _, t := range reasons {
 		if t.Reason != "" {
-			s.Ready, s.Reasons, s.Kinds = false, append(s.Reasons, r.plan.Redactor.Text(t.Reason)), append(s.Kinds, t.Kind)
+			s.Ready, s.Reasons, s.Kinds = false, append(s.Reasons, r.plan.Redactor.Shown(t.Reason)), append(s.Kinds, t.Kind)
 		}
 	}
 	for _, plan := range r.plan.Pipelines {
@@ -66,8 +71,8 @@ func (r *Runner) Status() api.Status {
 // it does nothing, which the process gives as its own reason.
 func (f *flow) status(away bool) api.PipelineStatus {
 	p := api.PipelineStatus{
-		Name: f.plan.Name, State: f.running(), Outcomes: f.meter.outcomes(),
-		Retries: f.meter.retries.Load(), InFlight: f.subscriber.InFlight(), Partitions: f.partitions(),
+		Name: f.plan.Name, State: f.running(), Outcomes: f.tally.outcomes(),
+		Retries: f.tally.retries.Load(), InFlight: f.subscriber.InFlight(), Partitions: f.partitions(),
 	}
 	all, joined := f.troubles(), f.subscriber.Ready()
 	switch joining := "joining its consumer group"; {
@@ -77,7 +82,7 @@ func (f *flow) status(away bool) api.PipelineStatus {
 		all = append(all, deliver.Trouble{Kind: joining, Reason: joining + " again"})
 	}
 	for _, t := range all {
-		p.Reasons, p.Kinds = append(p.Reasons, f.plan.Redactor.Text(t.Reason)), append(p.Kinds, t.Kind)
+		p.Reasons, p.Kinds = append(p.Reasons, f.plan.Redactor.Shown(t.Reason)), append(p.Kinds, t.Kind)
 	}
 	if p.State == api.Running && (away || len(p.Reasons) > 0) {
 		p.State = api.Waiting

@@ -8,6 +8,7 @@ import (
 	"sync"
 
 	"github.com/millrace/millrace/pipeline/api"
+	"github.com/millrace/millrace/pipeline/events"
 	"github.com/millrace/millrace/pipeline/plan"
 )
 
@@ -73,6 +74,7 @@ func (s *supervisor) run(ctx context.Context, f *flow) error {
 	if err := f.start(ctx); err != nil {
 		return fmt.Errorf("start pipeline %q: %w", f.plan.Name, err)
 	}
+	s.watched.Go(func() { f.awaitRunning(ctx) })
 	s.watched.Go(func() {
 		select {
 		case <-f.failed:
@@ -131,6 +133,7 @@ func (s *supervisor) replace(ctx context.Context, p *plan.Pipeline) error {
 		return err
 	}
 	err = s.remove(ctx, p.Name)
+	f.tell(events.Replaced, nil)
 	s.mu.Lock()
 	s.flows = append(s.flows, f)
 	s.mu.Unlock()

@@ -6,6 +6,7 @@ import (
 	"io"
 	"log/slog"
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -14,9 +15,9 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/millrace/millrace/handlers"
-	"github.com/millrace/millrace/pipeline/api"
 	"github.com/millrace/millrace/pipeline/compile"
 	"github.com/millrace/millrace/pipeline/config"
+	"github.com/millrace/millrace/pipeline/events"
 	"github.com/millrace/millrace/pipeline/idempotency"
 	"github.com/millrace/millrace/pipeline/kafka"
 	"github.com/millrace/millrace/pipeline/kafka/embedded"
@@ -65,6 +66,53 @@ func (s *ledgerSink) missing(pipelines, n int) (missing int, repeated []string) 
 }
 
 type noSettings struct{}
+
+// lives keeps what is told of pipelines' lives.
+type lives struct {
+	mu   sync.Mutex
+	told map[string][]string // by pipeline
+}
+
+func (l *lives) Observe(e events.Event) {
+	if e.Kind != events.Lifecycle {
+		return
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.told == nil {
+		l.told = map[string][]string{}
+	}
+	l.told[e.Pipeline] = append(l.told[e.Pipeline], e.Reason)
+	if e.Err != nil || e.Time.IsZero() {
+		l.told[e.Pipeline] = append(l.told[e.Pipeline], fmt.Sprint(e.Time, e.Err))
+	}
+}
+
+// check fails where a life was not told from its beginning to its end.
+func (l *lives) check(t *testing.T, replaced int) {
+	t.Helper()
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	total := 0
+	for name, told := range l.told {
+		times := map[string]int{}
+		for _, reason := range told {
+			times[reason]++
+		}
+		total += times[events.Replaced]
+		starts := times[events.Starting]
+		whole := len(told) == starts+times[events.Running]+times[events.Draining]+times[events.Stopped]+times[events.Replaced]
+		if !whole || starts == 0 || times[events.Draining] != starts || times[events.Stopped] != starts || times[events.Running] > starts || told[len(told)-1] != events.Stopped {
+			t.Errorf("of %s is told: %v", name, told)
+		}
+		if slices.Index(told, events.Running) < 1 {
+			t.Errorf("%s is not told to run: %v", name, told)
+		}
+	}
+	if total != replaced {
+		t.Errorf("%d replacements are told of %d", total, replaced)
+	}
+}
 
 // Pipelines that are started, stopped and replaced at random under load lose nothing
 // and do nothing twice, and leave no goroutine behind.
@@ -121,9 +169,10 @@ func testFlowsComeAndGo(t *testing.T, random *rand.Rand) {
 		t.Fatal(err)
 	}
 	run := idempotency.NewRun()
+	told := new(lives)
 	s := newSupervisor(flowDeps{
 		settings: settings, store: store, producer: publisher, run: run, holder: idempotency.Holder{Host: "here", Run: run.ID()},
-		memory: memory.NewBudget(0, pipelines), metrics: api.NewMetrics("test", nil), log: log, version: "test", stdout: io.Discard,
+		memory: memory.NewBudget(0, pipelines), observer: told, log: log, version: "test", stdout: io.Discard,
 	})
 
 	var loading sync.WaitGroup
@@ -143,7 +192,7 @@ func testFlowsComeAndGo(t *testing.T, random *rand.Rand) {
 	})
 	loaded := make(chan struct{})
 	go func() { loading.Wait(); close(loaded) }()
-	changes := 0
+	changes, replaced := 0, 0
 	for done := false; !done; changes++ {
 		p := random.IntN(pipelines)
 		plan := versions[random.IntN(2)][p]
@@ -154,6 +203,7 @@ func testFlowsComeAndGo(t *testing.T, random *rand.Rand) {
 			err = s.stop(ctx, plan.Name)
 		default:
 			err = s.replace(ctx, plan)
+			replaced++
 		}
 		if err != nil {
 			t.Fatalf("change %d of %s: %v", changes, plan.Name, err)
@@ -197,4 +247,5 @@ func testFlowsComeAndGo(t *testing.T, random *rand.Rand) {
 		}
 	}
 	goleak.VerifyNone(t, before)
+	told.check(t, replaced)
 }

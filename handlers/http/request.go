@@ -17,7 +17,6 @@ const (
 	idempotencyKey = "Idempotency-Key"
 	traceParent    = "Traceparent"
 	traceState     = "Tracestate"
-	redacted       = "[redacted]"
 )
 
 // request is one call, all but its idempotency key. It does not change after
@@ -45,11 +44,11 @@ func (r *request) MarshalJSON() ([]byte, error) {
 	shown := r.whole()
 	shown.URL = r.shownURL()
 	if r.secretBody {
-		shown.Body = redacted
+		shown.Body = handlers.Redacted
 	}
 	for name := range r.header {
 		if isFixedHeader(name) && name != "Host" || handlers.SecretName(name) || slices.Contains(r.secretHeaders, name) {
-			shown.Headers[name] = redacted
+			shown.Headers[name] = handlers.Redacted
 		}
 	}
 	var out bytes.Buffer
@@ -63,7 +62,7 @@ func (r *request) MarshalJSON() ([]byte, error) {
 func (r *request) Show() string {
 	body := string(r.body)
 	if r.secretBody {
-		body = redacted
+		body = handlers.Redacted
 	}
 	return strings.TrimRight(r.method+" "+r.shownURL()+"  "+body, " ")
 }
@@ -81,7 +80,7 @@ func (r *request) whole() shownRequest {
 
 func (r *request) shownURL() string {
 	if r.secretURL {
-		return r.url.Scheme + "://" + r.url.Host + "/" + redacted
+		return r.url.Scheme + "://" + r.url.Host + "/" + handlers.Redacted
 	}
 	return handlers.ShownQuery(r.url.Redacted())
 }

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/millrace/millrace/handlers"
+	"github.com/millrace/millrace/pipeline/events"
 	"github.com/millrace/millrace/pipeline/idempotency"
 	"github.com/millrace/millrace/pipeline/idempotency/memory"
 	"github.com/millrace/millrace/pipeline/kafka"
@@ -25,7 +26,7 @@ func BenchmarkDeliver(b *testing.B) {
 			planned := keyedOnValue(b)
 			planned.Routes[0].Sinks = []plan.Sink{{Name: "s", Kind: "quiet", Retry: plan.Retry{Attempts: 5, Initial: time.Second, Max: time.Minute}}}
 			d := New(b.Context(), planned, Deps{
-				Sinks: []handlers.Sink{sink}, Store: memory.New(time.Now), Run: idempotency.NewRun(), Producer: &letterbox{}, Observer: Observers{},
+				Sinks: []handlers.Sink{sink}, Store: memory.New(time.Now), Run: idempotency.NewRun(), Producer: &letterbox{}, Observer: events.Observers{},
 				Logger: slog.New(slog.NewTextHandler(io.Discard, nil)), Stop: func(err error) { b.Error(err) },
 			})
 			defer d.Close()

@@ -10,6 +10,7 @@ import (
 	"github.com/millrace/millrace/handlers"
 	"github.com/millrace/millrace/pipeline/clock"
 	"github.com/millrace/millrace/pipeline/decide"
+	"github.com/millrace/millrace/pipeline/events"
 	"github.com/millrace/millrace/pipeline/idempotency"
 	"github.com/millrace/millrace/pipeline/outcome"
 	"github.com/millrace/millrace/pipeline/plan"
@@ -24,11 +25,12 @@ func (l *lane) claim(ctx, effects context.Context, run []*job) []*job {
 		return run
 	}
 	asked := make([]*job, 0, len(run))
+	began := l.d.timing.Now()
 	for _, j := range run {
 		if j.lost.Load() {
 			l.drop(j)
 		}
-		if (!j.held || l.stale(j)) && !j.unguarded {
+		if (!j.held || l.stale(j, began)) && !j.unguarded {
 			asked = append(asked, j)
 		}
 	}
@@ -36,7 +38,6 @@ func (l *lane) claim(ctx, effects context.Context, run []*job) []*job {
 	if lost := g.lost(); lost != nil && len(asked) < len(run) {
 		return l.storeDown(run, asked, lost)
 	}
-	began := l.d.timing.Now()
 	verdicts, err := g.claim(effects, asked)
 	if err != nil {
 		return l.storeDown(run, asked, err)
@@ -50,10 +51,10 @@ func (l *lane) claim(ctx, effects context.Context, run []*job) []*job {
 // stale tells whether a held claim may have run out, since it could not be
 // extended for long. It is not lost for that: asked for again with its token, the
 // store says whose it is.
-func (l *lane) stale(j *job) bool {
+func (l *lane) stale(j *job, now time.Time) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return l.d.timing.Now().Sub(j.renewed) > l.d.guard.plan.Lease*2/3
+	return now.Sub(j.renewed) > l.d.guard.plan.Lease*2/3
 }
 
 // storeDown does what `on_store_error` wants: block, or go on unguarded. Lost
@@ -87,9 +88,11 @@ func (l *lane) answer(ctx, effects context.Context, run, asked []*job, answers [
 	letters := map[string][]*job{} // by reason
 	away := map[*job]bool{}
 	busy := map[string]bool{}
+	l.at = l.d.timing.Now()
+	took := l.at.Sub(began)
 	for i, a := range answers {
 		j, v := asked[i], decide.VerdictOf(l.d.guard.plan, a.Answer)
-		l.observeClaim(j, a.Answer)
+		l.observe(j, events.Event{Kind: events.Claim, Reason: a.Answer.String(), Took: took})
 		if v.Goes || v.Uncertain {
 			l.hold(j, began)
 		} else if j.held {
@@ -106,13 +109,12 @@ func (l *lane) answer(ctx, effects context.Context, run, asked []*job, answers [
 			}
 		}
 		if a.Answer == idempotency.Conflict {
-			l.observe(j, Event{Kind: EventConflict})
-			l.d.guard.warnConflict(l.d.log, j.rec)
+			l.observe(j, events.Event{Kind: events.Conflict})
 		}
 		switch {
 		case v.Waits:
 			j.polls++
-			j.next = l.d.timing.Now().Add(l.d.timing.Jitter(clock.Exponential(busyRetry, time.Second, j.polls)))
+			j.next = l.at.Add(l.d.timing.Jitter(clock.Exponential(busyRetry, time.Second, j.polls)))
 			busy[l.orderKey(j)] = true
 		case v.Err != nil:
 			letters[v.Reason] = append(letters[v.Reason], l.blame(j, v.Err))
@@ -167,17 +169,20 @@ func (l *lane) confirm(effects context.Context, done []*job) {
 			claimed = append(claimed, j)
 		}
 	}
+	written := l.at
 	states, ok := g.confirm(effects, claimed)
 	if !ok {
 		return
 	}
+	l.at = l.d.timing.Now()
+	took := l.at.Sub(written)
 	l.drop(claimed...)
 	for i, j := range claimed {
 		if states[i] != idempotency.Held {
-			l.observe(j, Event{Kind: EventConfirm, Reason: "lost"})
+			l.observe(j, events.Event{Kind: events.Confirm, Reason: "lost", Took: took})
 			continue // asked for anew: the new verdict decides
 		}
-		l.observe(j, Event{Kind: EventConfirm})
+		l.observe(j, events.Event{Kind: events.Confirm, Took: took})
 		l.taken(j, "")
 	}
 }

@@ -4,15 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
-	"maps"
 	"slices"
-	"sync"
 	"time"
 	"unicode/utf8"
 
 	"github.com/millrace/millrace/handlers"
 	"github.com/millrace/millrace/pipeline/clock"
+	"github.com/millrace/millrace/pipeline/events"
 	"github.com/millrace/millrace/pipeline/letters"
 	"github.com/millrace/millrace/pipeline/outcome"
 	"github.com/millrace/millrace/pipeline/oversize"
@@ -43,20 +41,9 @@ type deadLetters struct {
 	plan                    *plan.Pipeline
 	pipeline, topic, digest string
 	producer                handlers.Producer
-	observer                Observer
+	observer                events.Observer
 	pauses                  *pauses
 	timing                  clock.Timing
-	log                     *slog.Logger
-
-	mu     sync.Mutex
-	logged map[string]*tally // by reason
-}
-
-// tally counts dead letters of one reason since they were last logged.
-type tally struct {
-	at    time.Time
-	since int
-	last  letter
 }
 
 // pauseLetters is what a pipeline waits for while its dead letters can't be
@@ -108,59 +95,15 @@ func (d *deadLetters) write(ctx, effects context.Context, letters []letter) bool
 		}
 		n++
 	}
-	d.tell(letters)
+	now := d.timing.Now()
 	for _, l := range letters {
-		d.observer.Observe(Event{
-			Kind: EventDeadLetter, Pipeline: d.pipeline, Sink: l.sink, Topic: l.rec.Topic, Partition: l.rec.Partition, Offset: l.rec.Offset,
-			Reason: l.reason, Attempt: l.attempts, Err: l.last,
+		d.observer.Observe(events.Event{
+			Kind: events.DeadLetter, Time: now, Pipeline: d.pipeline, Sink: l.sink, Topic: l.rec.Topic, Partition: l.rec.Partition, Offset: l.rec.Offset,
+			Key: shownKey(d.plan, l.key), Stage: l.stage, Reason: l.reason, Attempt: l.attempts, Err: l.last,
 		})
 	}
 	return true
 }
-
-// tell logs the first dead letter of each reason, and then how many more there
-// were, once a minute.
-func (d *deadLetters) tell(letters []letter) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	now := d.timing.Now()
-	for _, l := range letters {
-		t := d.logged[l.reason]
-		if t == nil {
-			t = &tally{at: now.Add(-tallyEvery)}
-			if d.logged == nil {
-				d.logged = map[string]*tally{}
-			}
-			d.logged[l.reason] = t
-		}
-		t.since++
-		t.last = letter{rec: &handlers.Record{Topic: l.rec.Topic, Partition: l.rec.Partition, Offset: l.rec.Offset}, sink: l.sink, stage: l.stage, last: l.last}
-		if now.Sub(t.at) >= tallyEvery {
-			d.report(l.reason, t, now)
-		}
-	}
-}
-
-// report logs what a tally counted. The caller holds mu.
-func (d *deadLetters) report(reason string, t *tally, now time.Time) {
-	d.log.Warn("records went to the dead letters", "topic", d.topic, "reason", reason, "records", t.since,
-		"last", coordinates(t.last.rec), "sink", t.last.sink, "stage", string(t.last.stage), "err", t.last.last)
-	t.since, t.at = 0, now
-}
-
-// close logs what was counted and not told yet.
-func (d *deadLetters) close() {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	for _, reason := range slices.Sorted(maps.Keys(d.logged)) {
-		if t := d.logged[reason]; t.since > 0 {
-			d.report(reason, t, d.timing.Now())
-		}
-	}
-}
-
-// tallyEvery is how often dead letters of one reason are logged.
-const tallyEvery = time.Minute
 
 // failed returns what is still to be written: one that was refused as too large
 // goes without its value, then without the record's headers, then without its key.
@@ -191,7 +134,7 @@ func (d *deadLetters) record(l letter) *handlers.Record {
 	whole := letters.Letter{
 		Record: *l.rec, TopicID: l.topicID, Missing: l.missing(),
 		Pipeline: d.pipeline, Sink: l.sink, Generation: 1, Stage: string(l.stage), Reason: l.reason,
-		FirstError: clipText(d.plan.Redactor.Text(errorText(l.first))), LastError: clipText(d.plan.Redactor.Text(errorText(l.last))),
+		FirstError: clipText(d.plan.Redactor.Shown(errorText(l.first))), LastError: clipText(d.plan.Redactor.Shown(errorText(l.last))),
 		Attempts: l.attempts, Round: 1, First: l.firstAt, Last: l.lastAt, ConfigDigest: d.digest,
 	}
 	if guard := d.plan.Idempotency; guard != nil {

@@ -14,6 +14,7 @@ import (
 	"github.com/millrace/millrace/handlers"
 	"github.com/millrace/millrace/pipeline/clock"
 	"github.com/millrace/millrace/pipeline/decide"
+	"github.com/millrace/millrace/pipeline/events"
 	"github.com/millrace/millrace/pipeline/expression"
 	"github.com/millrace/millrace/pipeline/idempotency"
 	"github.com/millrace/millrace/pipeline/kafka"
@@ -31,7 +32,8 @@ type Delivery struct {
 	guard    *guard
 	letters  *deadLetters
 	pace     *pace
-	observer Observer
+	observer events.Observer
+	logbook  *logbook
 	log      *slog.Logger
 	stop     func(error)
 	deciders sync.Pool
@@ -58,7 +60,7 @@ type Deps struct {
 	Producer handlers.Producer
 	// ConfigDigest is what dead letters say of the configuration.
 	ConfigDigest string
-	Observer     Observer
+	Observer     events.Observer
 	Logger       *slog.Logger
 	// Stop is called when a record must stop the pipeline; it must not block.
 	Stop func(error)
@@ -74,13 +76,15 @@ type Deps struct {
 // New makes the delivery of one pipeline. It outlives ctx: Close ends it.
 func New(ctx context.Context, plan *plan.Pipeline, deps Deps) *Delivery {
 	d := &Delivery{
-		plan: plan, observer: deps.Observer, log: deps.Logger, stop: deps.Stop,
-		Pauses: newPauses(plan.Name, deps.Observer, deps.Logger), timing: clock.NewTiming(deps.Clock), work: deps.Work,
+		plan: plan, log: deps.Logger, stop: deps.Stop, timing: clock.NewTiming(deps.Clock), work: deps.Work,
 		workMost: cmp.Or(deps.WorkMost, expression.DefaultLimits().Bytes),
 	}
+	d.logbook = newLogbook(plan, deps.Logger, d.timing)
+	d.observer = events.Observers{deps.Observer, d.logbook}
+	d.Pauses = newPauses(plan.Name, d.observer, d.timing)
 	d.letters = &deadLetters{
 		plan: plan, pipeline: plan.Name, topic: plan.DeadLetter, digest: deps.ConfigDigest,
-		producer: deps.Producer, observer: deps.Observer, pauses: d.Pauses, timing: d.timing, log: deps.Logger,
+		producer: deps.Producer, observer: d.observer, pauses: d.Pauses, timing: d.timing,
 	}
 	for i, s := range plan.Sinks() {
 		d.gates = append(d.gates, newGate(s, deps.Sinks[i], d.Pauses, d.timing))
@@ -101,7 +105,7 @@ func (d *Delivery) Close() {
 	for _, g := range d.gates {
 		g.close()
 	}
-	d.letters.close()
+	d.logbook.close()
 }
 
 // Reasons says what is paused now, and why; empty when nothing is.
@@ -177,6 +181,7 @@ func (d *Delivery) decide(w *work) (lanes []*lane, refused []letter, stopErr err
 	decider := d.deciders.Get().(*decide.Decider)
 	defer d.deciders.Put(decider)
 	bySink := make([]*lane, len(d.gates))
+	began := d.timing.Now()
 	// Without dead letters, what is behind a refused record of its order waits with it.
 	var held map[string]bool
 	for i, rec := range w.batch.Records {
@@ -190,6 +195,7 @@ func (d *Delivery) decide(w *work) (lanes []*lane, refused []letter, stopErr err
 		} else {
 			dec = decider.Decide(rec)
 		}
+		w.know(i, dec.Key)
 		switch {
 		case dec.Stop:
 			w.batch.Stuck(i)
@@ -198,7 +204,7 @@ func (d *Delivery) decide(w *work) (lanes []*lane, refused []letter, stopErr err
 			w.left[i] = 1
 			refused = append(refused, letter{index: i, rec: rec, stage: dec.Stage, reason: dec.Reason, first: dec.Err, last: dec.Err, key: dec.Key})
 		case dec.Outcome != "":
-			w.finish(i, dec.Outcome, dec.Reason, dec.Err)
+			w.finish(i, dec.Outcome, dec.Reason, dec.Err, began)
 		}
 		w.left[i] = max(w.left[i], len(dec.Writes))
 		for _, write := range dec.Writes {
@@ -240,8 +246,9 @@ func (d *Delivery) refuse(ctx, effects context.Context, w *work, refused []lette
 	if !d.letters.write(ctx, effects, refused) {
 		return
 	}
+	now = d.timing.Now()
 	for _, l := range refused {
-		w.end(l.index, outcome.DeadLettered, l.reason, l.last)
+		w.end(l.index, outcome.DeadLettered, l.reason, l.last, now)
 	}
 }
 
@@ -262,7 +269,8 @@ type work struct {
 	batch *kafka.Batch
 
 	mu       sync.Mutex
-	left     []int // writes that have not ended, by record
+	left     []int    // writes that have not ended, by record
+	keys     []string // those that may be shown; nil where none may
 	outcomes []outcome.Outcome
 	reasons  []string
 	errs     []error
@@ -279,10 +287,29 @@ func newWork(d *Delivery, b *kafka.Batch) *work {
 	return &work{d: d, batch: b, left: make([]int, n), outcomes: make([]outcome.Outcome, n)}
 }
 
+// know notes the key of record i, for its event.
+func (w *work) know(i int, key string) {
+	if key = shownKey(w.d.plan, key); key == "" {
+		return
+	}
+	if w.keys == nil {
+		w.keys = make([]string, len(w.left))
+	}
+	w.keys[i] = key
+}
+
+// shownKey is a key that people may see, empty for one that is secret.
+func shownKey(plan *plan.Pipeline, key string) string {
+	if plan.Idempotency == nil || plan.Idempotency.Key.Secret() {
+		return ""
+	}
+	return key
+}
+
 // end says how one write of record i ended. With the last one the record is
 // finished, with the first outcome that holds of dead_lettered, delivered,
 // duplicate, and the reason of that one.
-func (w *work) end(i int, o outcome.Outcome, reason string, err error) {
+func (w *work) end(i int, o outcome.Outcome, reason string, err error, at time.Time) {
 	begun := !w.d.repeatable(o, reason)
 	if begun {
 		w.batch.Begun(i)
@@ -310,7 +337,7 @@ func (w *work) end(i int, o outcome.Outcome, reason string, err error) {
 	w.mu.Unlock()
 	switch {
 	case last:
-		w.finish(i, o, reason, err)
+		w.finish(i, o, reason, err, at)
 	case free:
 		w.batch.Aside(i)
 	}
@@ -324,12 +351,16 @@ func (w *work) note(i int, reason string, err error) {
 }
 
 // finish tells the record's outcome and lets the offset move over it.
-func (w *work) finish(i int, o outcome.Outcome, reason string, err error) {
+func (w *work) finish(i int, o outcome.Outcome, reason string, err error, at time.Time) {
 	r := w.batch.Records[i]
-	w.d.observer.Observe(Event{
-		Kind: EventRecord, Pipeline: w.d.plan.Name, Topic: r.Topic, Partition: r.Partition, Offset: r.Offset,
+	e := events.Event{
+		Kind: events.Record, Time: at, Pipeline: w.d.plan.Name, Topic: r.Topic, Partition: r.Partition, Offset: r.Offset,
 		Outcome: o, Reason: reason, Err: err,
-	})
+	}
+	if w.keys != nil {
+		e.Key = w.keys[i]
+	}
+	w.d.observer.Observe(e)
 	w.batch.Passed(i)
 }
 

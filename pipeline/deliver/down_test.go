@@ -13,6 +13,7 @@ import (
 
 	"github.com/millrace/millrace/handlers"
 	"github.com/millrace/millrace/pipeline/decide"
+	"github.com/millrace/millrace/pipeline/events"
 	"github.com/millrace/millrace/pipeline/idempotency"
 	"github.com/millrace/millrace/pipeline/idempotency/storetest"
 	"github.com/millrace/millrace/pipeline/outcome"
@@ -167,7 +168,7 @@ func TestDeadLetterTooLargeGoesByPointer(t *testing.T) {
 		if l := r.letters.letter(t, 0); l.Missing.Value == nil || l.Missing.Value.Bytes != 1 {
 			t.Errorf("the letter lacks %+v", l.Missing)
 		}
-		if slices.ContainsFunc(r.journal.events, func(e Event) bool { return e.Kind == EventPause }) {
+		if slices.ContainsFunc(r.journal.events, func(e events.Event) bool { return e.Kind == events.Pause }) {
 			t.Error("it is told of as a pause")
 		}
 	})

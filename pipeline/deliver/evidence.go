@@ -1,7 +1,6 @@
 package deliver
 
 import (
-	"log/slog"
 	"time"
 
 	"github.com/millrace/millrace/handlers"
@@ -19,7 +18,6 @@ type evidence struct {
 	// accused failed alone directly behind a row of calls that were taken; it is
 	// convicted once as many are taken directly behind it.
 	accused *job
-	warned  string
 }
 
 // finding is how one run went, as far as the system is concerned.
@@ -119,20 +117,5 @@ func (g *gate) clear(f finding) {
 	if g.accused != nil && g.accused != f.job {
 		g.accused.convicted.Store(0)
 		g.accused = nil
-	}
-}
-
-// warn logs a retry, once for each distinct error in a row.
-func (g *gate) warn(log *slog.Logger, j *job, f *handlers.Failure) {
-	if f.Scope != "" {
-		return // the pause says it
-	}
-	g.mu.Lock()
-	text := f.Error()
-	fresh := text != g.warned
-	g.warned = text
-	g.mu.Unlock()
-	if fresh {
-		log.Warn("a write failed and is tried again", "sink", g.plan.Name, "record", coordinates(j.rec), "attempt", j.tries, "class", f.Class.String(), "err", f.Err)
 	}
 }

@@ -3,10 +3,8 @@ package deliver
 import (
 	"context"
 	"errors"
-	"log/slog"
 	"slices"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/millrace/millrace/handlers"
@@ -25,7 +23,6 @@ type guard struct {
 	holder idempotency.Holder
 	pauses *pauses
 	timing clock.Timing
-	warned atomic.Bool
 
 	mu    sync.Mutex
 	lanes map[*lane]struct{}
@@ -307,10 +304,3 @@ func (g *guard) lost() error {
 
 // IsReset tells whether the store lost its memory, rather than being down.
 func IsReset(err error) bool { return errors.As(err, new(*idempotency.ResetError)) }
-
-// warnConflict says once that a repeated key came with other content.
-func (g *guard) warnConflict(log *slog.Logger, rec *handlers.Record) {
-	if g.warned.CompareAndSwap(false, true) {
-		log.Warn("a repeated key came with other content; counted from here on", "record", coordinates(rec), "on_conflict", string(g.plan.OnConflict))
-	}
-}

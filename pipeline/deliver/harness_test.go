@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/millrace/millrace/handlers"
+	"github.com/millrace/millrace/pipeline/events"
 	"github.com/millrace/millrace/pipeline/expression"
 	"github.com/millrace/millrace/pipeline/idempotency"
 	"github.com/millrace/millrace/pipeline/kafka"
@@ -168,14 +169,14 @@ func (b *letterbox) letter(t *testing.T, i int) letters.Letter {
 type journal struct {
 	mu       sync.Mutex
 	outcomes map[int64]outcome.Outcome
-	events   []Event
+	events   []events.Event
 }
 
-func (j *journal) Observe(e Event) {
+func (j *journal) Observe(e events.Event) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	j.events = append(j.events, e)
-	if e.Kind == EventRecord {
+	if e.Kind == events.Record {
 		if j.outcomes == nil {
 			j.outcomes = map[int64]outcome.Outcome{}
 		}

@@ -12,6 +12,7 @@ import (
 	"github.com/millrace/millrace/handlers"
 	"github.com/millrace/millrace/pipeline/clock"
 	"github.com/millrace/millrace/pipeline/decide"
+	"github.com/millrace/millrace/pipeline/events"
 	"github.com/millrace/millrace/pipeline/idempotency"
 	"github.com/millrace/millrace/pipeline/outcome"
 )
@@ -82,6 +83,9 @@ type lane struct {
 	left int
 	// began is when the lane did.
 	began time.Time
+	// at is when something last happened to its jobs: the time is not asked for again
+	// for each of them.
+	at time.Time
 	// yielded is when it last let others come beside it.
 	yielded time.Time
 	// chasing tells that a stop goes on with the chased jobs alone.
@@ -126,7 +130,8 @@ func (l *lane) deliver(ctx, effects context.Context) {
 		defer l.giveBack(effects)
 		l.skipDone(effects)
 	}
-	l.began = l.d.timing.Now()
+	l.at = l.d.timing.Now()
+	l.began = l.at
 	if back = l.proceed(ctx, effects); !back && l.chase() {
 		l.proceed(effects, effects)
 	}
@@ -219,13 +224,16 @@ func (l *lane) skipDone(effects context.Context) {
 	}
 	ctx, cancel := context.WithTimeout(effects, storeTimeout)
 	defer cancel()
+	began := l.d.timing.Now()
 	rows, err := look.Get(ctx, ids)
 	if err != nil {
 		return // the claims meet the same error, and treat it
 	}
+	l.at = l.d.timing.Now()
+	took := l.at.Sub(began)
 	for i, row := range rows {
 		if row != nil && row.State == idempotency.Confirmed && row.Digest == l.jobs[i].claim.Digest {
-			l.observeClaim(l.jobs[i], idempotency.Duplicate)
+			l.observe(l.jobs[i], events.Event{Kind: events.Claim, Reason: idempotency.Duplicate.String(), Took: took})
 			l.end(l.jobs[i], outcome.Duplicate, "", nil)
 		}
 	}
@@ -234,8 +242,12 @@ func (l *lane) skipDone(effects context.Context) {
 // sure keeps of a run the jobs whose claim is ours for as long as a call may take:
 // the rate limit may have held it back for long. The others are asked for again.
 func (l *lane) sure(run []*job) []*job {
-	unsure := func(j *job) bool { return !j.unguarded && (!j.held || l.stale(j)) }
-	if l.d.guard == nil || !slices.ContainsFunc(run, unsure) {
+	if l.d.guard == nil {
+		return run
+	}
+	now := l.d.timing.Now()
+	unsure := func(j *job) bool { return !j.unguarded && (!j.held || l.stale(j, now)) }
+	if !slices.ContainsFunc(run, unsure) {
 		return run
 	}
 	return slices.DeleteFunc(slices.Clone(run), unsure)
@@ -244,7 +256,6 @@ func (l *lane) sure(run []*job) []*job {
 // settle ends or postpones each job of a run that was written.
 func (l *lane) settle(ctx, effects context.Context, run []*job) {
 	var done, refused, exhausted, idle []*job
-	now := l.d.timing.Now()
 	for _, j := range run {
 		if j.last == nil {
 			done = append(done, j)
@@ -265,9 +276,8 @@ func (l *lane) settle(ctx, effects context.Context, run []*job) {
 			}
 			continue
 		}
-		j.next = now.Add(l.backoff(j, f))
-		l.observe(j, Event{Kind: EventRetry, Attempt: j.tries, Reason: f.Class.String(), Err: f.Err, Took: j.took})
-		l.gate.warn(l.d.log, j, f)
+		j.next = l.at.Add(l.backoff(j, f))
+		l.observe(j, events.Event{Kind: events.Retry, Attempt: j.tries, Reason: f.Class.String(), Err: f, Took: j.took})
 	}
 	l.confirm(effects, done)
 	l.d.calling.Add(int64(-len(done)))
@@ -338,6 +348,7 @@ func (l *lane) bury(ctx, effects context.Context, jobs []*job, reason string) {
 	if !l.d.letters.write(ctx, effects, letters) {
 		return
 	}
+	l.at = l.d.timing.Now()
 	var parked []*job
 	for _, j := range jobs {
 		if j.maybe && j.held {
@@ -381,23 +392,8 @@ func (l *lane) end(j *job, o outcome.Outcome, reason string, err error) {
 		l.w.setOut([]*job{j})
 		l.w.batch.Leave(j.index, l.placeOf(j))
 	}
-	l.w.end(j.index, o, reason, err)
-}
-
-func (l *lane) observe(j *job, e Event) {
-	e.Pipeline, e.Sink = l.d.plan.Name, l.gate.plan.Name
-	e.Topic, e.Partition, e.Offset = j.rec.Topic, j.rec.Partition, j.rec.Offset
-	l.d.observer.Observe(e)
-}
-
-func (l *lane) observeClaim(j *job, a idempotency.Answer) {
-	l.observe(j, Event{Kind: EventClaim, Reason: a.String()})
+	l.w.end(j.index, o, reason, err, l.at)
 }
 
 // maxRun is the longest run, that of a lane batch.
 const maxRun = 1024
-
-// coordinates names a record for people.
-func coordinates(r *handlers.Record) string {
-	return fmt.Sprintf("%s/%d/%d", r.Topic, r.Partition, r.Offset)
-}

@@ -1,27 +1,30 @@
 package deliver
 
 import (
-	"log/slog"
+	"errors"
 	"maps"
 	"slices"
 	"strings"
 	"sync"
+
+	"github.com/millrace/millrace/pipeline/clock"
+	"github.com/millrace/millrace/pipeline/events"
 )
 
 // pauses are what a pipeline waits for now: sinks, the store, the dead-letter
 // topic. They make it not ready, and each is told once when it begins and ends.
 type pauses struct {
 	pipeline string
-	observer Observer
-	log      *slog.Logger
+	observer events.Observer
+	timing   clock.Timing
 
 	mu   sync.Mutex
 	now  map[string]string // what → why
 	held map[string]int    // how many hold it
 }
 
-func newPauses(pipeline string, o Observer, log *slog.Logger) *pauses {
-	return &pauses{pipeline: pipeline, observer: o, log: log, now: map[string]string{}, held: map[string]int{}}
+func newPauses(pipeline string, o events.Observer, t clock.Timing) *pauses {
+	return &pauses{pipeline: pipeline, observer: o, timing: t, now: map[string]string{}, held: map[string]int{}}
 }
 
 // set says that what takes no calls, because of err.
@@ -30,18 +33,9 @@ func (p *pauses) set(what string, err error) {
 	_, known := p.now[what]
 	p.now[what] = err.Error()
 	p.mu.Unlock()
-	if known {
-		return
+	if !known {
+		p.tell(events.Pause, what, err)
 	}
-	p.observer.Observe(p.event(EventPause, what, err))
-	message := "paused; nothing is dropped, and it goes on by itself"
-	switch {
-	case IsReset(err):
-		message = "blocked until a person accepts what is lost; nothing is dropped"
-	case what == PauseOff:
-		message = "stands at a record that would be a dead letter, and " + notByItself + "; nothing is dropped"
-	}
-	p.log.Error(message, "waiting_for", what, "err", err)
 }
 
 // hold is set for what several wait for at once, each until its release.
@@ -64,32 +58,31 @@ func (p *pauses) release(what string) {
 }
 
 // clear says that what takes calls again.
-func (p *pauses) clear(what string) {
-	if p.forget(what) {
-		p.log.Info("resumed", "waited_for", what)
-	}
-}
+func (p *pauses) clear(what string) { p.end(what, nil) }
 
 // forget ends a pause because nobody waits any more, which says nothing of what
-// was waited for. It tells whether there was one.
-func (p *pauses) forget(what string) bool {
+// was waited for.
+func (p *pauses) forget(what string) { p.end(what, errForgotten) }
+
+var errForgotten = errors.New("nobody waits for it any more")
+
+func (p *pauses) end(what string, err error) {
 	p.mu.Lock()
 	_, known := p.now[what]
 	delete(p.now, what)
 	p.mu.Unlock()
 	if known {
-		p.observer.Observe(p.event(EventResume, what, nil))
+		p.tell(events.Resume, what, err)
 	}
-	return known
 }
 
-func (p *pauses) event(kind EventKind, what string, err error) Event {
+func (p *pauses) tell(kind events.Kind, what string, err error) {
 	sink, ok := strings.CutPrefix(what, pauseSink)
 	if !ok {
 		sink = ""
 	}
 	sink, _, _ = strings.Cut(sink, scopeMark)
-	return Event{Kind: kind, Pipeline: p.pipeline, Sink: sink, Reason: what, Err: err}
+	p.observer.Observe(events.Event{Kind: kind, Time: p.timing.Now(), Pipeline: p.pipeline, Sink: sink, Reason: what, Err: err})
 }
 
 // pauseSink begins the name of a pause that is a sink's.

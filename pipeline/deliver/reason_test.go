@@ -3,8 +3,10 @@ package deliver
 import (
 	"errors"
 	"testing"
+	"time"
 
 	"github.com/millrace/millrace/handlers"
+	"github.com/millrace/millrace/pipeline/events"
 	"github.com/millrace/millrace/pipeline/kafka"
 	"github.com/millrace/millrace/pipeline/outcome"
 	"github.com/millrace/millrace/pipeline/plan"
@@ -32,11 +34,11 @@ func TestTheReasonIsThatOfTheOutcome(t *testing.T) {
 		{[]write{conflict, letter, delivered}, letter},
 	} {
 		var got write
-		d := &Delivery{plan: &plan.Pipeline{}, observer: observerFunc(func(e Event) { got = write{e.Outcome, e.Reason, e.Err} })}
+		d := &Delivery{plan: &plan.Pipeline{}, observer: observerFunc(func(e events.Event) { got = write{e.Outcome, e.Reason, e.Err} })}
 		w := newWork(d, kafka.NewBatch("t", 0, [16]byte{}, 0, []*handlers.Record{{}}, func(int) {}))
 		w.left[0] = len(c.writes)
 		for _, each := range c.writes {
-			w.end(0, each.o, each.reason, each.err)
+			w.end(0, each.o, each.reason, each.err, time.Time{})
 		}
 		if got != c.want {
 			t.Errorf("%v: got %v, want %v", c.writes, got, c.want)
@@ -44,6 +46,6 @@ func TestTheReasonIsThatOfTheOutcome(t *testing.T) {
 	}
 }
 
-type observerFunc func(Event)
+type observerFunc func(events.Event)
 
-func (f observerFunc) Observe(e Event) { f(e) }
+func (f observerFunc) Observe(e events.Event) { f(e) }

@@ -7,6 +7,7 @@ import (
 	"runtime/debug"
 
 	"github.com/millrace/millrace/handlers"
+	"github.com/millrace/millrace/pipeline/events"
 )
 
 // write makes the calls of run, tells the gate how it went, and notes each
@@ -26,14 +27,15 @@ func (l *lane) write(effects context.Context, run []*job, p pass) {
 	began := l.d.timing.Now()
 	l.d.calling.Add(int64(len(run)))
 	err := safely(l.d.log, func() error { return l.gate.sink.Write(ctx, calls) })
-	took := l.d.timing.Now().Sub(began)
+	l.at = l.d.timing.Now()
+	took := l.at.Sub(began)
 
 	l.mu.Lock()
 	l.cancel, l.run = nil, nil
 	l.mu.Unlock()
 	found := finding{job: run[0]}
 	for i, j := range run {
-		j.call.Answer, j.took = calls[i].Answer, took
+		j.call.Answer, j.took = l.d.plan.Redactor.Shown(calls[i].Answer), took
 		// An earlier attempt of its own may be what the system knows.
 		j.repeated = calls[i].Repeated && !j.maybe
 		f := handlers.FailureOf(err, i)
@@ -44,7 +46,7 @@ func (l *lane) write(effects context.Context, run []*job, p pass) {
 			}
 			found.taken = true
 			l.gate.reached(j)
-			l.observe(j, Event{Kind: EventWrite, Attempt: j.tries, Took: took})
+			l.observe(j, events.Event{Kind: events.Write, Attempt: j.tries, Took: took})
 			continue
 		}
 		l.d.calling.Add(-1)
@@ -95,10 +97,10 @@ func (l *lane) fault(j *job, f *handlers.Failure) {
 		j.tries--
 		return
 	}
-	j.failed(f, l.d.timing.Now())
+	j.failed(f, l.at)
 	if !f.NotSent && f.Class != handlers.NotApplied && !j.maybe {
 		j.maybe = true
-		l.met(j, f.Error())
+		l.met(j, l.d.plan.Redactor.Shown(f.Error()))
 	}
 }
 

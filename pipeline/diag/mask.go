@@ -10,13 +10,14 @@ import (
 )
 
 const (
-	// minSecret is how long a secret must be to be looked for inside of text.
-	minSecret = 4
+	// MinSecret is how long a secret must be to be looked for inside of text: shorter
+	// ones would be found everywhere.
+	MinSecret = 4
 	// minPart is how long a word of a masked text must be, which holds more than a
 	// secret.
 	minPart = 7
-	// cutSecret is how much of a long one a message may show that is cut.
-	cutSecret = 4 * minSecret
+	// CutSecret is how much of a long one a message may show that is cut.
+	CutSecret = 4 * MinSecret
 )
 
 // MaskPart is Mask for the bytes from start to end of a scalar's value.
@@ -110,8 +111,8 @@ func (s *Source) secretsOfLines(problems Problems) map[int]secrets {
 func separates(r rune) bool { return strings.ContainsRune(" \t\r\n\"',:{}[]=", r) }
 
 func (s secrets) add(text string) {
-	if len(text) >= minSecret {
-		s[text[:minSecret]] = append(s[text[:minSecret]], text)
+	if len(text) >= MinSecret {
+		s[text[:MinSecret]] = append(s[text[:MinSecret]], text)
 	}
 }
 
@@ -120,19 +121,19 @@ func (s secrets) add(text string) {
 func (s secrets) hidden(text string) string {
 	var out strings.Builder
 next:
-	for len(text) >= minSecret {
-		for _, secret := range s[text[:minSecret]] {
+	for len(text) >= MinSecret {
+		for _, secret := range s[text[:MinSecret]] {
 			if rest, ok := strings.CutPrefix(text, secret); ok {
 				out.WriteString(hiddenText)
 				text = rest
 				continue next
 			}
 		}
-		for _, secret := range s[text[:minSecret]] {
-			if len(secret) > cutSecret && strings.HasPrefix(text, secret[:cutSecret]) {
+		for _, secret := range s[text[:MinSecret]] {
+			if len(secret) > CutSecret && strings.HasPrefix(text, secret[:CutSecret]) {
 				return out.String() + hiddenText
 			}
-			n := minSecret
+			n := MinSecret
 			for n < len(secret) && n < len(text) && secret[n] == text[n] {
 				n++
 			}

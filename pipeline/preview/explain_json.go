@@ -8,6 +8,7 @@ import (
 	"github.com/millrace/millrace/handlers"
 	"github.com/millrace/millrace/pipeline/decide"
 	"github.com/millrace/millrace/pipeline/outcome"
+	"github.com/millrace/millrace/pipeline/secrets"
 )
 
 // AppendExplanation appends an explanation as one line of JSON without a newline,
@@ -21,7 +22,7 @@ func (p *Preview) AppendExplanation(dst []byte, x *Explanation) []byte {
 	o.orNull("because", because)
 	var steps []json.RawMessage
 	for i := range x.Steps {
-		steps = append(steps, redactJSON(p.plan, stepJSON(&x.Steps[i])))
+		steps = append(steps, p.plan.Redactor.JSON(stepJSON(&x.Steps[i])))
 	}
 	o.raw("steps", joinRaw(steps))
 	o.raw("now", p.AppendJSON(nil, &x.Now))
@@ -56,7 +57,7 @@ func (p *Preview) AppendExplanation(dst []byte, x *Explanation) []byte {
 	if x.Letters.Topic != "" {
 		o.raw("dead_letters", x.Letters.json())
 	}
-	return append(dst, redactJSON(p.plan, o.done())...)
+	return append(dst, p.plan.Redactor.JSON(o.done())...)
 }
 
 func stepJSON(s *decide.Step) json.RawMessage {
@@ -83,7 +84,7 @@ func stepJSON(s *decide.Step) json.RawMessage {
 	case s.Err != nil:
 		o.text("error", s.Err.Error())
 	case s.Secret:
-		o.text("value", redacted)
+		o.text("value", secrets.Redacted)
 	case s.Stage == outcome.StageRender && s.Source == "":
 		o.raw("value", requestJSON(s.Value))
 	default:

@@ -13,6 +13,7 @@ import (
 	"github.com/millrace/millrace/pipeline/expression"
 	"github.com/millrace/millrace/pipeline/idempotency"
 	"github.com/millrace/millrace/pipeline/outcome"
+	"github.com/millrace/millrace/pipeline/secrets"
 )
 
 // WriteExplanation writes an explanation for people, with what is secret taken
@@ -48,7 +49,7 @@ type explainer struct {
 const labelWidth = 12
 
 func (e *explainer) title(text string) {
-	text = redact(e.preview.plan, text)
+	text = e.preview.plan.Redactor.Shown(text)
 	if e.style.Colour {
 		text = paint(bold, text)
 	}
@@ -58,7 +59,7 @@ func (e *explainer) title(text string) {
 // row writes a line behind a label, which may be empty. Secrets are taken out
 // before it is broken: no part of one may stay.
 func (e *explainer) row(label, text string) {
-	line := fmt.Sprintf("%-*s%s", labelWidth, label, redact(e.preview.plan, text))
+	line := fmt.Sprintf("%-*s%s", labelWidth, label, e.preview.plan.Redactor.Shown(text))
 	// A terminal breaks what is coloured.
 	if !strings.Contains(line, "\x1b") {
 		line = wrap(line, e.style.Width, labelWidth+4)
@@ -68,7 +69,7 @@ func (e *explainer) row(label, text string) {
 
 // text writes a line of a record's own text, cut to what a terminal's line holds.
 func (e *explainer) text(text string) {
-	text = redact(e.preview.plan, text)
+	text = e.preview.plan.Redactor.Shown(text)
 	if e.style.Width > labelWidth {
 		text = short(text, e.style.Width-labelWidth)
 	}
@@ -76,7 +77,7 @@ func (e *explainer) text(text string) {
 }
 
 // safe is text on one line that moves no cursor, without what is secret.
-func (e *explainer) safe(text string) string { return printable(redact(e.preview.plan, text)) }
+func (e *explainer) safe(text string) string { return printable(e.preview.plan.Redactor.Shown(text)) }
 
 func (e *explainer) outcome(text string) string {
 	if !e.style.Colour {
@@ -152,7 +153,7 @@ func (e *explainer) value(s *decide.Step) string {
 	case s.Err != nil:
 		return "error: " + e.safe(s.Err.Error())
 	case s.Secret:
-		return redacted
+		return secrets.Redacted
 	case s.Stage == outcome.StageRender && s.Source == "":
 		return e.request(s.Value)
 	}

@@ -22,7 +22,7 @@ import (
 	"github.com/millrace/millrace/pipeline"
 	"github.com/millrace/millrace/pipeline/compile"
 	"github.com/millrace/millrace/pipeline/config"
-	"github.com/millrace/millrace/pipeline/deliver"
+	"github.com/millrace/millrace/pipeline/events"
 	"github.com/millrace/millrace/pipeline/kafka"
 	"github.com/millrace/millrace/pipeline/keys"
 	"github.com/millrace/millrace/pipeline/letters"
@@ -66,8 +66,8 @@ type watcher struct {
 	more []string // what came twice
 }
 
-func (w *watcher) Observe(e deliver.Event) {
-	if e.Kind != deliver.EventRecord {
+func (w *watcher) Observe(e events.Event) {
+	if e.Kind != events.Record {
 		return
 	}
 	w.mu.Lock()

@@ -17,7 +17,7 @@ func (p *Preview) WriteSummary(out io.Writer, style Style) error {
 		if i > 0 {
 			text = "\n" + text
 		}
-		if _, err := io.WriteString(out, redact(p.plan, text)); err != nil {
+		if _, err := io.WriteString(out, p.plan.Redactor.Shown(text)); err != nil {
 			return err
 		}
 	}

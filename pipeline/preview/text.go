@@ -108,7 +108,7 @@ func (t *Table) columns(record, name string) string {
 }
 
 // safe is text on one line that moves no cursor, without what is secret.
-func (t *Table) safe(text string) string { return printable(redact(t.preview.plan, text)) }
+func (t *Table) safe(text string) string { return printable(t.preview.plan.Redactor.Shown(text)) }
 
 // detail is a record's key or why it ended as it did.
 func (r *Result) detail() string {

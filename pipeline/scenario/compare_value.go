@@ -13,6 +13,7 @@ import (
 	"github.com/millrace/millrace/handlers"
 	"github.com/millrace/millrace/pipeline/diag"
 	"github.com/millrace/millrace/pipeline/plan"
+	"github.com/millrace/millrace/pipeline/secrets"
 	"github.com/millrace/millrace/pipeline/yamlconf"
 )
 
@@ -91,7 +92,7 @@ func (c *comparison) headers(n plan.Named, what string, r *handlers.Record, requ
 		got := []byte("null")
 		switch {
 		case there && handlers.SecretName(name):
-			got = []byte(`"[redacted]"`)
+			got = quoted(secrets.Redacted)
 		case there:
 			got = quoted(string(have))
 		}

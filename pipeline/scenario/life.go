@@ -7,6 +7,7 @@ import (
 
 	"github.com/millrace/millrace/handlers"
 	"github.com/millrace/millrace/pipeline/deliver"
+	"github.com/millrace/millrace/pipeline/events"
 	"github.com/millrace/millrace/pipeline/idempotency"
 	"github.com/millrace/millrace/pipeline/kafka"
 	"github.com/millrace/millrace/pipeline/plan"
@@ -83,32 +84,32 @@ func (l *life) reach(p plan.CrashPoint, g *got) bool {
 }
 
 // Observe keeps what happens.
-func (l *life) Observe(e deliver.Event) {
+func (l *life) Observe(e events.Event) {
 	if l.dead {
 		return
 	}
 	g := l.in.at(e.Topic, e.Partition, e.Offset)
 	switch e.Kind {
-	case deliver.EventRecord:
+	case events.Record:
 		g.outcome, g.reason, g.err = e.Outcome, e.Reason, e.Err
 		text := string(e.Outcome)
 		if e.Reason != "" && e.Reason != text {
 			text += " (" + e.Reason + ")"
 		}
 		l.in.tell(g, "", text)
-	case deliver.EventClaim:
+	case events.Claim:
 		if g.claimed(claimant{e.Sink, l.in.lives}, e.Reason) {
 			l.in.tell(g, e.Sink, "claim: "+e.Reason)
 		}
-	case deliver.EventConfirm:
+	case events.Confirm:
 		l.in.tell(g, e.Sink, trimmed("confirm: "+e.Reason))
-	case deliver.EventConflict:
+	case events.Conflict:
 		l.in.tell(g, e.Sink, "conflict: the key is done, with other content")
-	case deliver.EventDeadLetter:
+	case events.DeadLetter:
 		l.in.tell(g, e.Sink, "dead letter: "+e.Reason)
-	case deliver.EventPause:
+	case events.Pause:
 		l.in.tell(nil, e.Sink, fmt.Sprintf("the pipeline waits for %s: %v", e.Reason, e.Err))
-	case deliver.EventResume:
+	case events.Resume:
 		l.in.tell(nil, e.Sink, "the pipeline goes on")
 	}
 }

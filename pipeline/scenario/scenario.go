@@ -126,10 +126,10 @@ func runTest(ctx context.Context, plan *plan.Plan, test *plan.Test, unknown bool
 	}
 	for i := range r.Failures {
 		f := &r.Failures[i]
-		f.Message, f.Want, f.Got, f.Hint = plan.Redactor.Text(f.Message), plan.Redactor.Text(f.Want), plan.Redactor.Text(f.Got), plan.Redactor.Text(f.Hint)
+		f.Message, f.Want, f.Got, f.Hint = plan.Redactor.Shown(f.Message), plan.Redactor.Shown(f.Want), plan.Redactor.Shown(f.Got), plan.Redactor.Shown(f.Hint)
 	}
 	for i := range r.Told {
-		r.Told[i].Text = plan.Redactor.Text(r.Told[i].Text)
+		r.Told[i].Text = plan.Redactor.Shown(r.Told[i].Text)
 	}
 	r.Took = time.Since(began)
 	return r

@@ -22,7 +22,7 @@ type redactingHandler struct {
 
 // Handle redacts the line's message and attributes.
 func (h *redactingHandler) Handle(ctx context.Context, line slog.Record) error {
-	shown := slog.NewRecord(line.Time, line.Level, h.redactor.Text(line.Message), line.PC)
+	shown := slog.NewRecord(line.Time, line.Level, h.redactor.Shown(line.Message), line.PC)
 	line.Attrs(func(a slog.Attr) bool {
 		shown.AddAttrs(h.attr(a))
 		return true
@@ -48,7 +48,7 @@ func (h *redactingHandler) attr(a slog.Attr) slog.Attr {
 	a.Value = a.Value.Resolve()
 	switch a.Value.Kind() {
 	case slog.KindString:
-		a.Value = slog.StringValue(h.redactor.Text(a.Value.String()))
+		a.Value = slog.StringValue(h.redactor.Shown(a.Value.String()))
 	case slog.KindGroup:
 		var parts []any
 		for _, part := range a.Value.Group() {
@@ -57,8 +57,8 @@ func (h *redactingHandler) attr(a slog.Attr) slog.Attr {
 		return slog.Group(a.Key, parts...)
 	case slog.KindAny:
 		// What holds no secret keeps its form.
-		if text := fmt.Sprint(a.Value.Any()); h.redactor.Text(text) != text {
-			a.Value = slog.StringValue(h.redactor.Text(text))
+		if text := fmt.Sprint(a.Value.Any()); h.redactor.Shown(text) != text {
+			a.Value = slog.StringValue(h.redactor.Shown(text))
 		}
 	}
 	return a

@@ -9,19 +9,16 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/millrace/millrace/handlers"
 	"github.com/millrace/millrace/pipeline/diag"
 	"github.com/millrace/millrace/pipeline/expression"
 )
 
 // Redacted stands for what nobody may see.
-const Redacted = "[redacted]"
+const Redacted = handlers.Redacted
 
 // unset stands for what config.Options.SkipEnv left open.
 const unset = "[unset]"
-
-// minSecret is how long a secret must be to be looked for inside of text: shorter
-// ones would be found everywhere.
-const minSecret = 4
 
 // Redactor takes what is secret out of text that people read: the values of secret
 // fields and the texts of file(...), also where they are escaped for JSON or for a
@@ -37,7 +34,7 @@ func New(secrets []string, skipEnv bool) *Redactor {
 	secrets = longestFirst(secrets)
 	var pairs []string
 	for _, secret := range secrets {
-		if len(secret) < minSecret {
+		if len(secret) < diag.MinSecret {
 			continue
 		}
 		for _, form := range escapedForms(secret) {
@@ -55,7 +52,7 @@ func New(secrets []string, skipEnv bool) *Redactor {
 	return &Redactor{secrets: secrets, replacer: strings.NewReplacer(pairs...)}
 }
 
-// Text is text without what is secret.
+// Text is text of a configuration without what is secret.
 func (r *Redactor) Text(text string) string {
 	if r == nil {
 		return text
@@ -109,8 +106,8 @@ func (r *Redactor) Problems(problems diag.Problems) {
 	shown := func(text string) string {
 		text = r.Text(text)
 		for _, secret := range r.secrets {
-			if len(secret) > cutSecret {
-				if at := strings.Index(text, secret[:cutSecret]); at >= 0 {
+			if len(secret) > diag.CutSecret {
+				if at := strings.Index(text, secret[:diag.CutSecret]); at >= 0 {
 					text = text[:at] + Redacted
 				}
 			}
@@ -125,6 +122,3 @@ func (r *Redactor) Problems(problems diag.Problems) {
 		}
 	}
 }
-
-// cutSecret is how much of a secret a message may show that is cut.
-const cutSecret = 4 * minSecret
