@@ -227,3 +227,32 @@ func testRunLeave(t *testing.T, b bed) {
 		}
 	}
 }
+
+// A run until the end ends, as a failed one, where a pipeline without dead letters stands at
+// a record that can't be decided: nothing but a person gets it past that.
+func TestUntilEndWhereAPipelineStands(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	write(t, dir, "pipelines.yaml", `
+kafka: {embedded: {listen: 127.0.0.1:0}}
+topics: {orders: {partitions: 1}}
+pipelines:
+  picky:
+    source: {topic: orders}
+    filter: payload.total > 1
+    dead_letter: off
+    sinks: [{stdout: {}}]
+`)
+	broker := start(t, dir, "broker", "--listen", "127.0.0.1:0")
+	if code, _, errs := millrace(t, dir, "publish", "orders", `{"total": 5}`, `{}`); code != exitDone {
+		t.Fatal(errs)
+	}
+	broker.stop()
+	code, _, errs := millrace(t, dir, "run", "--until-end")
+	if code != exitFailed || !strings.Contains(errs, "stands still before the end") || !strings.Contains(errs, "dead_letter: off: orders/") {
+		t.Errorf("%d\n%s", code, errs)
+	}
+	if strings.Contains(errs, "resumed") {
+		t.Errorf("nothing was resumed:\n%s", errs)
+	}
+}

@@ -1,6 +1,7 @@
 package pipeline
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -101,8 +102,9 @@ func (g *goal) targets(ctx context.Context, names []string) (map[partitionName]*
 }
 
 // look strikes out what is done, and tells whether nothing is left that could
-// still be. ours is how the flow's own partitions fare.
-func (g *goal) look(ctx context.Context, ours []kafka.PartitionStatus) (done bool, err error) {
+// still be. ours is how the flow's own partitions fare, and stands why one of them goes on only
+// once a person acts.
+func (g *goal) look(ctx context.Context, ours []kafka.PartitionStatus, stands func(topic string, number int32) string) (done bool, err error) {
 	if len(g.left) == 0 {
 		return true, nil
 	}
@@ -134,7 +136,7 @@ func (g *goal) look(ctx context.Context, ours []kafka.PartitionStatus) (done boo
 		t.stuck = ""
 		if time.Since(t.since) >= stillFor {
 			if s, ok := own[name]; ok {
-				t.stuck = s.Alarm
+				t.stuck = cmp.Or(s.Alarm, stands(name.topic, name.number))
 			} else if t.stuck, err = g.elsewhere(ctx, name, t); err != nil {
 				return false, err
 			}
@@ -281,7 +283,7 @@ func (r *Runner) atEnd(ctx context.Context) (bool, error) {
 		if f.stopped() != nil {
 			continue
 		}
-		if done, err := f.goal.look(ctx, f.subscriber.Status()); !done || err != nil {
+		if done, err := f.goal.look(ctx, f.subscriber.Status(), f.delivery.Pauses.Stands); !done || err != nil {
 			return false, err
 		}
 	}

@@ -3,7 +3,6 @@ package deliver
 import (
 	"context"
 	"errors"
-	"fmt"
 	"slices"
 	"time"
 	"unicode/utf8"
@@ -61,8 +60,7 @@ const maxLetterText = 1000
 func (d *deadLetters) write(ctx, effects context.Context, letters []letter) bool {
 	if d.topic == "" {
 		first := letters[0]
-		d.pauses.hold(PauseOff, fmt.Errorf("%s: %w", coordinates(first.rec), letterError(first)))
-		defer d.pauses.release(PauseOff)
+		defer d.pauses.stand(first.rec, letterError(first))()
 		d.timing.Wait(ctx, nil, -1)
 		return false
 	}

@@ -206,7 +206,7 @@ func (l *lane) count() {
 			l.d.cut.Add(1)
 		}
 		if !j.finished && j.stuck {
-			l.d.Pauses.release(PauseOff)
+			l.d.Pauses.drop(PauseOff)
 		}
 	}
 }

@@ -2,11 +2,13 @@ package deliver
 
 import (
 	"errors"
+	"fmt"
 	"maps"
 	"slices"
 	"strings"
 	"sync"
 
+	"github.com/millrace/millrace/handlers"
 	"github.com/millrace/millrace/pipeline/clock"
 	"github.com/millrace/millrace/pipeline/events"
 )
@@ -21,10 +23,12 @@ type pauses struct {
 	mu   sync.Mutex
 	now  map[string]string // what → why
 	held map[string]int    // how many hold it
+	// standing are why partitions stand until a person acts, first come first.
+	standing map[partition][]string
 }
 
 func newPauses(pipeline string, o events.Observer, t clock.Timing) *pauses {
-	return &pauses{pipeline: pipeline, observer: o, timing: t, now: map[string]string{}, held: map[string]int{}}
+	return &pauses{pipeline: pipeline, observer: o, timing: t, now: map[string]string{}, held: map[string]int{}, standing: map[partition][]string{}}
 }
 
 // set says that what takes no calls, because of err.
@@ -55,6 +59,53 @@ func (p *pauses) release(what string) {
 	if last {
 		p.clear(what)
 	}
+}
+
+// drop ends one hold because nobody waits any more.
+func (p *pauses) drop(what string) {
+	p.mu.Lock()
+	p.held[what]--
+	last := p.held[what] == 0
+	p.mu.Unlock()
+	if last {
+		p.forget(what)
+	}
+}
+
+// stand says that a partition stands at a record until a person acts, or leave is called
+// because nobody waits any more.
+func (p *pauses) stand(rec *handlers.Record, err error) (leave func()) {
+	err = fmt.Errorf("%s: %w", coordinates(rec), err)
+	p.hold(PauseOff, err)
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	s := p.standing[partition{rec.Topic, rec.Partition}]
+	p.standing[partition{rec.Topic, rec.Partition}] = append(s, err.Error())
+	return func() {
+		p.mu.Lock()
+		at := partition{rec.Topic, rec.Partition}
+		if p.standing[at] = p.standing[at][1:]; len(p.standing[at]) == 0 {
+			delete(p.standing, at)
+		}
+		p.mu.Unlock()
+		p.drop(PauseOff)
+	}
+}
+
+// Stands is the record at which a partition stands until a person acts, and why; empty
+// where it does not.
+func (p *pauses) Stands(topic string, number int32) string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if s := p.standing[partition{topic, number}]; len(s) > 0 {
+		return PauseOff + ": " + s[0] + "; the pipeline " + notByItself
+	}
+	return ""
+}
+
+type partition struct {
+	topic  string
+	number int32
 }
 
 // clear says that what takes calls again.
