@@ -202,8 +202,10 @@ func testFlowsComeAndGo(t *testing.T, random *rand.Rand) {
 		case random.IntN(2) == 0:
 			err = s.stop(ctx, plan.Name)
 		default:
+			if s.find(plan.Name).plan.Digest != plan.Digest {
+				replaced++ // else nothing changed
+			}
 			err = s.replace(ctx, plan)
-			replaced++
 		}
 		if err != nil {
 			t.Fatalf("change %d of %s: %v", changes, plan.Name, err)

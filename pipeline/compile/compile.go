@@ -18,7 +18,7 @@ import (
 // Compile found an error. Compile has no effects, and reads nothing but the files
 // that expressions name with file(...).
 func Compile(config *config.Config, registry handlers.Registry) (*Result, diag.Problems) {
-	c := &compiler{config: config, registry: registry, plan: &plan.Plan{Digest: config.Digest}}
+	c := &compiler{config: config, registry: registry, used: map[*plan.Pipeline]used{}, plan: &plan.Plan{Digest: config.Digest}}
 	for _, f := range config.Files {
 		c.plan.Files = append(c.plan.Files, f.Name)
 	}
@@ -36,6 +36,9 @@ func Compile(config *config.Config, registry handlers.Registry) (*Result, diag.P
 		p.Redactor = c.plan.Redactor
 	}
 	c.problems.Sort()
+	if !config.Problems.HasErrors() && !c.problems.HasErrors() {
+		c.digests()
+	}
 	return c.result(), c.problems
 }
 
@@ -67,6 +70,8 @@ type compiler struct {
 	// storeDefaults are the top-level `idempotency:` block.
 	storeDefaults config.Store
 	definitions   []Definition
+	// used are what the expressions of each pipeline hold.
+	used map[*plan.Pipeline]used
 }
 
 // with returns the file that has a block, nil where none has.

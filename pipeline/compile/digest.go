@@ -40,6 +40,17 @@ func (u used) constants(of expression.Constants) expression.Constants {
 	return noted
 }
 
+// digests gives each pipeline its digest. The configuration has no errors.
+func (c *compiler) digests() {
+	for _, o := range c.definitions {
+		for i := range o.File.Blocks.Pipelines {
+			if p := &o.File.Blocks.Pipelines[i]; p.Path == o.Path {
+				o.Plan.Digest = c.digest(o.File, o.Path, &p.Value, o.Plan.Source.Topics, c.used[o.Plan])
+			}
+		}
+	}
+}
+
 // digest is of everything that the pipeline at path is compiled from: its block as it was
 // decoded, the blocks that it has defaults of, what its topics are known to hold, and the
 // variables and files in its expressions. Layout, comments and other pipelines are not.

@@ -27,6 +27,7 @@ func (c *compiler) pipeline(f *config.File, path diag.Path, name string, p *conf
 	c.deadLetter(f, path, plan, &p.DeadLetter)
 	known := c.format(f, path.Field("source").Field("format"), plan)
 	held := used{}
+	c.used[plan] = held
 	plan.Scope = expression.NewScope(expression.Options{
 		Format: plan.Format, Constants: held.constants(c.config.Constants[f]), Limits: c.plan.Limits,
 		Topics: knownTopics(plan), OnePartition: c.onePartition(plan),
@@ -55,7 +56,6 @@ func (c *compiler) pipeline(f *config.File, path diag.Path, name string, p *conf
 		}
 	}
 	plan.Routes = c.routes(f, path, plan, p)
-	plan.Digest = c.digest(f, path, p, plan.Source.Topics, held)
 	return plan
 }
 
