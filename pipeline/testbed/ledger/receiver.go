@@ -5,7 +5,6 @@ package ledger
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"hash/fnv"
 	"net"
@@ -214,5 +213,3 @@ func (r *receiver) roll(id, what string, share float64) bool {
 	fmt.Fprint(h, r.seed, r.name, id, what, r.calls[id])
 	return float64(h.Sum64()%10_000) < share*10_000
 }
-
-var errEnded = errors.New("it has ended")
