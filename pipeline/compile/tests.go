@@ -59,7 +59,7 @@ func (c *compiler) test(f *config.File, path diag.Path, t *config.Test) *plan.Te
 	if n, m := len(t.Expect), len(t.Records); n != m && n > 0 && m > 0 {
 		at := path.Field("expect")
 		c.add(diag.Problem{Path: at, Place: f.Source.Key(at), Code: diag.CodeTest,
-			Message: fmt.Sprintf("%s for %s: each record has one", amount(n, "expectation"), amount(m, "record")),
+			Message: fmt.Sprintf("%s for %s: each record has one", diag.Count(n, "expectation"), diag.Count(m, "record")),
 			Hint:    "write an empty one, {}, for a record of which nothing is expected",
 			Related: &diag.Related{Place: f.Source.Key(path.Field("records")), Message: "the records are here"}})
 	}
@@ -201,7 +201,7 @@ func nearestProblem(p diag.Problem, name string, names []string, all string) dia
 	if p.Fix = diag.Nearest(name, names); p.Fix != "" {
 		p.Hint = "did you mean " + strconv.Quote(p.Fix) + "?"
 	} else if len(names) > 0 && len(names) <= 16 {
-		p.Hint = all + config.Alternatives(names)
+		p.Hint = all + diag.Or(names)
 	}
 	return p
 }
@@ -236,11 +236,4 @@ func rehearse(p *plan.Sink, t handlers.Trouble) (*handlers.Failure, bool) {
 		return rehearser.Rehearse(t)
 	}
 	return nil, false
-}
-
-func amount(n int, noun string) string {
-	if n == 1 {
-		return "1 " + noun
-	}
-	return fmt.Sprintf("%d %ss", n, noun)
 }

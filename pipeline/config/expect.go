@@ -19,8 +19,8 @@ type Expect struct{ plan.Expectation }
 // expectKeys are those of an expectation of one record.
 func expectKeys() []testKey {
 	return append([]testKey{
-		{"outcome", "How the record ends: " + Alternatives(outcome.Endings()) + ".", enumSchema(outcome.Endings())},
-		{"reason", "Why, in a word: " + Alternatives(outcome.Reasons()) + ".", enumSchema(outcome.Reasons())},
+		{"outcome", "How the record ends: " + diag.Or(outcome.Endings()) + ".", enumSchema(outcome.Endings())},
+		{"reason", "Why, in a word: " + diag.Or(outcome.Reasons()) + ".", enumSchema(outcome.Reasons())},
 		{"error", "Text that the record's error holds.", scalarSchema()},
 		{"idempotency_key", "The key that guards its effects; null for none.", scalarSchema("null")},
 		{"dead_letter", "The dead letter that becomes of it, or a list of them, one a sink.", map[string]any{"anyOf": []any{
@@ -46,8 +46,8 @@ func writeKeys() []testKey {
 // letterKeys are those of a dead letter.
 func letterKeys() []testKey {
 	return []testKey{
-		{"reason", "Why, in a word: " + Alternatives(outcome.Reasons()) + ".", enumSchema(outcome.Reasons())},
-		{"stage", "Where: " + Alternatives(outcome.Stages()) + ".", enumSchema(outcome.Stages())},
+		{"reason", "Why, in a word: " + diag.Or(outcome.Reasons()) + ".", enumSchema(outcome.Reasons())},
+		{"stage", "Where: " + diag.Or(outcome.Stages()) + ".", enumSchema(outcome.Stages())},
 		{"error", "Text that its last error holds.", scalarSchema()},
 		{"attempts", "How often the write was tried.", map[string]any{"type": "integer", "minimum": 0}},
 		{"sink", "The sink that could not be written to; null where none was asked.", scalarSchema("null")},
@@ -183,14 +183,14 @@ func expectField(d *yamlconf.Decoder, f yamlconf.Field) ([]byte, bool) {
 // wordJSON is one of several words.
 func wordJSON(d *yamlconf.Decoder, n yamlconf.Node, what string, words []string) ([]byte, bool) {
 	if !n.IsScalar() {
-		d.WrongType(n, "one of "+Alternatives(words))
+		d.WrongType(n, "one of "+diag.Or(words))
 		return nil, false
 	}
 	if slices.Contains(words, n.Text()) {
 		return []byte(yamlconf.JSONText(n.Text())), true
 	}
 	p := diag.Problem{Path: n.Path, Place: d.Source().Value(n.Path), Code: diag.CodeChoice,
-		Message: fmt.Sprintf("%s must be %s, not %q", what, Alternatives(words), n.Text()), Fix: diag.Nearest(n.Text(), words)}
+		Message: fmt.Sprintf("%s must be %s, not %q", what, diag.Or(words), n.Text()), Fix: diag.Nearest(n.Text(), words)}
 	if p.Fix != "" {
 		p.Hint = "did you mean " + strconv.Quote(p.Fix) + "?"
 	}
@@ -239,7 +239,7 @@ func (c *Script) step(d *yamlconf.Decoder, n yamlconf.Node) {
 	m := stepText.FindStringSubmatch(text)
 	words := plan.Answers()
 	p := diag.Problem{Path: n.Path, Place: d.Source().Value(n.Path), Code: diag.CodeChoice,
-		Message: fmt.Sprintf("a sink answers %s, not %q", Alternatives(words), n.Text()), Hint: "write such as [fail 503, timeout, ok], or fail 503 x4 for four times"}
+		Message: fmt.Sprintf("a sink answers %s, not %q", diag.Or(words), n.Text()), Hint: "write such as [fail 503, timeout, ok], or fail 503 x4 for four times"}
 	switch _, err := strconv.Atoi(text); {
 	case rateText.MatchString(text):
 		rate, err := yamlconf.ParseRate(rateText.FindStringSubmatch(text)[1])

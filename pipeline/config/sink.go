@@ -64,7 +64,7 @@ func (c *Sink) DecodeYAML(d *yamlconf.Decoder, n yamlconf.Node) {
 		c.unknownHandler(d, unknown, kinds)
 		return
 	case len(handler) == 0:
-		d.AtValue(n, diag.CodeSink, "the sink names no handler", "add one of "+Alternatives(kinds))
+		d.AtValue(n, diag.CodeSink, "the sink names no handler", "add one of "+diag.Or(kinds))
 		return
 	case len(handler) > 1:
 		for _, f := range handler {
@@ -89,7 +89,7 @@ func (c *Sink) unknownHandler(d *yamlconf.Decoder, unknown []yamlconf.Field, kin
 	for _, f := range unknown {
 		d.Unplaced(f.Node)
 	}
-	culprit, hint, fix := unknown[0], "the handlers are "+Alternatives(kinds), ""
+	culprit, hint, fix := unknown[0], "the handlers are "+diag.Or(kinds), ""
 	for _, f := range unknown {
 		if near := diag.Nearest(f.Name, kinds); near != "" {
 			culprit, hint, fix = f, "did you mean "+strconv.Quote(near)+"?", near
@@ -145,7 +145,7 @@ func (c *Sink) JSONSchema(s *yamlconf.Schema) map[string]any {
 			properties[kind] = handlerSchema(s, kind)
 		}
 		sink := map[string]any{"type": "object", "properties": properties, "additionalProperties": false}
-		exactlyOne(sink, "a sink names one handler: "+Alternatives(kinds), kinds...)
+		exactlyOne(sink, "a sink names one handler: "+diag.Or(kinds), kinds...)
 		return sink
 	})
 }
@@ -160,18 +160,4 @@ func handlerSchema(s *yamlconf.Schema, kind string) map[string]any {
 		}
 		return schema
 	})
-}
-
-func Alternatives(names []string) string {
-	if len(names) == 0 {
-		return "none"
-	}
-	if len(names) == 1 {
-		return names[0]
-	}
-	text := names[0]
-	for _, n := range names[1 : len(names)-1] {
-		text += ", " + n
-	}
-	return text + " or " + names[len(names)-1]
 }

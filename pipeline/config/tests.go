@@ -283,7 +283,7 @@ func (c *Crash) DecodeYAML(d *yamlconf.Decoder, n yamlconf.Node) {
 			}
 		}
 	default:
-		d.WrongType(n, "one of "+Alternatives(plan.CrashPoints())+", or such as {after_write: 2}")
+		d.WrongType(n, "one of "+diag.Or(plan.CrashPoints())+", or such as {after_write: 2}")
 	}
 }
 
@@ -294,7 +294,7 @@ func (c *Crash) point(d *yamlconf.Decoder, n yamlconf.Node, text string) {
 	}
 	near := diag.Nearest(text, plan.CrashPoints())
 	p := diag.Problem{Path: n.Path, Place: d.Source().Key(n.Path), Code: diag.CodeChoice, Fix: near,
-		Message: fmt.Sprintf("crash must be %s, not %q", Alternatives(plan.CrashPoints()), text)}
+		Message: fmt.Sprintf("crash must be %s, not %q", diag.Or(plan.CrashPoints()), text)}
 	if n.Path == c.Path {
 		p.Place = d.Source().Value(n.Path)
 	}

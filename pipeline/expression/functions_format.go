@@ -9,6 +9,8 @@ import (
 	"unicode/utf8"
 
 	"github.com/expr-lang/expr/ast"
+
+	"github.com/millrace/millrace/pipeline/diag"
 )
 
 // maxWidth is the largest width and precision of a verb.
@@ -120,7 +122,7 @@ func (c *compilation) formatting(n ast.Node, op *operation, args []term) (builti
 		c.findWithin(args[0].original, text, *miss, CodePattern, "the pattern cannot be read")
 		return b, false
 	case len(p.verbs) != len(args)-1:
-		c.find(n, CodeArguments, fmt.Sprintf("the pattern has %s, and format %s behind it", plural(len(p.verbs), "verb"), plural(len(args)-1, "value")), "")
+		c.find(n, CodeArguments, fmt.Sprintf("the pattern has %s, and format %s behind it", diag.Count(len(p.verbs), "verb"), diag.Count(len(args)-1, "value")), "")
 		return b, false
 	}
 	b.fn = func(in *input, op *operation, args []any) any { return p.write(in, op, args) }

@@ -11,6 +11,7 @@ import (
 	"github.com/expr-lang/expr/ast"
 
 	"github.com/millrace/millrace/handlers"
+	"github.com/millrace/millrace/pipeline/diag"
 )
 
 // timeFunctions are the functions on times. None knows the machine's zone.
@@ -236,7 +237,7 @@ func (c *compilation) method(n *ast.CallNode, on ast.Node, name string) term {
 		return c.wrong(n)
 	}
 	if len(n.Arguments) != m.args {
-		c.find(n, CodeArguments, fmt.Sprintf("%s takes %s, not %d", name, plural(m.args, "argument"), len(n.Arguments)), "")
+		c.find(n, CodeArguments, fmt.Sprintf("%s takes %s, not %d", name, diag.Count(m.args, "argument"), len(n.Arguments)), "")
 		return c.wrong(n)
 	}
 	terms := []term{c.expr(on)}

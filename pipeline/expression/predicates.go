@@ -5,6 +5,8 @@ import (
 	"strings"
 
 	"github.com/expr-lang/expr/ast"
+
+	"github.com/millrace/millrace/pipeline/diag"
 )
 
 // predicate says what the body of a predicate function must be.
@@ -70,7 +72,7 @@ func (c *compilation) listOf(n *ast.BuiltinNode) term {
 		case !ok:
 			failf("%s is %s: %s needs a list", op.operand(0), kindOf(v), op.name)
 		case len(list) > maxList:
-			failf("%s has %s: %s takes at most %d", op.operand(0), plural(len(list), "element"), op.name, maxList)
+			failf("%s has %s: %s takes at most %d", op.operand(0), diag.Count(len(list), "element"), op.name, maxList)
 		case len(list) == 0 && !initial:
 			failf("%s is empty: reduce needs a first value then", op.operand(0))
 		}

@@ -63,11 +63,6 @@ func (b broken) sign() (slip, bool) {
 	case pipeBefore.MatchString(b.before()) && (token == "." || token == "==" || token == "&&" || token == "||" || b.atEnd()):
 		m := pipeBefore.FindStringSubmatchIndex(b.before())
 		return slip{from: m[2] - 1, to: m[2], message: `unexpected "|"`, hint: "or is written ||", mends: true, with: "||"}, true
-	case strings.Contains(b.message, "'~'"):
-		if strings.HasPrefix(b.after(), "~=") {
-			return b.replace(2, "text is matched by: matches", "matches")
-		}
-		return b.replace(1, "text is matched by: matches", "matches")
 	case token == ";":
 		return b.unexpected("")
 	case token == "," && digitsAround(b.source, b.from):

@@ -4,6 +4,8 @@ import (
 	"encoding/json"
 	"slices"
 	"strings"
+
+	"github.com/millrace/millrace/pipeline/diag"
 )
 
 // Type is what is known of a value before there is a record: the set of all
@@ -210,21 +212,13 @@ func (t Type) String() string {
 			words = append(words, one.text.String())
 		}
 	}
-	return orList(words)
+	return diag.Or(words)
 }
 
 // plural says what several values are.
 func (t Type) plural() string {
 	return strings.NewReplacer("a number", "numbers", "a boolean", "booleans", "a list", "lists", "an object", "objects",
 		"a time zone", "time zones", "a time", "times", "a duration", "durations", "a value", "values").Replace(t.String())
-}
-
-// orList is a, b or c.
-func orList(words []string) string {
-	if len(words) < 2 {
-		return strings.Join(words, "")
-	}
-	return strings.Join(words[:len(words)-1], ", ") + " or " + words[len(words)-1]
 }
 
 // few are some of a list of names, as a sentence shows them.

@@ -139,9 +139,9 @@ func (k *checker) otherValue(negated bool, left, right ast.Node, a, b Type) {
 	case a.texts != nil && len(b.texts) == 1:
 		message = fmt.Sprintf("%s is never %q", k.text(left), b.texts[0])
 		near = diag.Nearest(b.texts[0], a.texts)
-		hint = "it is " + orList(a.values())
+		hint = "it is " + diag.Or(a.values())
 		if k.narrowed(left) {
-			hint = "what is asked before leaves " + orList(quoted(a.texts))
+			hint = "what is asked before leaves " + diag.Or(quoted(a.texts))
 		} else if near != "" {
 			hint, fix = fmt.Sprintf("did you mean %q?", near), strconv.Quote(near)
 		}
@@ -230,7 +230,7 @@ func rangeText(t Type) string {
 	write := func(f float64) string { return string(appendNumber(nil, scalarOf(f))) }
 	switch {
 	case t.numbers != nil || t.solid()&^isNumber != 0:
-		return "it is " + orList(t.values())
+		return "it is " + diag.Or(t.values())
 	case t.low.set && t.high.set:
 		return "it is from " + write(t.low.at) + " to " + write(t.high.at)
 	case t.low.set:

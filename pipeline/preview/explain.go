@@ -11,6 +11,7 @@ import (
 	"github.com/millrace/millrace/handlers"
 	"github.com/millrace/millrace/pipeline/api"
 	"github.com/millrace/millrace/pipeline/decide"
+	"github.com/millrace/millrace/pipeline/diag"
 	"github.com/millrace/millrace/pipeline/idempotency"
 	"github.com/millrace/millrace/pipeline/letters"
 	"github.com/millrace/millrace/pipeline/outcome"
@@ -300,7 +301,7 @@ func (x *Explanation) notYet() string {
 	case x.Process == nil:
 		return text + ", and no process here reads it"
 	case x.Process.Pending > 0:
-		return text + "; a process (pid " + strconv.Itoa(x.Process.PID) + ") has " + plural(x.Process.Pending, "record") + " of it in flight"
+		return text + "; a process (pid " + strconv.Itoa(x.Process.PID) + ") has " + diag.Count(x.Process.Pending, "record") + " of it in flight"
 	default:
 		return text + "; a process (pid " + strconv.Itoa(x.Process.PID) + ") reads it"
 	}

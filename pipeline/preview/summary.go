@@ -10,6 +10,7 @@ import (
 
 	"github.com/millrace/millrace/handlers"
 	"github.com/millrace/millrace/pipeline/decide"
+	"github.com/millrace/millrace/pipeline/diag"
 	"github.com/millrace/millrace/pipeline/expression"
 	"github.com/millrace/millrace/pipeline/outcome"
 	"github.com/millrace/millrace/pipeline/plan"
@@ -224,7 +225,7 @@ func (s *Summary) whyFiltered() []string {
 			return cmp.Or(cmp.Compare(t.values[b], t.values[a]), cmp.Compare(a, b))
 		})
 		for _, v := range values[:min(3, len(values))] {
-			most = append(most, fmt.Sprintf("%s in %s", short(v, 40), percent(t.values[v], total)))
+			most = append(most, fmt.Sprintf("%s in %s", diag.Clip(v, 40), percent(t.values[v], total)))
 		}
 		if len(values) > 3 {
 			most = append(most, fmt.Sprintf("and %d others", len(values)-3))
@@ -280,15 +281,6 @@ func valueText(v any) string {
 		return fmt.Sprint(v)
 	}
 	return strings.TrimSuffix(out.String(), "\n")
-}
-
-// short cuts text to at most n characters.
-func short(text string, n int) string {
-	runes := []rune(text)
-	if len(runes) <= n || n < 1 {
-		return text
-	}
-	return string(runes[:n-1]) + "…"
 }
 
 // coordinates name a record as every command writes it.

@@ -44,13 +44,13 @@ func (c *connector) checkReplicas(matched map[string][]string) {
 		replicas := max(1, c.options.Replicas)
 		if replicas > partitions {
 			c.report(o.File, diag.Problem{Path: c.sourcePath(o), Severity: diag.Warning, Code: diag.CodeReplicas,
-				Message: fmt.Sprintf("%d replicas share %s: %d of them have nothing to read", replicas, count(partitions, "partition"), replicas-partitions),
+				Message: fmt.Sprintf("%d replicas share %s: %d of them have nothing to read", replicas, diag.Count(partitions, "partition"), replicas-partitions),
 				Hint:    fmt.Sprintf("run %d at most, or raise the topic's partitions", partitions)})
 		}
 		perProcess := (partitions + replicas - 1) / replicas
 		if calls := perProcess * o.Plan.Source.Lanes; calls > manyLanes {
 			c.report(o.File, diag.Problem{Path: o.Path.Field("concurrency").Field("lanes"), Severity: diag.Warning, Code: diag.CodeReplicas,
-				Message: fmt.Sprintf("%d lanes for each of %s are up to %d calls to a sink at once from one process", o.Plan.Source.Lanes, count(perProcess, "partition"), calls),
+				Message: fmt.Sprintf("%d lanes for each of %s are up to %d calls to a sink at once from one process", o.Plan.Source.Lanes, diag.Count(perProcess, "partition"), calls),
 				Hint:    "set concurrency: {lanes: …} lower, or run more replicas"})
 		}
 	}
@@ -107,7 +107,7 @@ func (c *connector) checkGroup(ctx context.Context, admin *kafka.Admin, o *compi
 		return
 	case state.Foreign:
 		c.report(o.File, diag.Problem{Path: path, Code: diag.CodeGroupMembers,
-			Message: fmt.Sprintf("the group %q has %s that share partitions by %q: a pipeline can't join them", group, count(state.Members, "member"), state.Protocol),
+			Message: fmt.Sprintf("the group %q has %s that share partitions by %q: a pipeline can't join them", group, diag.Count(state.Members, "member"), state.Protocol),
 			Hint:    "stop them first, or give the pipeline a group of its own"})
 	}
 	c.checkCommits(o, path, state)
@@ -182,7 +182,7 @@ func (c *connector) checkStart(o *compile.Definition, state kafka.GroupState) {
 		}
 		if len(unknown) > 0 {
 			c.report(o.File, diag.Problem{Path: path, Severity: diag.Warning, Code: diag.CodeStart,
-				Message: fmt.Sprintf("start names %s %s of %q, which has %s: it has no effect there", plural(len(unknown), "partition"), strings.Join(unknown, ", "), topic, count(seen.Partitions, "partition"))})
+				Message: fmt.Sprintf("start names %s %s of %q, which has %s: it has no effect there", plural(len(unknown), "partition"), strings.Join(unknown, ", "), topic, diag.Count(seen.Partitions, "partition"))})
 		}
 	}
 }

@@ -48,21 +48,13 @@ func (c *connector) kafka(ctx context.Context) {
 	c.checkPatterns(patterns)
 	c.checkReplicas(patterns)
 	c.checkGroups(ctx, admin, reachable)
-	what := count(len(brokers), "broker")
+	what := diag.Count(len(brokers), "broker")
 	if c.plan.Embedded != "" {
 		c.mu.Lock()
 		what = c.seen["kafka"]
 		c.mu.Unlock()
 	}
-	c.note("kafka", fmt.Sprintf("%s, %s, %s looked at", what, count(len(names), "topic"), count(len(c.result.Definitions), "group")))
-}
-
-// count is a number with its noun.
-func count(n int, noun string) string {
-	if n == 1 {
-		return "1 " + noun
-	}
-	return fmt.Sprintf("%d %ss", n, noun)
+	c.note("kafka", fmt.Sprintf("%s, %s, %s looked at", what, diag.Count(len(names), "topic"), diag.Count(len(c.result.Definitions), "group")))
 }
 
 // atBrokers reports something about all brokers together.

@@ -135,7 +135,7 @@ func (c *connector) readable(u compile.TopicUse, state kafka.TopicState) {
 }
 
 func leaderless(state kafka.TopicState) string {
-	return fmt.Sprintf("%s of the topic %q have no leader: their brokers are away", count(state.Leaderless, "partition"), state.Name)
+	return fmt.Sprintf("%s of the topic %q have no leader: their brokers are away", diag.Count(state.Leaderless, "partition"), state.Name)
 }
 
 // unwritable says what keeps records from being written to a topic, and how to
@@ -152,10 +152,10 @@ func unwritable(state kafka.TopicState) (code diag.Code, message, hint string) {
 	case state.Leaderless > 0:
 		return diag.CodeDurability, leaderless(state), ""
 	case least > state.Replication:
-		return diag.CodeDurability, fmt.Sprintf("nothing can be written to the topic %q: its min.insync.replicas is %d, and it has %s", state.Name, least, count(state.Replication, "replica")),
+		return diag.CodeDurability, fmt.Sprintf("nothing can be written to the topic %q: its min.insync.replicas is %d, and it has %s", state.Name, least, diag.Count(state.Replication, "replica")),
 			"lower min.insync.replicas, or give the topic more replicas"
 	case least > state.InSync:
-		return diag.CodeDurability, fmt.Sprintf("writes to the topic %q wait: a partition has %s in sync, and its min.insync.replicas is %d", state.Name, count(state.InSync, "replica"), least),
+		return diag.CodeDurability, fmt.Sprintf("writes to the topic %q wait: a partition has %s in sync, and its min.insync.replicas is %d", state.Name, diag.Count(state.InSync, "replica"), least),
 			"bring the brokers back that are away"
 	}
 	return "", "", ""

@@ -12,6 +12,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/millrace/millrace/pipeline/diag"
 	"github.com/millrace/millrace/pipeline/kafka"
 )
 
@@ -286,7 +287,7 @@ func retention(configs map[string]string) time.Duration {
 
 // summary is what a topic would be made as.
 func (w Want) summary() string {
-	parts := []string{count(w.Partitions, "partition"), "replication " + strconv.Itoa(w.Replication)}
+	parts := []string{diag.Count(w.Partitions, "partition"), "replication " + strconv.Itoa(w.Replication)}
 	if w.Partitions == 0 {
 		parts[0] = "the cluster's number of partitions"
 	}

@@ -208,7 +208,7 @@ func unreadableRate(text string, err error) *malformed {
 	switch zero := strings.Contains(err.Error(), "nothing through"); {
 	case zero:
 		problem.hint, problem.fix = "", ""
-	case problem.fix != "" && bareNumber.MatchString(text):
+	case problem.fix != "" && problem.fix == strings.TrimSpace(text)+"/s":
 		problem.message = fmt.Sprintf(" is a rate and needs a unit, not just %s", clip(text))
 		problem.hint = fmt.Sprintf("write %s for %s a second", problem.fix, text)
 	case problem.fix != "":
@@ -277,21 +277,14 @@ func choose(text *string, f field) *malformed {
 	if fix != "" {
 		hint = fmt.Sprintf("did you mean %q?", fix)
 	}
-	return &malformed{diag.CodeChoice, fmt.Sprintf(" must be %s, not %q", oneOf(f.enum), clip(*text)), hint, fix}
-}
-
-func oneOf(options []string) string {
-	if len(options) == 1 {
-		return options[0]
-	}
-	return strings.Join(options[:len(options)-1], ", ") + " or " + options[len(options)-1]
+	return &malformed{diag.CodeChoice, fmt.Sprintf(" must be %s, not %q", diag.Or(f.enum), clip(*text)), hint, fix}
 }
 
 // describe names what a field takes, for messages.
 func describe(t reflect.Type, f field) string {
 	switch {
 	case len(f.enum) > 0:
-		return oneOf(f.enum)
+		return diag.Or(f.enum)
 	case t == durationType:
 		return "a duration such as 10s"
 	case t == sizeType:

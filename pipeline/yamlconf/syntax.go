@@ -190,28 +190,29 @@ func (f *finder) indentation(line int) finding {
 		return found
 	}
 	if open := f.openIndents(line); !slices.Contains(open, f.indent(line)) {
-		if found, ok := f.firstTooDeep(line); ok {
-			return found
-		}
-		message := "the line is indented by " + spaces(f.indent(line)) + ", which fits no line above"
+		message := "the line is indented by " + diag.Count(f.indent(line), "space") + ", which fits no line above"
 		hint := "indent it like the other keys of the same map"
 		switch {
 		case len(open) == 1 && open[0] == 0:
 			hint = "the lines above that it could belong to are not indented"
 		case len(open) > 0:
-			hint = "the lines above that it could belong to are indented by " + listSpaces(around(open, f.indent(line)))
+			hint = "the lines above that it could belong to are indented by " + spaces(open)
 		}
 		found := finding{at: at, code: diag.CodeSyntax, message: message, hint: hint}
-		if above := f.above(line); above >= 0 && f.indent(above) < f.indent(line) {
+		if above := f.above(line); above >= 0 {
 			found.other, found.why = f.starts[above]+f.indent(above), "this line has a value already, so that nothing can stand below it"
+			if f.indent(above) > f.indent(line) {
+				found.why = "the line above is indented by " + diag.Count(f.indent(above), "space")
+			}
 		}
 		return found
 	}
 	text := strings.TrimSpace(f.line(line))
-	if found, ok := f.dashAbove(line); ok {
-		return found
-	}
 	if strings.HasPrefix(text, "- ") || text == "-" {
+		if above := f.above(line); above >= 0 && dashOnly.MatchString(f.line(above)[f.indent(above):]) {
+			found, _ := missingColon(f.line(above), f.indent(above), f.starts[above])
+			return found
+		}
 		return finding{at: at, code: diag.CodeSyntax, message: "a list item stands where a key is expected", hint: "indent it below the key that the list belongs to"}
 	}
 	if strings.Contains(f.reason, "did not find expected '-' indicator") {
@@ -231,25 +232,6 @@ func (f *finder) conflict() (finding, bool) {
 	return finding{}, false
 }
 
-// dashAbove finds an item of the same list above whose dash has no space behind
-// it.
-func (f *finder) dashAbove(line int) (finding, bool) {
-	if !strings.HasPrefix(f.line(line)[f.indent(line):], "-") {
-		return finding{}, false
-	}
-	for above := line - 1; above >= 0 && (f.blank(above) || f.indent(above) >= f.indent(line)); above-- {
-		at := f.indent(above)
-		text := f.line(above)[at:]
-		if f.blank(above) || at > f.indent(line) || len(text) < 2 || text[0] != '-' || text[1] == ' ' || text[1] == '-' {
-			continue
-		}
-		from := f.starts[above] + at + 1
-		return finding{at: from, code: diag.CodeSyntax, message: "a space is missing after the dash of a list item",
-			hint: "write - " + clip(text[1:]), fix: " ", from: from, to: from}, true
-	}
-	return finding{}, false
-}
-
 // above is the line before one that is not blank, -1 for none.
 func (f *finder) above(line int) int {
 	for line--; line >= 0 && f.blank(line); line-- {
@@ -257,31 +239,17 @@ func (f *finder) above(line int) int {
 	return line
 }
 
+// dashOnly is a list item whose dash has no space behind it.
+var dashOnly = regexp.MustCompile(`^-[^ -]`)
+
 // tabComment finds a comment nearby that a tab indents, which the parser minds.
 func (f *finder) tabComment(line int) (finding, bool) {
 	for i := max(0, line-1); i < len(f.starts) && i <= f.stopped+1; i++ {
-		if text := f.line(i); f.blank(i) && strings.Contains(text, "#") {
-			if tab := strings.IndexByte(text[:strings.IndexByte(text, '#')], '\t'); tab >= 0 {
-				return finding{at: f.starts[i] + tab, code: diag.CodeSyntax, message: "a tab can't indent in YAML", hint: "use spaces"}, true
-			}
+		if before, _, ok := strings.Cut(f.line(i), "#"); ok && f.blank(i) && strings.Contains(before, "\t") {
+			return finding{at: f.starts[i] + strings.IndexByte(before, '\t'), code: diag.CodeSyntax, message: "a tab can't indent in YAML", hint: "use spaces"}, true
 		}
 	}
 	return finding{}, false
-}
-
-// firstTooDeep finds that not the line is indented wrongly, but the only one
-// above it in its block: the indentation of that one is odd.
-func (f *finder) firstTooDeep(line int) (finding, bool) {
-	first := f.above(line)
-	if first < 1 || f.indent(first) <= f.indent(line) || f.indent(first)%2 == 0 || f.indent(line)%2 == 1 {
-		return finding{}, false
-	}
-	if opener := f.above(first); opener < 0 || f.indent(opener) >= f.indent(line) {
-		return finding{}, false
-	}
-	return finding{at: f.starts[first] + f.indent(first), code: diag.CodeSyntax,
-		message: "the line is indented by " + spaces(f.indent(first)) + ", and the next one of its block by " + strconv.Itoa(f.indent(line)),
-		hint:    "indent both alike", fix: strings.Repeat(" ", f.indent(line)), from: f.starts[first], to: f.starts[first] + f.indent(first)}, true
 }
 
 // openIndents are the indentations of the blocks that a line could continue.
@@ -346,26 +314,12 @@ func (f *finder) blank(i int) bool {
 	return text == "" || text[0] == '#'
 }
 
-// around are the nearest of the numbers below and above n.
-func around(list []int, n int) []int {
-	at, _ := slices.BinarySearch(list, n)
-	return list[max(0, at-1):min(len(list), at+1)]
-}
-
-func spaces(n int) string {
-	if n == 1 {
-		return "1 space"
-	}
-	return strconv.Itoa(n) + " spaces"
-}
-
-func listSpaces(list []int) string {
+// spaces are indentations as a sentence has them: 2, 4 or 6 spaces.
+func spaces(list []int) string {
 	words := make([]string, len(list))
 	for i, n := range list {
 		words[i] = strconv.Itoa(n)
 	}
-	if len(list) == 1 {
-		return spaces(list[0])
-	}
-	return strings.Join(words[:len(words)-1], ", ") + " or " + spaces(list[len(list)-1])
+	words[len(words)-1] = diag.Count(list[len(list)-1], "space")
+	return diag.Or(words)
 }

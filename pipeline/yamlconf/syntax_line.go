@@ -154,12 +154,12 @@ func missingColon(text string, at, start int) (finding, bool) {
 		f.code, f.fix, f.from, f.to = diag.CodeSyntax, what, start+at+i, start+at+i
 		return f, true
 	}
+	if strings.HasPrefix(rest, "-") && len(rest) > 1 && rest[1] != '-' {
+		return inserting(1, " ", finding{at: start + at + 1, message: "a space is missing after the dash of a list item", hint: "write - " + clip(rest[1:])})
+	}
 	if i := strings.IndexByte(rest, ':'); i > 0 && i+1 < len(rest) && !strings.ContainsAny(rest[:i], " \t") && !strings.HasPrefix(rest[i:], "://") {
 		return inserting(i+1, " ", finding{at: start + at + i + 1, message: "a space is missing after the colon",
 			hint: fmt.Sprintf("write %s: %s", clip(rest[:i]), clip(rest[i+1:]))})
-	}
-	if strings.HasPrefix(rest, "-") && len(rest) > 1 && rest[1] != '-' {
-		return inserting(1, " ", finding{at: start + at + 1, message: "a space is missing after the dash of a list item", hint: "write - " + clip(rest[1:])})
 	}
 	word := strings.TrimRight(rest, " ")
 	colon := ":"
@@ -210,10 +210,4 @@ func badEscape(text string, at int) int {
 }
 
 // clip shortens text for messages.
-func clip(text string) string {
-	runes := []rune(text)
-	if len(runes) <= 40 {
-		return text
-	}
-	return string(runes[:39]) + "…"
-}
+func clip(text string) string { return diag.Clip(text, 40) }
