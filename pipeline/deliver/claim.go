@@ -18,51 +18,51 @@ import (
 // claim asks for the right to make the calls of run and returns those that got
 // it. A run without a guard passes as it is. Whatever is not returned is either
 // finished or asked for again later.
-func (l *lane) claim(ctx, effects context.Context, run []*job) []*job {
-	g := l.d.guard
+func (e *errand) claim(ctx, effects context.Context, run []*job) []*job {
+	g := e.d.guard
 	if g == nil {
 		return run
 	}
 	asked := make([]*job, 0, len(run))
 	for _, j := range run {
 		if j.lost.Load() {
-			l.drop(j)
+			e.drop(j)
 		}
-		if (!j.held || l.stale(j)) && !j.unguarded {
+		if (!j.held || e.stale(j)) && !j.unguarded {
 			asked = append(asked, j)
 		}
 	}
 	// A claim that is still held was made in the memory that is lost.
 	if lost := g.lost(); lost != nil && len(asked) < len(run) {
-		return l.storeDown(run, asked, lost)
+		return e.storeDown(run, asked, lost)
 	}
-	began := l.d.timing.Now()
+	began := e.d.timing.Now()
 	verdicts, err := g.claim(effects, asked)
 	if err != nil {
-		return l.storeDown(run, asked, err)
+		return e.storeDown(run, asked, err)
 	}
 	if len(asked) > 0 {
 		g.pauses.clear(pauseStore)
 	}
-	return l.answer(ctx, effects, run, asked, verdicts, began)
+	return e.answer(ctx, effects, run, asked, verdicts, began)
 }
 
 // stale tells whether a held claim may have run out, since it could not be
 // extended for long. It is not lost for that: asked for again with its token, the
 // store says whose it is.
-func (l *lane) stale(j *job) bool {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.d.timing.Now().Sub(j.renewed) > l.d.guard.plan.Lease*2/3
+func (e *errand) stale(j *job) bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.d.timing.Now().Sub(j.renewed) > e.d.guard.plan.Lease*2/3
 }
 
 // storeDown does what `on_store_error` wants: block, or go on unguarded. Lost
 // memory always blocks: whether to go on then is not for this setting to say.
-func (l *lane) storeDown(run, asked []*job, err error) []*job {
-	g := l.d.guard
+func (e *errand) storeDown(run, asked []*job, err error) []*job {
+	g := e.d.guard
 	if errors.Is(err, errSettling) {
 		for _, j := range run {
-			j.next = l.d.timing.Now().Add(settleTime / 10)
+			j.next = e.d.timing.Now().Add(settleTime / 10)
 		}
 		return nil
 	}
@@ -75,26 +75,26 @@ func (l *lane) storeDown(run, asked []*job, err error) []*job {
 	}
 	for _, j := range run {
 		j.polls++
-		j.next = l.d.timing.Now().Add(l.d.timing.Jitter(clock.Exponential(storeRetry, time.Second, j.polls)))
+		j.next = e.d.timing.Now().Add(e.d.timing.Jitter(clock.Exponential(storeRetry, time.Second, j.polls)))
 	}
 	return nil
 }
 
 // answer acts on the verdicts. Of the jobs that may go, those behind a Busy one
 // of the same order key are given back: waiting while holding a claim is how
-// two lanes would wait for each other for ever.
-func (l *lane) answer(ctx, effects context.Context, run, asked []*job, answers []idempotency.Verdict, began time.Time) []*job {
+// two errands would wait for each other for ever.
+func (e *errand) answer(ctx, effects context.Context, run, asked []*job, answers []idempotency.Verdict, began time.Time) []*job {
 	letters := map[string][]*job{} // by reason
-	var conflicts []*job
+	var conflict *handlers.Record
 	away := map[*job]bool{}
 	busy := map[string]bool{}
 	for i, a := range answers {
-		j, v := asked[i], decide.VerdictOf(l.d.guard.plan, a.Answer)
-		l.observeClaim(j, a.Answer)
+		j, v := asked[i], decide.VerdictOf(e.d.guard.plan, a.Answer)
+		e.observeClaim(j, a.Answer)
 		if v.Goes || v.Uncertain {
-			l.hold(j, began)
+			e.hold(j, began)
 		} else if j.held {
-			l.drop(j) // it ran out, and somebody else took it
+			e.drop(j) // it ran out, and somebody else took it
 		}
 		if v.Goes {
 			continue
@@ -107,27 +107,30 @@ func (l *lane) answer(ctx, effects context.Context, run, asked []*job, answers [
 			}
 		}
 		if a.Answer == idempotency.Conflict {
-			conflicts = append(conflicts, j)
+			conflict = j.rec
+			e.observe(j, Event{Kind: EventConflict})
 		}
 		switch {
 		case v.Waits:
 			j.polls++
-			j.next = l.d.timing.Now().Add(l.d.timing.Jitter(clock.Exponential(busyRetry, time.Second, j.polls)))
-			busy[l.orderKey(j)] = true
+			j.next = e.d.timing.Now().Add(e.d.timing.Jitter(clock.Exponential(busyRetry, time.Second, j.polls)))
+			busy[e.orderKey(j)] = true
 		case v.Err != nil:
-			letters[v.Reason] = append(letters[v.Reason], l.blame(j, v.Err))
+			letters[v.Reason] = append(letters[v.Reason], e.refused(j, v.Err))
 		default:
-			l.end(j, v.Outcome, v.Reason, nil)
+			e.end(j, v.Outcome, v.Reason, nil)
 		}
 	}
-	l.tellConflicts(conflicts)
+	if conflict != nil {
+		e.d.guard.warnConflict(e.d.log, conflict)
+	}
 	if len(away) == 0 {
 		return run
 	}
 	var goes, behind []*job
 	waiting := map[string]bool{}
 	for _, j := range run {
-		key := l.orderKey(j)
+		key := e.orderKey(j)
 		switch {
 		case away[j]:
 			waiting[key] = waiting[key] || !j.finished && busy[key]
@@ -137,34 +140,24 @@ func (l *lane) answer(ctx, effects context.Context, run, asked []*job, answers [
 			goes = append(goes, j)
 		}
 	}
-	l.release(effects, behind)
+	e.release(effects, behind)
 	for _, reason := range slices.Sorted(maps.Keys(letters)) {
-		l.bury(ctx, effects, letters[reason], reason)
+		e.deadLetter(ctx, effects, letters[reason], reason)
 	}
 	return goes
-}
-
-// tellConflicts tells of records whose key is done with other content.
-func (l *lane) tellConflicts(jobs []*job) {
-	for _, j := range jobs {
-		l.observe(j, Event{Kind: EventConflict})
-	}
-	if len(jobs) > 0 {
-		l.d.guard.warnConflict(l.d.log, jobs[0].rec)
-	}
 }
 
 // confirm records effects as done and finishes their records. While the store
 // is down it tries on, for as long as effects may take: an effect without its
 // confirm would be made twice.
-func (l *lane) confirm(effects context.Context, done []*job) {
+func (e *errand) confirm(effects context.Context, done []*job) {
 	if len(done) == 0 {
 		return
 	}
-	g := l.d.guard
+	g := e.d.guard
 	if g == nil {
 		for _, j := range done {
-			l.taken(j, "")
+			e.taken(j, "")
 		}
 		return
 	}
@@ -173,7 +166,7 @@ func (l *lane) confirm(effects context.Context, done []*job) {
 		j.maybe = true
 		switch {
 		case j.unguarded:
-			l.taken(j, outcome.ReasonUnguarded)
+			e.taken(j, outcome.ReasonUnguarded)
 		default:
 			claimed = append(claimed, j)
 		}
@@ -182,21 +175,21 @@ func (l *lane) confirm(effects context.Context, done []*job) {
 	if !ok {
 		return
 	}
-	l.drop(claimed...)
+	e.drop(claimed...)
 	for i, j := range claimed {
 		if states[i] != idempotency.Held {
-			l.observe(j, Event{Kind: EventConfirm, Reason: "lost"})
+			e.observe(j, Event{Kind: EventConfirm, Reason: "lost"})
 			continue // asked for anew: the new verdict decides
 		}
-		l.observe(j, Event{Kind: EventConfirm})
-		l.taken(j, "")
+		e.observe(j, Event{Kind: EventConfirm})
+		e.taken(j, "")
 	}
 }
 
 // identity is what a sink that keeps its own keys is told of a job's effect.
-func (l *lane) identity(j *job, dec decide.Decision) *handlers.Identity {
-	id := &handlers.Identity{Pipeline: l.d.plan.Name, Sink: l.gate.plan.Name, Generation: 1, ID: j.claim.ID}
-	if g := l.d.guard; g != nil {
+func (e *errand) identity(j *job, dec decide.Decision) *handlers.Identity {
+	id := &handlers.Identity{Pipeline: e.d.plan.Name, Sink: e.gate.plan.Name, Generation: 1, ID: j.claim.ID}
+	if g := e.d.guard; g != nil {
 		id.Generation, id.Key, id.Digest, id.TTL = g.plan.Generation, dec.Key, dec.Digest, g.plan.TTL
 		id.OnConflict, id.OnUncertain = string(g.plan.OnConflict), string(g.plan.OnUncertain)
 	}
@@ -205,47 +198,47 @@ func (l *lane) identity(j *job, dec decide.Decision) *handlers.Identity {
 
 // taken ends a job whose call is durable. What the system knew from before makes it
 // a duplicate.
-func (l *lane) taken(j *job, reason string) {
+func (e *errand) taken(j *job, reason string) {
 	if j.repeated {
-		l.end(j, outcome.Duplicate, outcome.ReasonRepeated, nil)
+		e.end(j, outcome.Duplicate, outcome.ReasonRepeated, nil)
 		return
 	}
-	l.end(j, outcome.Delivered, reason, nil)
+	e.end(j, outcome.Delivered, reason, nil)
 }
 
 // hold notes that the job's claim is ours, since a time, for the keeper to extend.
-func (l *lane) hold(j *job, since time.Time) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
+func (e *errand) hold(j *job, since time.Time) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
 	j.polls, j.renewed = 0, since
 	if !j.held {
 		j.held = true
-		l.held = append(l.held, j)
+		e.held = append(e.held, j)
 	}
 }
 
 // drop notes that the claims of jobs are no longer ours, and gives each a new
 // token to ask anew with.
-func (l *lane) drop(jobs ...*job) {
+func (e *errand) drop(jobs ...*job) {
 	if len(jobs) == 0 {
 		return
 	}
-	l.d.guard.free(jobs)
-	l.mu.Lock()
-	defer l.mu.Unlock()
+	e.d.guard.free(jobs)
+	e.mu.Lock()
+	defer e.mu.Unlock()
 	for _, j := range jobs {
 		j.held = false
 		j.lost.Store(false)
-		j.claim.Token = l.d.guard.run.Next()
+		j.claim.Token = e.d.guard.run.Next()
 	}
-	l.held = slices.DeleteFunc(l.held, func(j *job) bool { return !j.held })
+	e.held = slices.DeleteFunc(e.held, func(j *job) bool { return !j.held })
 }
 
 // release gives back the claims of jobs whose effect certainly did not happen, so
 // that none waits for a lease to run out and none is found uncertain. The others
 // keep theirs. Where the store does not answer, all do.
-func (l *lane) release(effects context.Context, jobs []*job) {
-	if l.d.guard == nil {
+func (e *errand) release(effects context.Context, jobs []*job) {
+	if e.d.guard == nil {
 		return
 	}
 	var idle []*job
@@ -254,38 +247,38 @@ func (l *lane) release(effects context.Context, jobs []*job) {
 			idle = append(idle, j)
 		}
 	}
-	if l.d.guard.release(effects, idle) {
-		l.drop(idle...)
+	if e.d.guard.release(effects, idle) {
+		e.drop(idle...)
 	}
 }
 
-// giveBack releases, at the end of a lane, the claims whose effect certainly did
+// giveBack releases, at the end of an errand, the claims whose effect certainly did
 // not happen, also those that were asked for without an answer. The others stay,
 // and are found as uncertain: where they are parked then, with what they met.
-func (l *lane) giveBack(effects context.Context) {
+func (e *errand) giveBack(effects context.Context) {
 	var idle, kept []*job
-	for _, j := range l.held {
+	for _, j := range e.held {
 		if j.maybe {
 			kept = append(kept, j)
 		} else {
 			idle = append(idle, j)
 		}
 	}
-	for _, j := range l.jobs {
+	for _, j := range e.jobs {
 		if j.asked && !j.held && !j.maybe && !j.finished {
 			idle = append(idle, j)
 		}
 	}
-	l.d.guard.abandon(effects, idle)
-	if l.d.guard.plan.OnUncertain == plan.ActionPark {
-		l.d.guard.leave(effects, kept)
+	e.d.guard.abandon(effects, idle)
+	if e.d.guard.plan.OnUncertain == plan.ActionPark {
+		e.d.guard.leave(effects, kept)
 	}
-	l.d.guard.free(l.held)
+	e.d.guard.free(e.held)
 }
 
-// blame notes why a job is dead-lettered without a write.
-func (l *lane) blame(j *job, err error) *job {
-	j.failed(&handlers.Failure{Err: err}, l.d.timing.Now())
+// refused notes why a job is dead-lettered without a write.
+func (e *errand) refused(j *job, err error) *job {
+	j.failed(&handlers.Failure{Err: err}, e.d.timing.Now())
 	return j
 }
 

@@ -125,11 +125,11 @@ func (d *Delivery) Handle(m *message.Message) error {
 		return nil // the partition is given up
 	}
 	w := newWork(d, batch)
-	lanes, refused, stopErr := d.decide(w)
+	errands, refused, stopErr := d.decide(w)
 	done()
 	var tasks []func()
-	for _, l := range lanes {
-		tasks = append(tasks, func() { l.deliver(ctx, effects) })
+	for _, e := range errands {
+		tasks = append(tasks, func() { e.deliver(ctx, effects) })
 	}
 	if len(refused) > 0 {
 		tasks = append(tasks, func() { d.refuse(ctx, effects, w, refused) })
@@ -173,10 +173,10 @@ func (d *Delivery) decodeCost(records []*handlers.Record) int64 {
 // decide decides every record of the batch: what has no effect is finished at
 // once, writes are queued by sink, refused records are returned for the dead
 // letters. A decision to stop ends the batch before that record.
-func (d *Delivery) decide(w *work) (lanes []*lane, refused []letter, stopErr error) {
+func (d *Delivery) decide(w *work) (errands []*errand, refused []letter, stopErr error) {
 	decider := d.deciders.Get().(*decide.Decider)
 	defer d.deciders.Put(decider)
-	bySink := make([]*lane, len(d.gates))
+	bySink := make([]*errand, len(d.gates))
 	// Without dead letters, what is behind a refused record of its order waits with it.
 	var held map[string]bool
 	for i, rec := range w.batch.Records {
@@ -193,7 +193,7 @@ func (d *Delivery) decide(w *work) (lanes []*lane, refused []letter, stopErr err
 		switch {
 		case dec.Stop:
 			w.batch.Stuck(i)
-			return lanes, refused, &StopError{Rec: rec, stage: dec.Stage, err: dec.Err}
+			return errands, refused, &StopError{Rec: rec, stage: dec.Stage, err: dec.Err}
 		case dec.Outcome == outcome.DeadLettered:
 			w.left[i] = 1
 			refused = append(refused, letter{index: i, rec: rec, stage: dec.Stage, reason: dec.Reason, first: dec.Err, last: dec.Err, key: dec.Key})
@@ -209,13 +209,13 @@ func (d *Delivery) decide(w *work) (lanes []*lane, refused []letter, stopErr err
 				})
 				continue
 			}
-			l := bySink[write.Sink]
-			if l == nil {
-				l = &lane{d: d, gate: d.gates[write.Sink], w: w}
-				bySink[write.Sink] = l
-				lanes = append(lanes, l)
+			e := bySink[write.Sink]
+			if e == nil {
+				e = &errand{d: d, gate: d.gates[write.Sink], w: w}
+				bySink[write.Sink] = e
+				errands = append(errands, e)
 			}
-			l.add(i, rec, write, dec)
+			e.add(i, rec, write, dec)
 		}
 		if d.letters.topic == "" && len(refused) > refusals {
 			if held == nil {
@@ -224,7 +224,7 @@ func (d *Delivery) decide(w *work) (lanes []*lane, refused []letter, stopErr err
 			held[string(orderOf(d.plan.Source.Order, rec))] = true
 		}
 	}
-	return lanes, refused, nil
+	return errands, refused, nil
 }
 
 // refuse dead-letters the records that could not be decided.

@@ -28,11 +28,11 @@ func (g *guard) extendAll(ctx context.Context) {
 	}
 }
 
-// heldJob is a claim that the keeper extends, with the lane that holds it.
+// heldJob is a claim that the keeper extends, with the errand that holds it.
 type heldJob struct {
-	lane  *lane
-	job   *job
-	claim idempotency.Claim
+	errand *errand
+	job    *job
+	claim  idempotency.Claim
 }
 
 // dueForExtension lists the held claims that were last renewed a third of a lease
@@ -42,14 +42,14 @@ func (g *guard) dueForExtension() []heldJob {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	before := g.timing.Now().Add(-g.plan.Lease/3 + g.plan.Lease/12)
-	for l := range g.lanes {
-		l.mu.Lock()
-		for _, j := range l.held {
+	for e := range g.errands {
+		e.mu.Lock()
+		for _, j := range e.held {
 			if !g.away.IsZero() || j.renewed.Before(before) {
-				due = append(due, heldJob{l, j, j.claim})
+				due = append(due, heldJob{e, j, j.claim})
 			}
 		}
-		l.mu.Unlock()
+		e.mu.Unlock()
 	}
 	return due
 }
@@ -72,18 +72,18 @@ func (g *guard) extend(ctx context.Context, due []heldJob) bool {
 	}
 	for i, h := range due {
 		if states[i] == idempotency.Held {
-			h.lane.renew(h.job, h.claim.Token, began)
+			h.errand.renew(h.job, h.claim.Token, began)
 		} else {
-			h.lane.lose(h.job, h.claim.Token)
+			h.errand.lose(h.job, h.claim.Token)
 		}
 	}
 	return true
 }
 
 // renew notes that a job's claim was extended at a time.
-func (l *lane) renew(j *job, token idempotency.Token, at time.Time) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
+func (e *errand) renew(j *job, token idempotency.Token, at time.Time) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
 	if j.held && j.claim.Token == token {
 		j.renewed = at
 	}
@@ -91,15 +91,15 @@ func (l *lane) renew(j *job, token idempotency.Token, at time.Time) {
 
 // lose marks a job's claim as gone, unless it was confirmed or given back in the
 // meantime. A write of which every claim is gone is cut off.
-func (l *lane) lose(j *job, token idempotency.Token) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
+func (e *errand) lose(j *job, token idempotency.Token) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
 	if !j.held || j.claim.Token != token {
 		return
 	}
 	j.lost.Store(true)
-	if l.cancel != nil && !slices.ContainsFunc(l.run, func(j *job) bool { return !j.lost.Load() }) {
-		l.cancel(errClaimLost)
+	if e.cancel != nil && !slices.ContainsFunc(e.run, func(j *job) bool { return !j.lost.Load() }) {
+		e.cancel(errClaimLost)
 	}
 }
 

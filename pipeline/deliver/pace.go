@@ -21,14 +21,14 @@ type pace struct {
 	waiters []*paceWaiter // in turn
 }
 
-// paceWaiter is a lane that waits for its turn.
+// paceWaiter is an errand that waits for its turn.
 type paceWaiter struct {
 	turn  chan struct{} // closed when it has come
 	hurry func() bool
 }
 
-// paceShare is which part of a second's records a lane takes in one turn: the
-// lanes stay close to each other, and a stop has little to catch up with.
+// paceShare is which part of a second's records an errand takes in one turn: the
+// errands stay close to each other, and a stop has little to catch up with.
 const paceShare = 32
 
 // newPace is nil where perSecond is 0: then there is no limit.
@@ -48,7 +48,7 @@ func (p *pace) burst() int {
 }
 
 // wait returns once n records may go; false means that ctx ended. hurry tells
-// whether the lane goes before others; it must not block.
+// whether the errand goes before others; it must not block.
 func (p *pace) wait(ctx context.Context, n int, hurry func() bool) bool {
 	if p == nil {
 		return true
@@ -65,7 +65,7 @@ func (p *pace) wait(ctx context.Context, n int, hurry func() bool) bool {
 	return true
 }
 
-// enter waits for the lane's turn; false means that ctx ended first.
+// enter waits for the errand's turn; false means that ctx ended first.
 func (p *pace) enter(ctx context.Context, hurry func() bool) bool {
 	p.mu.Lock()
 	if !p.taken {
