@@ -125,7 +125,8 @@ func (a *app) evalScope(name string) (*expression.Scope, error) {
 		text, err := files.Read(name, files.MaxBytes)
 		return strings.TrimSuffix(strings.TrimSuffix(string(text), "\n"), "\r"), err
 	}
-	return expression.NewScope(expression.Options{Format: expression.FormatJSON, Limits: a.limits(), Constants: expression.Constants{Env: env, File: file}}), nil
+	return expression.NewScope(expression.Options{Format: expression.FormatJSON, Limits: a.limits(),
+		Constants: expression.Constants{Env: env, File: file}}), nil
 }
 
 // evaluation is an expression or a template, and how it fared so far.

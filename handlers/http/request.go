@@ -48,7 +48,8 @@ func (r *request) MarshalJSON() ([]byte, error) {
 		shown.Body = redacted
 	}
 	for name := range r.header {
-		if isFixedHeader(name) && name != "Host" || handlers.SecretName(name) || slices.Contains(r.secretHeaders, name) {
+		if isFixedHeader(name) && name != "Host" || handlers.SecretName(name) ||
+			slices.Contains(r.secretHeaders, name) {
 			shown.Headers[name] = redacted
 		}
 	}

@@ -71,7 +71,8 @@ func (c *Sink) DecodeYAML(d *yamlconf.Decoder, n yamlconf.Node) {
 			d.Unplaced(f.Node)
 		}
 		d.Add(diag.Problem{Path: n.Path, Place: d.Source().Key(handler[1].Node.Path), Code: diag.CodeSink,
-			Message: fmt.Sprintf("a sink has one handler, and this one has %s and %s", handler[0].Name, handler[1].Name),
+			Message: fmt.Sprintf("a sink has one handler, and this one has %s and %s", handler[0].Name,
+				handler[1].Name),
 			Hint:    "start a list item of its own",
 			Related: &diag.Related{Place: d.Source().Key(handler[0].Node.Path), Message: "the first handler is here"}})
 		return
@@ -119,7 +120,8 @@ func (c *Sink) misplaced(d *yamlconf.Decoder, n yamlconf.Node, handler yamlconf.
 		d.AtKey(own[0].Node, diag.CodeUnknownKey, fmt.Sprintf("unknown key %s in %s", names[0], n.Path),
 			fmt.Sprintf("%s is a key of %s: indent it below that", names[0], handler.Name))
 	default:
-		d.AtKey(own[0].Node, diag.CodeUnknownKey, fmt.Sprintf("unknown keys in %s: %s", n.Path, strings.Join(names, ", ")),
+		d.AtKey(own[0].Node, diag.CodeUnknownKey, fmt.Sprintf("unknown keys in %s: %s", n.Path,
+			strings.Join(names, ", ")),
 			fmt.Sprintf("they are keys of %s: indent them below that", handler.Name))
 	}
 }

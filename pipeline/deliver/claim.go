@@ -83,7 +83,8 @@ func (e *errand) storeDown(run, asked []*job, err error) []*job {
 // answer acts on the verdicts. Of the jobs that may go, those behind a Busy one
 // of the same order key are given back: waiting while holding a claim is how
 // two errands would wait for each other for ever.
-func (e *errand) answer(ctx, effects context.Context, run, asked []*job, answers []idempotency.Verdict, began time.Time) []*job {
+func (e *errand) answer(ctx, effects context.Context, run, asked []*job, answers []idempotency.Verdict,
+	began time.Time) []*job {
 	letters := map[string][]*job{} // by reason
 	var conflict *handlers.Record
 	away := map[*job]bool{}

@@ -196,7 +196,8 @@ func (d *Delivery) decide(w *work) (errands []*errand, refused []letter, stopErr
 			return errands, refused, &StopError{Rec: rec, stage: dec.Stage, err: dec.Err}
 		case dec.Outcome == outcome.DeadLettered:
 			w.left[i] = 1
-			refused = append(refused, letter{index: i, rec: rec, stage: dec.Stage, reason: dec.Reason, first: dec.Err, last: dec.Err, key: dec.Key})
+			refused = append(refused, letter{index: i, rec: rec, stage: dec.Stage, reason: dec.Reason, first: dec.Err,
+				last: dec.Err, key: dec.Key})
 		case dec.Outcome != "":
 			w.finish(i, dec.Outcome, dec.Reason, dec.Err)
 		}
@@ -336,7 +337,8 @@ func (w *work) finish(i int, o outcome.Outcome, reason string, err error) {
 // repeatable tells whether a write that ended so may come again: nothing was done
 // for it, or what was is known by its key.
 func (d *Delivery) repeatable(o outcome.Outcome, reason string) bool {
-	return o != outcome.DeadLettered && o != outcome.Delivered || o == outcome.Delivered && d.guard != nil && reason != outcome.ReasonUnguarded
+	return o != outcome.DeadLettered && o != outcome.Delivered ||
+		o == outcome.Delivered && d.guard != nil && reason != outcome.ReasonUnguarded
 }
 
 // StopError is why a record stopped its pipeline.

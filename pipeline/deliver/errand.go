@@ -38,7 +38,8 @@ type errand struct {
 // add queues a write.
 func (e *errand) add(index int, rec *handlers.Record, write decide.Write, dec decide.Decision) {
 	j := &job{index: index, rec: rec, key: dec.Key, call: handlers.Call{
-		Record: write.Record, Request: write.Request, Order: orderOf(e.d.plan.Source.Order, rec), Trace: handlers.TraceOf(rec),
+		Record: write.Record, Request: write.Request, Order: orderOf(e.d.plan.Source.Order, rec),
+		Trace: handlers.TraceOf(rec),
 	}}
 	name := e.gate.plan.Name
 	if g := e.d.guard; g != nil {
@@ -273,8 +274,9 @@ func (e *errand) deadLetter(ctx, effects context.Context, jobs []*job, reason st
 			stage = outcome.StageClaim
 		}
 		letters[i] = letter{
-			index: j.index, rec: j.rec, topicID: e.w.batch.TopicID, sink: e.gate.plan.Name, stage: stage, reason: reason,
-			first: j.first, last: j.last, firstAt: j.firstAt, lastAt: j.lastAt, attempts: j.tries, key: j.key,
+			index: j.index, rec: j.rec, topicID: e.w.batch.TopicID, sink: e.gate.plan.Name, stage: stage,
+			reason: reason,
+			first:  j.first, last: j.last, firstAt: j.firstAt, lastAt: j.lastAt, attempts: j.tries, key: j.key,
 		}
 	}
 	if !e.d.letters.write(ctx, effects, letters) {

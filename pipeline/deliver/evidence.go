@@ -133,6 +133,7 @@ func (g *gate) warn(log *slog.Logger, j *job, f *handlers.Failure) {
 	g.warned = text
 	g.mu.Unlock()
 	if fresh {
-		log.Warn("a write failed and is tried again", "sink", g.plan.Name, "record", coordinates(j.rec), "attempt", j.tries, "class", f.Class.String(), "err", f.Err)
+		log.Warn("a write failed and is tried again", "sink", g.plan.Name, "record", coordinates(j.rec), "attempt",
+			j.tries, "class", f.Class.String(), "err", f.Err)
 	}
 }

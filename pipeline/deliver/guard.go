@@ -311,6 +311,7 @@ func IsReset(err error) bool { return errors.As(err, new(*idempotency.ResetError
 // warnConflict says once that a repeated key came with other content.
 func (g *guard) warnConflict(log *slog.Logger, rec *handlers.Record) {
 	if g.warned.CompareAndSwap(false, true) {
-		log.Warn("a repeated key came with other content; counted from here on", "record", coordinates(rec), "on_conflict", string(g.plan.OnConflict))
+		log.Warn("a repeated key came with other content; counted from here on", "record", coordinates(rec),
+			"on_conflict", string(g.plan.OnConflict))
 	}
 }

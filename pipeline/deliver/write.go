@@ -50,7 +50,8 @@ func (e *errand) write(effects context.Context, run []*job, p pass) {
 		e.d.calling.Add(-1)
 		j.cut = effects.Err() != nil && !f.NotSent && f.Class != handlers.NotAttempted
 		if cutOff := effects.Err() != nil || j.lost.Load(); cutOff && f.MaySystem() {
-			f = &handlers.Failure{Class: handlers.Unknown, NotSent: f.NotSent, Own: true, Err: f.Err} // by us: nobody's fault
+			// by us: nobody's fault
+			f = &handlers.Failure{Class: handlers.Unknown, NotSent: f.NotSent, Own: true, Err: f.Err}
 		}
 		e.fault(j, f)
 		e.accuse(j, f, p, &found)
@@ -67,7 +68,8 @@ func (e *errand) accuse(j *job, f *handlers.Failure, p pass, found *finding) {
 		e.gate.miss(f)
 	case f.MaySystem() && e.gate.suspect(j.rec, p) || infra && (!f.Suspect || f.RetryAfter > 0):
 		found.down, found.asked, found.cause = true, max(found.asked, f.RetryAfter), e.causeOf(j, f, p)
-		j.last = &handlers.Failure{Class: handlers.Infrastructure, Err: f.Err, RetryAfter: f.RetryAfter, NotSent: f.NotSent}
+		j.last = &handlers.Failure{Class: handlers.Infrastructure, Err: f.Err, RetryAfter: f.RetryAfter,
+			NotSent: f.NotSent}
 		j.accused = false
 	case infra:
 		found.missed, found.cause = true, e.causeOf(j, f, p)

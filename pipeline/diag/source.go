@@ -234,7 +234,8 @@ func (s *Source) nearest(path Path) recorded {
 
 // implicit tells whether nothing was written for the value.
 func implicit(n *yaml.Node) bool {
-	return n.Kind == yaml.ScalarNode && n.Value == "" && n.Style&(yaml.SingleQuotedStyle|yaml.DoubleQuotedStyle|yaml.LiteralStyle|yaml.FoldedStyle) == 0
+	return n.Kind == yaml.ScalarNode && n.Value == "" &&
+		n.Style&(yaml.SingleQuotedStyle|yaml.DoubleQuotedStyle|yaml.LiteralStyle|yaml.FoldedStyle) == 0
 }
 
 // Comment returns the comment that ends the line of the plain scalar at path:

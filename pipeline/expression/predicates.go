@@ -134,7 +134,8 @@ func (c *compilation) loop(n *ast.BuiltinNode, name string, list, body term) ter
 		k = kindList
 	}
 	node := body.toNode()
-	return c.made(n, k, &ast.BuiltinNode{Name: name, Arguments: []ast.Node{c.charged(n, list, node, k == kindList).toNode(), quiet(&ast.PredicateNode{Node: node})}})
+	return c.made(n, k, &ast.BuiltinNode{Name: name, Arguments: []ast.Node{c.charged(n, list, node,
+		k == kindList).toNode(), quiet(&ast.PredicateNode{Node: node})}})
 }
 
 // charged is list, for a loop whose body is evaluated for each of its elements.

@@ -113,12 +113,14 @@ func (b broken) unexpected(hint string) (slip, bool) {
 // replace is a slip of n bytes from the token on, for which with stands.
 func (b broken) replace(n int, hint, with string) (slip, bool) {
 	to := min(b.from+n, len(b.source))
-	return slip{from: b.from, to: to, message: fmt.Sprintf("unexpected %q", b.source[b.from:to]), hint: hint, mends: true, with: with}, true
+	return slip{from: b.from, to: to, message: fmt.Sprintf("unexpected %q", b.source[b.from:to]), hint: hint,
+		mends: true, with: with}, true
 }
 
 // slip finds what was meant.
 func (b broken) slip() (slip, bool) {
-	for _, look := range []func() (slip, bool){b.curly, b.dollar, b.openQuote, b.badEscape, b.openBracket, b.foreign, b.operatorCall, b.quotedField,
+	for _, look := range []func() (slip, bool){b.curly, b.dollar, b.openQuote, b.badEscape, b.openBracket, b.foreign,
+		b.operatorCall, b.quotedField,
 		b.word, b.sign, b.bracket, b.neighbour, b.text} {
 		if s, ok := look(); ok {
 			return s, true
@@ -146,7 +148,8 @@ func (b broken) dollar() (slip, bool) {
 	if i < 0 || i > b.from+1 {
 		return slip{}, false
 	}
-	s := slip{from: i, to: i + 2, message: "${ } does not belong into an expression", hint: "this field is an expression: write it without ${ }"}
+	s := slip{from: i, to: i + 2, message: "${ } does not belong into an expression",
+		hint: "this field is an expression: write it without ${ }"}
 	end := closing(b.source, i+2)
 	if end < 0 {
 		return s, true
@@ -200,7 +203,8 @@ func (b broken) openQuote() (slip, bool) {
 		return slip{}, false
 	}
 	quote := b.source[open : open+1]
-	return slip{from: open, to: open + 1, message: "the text that begins here is never closed", hint: "close it with " + quote}, true
+	return slip{from: open, to: open + 1, message: "the text that begins here is never closed",
+		hint: "close it with " + quote}, true
 }
 
 // badEscape is a backslash that text cannot hold, most of them from a regular
@@ -213,7 +217,8 @@ func (b broken) badEscape() (slip, bool) {
 	if i < 0 || i+1 >= len(b.source) {
 		return slip{}, false
 	}
-	return slip{from: i, to: i + 2, message: "text has no escape " + b.source[i:i+2], hint: `a backslash is written twice: \` + b.source[i:i+2],
+	return slip{from: i, to: i + 2, message: "text has no escape " + b.source[i:i+2],
+		hint:  `a backslash is written twice: \` + b.source[i:i+2],
 		mends: true, with: `\` + b.source[i:i+2]}, true
 }
 
@@ -224,7 +229,8 @@ var lambda = regexp.MustCompile(`[(,]\s*(?:[A-Za-z_]\w*|\([\w\s,]*\))$`)
 // sign of another language, and what stands for it; "" where nothing does.
 type foreign struct{ written, hint, with string }
 
-const noName = "a predicate has no name for the element: it is #, and its fields .name, as in any(payload.items, .price > 3)"
+const noName = "a predicate has no name for the element: it is #, and its fields .name, as in any(payload.items, " +
+	".price > 3)"
 
 // signs are looked for around the token, the first that is found counts.
 var signs = []foreign{
@@ -284,12 +290,14 @@ const (
 
 // words are those of other languages.
 var words = map[string]foreign{
-	"is": {hint: compareBy, with: "=="}, "eq": {hint: compareBy, with: "=="}, "equals": {hint: compareBy, with: "=="}, "ne": {hint: "unequal is written !=", with: "!="},
+	"is": {hint: compareBy, with: "=="}, "eq": {hint: compareBy, with: "=="}, "equals": {hint: compareBy, with: "=="},
+	"ne":   {hint: "unequal is written !=", with: "!="},
 	"like": {hint: searched}, "ilike": {hint: searched}, "regexp": {hint: searched}, "rlike": {hint: searched},
 	"between":    {hint: "write both ends: 1 <= payload.n <= 5"},
 	"then":       {hint: `one of two is: condition ? "this" : "that"`},
-	"startswith": {hint: "it is written startsWith", with: "startsWith"}, "endswith": {hint: "it is written endsWith", with: "endsWith"},
-	"includes": {hint: partOf, with: "contains"}, "has": {hint: partOf, with: "contains"},
+	"startswith": {hint: "it is written startsWith", with: "startsWith"},
+	"endswith":   {hint: "it is written endsWith", with: "endsWith"},
+	"includes":   {hint: partOf, with: "contains"}, "has": {hint: partOf, with: "contains"},
 }
 
 const partOf = "text has a part: contains; a list has an element: element in list"

@@ -60,7 +60,8 @@ func AnyType() Type { return Type{kinds: isAny} }
 
 // JSONType is the type of what JSON can hold.
 func JSONType() Type {
-	return Type{kinds: isJSON, objects: []*object{{field: openField, any: JSONType}}, lists: []*list{{item: func(int) Type { return JSONType() }}}}
+	return Type{kinds: isJSON, objects: []*object{{field: openField, any: JSONType}},
+		lists: []*list{{item: func(int) Type { return JSONType() }}}}
 }
 
 func openField(string) (Type, Presence) { return JSONType(), PresenceOpen }
@@ -68,7 +69,8 @@ func openField(string) (Type, Presence) { return JSONType(), PresenceOpen }
 // NamedType is the type that JSON Schema knows by a name: null, boolean, number,
 // integer, string, array or object.
 func NamedType(name string) Type {
-	named := map[string]kinds{"null": isNull, "boolean": isBool, "number": isNumber, "integer": isNumber, "string": isText, "array": isList, "object": isObject}
+	named := map[string]kinds{"null": isNull, "boolean": isBool, "number": isNumber, "integer": isNumber,
+		"string": isText, "array": isList, "object": isObject}
 	t := only(JSONType(), named[name])
 	t.nullable = name == "null"
 	return t
@@ -217,8 +219,10 @@ func (t Type) String() string {
 
 // plural says what several values are.
 func (t Type) plural() string {
-	return strings.NewReplacer("a number", "numbers", "a boolean", "booleans", "a list", "lists", "an object", "objects",
-		"a time zone", "time zones", "a time", "times", "a duration", "durations", "a value", "values").Replace(t.String())
+	return strings.NewReplacer("a number", "numbers", "a boolean", "booleans", "a list", "lists", "an object",
+		"objects",
+		"a time zone", "time zones", "a time", "times", "a duration", "durations", "a value",
+		"values").Replace(t.String())
 }
 
 // few are some of a list of names, as a sentence shows them.

@@ -160,7 +160,8 @@ func (k *checker) otherValue(negated bool, left, right ast.Node, a, b Type) {
 	// What is unequal to a value that may come one day is a guard; a slip of the
 	// pen is not. Pipelines share conditions that ask for the topics of each.
 	path, _ := k.path(left)
-	if f.Warning = path == "topic" || path == "source\x00topic" || near == "" && (negated || a.numbers == nil && a.texts == nil); f.Warning {
+	if f.Warning = path == "topic" || path == "source\x00topic" ||
+		near == "" && (negated || a.numbers == nil && a.texts == nil); f.Warning {
 		k.warning = append(k.warning, f)
 	} else {
 		k.errors = append(k.errors, f)
@@ -272,7 +273,8 @@ func (k *checker) inType(n *ast.BinaryNode) Type {
 	case b.solid() == isList:
 		items := b.item(-1)
 		if items.solid() != 0 && a.solid()&items.solid() == 0 && a.kinds&items.kinds&isNull == 0 {
-			k.report(n.Left, CodeNeverEqual, fmt.Sprintf("%s, and the elements of %s are %s: they are never equal", k.says(n.Left, a), text, items.plural()), "")
+			k.report(n.Left, CodeNeverEqual, fmt.Sprintf("%s, and the elements of %s are %s: they are never equal",
+				k.says(n.Left, a), text, items.plural()), "")
 		}
 	}
 	return truth

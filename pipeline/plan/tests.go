@@ -90,7 +90,8 @@ const (
 )
 
 func Answers() []string {
-	return []string{string(AnswerOK), string(AnswerFail), string(AnswerTimeout), string(AnswerRefused), string(AnswerReset), string(AnswerUnknown), string(AnswerRate)}
+	return []string{string(AnswerOK), string(AnswerFail), string(AnswerTimeout), string(AnswerRefused),
+		string(AnswerReset), string(AnswerUnknown), string(AnswerRate)}
 }
 
 // CrashPoint is where a test's process dies.

@@ -176,7 +176,8 @@ func (e *explainer) now(x *Explanation) {
 	}
 	for i := range r.Writes {
 		if w := &r.Writes[i]; len(r.Writes) > 1 {
-			e.row("", strings.TrimRight("  "+w.Sink+": "+outcomeText(w.Outcome, w.Halt)+" "+e.safe(w.why(r.Record)), " "))
+			e.row("", strings.TrimRight("  "+w.Sink+": "+outcomeText(w.Outcome, w.Halt)+" "+e.safe(w.why(r.Record)),
+				" "))
 		}
 	}
 }
@@ -196,7 +197,8 @@ func (e *explainer) key(k *KeyState) {
 		whose = "for this record"
 	}
 	e.row("key store", name+state+", "+whose)
-	e.row("", fmt.Sprintf("  claimed %s by %s (pid %d, run %s)", timeText(k.Row.ClaimedAt), k.Row.Holder.Host, k.Row.Holder.PID, k.Row.Holder.Run))
+	e.row("", fmt.Sprintf("  claimed %s by %s (pid %d, run %s)", timeText(k.Row.ClaimedAt), k.Row.Holder.Host,
+		k.Row.Holder.PID, k.Row.Holder.Run))
 	if k.Row.State != idempotency.Confirmed && k.Row.Answer != "" {
 		e.row("", "  its call met: "+e.safe(k.Row.Answer))
 	}
@@ -229,7 +231,8 @@ func (e *explainer) group(x *Explanation) {
 	if x.Process == nil {
 		return
 	}
-	e.row("process", fmt.Sprintf("pid %d is %s, with %s of this partition in flight", x.Process.PID, x.Process.State, diag.Count(x.Process.Pending, "record")))
+	e.row("process", fmt.Sprintf("pid %d is %s, with %s of this partition in flight", x.Process.PID, x.Process.State,
+		diag.Count(x.Process.Pending, "record")))
 	for _, reason := range x.Process.Reasons {
 		e.row("", "  ! "+e.safe(reason))
 	}
@@ -250,7 +253,8 @@ func (e *explainer) letters(x *Explanation) {
 	case len(l.Found) == 0 && l.Whole:
 		e.row("dead letter", fmt.Sprintf("none in %s (%s looked at)", l.Topic, diag.Count(l.Read, "record")))
 	case len(l.Found) == 0:
-		e.row("dead letter", fmt.Sprintf("none among the first %d of %s since the record's time; there are more", l.Read, l.Topic))
+		e.row("dead letter", fmt.Sprintf("none among the first %d of %s since the record's time; there are more",
+			l.Read, l.Topic))
 	}
 	if l.Later != nil {
 		e.row("", "  ! some were not read: "+l.Later.Error())

@@ -59,7 +59,8 @@ func (s *Summary) text(style Style) string {
 				others = append(others, fmt.Sprintf("%d %s", sink.Outcomes[o], o))
 			}
 		}
-		fmt.Fprintf(table, "  sink %s\t%d\t\t%s\n", sink.Name, n, strings.Join(append([]string{"to write"}, others...), ", "))
+		fmt.Fprintf(table, "  sink %s\t%d\t\t%s\n", sink.Name, n,
+			strings.Join(append([]string{"to write"}, others...), ", "))
 	}
 	_ = table.Flush() // a strings.Builder takes everything
 	trimLines(&out)

@@ -65,7 +65,8 @@ func (t *Table) result(out *strings.Builder, r *Result) {
 	line := t.columns(coordinates(r.Record), r.Pipeline)
 	from, padding := len([]rune(line)), strings.Repeat(" ", t.widths[2]-len(ending)+2)
 	line = strings.TrimRight(wrap(line+ending+padding+t.safe(r.detail()), t.Style.Width, indent), " ")
-	if runes := []rune(line); t.Style.Colour && len(runes) >= from+len(ending) && !strings.Contains(string(runes[:from+len(ending)]), "\n") {
+	if runes := []rune(line); t.Style.Colour && len(runes) >= from+len(ending) &&
+		!strings.Contains(string(runes[:from+len(ending)]), "\n") {
 		line = string(runes[:from]) + t.Style.paint(colourOf(r.Outcome), ending) + string(runes[from+len(ending):])
 	}
 	out.WriteString(line + "\n")

@@ -29,7 +29,8 @@ func writeDiff(w io.Writer, indent, want, got string, p diag.Painter) {
 		return
 	}
 	if !strings.Contains(want+got, "\n") {
-		fmt.Fprintf(w, "%sexpected  %s\n%sgot       %s\n", indent, p.Paint(diag.Green, want), indent, p.Paint(diag.Red, got))
+		fmt.Fprintf(w, "%sexpected  %s\n%sgot       %s\n", indent, p.Paint(diag.Green, want), indent,
+			p.Paint(diag.Red, got))
 		return
 	}
 	if want == "" {

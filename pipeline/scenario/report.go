@@ -37,7 +37,8 @@ func WriteText(w io.Writer, r *Report, o TextOptions) error {
 		if !result.Passed() {
 			word = p.Paint(diag.Red, "FAIL")
 		}
-		fmt.Fprintf(&out, "%s  %s %s\n", word, diag.Printable(result.Name), p.Paint(diag.Faint, "("+rounded(result.Took)+")"))
+		fmt.Fprintf(&out, "%s  %s %s\n", word, diag.Printable(result.Name),
+			p.Paint(diag.Faint, "("+rounded(result.Took)+")"))
 		if o.Verbose {
 			writeTold(&out, result.Told, p)
 		}
@@ -55,9 +56,11 @@ func WriteText(w io.Writer, r *Report, o TextOptions) error {
 	case r.Tests == 0:
 		out.WriteString("there are no tests: add a tests: block\n")
 	case failed > 0:
-		fmt.Fprintf(&out, "%s %d of %s (%s)\n", p.Paint(diag.Red, "failed:"), failed, diag.Count(len(r.Results), "test"), rounded(took))
+		fmt.Fprintf(&out, "%s %d of %s (%s)\n", p.Paint(diag.Red, "failed:"), failed,
+			diag.Count(len(r.Results), "test"), rounded(took))
 	default:
-		fmt.Fprintf(&out, "%s %s (%s)\n", p.Paint(diag.Green, "passed:"), diag.Count(len(r.Results), "test"), rounded(took))
+		fmt.Fprintf(&out, "%s %s (%s)\n", p.Paint(diag.Green, "passed:"), diag.Count(len(r.Results), "test"),
+			rounded(took))
 	}
 	_, err := w.Write(out.Bytes())
 	return err
@@ -66,7 +69,8 @@ func WriteText(w io.Writer, r *Report, o TextOptions) error {
 // writeFailure shows one failure, with the place, both values, and the hint.
 func writeFailure(w io.Writer, f Failure, p diag.Painter) error {
 	var text bytes.Buffer
-	if err := diag.Write(&text, diag.FormatText, diag.Problems{{Place: f.Place, Severity: diag.Error, Message: f.Message}}, bool(p)); err != nil {
+	if err := diag.Write(&text, diag.FormatText, diag.Problems{{Place: f.Place, Severity: diag.Error,
+		Message: f.Message}}, bool(p)); err != nil {
 		return err
 	}
 	writeDiff(&text, "    ", f.Want, f.Got, p)
@@ -94,7 +98,8 @@ func writeTold(w io.Writer, told []Told, p diag.Painter) {
 		record, sink = max(record, len(t.Record)), max(sink, len(t.Sink))
 	}
 	line := func(t Told) {
-		text := fmt.Sprintf("%*s  %-*s  %-*s  %s", after, sinceStart(t.After), record, t.Record, sink, t.Sink, diag.Printable(t.Text))
+		text := fmt.Sprintf("%*s  %-*s  %-*s  %s", after, sinceStart(t.After), record, t.Record, sink, t.Sink,
+			diag.Printable(t.Text))
 		fmt.Fprintf(w, "      %s\n", p.Paint(diag.Faint, text))
 	}
 	for len(told) > 0 {
@@ -120,7 +125,8 @@ func writeTold(w io.Writer, told []Told, p diag.Painter) {
 func alike(a, b Told) bool {
 	_, x, isCall := strings.Cut(a.Text, ": ")
 	_, y, too := strings.Cut(b.Text, ": ")
-	return isCall && too && strings.HasPrefix(a.Text, "call ") && strings.HasPrefix(b.Text, "call ") && a.Record == b.Record && a.Sink == b.Sink && x == y
+	return isCall && too && strings.HasPrefix(a.Text, "call ") && strings.HasPrefix(b.Text, "call ") &&
+		a.Record == b.Record && a.Sink == b.Sink && x == y
 }
 
 // sinceStart is a time of the test's clock: 9d3s.
@@ -171,10 +177,12 @@ func WriteJSON(w io.Writer, r *Report) error {
 	all := []result{}
 	for i := range r.Results {
 		from := &r.Results[i]
-		to := result{Name: from.Name, Pipeline: from.Pipeline, File: from.Place.File, Line: from.Place.Line, Column: from.Place.Column,
+		to := result{Name: from.Name, Pipeline: from.Pipeline, File: from.Place.File, Line: from.Place.Line,
+			Column: from.Place.Column,
 			Passed: from.Passed(), Seconds: from.Took.Seconds(), Failures: []failure{}, Events: []event{}}
 		for _, f := range from.Failures {
-			to.Failures = append(to.Failures, failure{f.Place.File, f.Place.Line, f.Place.Column, string(f.Path), f.Message, f.Want, f.Got, f.Hint})
+			to.Failures = append(to.Failures, failure{f.Place.File, f.Place.Line, f.Place.Column, string(f.Path),
+				f.Message, f.Want, f.Got, f.Hint})
 		}
 		for _, t := range from.Told {
 			to.Events = append(to.Events, event{sinceStart(t.After), t.Record, t.Sink, t.Text})

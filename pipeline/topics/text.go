@@ -17,7 +17,8 @@ func (p Plan) WriteText(w io.Writer) error {
 	for _, c := range p.Changes {
 		text.WriteString(c.String() + "\n")
 		if c.Why != "" {
-			fmt.Fprintf(&text, "    %s%s\n", map[bool]string{true: "not done: ", false: "mind: "}[c.Action == Leave], c.Why)
+			fmt.Fprintf(&text, "    %s%s\n", map[bool]string{true: "not done: ", false: "mind: "}[c.Action == Leave],
+				c.Why)
 		}
 	}
 	switch {
@@ -26,7 +27,8 @@ func (p Plan) WriteText(w io.Writer) error {
 	case p.Left() == 0:
 		fmt.Fprintf(&text, "%s to make; %s as the file says\n", diag.Count(p.Pending(), "change"), are(p.Same, "topic"))
 	default:
-		fmt.Fprintf(&text, "%s to make, %s left; %s as the file says\n", diag.Count(p.Pending(), "change"), are(p.Left(), "difference"), are(p.Same, "topic"))
+		fmt.Fprintf(&text, "%s to make, %s left; %s as the file says\n", diag.Count(p.Pending(), "change"),
+			are(p.Left(), "difference"), are(p.Same, "topic"))
 	}
 	_, err := io.WriteString(w, text.String())
 	return err
@@ -57,7 +59,8 @@ func WriteList(w io.Writer, all []Listed) error {
 			}
 		}
 		keep := showRetention(time.Duration(t.RetentionMS) * time.Millisecond)
-		fmt.Fprintf(table, "%s\t%d\t%d\t%s\t%s\t%s\n", t.Topic, t.Partitions, t.Replication, keep, t.Cleanup, orDash(strings.Join(lags, ", ")))
+		fmt.Fprintf(table, "%s\t%d\t%d\t%s\t%s\t%s\n", t.Topic, t.Partitions, t.Replication, keep, t.Cleanup,
+			orDash(strings.Join(lags, ", ")))
 	}
 	return table.Flush()
 }

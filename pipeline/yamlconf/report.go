@@ -65,7 +65,8 @@ func (d *Decoder) wrongType(n Node, wanted string) {
 		}
 	case n.IsList() && strings.HasPrefix(wanted, "a map"):
 		p.Hint = "write the keys of a map: {key: value}, or each on a line of its own"
-		if len(items) > 0 && items[0].IsMap() && slices.ContainsFunc(d.Fields(items[0]), func(f Field) bool { return f.Name == "name" || f.Name == "id" }) {
+		if len(items) > 0 && items[0].IsMap() && slices.ContainsFunc(d.Fields(items[0]),
+			func(f Field) bool { return f.Name == "name" || f.Name == "id" }) {
 			p.Hint = "write each name as a key: {name: {…}}, and no list"
 		}
 	}
@@ -78,7 +79,8 @@ func (d *Decoder) notABlock(n Node, t reflect.Type) {
 	count := len(d.problems)
 	fields := fieldsOf(t)
 	meant := n.IsScalar() && len(fields) > 0 && slices.Contains([]string{"topic", "key", "url"}, fields[0].name)
-	if !n.IsScalar() || !holdsNoSecret(t, 0) && !(meant && (fields[0].name != "url" || strings.Contains(n.Text(), "://"))) {
+	if !n.IsScalar() || !holdsNoSecret(t, 0) && !(meant && (fields[0].name != "url" ||
+		strings.Contains(n.Text(), "://"))) {
 		d.Unplaced(n)
 	}
 	d.wrongType(n, "a map")
@@ -137,7 +139,8 @@ func (d *Decoder) notAList(n Node, element reflect.Type) {
 		p.Hint = "write it as a list: " + clip(p.Fix)
 	case n.IsMap() && len(n.target().Content) > 0 && strings.HasPrefix(n.target().Content[0].Value, "-"):
 		dash := d.source.NodeOffset(n.target().Content[0]) + 1
-		p.Code, p.Place, p.Message = diag.CodeSyntax, d.source.At(dash), "a space is missing after the dash of a list item"
+		p.Code, p.Place, p.Message = diag.CodeSyntax, d.source.At(dash),
+			"a space is missing after the dash of a list item"
 		p.Fix, p.FixAt = " ", d.source.Range(dash, dash)
 	case n.IsMap():
 		p.Hint = "begin each item with a dash: - …"
@@ -157,7 +160,8 @@ func (d *Decoder) hasTag(n Node) bool {
 		return true
 	}
 	at, text := d.source.NodeOffset(v), d.source.Text()
-	return at+1 < len(text) && text[at] == '!' && text[at+1] != '!' && v.Style&(yaml.SingleQuotedStyle|yaml.DoubleQuotedStyle|yaml.LiteralStyle|yaml.FoldedStyle) == 0
+	return at+1 < len(text) && text[at] == '!' && text[at+1] != '!' &&
+		v.Style&(yaml.SingleQuotedStyle|yaml.DoubleQuotedStyle|yaml.LiteralStyle|yaml.FoldedStyle) == 0
 }
 
 func (d *Decoder) tagProblem(n Node) {

@@ -30,7 +30,8 @@ func (d *Decoder) UnknownKey(n Node, entry Field, known []string) string {
 	}
 	p.Fix = nearestKey(entry.Name, known)
 	meant := entry.Name
-	if other := d.options.Spellings[strings.ToLower(entry.Name)]; other != "" && len(d.options.Levels[entry.Name]) == 0 {
+	if other := d.options.Spellings[strings.ToLower(entry.Name)]; other != "" &&
+		len(d.options.Levels[entry.Name]) == 0 {
 		meant = other
 		if slices.Contains(known, other) {
 			p.Fix = other
@@ -120,7 +121,8 @@ func (d *Decoder) nameWithValue(f Field) bool {
 	}
 	d.Unplaced(f.Node)
 	p := diag.Problem{Path: f.Node.Path, Place: d.source.InsideNode(f.Node.key, len(m[1])), Code: diag.CodeSyntax,
-		Message: fmt.Sprintf("the colon after %q is missing", clip(m[1])), Hint: fmt.Sprintf("write %s: …", clip(m[1])), Fix: ":"}
+		Message: fmt.Sprintf("the colon after %q is missing", clip(m[1])), Hint: fmt.Sprintf("write %s: …", clip(m[1])),
+		Fix: ":"}
 	if m[2] == ":" {
 		p.Place = d.source.InsideNode(f.Node.key, len(m[1])+1)
 		p.Message, p.Fix = "a space is missing after the colon", " "
@@ -156,10 +158,12 @@ func (d *Decoder) unknownKey(n Node, entry Field, previous *Field, fields []fiel
 		key := d.source.NodeOffset(entry.Node.key)
 		if comma := bytes.LastIndexByte(d.source.Text()[:key], ','); comma > 0 {
 			// What is left of the text was not what was meant.
-			d.problems = slices.DeleteFunc(d.problems, func(p diag.Problem) bool { return p.Path == previous.Node.Path })
+			d.problems = slices.DeleteFunc(d.problems,
+				func(p diag.Problem) bool { return p.Path == previous.Node.Path })
 			d.Add(diag.Problem{Path: previous.Node.Path, Place: d.source.At(comma), Code: diag.CodeEaten,
-				Message: fmt.Sprintf("inside of brackets YAML ends the text %q at this comma", clip(previous.Node.Text())),
-				Hint:    quoteHint})
+				Message: fmt.Sprintf("inside of brackets YAML ends the text %q at this comma",
+					clip(previous.Node.Text())),
+				Hint: quoteHint})
 			return ""
 		}
 	}

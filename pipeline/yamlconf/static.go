@@ -160,7 +160,8 @@ func convert(v reflect.Value, text string, f field) *malformed {
 		case "true", "false":
 			v.SetBool(strings.ToLower(text) == "true")
 		default:
-			problem := &malformed{diag.CodeType, fmt.Sprintf(" must be true or false, not %q", clip(text)), "", mendBool(text)}
+			problem := &malformed{diag.CodeType, fmt.Sprintf(" must be true or false, not %q", clip(text)), "",
+				mendBool(text)}
 			if problem.fix != "" {
 				problem.hint = "write " + problem.fix
 			}
@@ -200,11 +201,16 @@ func convertDuration(v reflect.Value, text string, f field) *malformed {
 		return problem
 	}
 	v.SetInt(int64(duration))
-	return bounds(f, text, float64(duration), func(s string) float64 { n, _ := handlers.ParseDuration(s); return float64(n) })
+	return bounds(f, text, float64(duration), func(s string) float64 {
+		n,
+			_ := handlers.ParseDuration(s)
+		return float64(n)
+	})
 }
 
 func unreadableRate(text string, err error) *malformed {
-	problem := &malformed{diag.CodeMalformed, ": " + err.Error(), "write a number a second, minute or hour: 500/s, 30/m, 10/h", mendRate(text)}
+	problem := &malformed{diag.CodeMalformed, ": " + err.Error(),
+		"write a number a second, minute or hour: 500/s, 30/m, 10/h", mendRate(text)}
 	switch zero := strings.Contains(err.Error(), "nothing through"); {
 	case zero:
 		problem.hint, problem.fix = "", ""
@@ -236,7 +242,8 @@ func convertInt(v reflect.Value, text string, f field) *malformed {
 		}
 	}
 	problem := &malformed{diag.CodeType, fmt.Sprintf(" must be a whole number, not %q", clip(text)), "", ""}
-	if whole, err := strconv.ParseFloat(strings.TrimSpace(text), 64); err == nil && whole == math.Trunc(whole) && math.Abs(whole) < 1<<53 {
+	if whole, err := strconv.ParseFloat(strings.TrimSpace(text), 64); err == nil && whole == math.Trunc(whole) &&
+		math.Abs(whole) < 1<<53 {
 		problem.fix = strconv.FormatInt(int64(whole), 10)
 	}
 	if f.min != "" && f.min == f.max {

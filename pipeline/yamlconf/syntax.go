@@ -23,14 +23,16 @@ const quoteHint = "put the whole text in single quotes: '…'"
 func syntaxProblem(source *diag.Source, text []byte, err error, read int) (p diag.Problem, from, to int) {
 	f := newFinder(text, err, read)
 	found := f.find()
-	p = diag.Problem{Place: source.At(found.at), Code: found.code, Message: found.message, Hint: found.hint, Fix: found.fix, FixAt: source.Range(found.from, found.to)}
+	p = diag.Problem{Place: source.At(found.at), Code: found.code, Message: found.message, Hint: found.hint,
+		Fix: found.fix, FixAt: source.Range(found.from, found.to)}
 	if found.why != "" {
 		p.Related = &diag.Related{Place: source.At(found.other), Message: found.why}
 	}
 	from, to = found.from, found.to
 	if p.Fix == "" {
 		p.Fix, p.FixAt = f.inQuotes(found), source.RestOfLine(found.at)
-		from, to = found.at, found.at+len(strings.TrimRight(f.line(f.lineAt(found.at))[found.at-f.starts[f.lineAt(found.at)]:], " \t"))
+		from, to = found.at,
+			found.at+len(strings.TrimRight(f.line(f.lineAt(found.at))[found.at-f.starts[f.lineAt(found.at)]:], " \t"))
 	}
 	if found.code != diag.CodeEaten || !strings.HasPrefix(p.Fix, "'") {
 		from, to = 0, 0
@@ -106,8 +108,10 @@ func (f *finder) find() finding {
 // line.
 func (f *finder) inQuotes(found finding) string {
 	line := f.lineAt(found.at)
-	before, value := f.line(line)[:found.at-f.starts[line]], strings.TrimRight(f.line(line)[found.at-f.starts[line]:], " \t")
-	if found.hint != quoteHint || strings.HasPrefix(value, "`") || strings.ContainsAny(before, "[{") || strings.Contains(value, " #") || !keyOnly.MatchString(before) {
+	before, value := f.line(line)[:found.at-f.starts[line]],
+		strings.TrimRight(f.line(line)[found.at-f.starts[line]:], " \t")
+	if found.hint != quoteHint || strings.HasPrefix(value, "`") || strings.ContainsAny(before, "[{") ||
+		strings.Contains(value, " #") || !keyOnly.MatchString(before) {
 		return ""
 	}
 	return "'" + strings.ReplaceAll(value, "'", "''") + "'"
@@ -158,7 +162,8 @@ func (f *finder) missingColonAbove(line int) (int, bool) {
 	text, _, _ := strings.Cut(f.line(previous)[at:], " #")
 	text = strings.TrimRight(text, " \t")
 	deeper := f.indent(line) > at && oneWord.MatchString(text)
-	if at != f.indent(line) && !deeper || strings.HasPrefix(strings.TrimSpace(f.line(line)), "- ") || !plainLine.MatchString(text) || strings.Contains(text, ": ") || strings.HasSuffix(text, ":") {
+	if at != f.indent(line) && !deeper || strings.HasPrefix(strings.TrimSpace(f.line(line)), "- ") ||
+		!plainLine.MatchString(text) || strings.Contains(text, ": ") || strings.HasSuffix(text, ":") {
 		return 0, false
 	}
 	return previous, true
@@ -178,8 +183,9 @@ func (f *finder) unknownAnchor(name string) finding {
 			hint: "put &" + name + " in front of the map that it stands for"}
 	}
 	return finding{at: at, code: diag.CodeEaten,
-		message: "YAML takes text that starts with * as a reference to an anchor, and there is none of this name before it",
-		hint:    quoteHint}
+		message: "YAML takes text that starts with * as a reference to an anchor, and there is none of this name " +
+			"before it",
+		hint: quoteHint}
 }
 
 // indentation is the last guess: what stands on the line is fine, so where it
@@ -200,7 +206,8 @@ func (f *finder) indentation(line int) finding {
 		}
 		found := finding{at: at, code: diag.CodeSyntax, message: message, hint: hint}
 		if above := f.above(line); above >= 0 {
-			found.other, found.why = f.starts[above]+f.indent(above), "this line has a value already, so that nothing can stand below it"
+			found.other, found.why = f.starts[above]+f.indent(above),
+				"this line has a value already, so that nothing can stand below it"
 			if f.indent(above) > f.indent(line) {
 				found.why = "the line above is indented by " + diag.Count(f.indent(above), "space")
 			}
@@ -213,10 +220,12 @@ func (f *finder) indentation(line int) finding {
 			found, _ := missingColon(f.line(above), f.indent(above), f.starts[above])
 			return found
 		}
-		return finding{at: at, code: diag.CodeSyntax, message: "a list item stands where a key is expected", hint: "indent it below the key that the list belongs to"}
+		return finding{at: at, code: diag.CodeSyntax, message: "a list item stands where a key is expected",
+			hint: "indent it below the key that the list belongs to"}
 	}
 	if strings.Contains(f.reason, "did not find expected '-' indicator") {
-		return finding{at: at, code: diag.CodeSyntax, message: "a key stands where a list item is expected", hint: "start the item with a dash, or indent the key below one"}
+		return finding{at: at, code: diag.CodeSyntax, message: "a key stands where a list item is expected",
+			hint: "start the item with a dash, or indent the key below one"}
 	}
 	return finding{at: at, code: diag.CodeSyntax, message: "this is not valid YAML: " + f.reason}
 }
@@ -224,9 +233,11 @@ func (f *finder) indentation(line int) finding {
 // conflict finds what a version control system leaves where it can't merge.
 func (f *finder) conflict() (finding, bool) {
 	for line := range f.starts {
-		if text := f.line(line); strings.HasPrefix(text, "<<<<<<< ") || strings.HasPrefix(text, ">>>>>>> ") || text == "=======" {
-			return finding{at: f.starts[line], code: diag.CodeSyntax, message: "the mark of a merge conflict stands here",
-				hint: "keep one of the two versions, and remove the lines with <<<<<<<, ======= and >>>>>>>"}, true
+		if text := f.line(line); strings.HasPrefix(text, "<<<<<<< ") || strings.HasPrefix(text, ">>>>>>> ") ||
+			text == "=======" {
+			return finding{at: f.starts[line], code: diag.CodeSyntax,
+				message: "the mark of a merge conflict stands here",
+				hint:    "keep one of the two versions, and remove the lines with <<<<<<<, ======= and >>>>>>>"}, true
 		}
 	}
 	return finding{}, false
@@ -246,7 +257,8 @@ var dashOnly = regexp.MustCompile(`^-[^ -]`)
 func (f *finder) tabComment(line int) (finding, bool) {
 	for i := max(0, line-1); i < len(f.starts) && i <= f.stopped+1; i++ {
 		if before, _, ok := strings.Cut(f.line(i), "#"); ok && f.blank(i) && strings.Contains(before, "\t") {
-			return finding{at: f.starts[i] + strings.IndexByte(before, '\t'), code: diag.CodeSyntax, message: "a tab can't indent in YAML", hint: "use spaces"}, true
+			return finding{at: f.starts[i] + strings.IndexByte(before, '\t'), code: diag.CodeSyntax,
+				message: "a tab can't indent in YAML", hint: "use spaces"}, true
 		}
 	}
 	return finding{}, false

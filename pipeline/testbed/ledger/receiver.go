@@ -133,10 +133,12 @@ func (r *receiver) ServeHTTP(w http.ResponseWriter, request *http.Request) {
 	a := r.judge(rec)
 	if a.effect {
 		r.books.effect(r.name, effect{
-			id: rec.ID, key: rec.Key, seq: rec.Seq, place: r.name, at: began, done: began.Add(a.took), lost: a.status == 0,
+			id: rec.ID, key: rec.Key, seq: rec.Seq, place: r.name, at: began, done: began.Add(a.took),
+			lost: a.status == 0,
 		})
 	}
-	if a.status != http.StatusOK && a.status != http.StatusTooManyRequests && a.status != http.StatusUnprocessableEntity {
+	if a.status != http.StatusOK && a.status != http.StatusTooManyRequests &&
+		a.status != http.StatusUnprocessableEntity {
 		r.books.doubt(r.name, rec.ID)
 	}
 	time.Sleep(a.took)
