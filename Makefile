@@ -5,7 +5,7 @@ BIN := bin/millrace
 VERSION := $(shell git describe --tags --match 'v*' 2>/dev/null)
 LDFLAGS := -s -w $(if $(VERSION),-X main.release=$(VERSION))
 
-.PHONY: help build run test test-real test-several ledger soak fuzz race check generate sbom vulnerabilities bench fmt up down
+.PHONY: help build run test test-real test-several ledger soak fuzz race lint check generate sbom vulnerabilities bench fmt up down
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-15s %s\n", $$1, $$2}'
@@ -71,12 +71,16 @@ generate: ## rewrite what is generated
 	$(GO) run ./cmd/docs
 	$(GO) -C examples/own-sink mod tidy
 
-check: ## what CI runs: format, vet, generated files, tests, race, real components
+lint: ## staticcheck and deadcode, with the tests on real components; the first run takes minutes
+	$(GO) tool staticcheck -tags real ./...
+	@dead="$$($(GO) tool deadcode -test -tags real ./...)" || exit 1; test -z "$$dead" || { echo "$$dead"; exit 1; }
+
+check: ## what CI runs: format, vet, lint, generated files, tests, race, real components
 	@test -z "$$(gofmt -l cmd handlers pipeline examples)" || { gofmt -l cmd handlers pipeline examples; exit 1; }
 	$(GO) vet ./...
 	$(GO) vet -tags real ./...
 	$(GO) run ./cmd/docs --check
-	$(MAKE) sbom test race test-real test-several
+	$(MAKE) lint sbom test race test-real test-several
 
 bench: ## the road beside a raw sarama loop: records/s and CPU seconds per million
 	$(GO) run ./cmd/bench

@@ -39,7 +39,10 @@ pipelines.`,
 			}
 			deps := pipeline.RunnerDeps{Version: a.version(), StateDir: a.state(), Logger: log}
 			deps.Memory, deps.MemoryFrom = memory.Limit()
-			return untilSignal(cmd.Context(), func(ctx context.Context) error { return pipeline.RunBroker(ctx, listen, declared, deps) }, func() {})
+			return untilSignal(cmd.Context(), func(ctx context.Context) error {
+				return pipeline.RunBroker(ctx, listen,
+					declared, deps)
+			}, func() {})
 		},
 	}
 	cmd.Flags().StringVar(&listen, "listen", "127.0.0.1:9092", "`ADDRESS` on loopback; port 0 picks a free one")

@@ -108,7 +108,8 @@ func (a *app) findBroker(ctx context.Context, c *cluster, pid int, listen string
 			}
 		}
 		if a.nowhere() {
-			return fmt.Errorf("there is neither a %s nor a state folder %s here: go to the folder of your configuration, or name it with -f", a.configFiles()[0], a.state())
+			return fmt.Errorf("there is neither a %s nor a state folder %s here: go to the folder of your "+
+				"configuration, or name it with -f", a.configFiles()[0], a.state())
 		}
 		folder, err := state.Open(a.state())
 		if err != nil {
@@ -240,8 +241,10 @@ func (a *app) look(ctx context.Context, plan *plan.Plan, pid int) (*cluster, err
 			return nil, err
 		}
 		_, err = os.Stat(filepath.Join(a.state(), string(state.Broker)))
-		if errors.Is(err, fs.ErrNotExist) && !slices.ContainsFunc(runs, func(r state.Run) bool { return r.Broker != "" }) {
-			return nil, fmt.Errorf("there are no topics: no broker runs, or ever ran, on %s; start one with `millrace run`", a.state())
+		if errors.Is(err, fs.ErrNotExist) && !slices.ContainsFunc(runs,
+			func(r state.Run) bool { return r.Broker != "" }) {
+			return nil, fmt.Errorf("there are no topics: no broker runs, or ever ran, on %s; start one with "+
+				"`millrace run`", a.state())
 		}
 	}
 	return a.connectTo(ctx, plan, pid)

@@ -35,7 +35,10 @@ func (a *app) complete(root *cobra.Command) {
 			if c == nil {
 				return
 			}
-			complete := func(_ *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) { return c(args) }
+			complete := func(_ *cobra.Command, args []string, _ string) ([]string,
+				cobra.ShellCompDirective) {
+				return c(args)
+			}
 			if err := cmd.RegisterFlagCompletionFunc(f.Name, complete); err != nil {
 				cobra.CompErrorln(err.Error())
 			}
@@ -149,7 +152,8 @@ func (a *app) pipelineNames() []string {
 	if config != nil {
 		for _, f := range config.Files {
 			for _, p := range f.Blocks.Pipelines {
-				names = append(names, cobra.CompletionWithDesc(p.Name, strings.Join(strings.Fields(p.Value.Description), " ")))
+				names = append(names, cobra.CompletionWithDesc(p.Name,
+					strings.Join(strings.Fields(p.Value.Description), " ")))
 			}
 		}
 	}

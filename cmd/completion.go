@@ -10,7 +10,8 @@ import (
 func (a *app) completionCommand(root *cobra.Command) *cobra.Command {
 	shells := []string{"bash", "zsh", "fish", "powershell"}
 	return &cobra.Command{
-		Use: "completion bash|zsh|fish|powershell", Short: "Print a script that completes commands, flags, pipelines and topics in a shell",
+		Use: "completion bash|zsh|fish|powershell", Short: "Print a script that completes commands, flags, pipelines " +
+			"and topics in a shell",
 		Long: `Completion prints a script for your shell, which then completes commands, flags
 and their values, and the names of the pipelines, topics and sinks of the
 configuration.`,

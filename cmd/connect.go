@@ -32,7 +32,8 @@ type connectFlags struct {
 
 func (f *connectFlags) add(cmd *cobra.Command) {
 	flags := cmd.Flags()
-	flags.BoolVar(&f.on, "connect", false, "also look at brokers, topics, groups, the key store and sinks, without writing anything")
+	flags.BoolVar(&f.on, "connect", false, "also look at brokers, topics, groups, the key store and sinks, without "+
+		"writing anything")
 	flags.IntVar(&f.replicas, "replicas", 0, "with --connect: how many processes are to share the work")
 	flags.DurationVar(&f.timeout, "timeout", 10*time.Second, "with --connect: how long all checks may take together")
 }
@@ -54,7 +55,8 @@ func (f *connectFlags) check(cmd *cobra.Command, options config.Options) error {
 
 // look connects to what configurations without errors need, and returns all problems and
 // what was looked at.
-func (f *connectFlags) look(ctx context.Context, a *app, results []*compile.Result, problems diag.Problems) (diag.Problems, []string, error) {
+func (f *connectFlags) look(ctx context.Context, a *app, results []*compile.Result,
+	problems diag.Problems) (diag.Problems, []string, error) {
 	if !f.on || problems.HasErrors() {
 		return problems, nil, nil
 	}

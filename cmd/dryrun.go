@@ -79,7 +79,8 @@ end, outcome is null and halt says why: stop, block (dead_letter is off) or wait
 			}
 			topic := f.fromTopic || f.since != "" || f.until != "" || cmd.Flags().Changed("last")
 			if f.input != "" && topic {
-				return usageError{errors.New("--input excludes --from-topic, -n, --since and --until: records come from one of the two")}
+				return usageError{errors.New("--input excludes --from-topic, -n, --since and --until: records come " +
+					"from one of the two")}
 			}
 			if f.values && f.input == "" {
 				return usageError{errors.New("--values says what the lines of --input are")}
@@ -89,7 +90,8 @@ end, outcome is null and halt says why: stop, block (dead_letter is off) or wait
 	}
 	flags := cmd.Flags()
 	flags.BoolVar(&f.fromTopic, "from-topic", false, "take records of the pipelines' topics (the default)")
-	flags.IntVarP(&f.last, "last", "n", dryRunLast, "the newest records of each pipeline, -1 for all; with --since at most 10000 unless given")
+	flags.IntVarP(&f.last, "last", "n", dryRunLast, "the newest records of each pipeline, -1 for all; with --since "+
+		"at most 10000 unless given")
 	flags.StringVar(&f.since, "since", "", "take records from a `TIME` on: "+timeForms)
 	flags.StringVar(&f.until, "until", "", "take records before a `TIME`")
 	flags.StringVar(&f.input, "input", "", "take records as JSON, one a line, from this file; - is stdin")
@@ -190,7 +192,8 @@ func (d *dryRun) fromTopics(ctx context.Context, w preview.Window) (err error) {
 		return err
 	}
 	if dropped > 0 && !w.Since.IsZero() && !d.app.quiet {
-		fmt.Fprintf(d.app.err, "the window holds %s more than are shown: -n takes more, -n -1 all\n", count(dropped, "record"))
+		fmt.Fprintf(d.app.err, "the window holds %s more than are shown: -n takes more, -n -1 all\n",
+			count(dropped, "record"))
 	}
 	if err := d.open(ctx, func(topic string) ([16]byte, bool) { id, ok := ids[topic]; return id, ok }); err != nil {
 		return err
@@ -314,14 +317,16 @@ func (a *app) style() preview.Style {
 }
 
 // sample reads the window, with progress on a terminal.
-func (a *app) sample(ctx context.Context, c *cluster, chosen []*plan.Pipeline, w preview.Window) ([]preview.Item, int, error) {
+func (a *app) sample(ctx context.Context, c *cluster, chosen []*plan.Pipeline, w preview.Window) ([]preview.Item, int,
+	error) {
 	log, err := a.clientLogger()
 	if err != nil {
 		return nil, 0, err
 	}
 	shown := a.newProgress("read", 0)
 	defer shown.done()
-	topics := preview.Topics{Settings: c.settings, Admin: c.admin, Deps: kafka.Deps{Logger: log}, OnRead: func(n int) { shown.add(n, 0) }}
+	topics := preview.Topics{Settings: c.settings, Admin: c.admin, Deps: kafka.Deps{Logger: log},
+		OnRead: func(n int) { shown.add(n, 0) }}
 	return topics.Sample(ctx, chosen, w)
 }
 

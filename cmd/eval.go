@@ -127,7 +127,8 @@ func (a *app) evalScope(name string) (*expression.Scope, *secrets.Redactor, erro
 		text, err := files.Read(name, files.MaxBytes)
 		return strings.TrimSuffix(strings.TrimSuffix(string(text), "\n"), "\r"), err
 	}
-	return expression.NewScope(expression.Options{Format: expression.FormatJSON, Limits: a.limits(), Constants: expression.Constants{Env: env, File: file}}), nil, nil
+	return expression.NewScope(expression.Options{Format: expression.FormatJSON, Limits: a.limits(),
+		Constants: expression.Constants{Env: env, File: file}}), nil, nil
 }
 
 // evaluation is an expression or a template, and how it fared so far.

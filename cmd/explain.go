@@ -37,7 +37,8 @@ type explainFlags struct {
 func (a *app) explainCommand() *cobra.Command {
 	var f explainFlags
 	cmd := &cobra.Command{
-		Use: "explain [PIPELINE]", Short: "Why one record ended as it did: each step, its value, its key, its dead letter",
+		Use: "explain [PIPELINE]", Short: "Why one record ended as it did: each step, its value, its key, its dead " +
+			"letter",
 		Long: `Explain takes one record, by its place or the newest for which an expression
 holds, and shows for each pipeline that reads it: every step of the decision with
 the parts of the record that it used and what came of it; the state of its keys in
@@ -129,7 +130,8 @@ func parsePlace(text string) (idempotency.Origin, error) {
 			return idempotency.Origin{Topic: parts[0], Partition: int32(partition), Offset: offset}, nil
 		}
 	}
-	return idempotency.Origin{}, fmt.Errorf("a record's place is topic/partition/offset, such as orders/0/42, not %q", text)
+	return idempotency.Origin{}, fmt.Errorf("a record's place is topic/partition/offset, such as orders/0/42, not %q",
+		text)
 }
 
 // explaining is one explanation on its way.

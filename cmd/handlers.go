@@ -99,7 +99,8 @@ func (a *app) showHandler(registry handlers.Registry, kind, format string) error
 func unknownHandler(registry handlers.Registry, kind string) error {
 	missing := config.MissingHandlers(registry)
 	if slices.Contains(missing, kind) {
-		return usageError{fmt.Errorf("the %s sink is not available in this version; it has %s", kind, strings.Join(registry.Kinds(), ", "))}
+		return usageError{fmt.Errorf("the %s sink is not available in this version; it has %s", kind,
+			strings.Join(registry.Kinds(), ", "))}
 	}
 	if near := diag.Nearest(kind, append(registry.Kinds(), missing...)); near != "" {
 		return usageError{fmt.Errorf("there is no sink %q (did you mean %q?)", kind, near)}

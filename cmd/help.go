@@ -33,7 +33,8 @@ func group(root *cobra.Command) {
 		commands  []string
 	}{
 		{"run", "Run:", []string{"run", "broker", "pause", "resume", "status"}},
-		{"before", "Before it runs:", []string{"init", "validate", "config", "graph", "eval", "test", "dry-run", "topics"}},
+		{"before", "Before it runs:", []string{"init", "validate", "config", "graph", "eval", "test", "dry-run",
+			"topics"}},
 		{"after", "See why, and mend:", []string{"explain", "tail", "publish", "replay", "dead-letter", "keys"}},
 		{"reference", "Reference:", []string{"handlers", "schema", "completion", "version", "help"}},
 	}

@@ -59,7 +59,8 @@ func (a *app) writeStarter(path string) error {
 	if err := a.writeSchema(schema); err != nil {
 		return err
 	}
-	_, err = fmt.Fprintf(a.out, "wrote %s, and %s for editors\ncheck it with `millrace validate -f %s` and run it with `millrace run -f %s`\n", path, schema, path, path)
+	_, err = fmt.Fprintf(a.out, "wrote %s, and %s for editors\ncheck it with `millrace validate -f %s` and run it "+
+		"with `millrace run -f %s`\n", path, schema, path, path)
 	return err
 }
 
@@ -74,7 +75,8 @@ func (a *app) writeSchema(path string) error {
 	case err != nil && !errors.Is(err, fs.ErrNotExist):
 		return err
 	case err == nil && !bytes.Contains(there, []byte("millrace schema; DO NOT EDIT")):
-		return fmt.Errorf("%s is there already and not of millrace: move it, and run `millrace schema > %s`", path, path)
+		return fmt.Errorf("%s is there already and not of millrace: move it, and run `millrace schema > %s`", path,
+			path)
 	}
 	return os.WriteFile(path, schema, 0o644)
 }

@@ -29,7 +29,8 @@ func (a *app) load() (*plan.Plan, error) {
 		return nil, err
 	}
 	if !a.hasConfig() {
-		fmt.Fprintf(a.err, "hint: `millrace init` makes a first %s; -f names one that lies elsewhere\n", a.configFiles()[0])
+		fmt.Fprintf(a.err, "hint: `millrace init` makes a first %s; -f names one that lies elsewhere\n",
+			a.configFiles()[0])
 	}
 	if problems.HasErrors() {
 		return nil, errInvalid

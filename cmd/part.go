@@ -58,7 +58,8 @@ func (a *app) loadPart(of uses) (compile.Part, error) {
 	}
 	wrong := slices.DeleteFunc(slices.Clone(part.Elsewhere), compile.IsUnset)
 	if len(wrong) > 0 && !a.quiet {
-		fmt.Fprintf(a.err, "the configuration has %s in parts that this command does not use; `millrace validate` shows them\n", count(len(wrong), "error"))
+		fmt.Fprintf(a.err, "the configuration has %s in parts that this command does not use; `millrace validate` "+
+			"shows them\n", count(len(wrong), "error"))
 	}
 	return part, nil
 }

@@ -48,7 +48,8 @@ func (p *progress) line() string {
 	}
 	part := min(1, float64(p.read)/float64(p.size))
 	full := int(part * progressWidth)
-	return fmt.Sprintf("[%s%s] %3.0f %%  %s", strings.Repeat("█", full), strings.Repeat("░", progressWidth-full), part*100, line)
+	return fmt.Sprintf("[%s%s] %3.0f %%  %s", strings.Repeat("█", full), strings.Repeat("░", progressWidth-full),
+		part*100, line)
 }
 
 // done clears the line.

@@ -84,7 +84,8 @@ func (a *app) publish(ctx context.Context, topic string, values []string, f publ
 		base.Key = []byte(f.key)
 	}
 	if f.tombstone && (len(values) > 0 || f.input != "" || f.records) {
-		return usageError{errors.New("--tombstone writes one record without a value; it takes no values, --input or --records")}
+		return usageError{errors.New("--tombstone writes one record without a value; it takes no values, --input or " +
+			"--records")}
 	}
 	if f.tombstone && !f.hasKey {
 		return usageError{errors.New("--tombstone needs --key: it says which key's value is gone")}

@@ -100,14 +100,18 @@ line is wrong, and 3 where the configuration has errors.`,
 	root.SetVersionTemplate("millrace {{.Version}}\n")
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
 	flags := root.PersistentFlags()
-	flags.StringArrayVarP(&a.files, "file", "f", nil, "configuration `FILE` or folder, - for stdin; may be repeated (default pipelines.yaml)")
-	flags.StringVar(&a.stateDir, "state", os.Getenv("MILLRACE_STATE"), "state `FOLDER` (default .millrace beside the configuration; also MILLRACE_STATE)")
+	flags.StringArrayVarP(&a.files, "file", "f", nil, "configuration `FILE` or folder, - for stdin; may be repeated "+
+		"(default pipelines.yaml)")
+	flags.StringVar(&a.stateDir, "state", os.Getenv("MILLRACE_STATE"),
+		"state `FOLDER` (default .millrace beside the configuration; also MILLRACE_STATE)")
 	flags.StringVar(&a.envFile, "env-file", "", "read variables from this `FILE`; those of the environment win")
 	flags.StringVar(&a.logLevel, "log-level", "info", "debug, info, warn or error")
 	flags.StringVar(&a.logFormat, "log-format", "text", "text or json")
 	flags.BoolVarP(&a.quiet, "quiet", "q", false, "only warnings, errors and results")
-	root.AddCommand(a.runCommand(), a.validateCommand(), a.testCommand(), a.publishCommand(), a.tailCommand(), a.topicsCommand(),
-		a.statusCommand(), a.keysCommand(), a.brokerCommand(), a.initCommand(), a.schemaCommand(), a.handlersCommand(), a.versionCommand())
+	root.AddCommand(a.runCommand(), a.validateCommand(), a.testCommand(), a.publishCommand(), a.tailCommand(),
+		a.topicsCommand(),
+		a.statusCommand(), a.keysCommand(), a.brokerCommand(), a.initCommand(), a.schemaCommand(), a.handlersCommand(),
+		a.versionCommand())
 	root.AddCommand(a.dryRunCommand(), a.explainCommand(), a.evalCommand())
 	root.AddCommand(a.configCommand(), a.graphCommand(), a.completionCommand(root))
 	help(root)

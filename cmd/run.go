@@ -33,9 +33,11 @@ the others are done.`,
   millrace run --until-end --create-topics`,
 		RunE: func(cmd *cobra.Command, _ []string) error { return a.runPipelines(cmd.Context(), deps) },
 	}
-	cmd.Flags().BoolVar(&deps.CreateTopics, "create-topics", false, "make the topics that the file names and the cluster lacks; those that differ are left as they are")
+	cmd.Flags().BoolVar(&deps.CreateTopics, "create-topics", false,
+		"make the topics that the file names and the cluster lacks; those that differ are left as they are")
 	cmd.Flags().BoolVar(&deps.UntilEnd, "until-end", false, "stop once all that the topics held at the start is done")
-	cmd.Flags().BoolVar(&deps.Leave, "leave", false, "at the end take static members (source.instance) out of their groups for good")
+	cmd.Flags().BoolVar(&deps.Leave, "leave", false, "at the end take static members (source.instance) out of their "+
+		"groups for good")
 	return cmd
 }
 

@@ -137,7 +137,8 @@ func actsOn(r rune) bool {
 // text is painted with.
 func colourAt(text []byte) int {
 	end := bytes.IndexByte(text[:min(len(text), len("\x1b[31m"))], 'm')
-	if end < 0 || !slices.Contains([]string{"\x1b[0", "\x1b[1", "\x1b[2", "\x1b[31", "\x1b[32", "\x1b[33", "\x1b[34", "\x1b[35", "\x1b[36"}, string(text[:end])) {
+	if end < 0 || !slices.Contains([]string{"\x1b[0", "\x1b[1", "\x1b[2", "\x1b[31", "\x1b[32", "\x1b[33", "\x1b[34",
+		"\x1b[35", "\x1b[36"}, string(text[:end])) {
 		return 0
 	}
 	return end + 1

@@ -76,7 +76,10 @@ func readyOf(s api.Status, named []string) bool {
 	if len(named) == 0 {
 		return s.Ready
 	}
-	return !slices.ContainsFunc(s.Pipelines, func(p api.PipelineStatus) bool { return p.State != "running" || len(p.Reasons) > 0 })
+	return !slices.ContainsFunc(s.Pipelines, func(p api.PipelineStatus) bool {
+		return p.State != "running" ||
+			len(p.Reasons) > 0
+	})
 }
 
 // watchStatuses shows the statuses every second until ctx ends: on a terminal in place of
@@ -193,7 +196,8 @@ func showStatus(w io.Writer, s api.Status) error {
 	if s.Embedded {
 		kind = "embedded broker"
 	}
-	fmt.Fprintf(w, "pid %d  %s  up %s  %s %s  version %s\n", s.PID, ready, time.Since(s.Started).Round(time.Second), kind, s.Broker, s.Version)
+	fmt.Fprintf(w, "pid %d  %s  up %s  %s %s  version %s\n", s.PID, ready, time.Since(s.Started).Round(time.Second),
+		kind, s.Broker, s.Version)
 	if s.Ingest != "" {
 		scheme := "http"
 		if s.IngestTLS {
@@ -219,7 +223,8 @@ func showStatus(w io.Writer, s api.Status) error {
 				outcomes = append(outcomes, fmt.Sprintf("%d %s", n, o))
 			}
 		}
-		fmt.Fprintf(table, "%s\t%s\t%s\t%d\t%d\t%s\n", p.Name, p.State, p.Lag, p.InFlight, p.Retries, strings.Join(outcomes, ", "))
+		fmt.Fprintf(table, "%s\t%s\t%s\t%d\t%d\t%s\n", p.Name, p.State, p.Lag, p.InFlight, p.Retries,
+			strings.Join(outcomes, ", "))
 	}
 	if err := table.Flush(); err != nil {
 		return err

@@ -61,7 +61,8 @@ search the whole topic, give -n -1.`,
 		},
 	}
 	flags := cmd.Flags()
-	flags.IntVarP(&f.last, "last", "n", 10, "begin with that many of the newest records; -1 begins with the first of all")
+	flags.IntVarP(&f.last, "last", "n", 10, "begin with that many of the newest records; -1 begins with the first of "+
+		"all")
 	flags.StringVar(&f.from, "from", "", "begin at a `TIME`: "+timeForms)
 	flags.StringVar(&f.where, "where", "", "print only records for which this `EXPRESSION` holds")
 	flags.BoolVar(&f.untilEnd, "until-end", false, "stop at the end instead of following")
@@ -79,7 +80,8 @@ func (a *app) tail(ctx context.Context, topic string, f tailFlags) (err error) {
 			return
 		}
 		if err = where.failure(); err == nil && f.untilEnd && where.seen > 0 && where.kept == 0 && !a.quiet {
-			fmt.Fprintf(a.err, "--where holds for none of %s%s\n", count(where.seen, "record"), f.searchHint(where.seen))
+			fmt.Fprintf(a.err, "--where holds for none of %s%s\n", count(where.seen, "record"),
+				f.searchHint(where.seen))
 		}
 	}()
 	options := kafka.ReadOptions{Follow: !f.untilEnd}
@@ -129,7 +131,8 @@ func (f tailFlags) searchHint(seen int) string {
 // tailOnce prints until the end, or follows. Where it had to open the folder
 // itself it prints only what is there, and says that it is to be called again
 // once a process runs, with options that go on from there.
-func (a *app) tailOnce(ctx context.Context, topic string, options *kafka.ReadOptions, pid int, keep func(*handlers.Record) bool) (again bool, err error) {
+func (a *app) tailOnce(ctx context.Context, topic string, options *kafka.ReadOptions, pid int,
+	keep func(*handlers.Record) bool) (again bool, err error) {
 	c, err := a.connectToRead(ctx, pid)
 	if err != nil {
 		return false, err

@@ -103,7 +103,8 @@ func (a *app) testOnce(ctx context.Context, options scenario.Options, f testFlag
 		return report, errInvalid
 	}
 	if options.Run != nil && report.Tests > 0 && len(report.Results) == 0 {
-		return report, usageError{fmt.Errorf("--run %s: of %s none has such a name", options.Run, count(report.Tests, "test"))}
+		return report, usageError{fmt.Errorf("--run %s: of %s none has such a name", options.Run,
+			count(report.Tests, "test"))}
 	}
 	if err := a.writeTests(report, f); err != nil {
 		return report, err
@@ -129,7 +130,8 @@ func (a *app) writeTests(report *scenario.Report, f testFlags) error {
 		"json":  scenario.WriteJSON,
 		"junit": scenario.WriteJUnit,
 		"text": func(w io.Writer, r *scenario.Report) error {
-			return scenario.WriteText(painted(w), r, scenario.TextOptions{Colour: colour(w), Verbose: f.verbose, Quiet: a.quiet})
+			return scenario.WriteText(painted(w), r, scenario.TextOptions{Colour: colour(w), Verbose: f.verbose,
+				Quiet: a.quiet})
 		},
 	}[f.format]
 	return write(a.out, report)

@@ -27,7 +27,8 @@ func parseTime(s string, now time.Time) (time.Time, error) {
 			return t, nil
 		}
 	}
-	return time.Time{}, fmt.Errorf("%q is no time: write one such as 2026-01-31T08:00:00Z, a date such as 2026-01-31, how long ago, such as -2h, earliest or latest", s)
+	return time.Time{}, fmt.Errorf("%q is no time: write one such as 2026-01-31T08:00:00Z, a date such as "+
+		"2026-01-31, how long ago, such as -2h, earliest or latest", s)
 }
 
 // earliest stands for the time of the first record.

@@ -133,9 +133,13 @@ it does not make, such as a topic with more partitions than the file says.`,
 				return err
 			}
 			if !yes && !a.canAsk() {
-				return usageError{errors.New("topics apply asks before it changes anything, and nobody can answer here: give --yes")}
+				return usageError{errors.New("topics apply asks before it changes anything, and nobody can answer " +
+					"here: give --yes")}
 			}
-			return a.withTopics(cmd.Context(), usesTopics, func(c *cluster) error { return a.applyTopics(cmd.Context(), c, format, yes) })
+			return a.withTopics(cmd.Context(), usesTopics, func(c *cluster) error {
+				return a.applyTopics(cmd.Context(),
+					c, format, yes)
+			})
 		},
 	}
 	formatFlag(cmd, &format)
@@ -239,7 +243,8 @@ func (a *app) tellMissing(c *cluster, listed []topics.Listed) error {
 		}
 	}
 	if len(missing) > 0 && !a.quiet {
-		fmt.Fprintf(a.err, "not made yet: %s; `millrace topics apply` makes what the file names\n", c.plan.Redactor.Text(strings.Join(missing, ", ")))
+		fmt.Fprintf(a.err, "not made yet: %s; `millrace topics apply` makes what the file names\n",
+			c.plan.Redactor.Text(strings.Join(missing, ", ")))
 	}
 	return nil
 }

@@ -58,7 +58,8 @@ as they are. Of standard input it prints the mended text.
 	cmd.Flags().BoolVar(&flags.strict, "strict", false, "treat warnings as errors")
 	cmd.Flags().BoolVar(&flags.fix, "fix", false, "show the certain mends as a diff, and write them after a yes")
 	cmd.Flags().BoolVarP(&flags.yes, "yes", "y", false, "with --fix: do not ask")
-	cmd.Flags().BoolVar(&flags.options.SkipEnv, "skip-env", false, "take unset variables and missing secret files as unknown text")
+	cmd.Flags().BoolVar(&flags.options.SkipEnv, "skip-env", false,
+		"take unset variables and missing secret files as unknown text")
 	flags.connect.add(cmd)
 	return cmd
 }
@@ -121,7 +122,8 @@ func (a *app) explainCode(code string) error {
 			all = append(all, string(c))
 		}
 		err := fmt.Errorf("there is no code %q", code)
-		if near := diag.Nearest(code, all); near != "" && strings.HasPrefix(strings.ToUpper(code), "MR") && len(code) != len(near) {
+		if near := diag.Nearest(code, all); near != "" && strings.HasPrefix(strings.ToUpper(code), "MR") &&
+			len(code) != len(near) {
 			err = fmt.Errorf("%w (did you mean %s?)", err, near)
 		}
 		return usageError{err}

@@ -71,7 +71,8 @@ func (a *app) afterFix(mended compile.Mended, left diag.Problems, wrote, strict 
 		if wrote {
 			verb = "mended"
 		}
-		if _, err := fmt.Fprintf(a.err, "%s: %s left\n", count(mended.Count, "problem")+" "+verb, count(len(mended.Left), "problem")); err != nil {
+		if _, err := fmt.Fprintf(a.err, "%s: %s left\n", count(mended.Count, "problem")+" "+verb,
+			count(len(mended.Left), "problem")); err != nil {
 			return err
 		}
 	}

@@ -62,7 +62,8 @@ func (a *app) versionCommand() *cobra.Command {
 	return &cobra.Command{
 		Use: "version", Short: "Print the version",
 		RunE: func(*cobra.Command, []string) error {
-			_, err := fmt.Fprintf(a.out, "millrace %s %s/%s %s\n", a.version(), runtime.GOOS, runtime.GOARCH, runtime.Version())
+			_, err := fmt.Fprintf(a.out, "millrace %s %s/%s %s\n", a.version(), runtime.GOOS, runtime.GOARCH,
+				runtime.Version())
 			return err
 		},
 	}

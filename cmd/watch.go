@@ -140,5 +140,6 @@ func (w *fileWatch) counts(e fsnotify.Event) bool {
 		return false
 	}
 	ext := filepath.Ext(e.Name)
-	return slices.Contains(w.files, e.Name) || slices.Contains(w.folders, filepath.Dir(e.Name)) && (ext == ".yaml" || ext == ".yml")
+	return slices.Contains(w.files, e.Name) || slices.Contains(w.folders, filepath.Dir(e.Name)) &&
+		(ext == ".yaml" || ext == ".yml")
 }

@@ -30,7 +30,8 @@ func (a *app) where(source string) (*where, error) {
 	if err != nil {
 		return nil, err
 	}
-	scope := expression.NewScope(expression.Options{Format: expression.FormatJSON, Limits: a.limits(), Constants: expression.Constants{Env: env}})
+	scope := expression.NewScope(expression.Options{Format: expression.FormatJSON, Limits: a.limits(),
+		Constants: expression.Constants{Env: env}})
 	condition, findings := scope.Condition(source)
 	for _, f := range findings {
 		if !f.Warning {

@@ -124,7 +124,8 @@ func (c *Coalescer) giveUp(e *errand) {
 		case i < e.next:
 			e.failed[i] = &Failure{Err: fmt.Errorf("the system has not answered yet: %w", cause)}
 		default:
-			e.failed[i] = &Failure{NotSent: true, Err: fmt.Errorf("the call was given up before it was sent: %w", cause)}
+			e.failed[i] = &Failure{NotSent: true, Err: fmt.Errorf("the call was given up before it was sent: %w",
+				cause)}
 		}
 	}
 	c.start()
@@ -215,7 +216,8 @@ func (c *Coalescer) take() (calls []Call, members []member) {
 		for ; e.next < len(e.calls); e.next++ {
 			call, size := e.calls[e.next], e.sizes[e.next]
 			if e.broken[string(call.Order)] {
-				e.failed[e.next] = &Failure{Class: NotAttempted, Err: errors.New("an earlier call of the same key failed")}
+				e.failed[e.next] = &Failure{Class: NotAttempted,
+					Err: errors.New("an earlier call of the same key failed")}
 				continue
 			}
 			if full = c.isFull(len(calls), bytes+size); full {

@@ -24,8 +24,10 @@ func ParseDuration(text string) (time.Duration, error) {
 		if m == nil {
 			return 0, fmt.Errorf("%q is not a duration", text)
 		}
-		unit := map[string]time.Duration{"ns": 1, "us": time.Microsecond, "µs": time.Microsecond, "μs": time.Microsecond,
-			"ms": time.Millisecond, "s": time.Second, "m": time.Minute, "h": time.Hour, "d": 24 * time.Hour, "w": 7 * 24 * time.Hour}[m[2]]
+		unit := map[string]time.Duration{"ns": 1, "us": time.Microsecond, "µs": time.Microsecond,
+			"μs": time.Microsecond,
+			"ms": time.Millisecond, "s": time.Second, "m": time.Minute, "h": time.Hour, "d": 24 * time.Hour,
+			"w": 7 * 24 * time.Hour}[m[2]]
 		if whole, err := strconv.ParseInt(m[1], 10, 64); err == nil {
 			exact += time.Duration(whole) * unit
 			total += float64(whole) * float64(unit)

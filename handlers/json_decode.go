@@ -248,7 +248,8 @@ func readTime(raw json.RawMessage) (time.Time, error) {
 			return time.UnixMilli(t.UnixMilli()).UTC(), nil
 		}
 	}
-	return time.Time{}, errors.New("must be a time like 2026-01-31T09:30:00.000Z, or a number of milliseconds since 1970")
+	return time.Time{}, errors.New("must be a time like 2026-01-31T09:30:00.000Z, or a number of milliseconds since " +
+		"1970")
 }
 
 func readHeaders(raw json.RawMessage) ([]Header, error) {

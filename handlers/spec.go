@@ -198,7 +198,8 @@ func (r Registry) Check() error {
 	for _, kind := range r.Kinds() {
 		switch s := r[kind]; {
 		case !kindName.MatchString(kind) || slices.Contains(reserved, kind):
-			wrong = append(wrong, fmt.Errorf("a sink can't be of the kind %q: a kind has small letters, digits and _, and is none of %s", kind, strings.Join(reserved, ", ")))
+			wrong = append(wrong, fmt.Errorf("a sink can't be of the kind %q: a kind has small letters, digits and "+
+				"_, and is none of %s", kind, strings.Join(reserved, ", ")))
 		case s.New == nil || s.Open == nil:
 			wrong = append(wrong, fmt.Errorf("the sink %s has no New or no Open: handlers.Define makes both", kind))
 		case !pointsToStruct(s.New()):

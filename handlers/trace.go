@@ -48,7 +48,8 @@ func (t Trace) AddTo(headers []Header) []Header {
 // which later versions may add more.
 func isTraceParent(text string) bool {
 	const version0 = 2 + 1 + 32 + 1 + 16 + 1 + 2
-	if len(text) < version0 || len(text) > 4*version0 || strings.ContainsFunc(text, func(r rune) bool { return r <= ' ' || r > '~' }) {
+	if len(text) < version0 || len(text) > 4*version0 || strings.ContainsFunc(text,
+		func(r rune) bool { return r <= ' ' || r > '~' }) {
 		return false
 	}
 	parts := strings.SplitN(text, "-", 5)

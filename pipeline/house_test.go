@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"unicode/utf8"
 )
 
 const module = "github.com/millrace/millrace"
@@ -255,6 +256,36 @@ func TestFilesHoldOneIdea(t *testing.T) {
 	for _, f := range projectFiles(t) {
 		if f.lines > 400 && !bytes.Contains(f.text, []byte("// This file is long because ")) {
 			t.Errorf("%s has %d lines; split it, or begin a comment with «This file is long because »", f.path, f.lines)
+		}
+	}
+}
+
+// mostColumns is how wide a line may be, a tab counted as four.
+const mostColumns = 120
+
+// stillWide are the rooms whose lines are still to be wrapped.
+var stillWide = []string{
+	"pipeline", "pipeline/api", "pipeline/idempotency", "pipeline/ingest", "pipeline/keys", "pipeline/kafka",
+}
+
+// TestLinesFitTheScreen leaves out what can't be broken: tags with the text of the
+// reference, raw strings, and words that are too long by themselves.
+func TestLinesFitTheScreen(t *testing.T) {
+	for _, f := range projectFiles(t) {
+		wide := func(room string) bool {
+			return f.pkg == room || room != "pipeline" && strings.HasPrefix(f.pkg, room+"/")
+		}
+		if f.test || strings.HasPrefix(f.pkg, "examples") || slices.ContainsFunc(stillWide, wide) ||
+			strings.HasPrefix(f.path, "cmd/keys") || f.path == "pipeline/deliver/observe.go" {
+			continue
+		}
+		for i, line := range strings.Split(string(f.text), "\n") {
+			columns := utf8.RuneCountInString(strings.ReplaceAll(line, "\t", "    "))
+			breaks := !strings.Contains(line, "`") &&
+				!slices.ContainsFunc(strings.Fields(line), func(word string) bool { return len(word) > 80 })
+			if columns > mostColumns && breaks {
+				t.Errorf("%s:%d has %d columns: at most %d", f.path, i+1, columns, mostColumns)
+			}
 		}
 	}
 }

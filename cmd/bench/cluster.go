@@ -84,7 +84,9 @@ func fill(ctx context.Context, on place, records int) (passed int, err error) {
 		}
 		batch = append(batch, &handlers.Record{
 			Topic: source, Partition: -1, Offset: -1, Key: fmt.Append(nil, "customer-", random.IntN(100_000)),
-			Value: fmt.Appendf(nil, `{"id":"order-%d","amount":%d,"country":"DE","customer":{"id":"c-%d","tier":"gold"},"note":"%0180d"}`, i, amount, i%100_000, i),
+			Value: fmt.Appendf(nil,
+				`{"id":"order-%d","amount":%d,"country":"DE","customer":{"id":"c-%d","tier":"gold"},"note":"%0180d"}`,
+				i, amount, i%100_000, i),
 		})
 		if len(batch) == 2000 || i == records-1 {
 			if err := publisher.Produce(ctx, batch); err != nil {

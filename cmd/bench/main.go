@@ -125,16 +125,18 @@ func variants(binary string, on place) []variant {
 		store, kind = on.redis, "Redis"
 	}
 	return []variant{
-		{"raw sarama loop: group, filter, idempotent AsyncProducer", func(dir, broker, group, out string) (*exec.Cmd, error) {
-			self, err := os.Executable()
-			return exec.Command(self, "raw", broker, source, group, out), err
-		}},
+		{"raw sarama loop: group, filter, idempotent AsyncProducer",
+			func(dir, broker, group, out string) (*exec.Cmd, error) {
+				self, err := os.Executable()
+				return exec.Command(self, "raw", broker, source, group, out), err
+			}},
 		{"millrace: filter, kafka sink", func(dir, broker, group, out string) (*exec.Cmd, error) {
 			return pipelineCommand(binary, dir, broker, store, group, out, "")
 		}},
-		{"millrace: filter, idempotency key (" + kind + "), kafka sink", func(dir, broker, group, out string) (*exec.Cmd, error) {
-			return pipelineCommand(binary, dir, broker, store, group, out, "idempotency: {key: 'k:${payload.id}'}")
-		}},
+		{"millrace: filter, idempotency key (" + kind + "), kafka sink",
+			func(dir, broker, group, out string) (*exec.Cmd, error) {
+				return pipelineCommand(binary, dir, broker, store, group, out, "idempotency: {key: 'k:${payload.id}'}")
+			}},
 	}
 }
 

@@ -198,7 +198,8 @@ func (f *file) mend(root *os.Root, size int64) (int64, error) {
 	if err := f.h.f.Truncate(whole); err != nil {
 		return 0, fmt.Errorf("cut a line without its end off: %w", err)
 	}
-	f.s.log.Warn("a line without its end was moved away: if a crash tore it, its record comes again", "file", f.name, "to", f.tornName(), "offset", whole, "bytes", len(tail))
+	f.s.log.Warn("a line without its end was moved away: if a crash tore it, its record comes again", "file", f.name,
+		"to", f.tornName(), "offset", whole, "bytes", len(tail))
 	return whole, nil
 }
 

@@ -41,13 +41,20 @@ type RotateConfig struct {
 func (r RotateConfig) rotates() bool { return r.Size > 0 || r.Every > 0 }
 
 const doc = "Appends each record as one line to a file in a folder. Nothing is ever overwritten. " +
-	"`path` may depend on the record, and stays within `dir` whatever the record says, also where links lie in the folder.\n\n" +
+	"`path` may depend on the record, and stays within `dir` whatever the record says, also where links lie in the " +
+	"folder.\n\n" +
 	"A file that another program moved away, such as logrotate, is begun anew. Several processes may write to one file."
 
-const delivery = "With `fsync: batch`, the default, a record counts as written once it is on the disk. Records that are written at the same time, also by other lanes, share one fsync. " +
-	"With `interval` and `none` it counts as written once the operating system has it: a crash of Millrace loses nothing, a crash of the machine what was not on the disk yet.\n\n" +
-	"A disk that is full or fails pauses the pipeline, and nothing goes to the dead letters. After a failed fsync the lines that it was for are written again, and may stand in the file twice. " +
-	"An end without a newline is moved, before the next line is written, to a file beside it with `.torn` behind its name, unless it is a whole JSON object or list, which only gets its newline: a line that a crash tore was not acknowledged, and its record comes again; what somebody else wrote is not lost. With `format: raw` there is nothing to tell a cut record by."
+const delivery = "With `fsync: batch`, the default, a record counts as written once it is on the disk. Records that " +
+	"are written at the same time, also by other lanes, share one fsync. " +
+	"With `interval` and `none` it counts as written once the operating system has it: a crash of Millrace loses " +
+	"nothing, a crash of the machine what was not on the disk yet.\n\n" +
+	"A disk that is full or fails pauses the pipeline, and nothing goes to the dead letters. After a failed fsync " +
+	"the lines that it was for are written again, and may stand in the file twice. " +
+	"An end without a newline is moved, before the next line is written, to a file beside it with `.torn` behind its " +
+	"name, unless it is a whole JSON object or list, which only gets its newline: a line that a crash tore was " +
+	"not acknowledged, and its record comes again; what somebody else wrote is not lost. With `format: raw` " +
+	"there is nothing to tell a cut record by."
 
 const example = "file:\n  dir: clicks\n  path: ${payload.region}.jsonl\n  rotate: {size: 100MB, every: 1d}\n"
 

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -184,9 +183,6 @@ func TestConformance(t *testing.T) {
 		},
 	})
 }
-
-// quiet is a logger that says nothing.
-func quiet() *slog.Logger { return slog.New(slog.NewTextHandler(io.Discard, nil)) }
 
 var errDisk = errors.New("the disk is broken")
 

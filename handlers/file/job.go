@@ -42,7 +42,8 @@ type part struct {
 }
 
 func newJob(s *sink, batch []handlers.Call) *job {
-	j := &job{s: s, failed: map[int]*handlers.Failure{}, broken: map[string]bool{}, answers: make([]string, len(batch)), calls: make([]pending, len(batch))}
+	j := &job{s: s, failed: map[int]*handlers.Failure{}, broken: map[string]bool{}, answers: make([]string, len(batch)),
+		calls: make([]pending, len(batch))}
 	size := 0
 	for i := range batch {
 		size += len(batch[i].Request.(*request).data)
@@ -127,7 +128,8 @@ func (j *job) sort(calls []pending, parts []*part) {
 	for _, c := range calls {
 		switch failure := refused[c.path]; {
 		case j.broken[c.key]:
-			j.failed[c.index] = &handlers.Failure{Class: handlers.NotAttempted, Err: errors.New("an earlier call of the same key failed")}
+			j.failed[c.index] = &handlers.Failure{Class: handlers.NotAttempted,
+				Err: errors.New("an earlier call of the same key failed")}
 		case failure != nil:
 			j.failAll([]pending{c}, failure)
 		default:

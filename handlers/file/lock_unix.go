@@ -31,7 +31,8 @@ func lock(f *os.File) (unlock func(), err error) {
 // theNames tells whether err is about the name alone: another name could be
 // opened.
 func theNames(err error) bool {
-	for _, e := range []syscall.Errno{syscall.EISDIR, syscall.ENOTDIR, syscall.ENAMETOOLONG, syscall.ELOOP, syscall.ENXIO, syscall.EINVAL, syscall.EILSEQ} {
+	for _, e := range []syscall.Errno{syscall.EISDIR, syscall.ENOTDIR, syscall.ENAMETOOLONG, syscall.ELOOP,
+		syscall.ENXIO, syscall.EINVAL, syscall.EILSEQ} {
 		if errors.Is(err, e) {
 			return true
 		}

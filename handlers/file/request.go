@@ -60,7 +60,8 @@ func checkName(name string, longest int, written string) error {
 // hidden tells of characters that no name needs: those that a terminal acts on, and
 // those that show nothing themselves and turn the order of others round.
 func hidden(r rune) bool {
-	return r == '\\' || unicode.IsControl(r) || unicode.Is(unicode.Cf, r) || r == '\u2028' || r == '\u2029' || r == utf8.RuneError
+	return r == '\\' || unicode.IsControl(r) || unicode.Is(unicode.Cf, r) || r == '\u2028' || r == '\u2029' ||
+		r == utf8.RuneError
 }
 
 // request is what is appended for one record, and where.

@@ -148,7 +148,8 @@ func (h Harness) retryWritesTheSame(t *testing.T) {
 		t.Error(diff)
 	}
 	if c[0].Repeated != f.Remembers {
-		t.Errorf("the second write of a call says repeated: %v, and the system remembers: %v", c[0].Repeated, f.Remembers)
+		t.Errorf("the second write of a call says repeated: %v, and the system remembers: %v", c[0].Repeated,
+			f.Remembers)
 	}
 }
 
@@ -281,7 +282,8 @@ func (h Harness) keeperKeepsItsKeys(t *testing.T) {
 		t.Errorf("before anything was written it keeps %+v", got)
 	}
 	h.write(t, f.Sink, []handlers.Call{first})
-	if got := kept(); got[0] != nil || got[1] == nil || got[1].Digest != first.Identity.Digest || got[1].Parked || !got[1].Expires.After(got[1].At) {
+	if got := kept(); got[0] != nil || got[1] == nil || got[1].Digest != first.Identity.Digest || got[1].Parked ||
+		!got[1].Expires.After(got[1].At) {
 		t.Errorf("it keeps %+v and %+v, and the second was written", got[0], got[1])
 	}
 	conflict := other

@@ -109,8 +109,3 @@ func Key(prefix string) handlers.Template {
 		return prefix + string(r.Key), nil
 	})
 }
-
-// Expression is an expression that eval evaluates.
-func Expression(eval func(*handlers.Record) (any, error)) handlers.Expression {
-	return handlers.Expression{Source: "…", Program: eval}
-}

@@ -64,7 +64,8 @@ func (c *Config) Check() []handlers.Issue {
 		case isOwnHeader(canonical):
 			add(field, "remove it", "%s is set by the sink itself", canonical)
 		case isFixedHeader(canonical) && !c.Headers[name].Constant:
-			add(field, `use a fixed value, ${env.NAME} or ${file("path")}`, "%s must not depend on the record", canonical)
+			add(field, `use a fixed value, ${env.NAME} or ${file("path")}`, "%s must not depend on the record",
+				canonical)
 		case seen[canonical] != "":
 			add(field, "remove one of the two", "%q is the same header as %q", name, seen[canonical])
 		}
@@ -178,7 +179,8 @@ func (c *Config) checkURL() []handlers.Issue {
 	case hasDots(pathOf(c.URL.Sample)):
 		return issue(dotsHint, dots)
 	case hasFragment(c.URL.Source):
-		return []handlers.Issue{{Field: "url", Warning: true, Message: "what follows # in a URL is never sent", Hint: "remove it, or write %23 for the character itself"}}
+		return []handlers.Issue{{Field: "url", Warning: true, Message: "what follows # in a URL is never sent",
+			Hint: "remove it, or write %23 for the character itself"}}
 	}
 	return nil
 }

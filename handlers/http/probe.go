@@ -65,9 +65,11 @@ func certificateFault(err error, now time.Time) error {
 	invalid, ok := errors.AsType[x509.CertificateInvalidError](err)
 	switch {
 	case ok && invalid.Reason == x509.Expired && now.After(invalid.Cert.NotAfter):
-		return fmt.Errorf("the receiver's certificate expired at %s: renew it there", invalid.Cert.NotAfter.UTC().Format(time.RFC3339))
+		return fmt.Errorf("the receiver's certificate expired at %s: renew it there",
+			invalid.Cert.NotAfter.UTC().Format(time.RFC3339))
 	case ok && invalid.Reason == x509.Expired:
-		return fmt.Errorf("the receiver's certificate is valid only from %s on", invalid.Cert.NotBefore.UTC().Format(time.RFC3339))
+		return fmt.Errorf("the receiver's certificate is valid only from %s on",
+			invalid.Cert.NotBefore.UTC().Format(time.RFC3339))
 	}
 	return fmt.Errorf("speak TLS with the receiver: %w", err)
 }

@@ -47,7 +47,8 @@ func (r *request) MarshalJSON() ([]byte, error) {
 		shown.Body = handlers.Redacted
 	}
 	for name := range r.header {
-		if isFixedHeader(name) && name != "Host" || handlers.SecretName(name) || slices.Contains(r.secretHeaders, name) {
+		if isFixedHeader(name) && name != "Host" || handlers.SecretName(name) ||
+			slices.Contains(r.secretHeaders, name) {
 			shown.Headers[name] = handlers.Redacted
 		}
 	}

@@ -121,7 +121,8 @@ func (s *sink) tlsConfig(host string) (*tls.Config, error) {
 
 // newSink is a sink as far as its configuration alone makes it.
 func newSink(config Config) *sink {
-	s := &sink{config: config, query: slices.Sorted(maps.Keys(config.Query)), fixedURL: config.URL.Constant, secretURL: config.URL.Secret}
+	s := &sink{config: config, query: slices.Sorted(maps.Keys(config.Query)), fixedURL: config.URL.Constant,
+		secretURL: config.URL.Secret}
 	for _, name := range slices.Sorted(maps.Keys(config.Headers)) {
 		s.headers = append(s.headers, header{nethttp.CanonicalHeaderKey(name), config.Headers[name]})
 	}

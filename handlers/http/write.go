@@ -67,7 +67,8 @@ func (s *sink) call(ctx context.Context, call *handlers.Call) error {
 func (s *sink) unanswered(err error, givenUp, connected bool) *handlers.Failure {
 	switch {
 	case givenUp:
-		return &handlers.Failure{Class: handlers.Unknown, NotSent: !connected, Err: fmt.Errorf("the call was given up: %w", err)}
+		return &handlers.Failure{Class: handlers.Unknown, NotSent: !connected,
+			Err: fmt.Errorf("the call was given up: %w", err)}
 	case connected:
 		return &handlers.Failure{Class: handlers.Unknown, Err: fmt.Errorf("call the receiver: %w", err)}
 	case s.recordNamed(err):

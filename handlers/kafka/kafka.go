@@ -31,16 +31,24 @@ func (c *Config) Check() []handlers.Issue {
 }
 
 const doc = "Writes each record to a topic of the configured cluster. " +
-	"Value, headers and timestamp are the record's own as `transform` left them; headers keep their order and repeats, and a tombstone stays one. " +
+	"Value, headers and timestamp are the record's own as `transform` left them; headers keep their order and " +
+	"repeats, and a tombstone stays one. " +
 	"A `traceparent` and `tracestate` that the source's record had are written where it has none any more. " +
 	"The key chooses the partition as in every other client (murmur2 hash); records without a key are spread."
 
-const delivery = "A record counts as written once all in-sync replicas have it (acks=all, with an idempotent producer). Records of one lane go out together, up to 1,024 at once, and records of one key keep their order.\n\n" +
-	"- *Refused* (the broker finds the record too large, or the record invalid, or can't have a topic of that name): the record goes to the dead letters at once.\n" +
-	"- *Down* (no broker reachable, a connection lost, too few replicas in sync): the pipeline pauses until that is over, and nothing goes to the dead letters.\n" +
-	"- *One topic is away* (it does not exist, or there is no permission to write to it): its records wait, or as `missing_topic` says; others flow on.\n" +
-	"- *Too many new topics* (`max_new_topics`): the records of topics that are not made go to the dead letters; those of topics that are there flow on.\n" +
-	"- *Not to be rendered*: a topic that depends on the record can't be one that the pipeline reads, its dead-letter topic, or one whose name begins with `__`; such a record goes the way of `on_error`.\n\n" +
+const delivery = "A record counts as written once all in-sync replicas have it (acks=all, with an idempotent " +
+	"producer). Records of one lane go out together, up to 1,024 at once, and records of one key keep their " +
+	"order.\n\n" +
+	"- *Refused* (the broker finds the record too large, or the record invalid, or can't have a topic of that name): " +
+	"the record goes to the dead letters at once.\n" +
+	"- *Down* (no broker reachable, a connection lost, too few replicas in sync): the pipeline pauses until that is " +
+	"over, and nothing goes to the dead letters.\n" +
+	"- *One topic is away* (it does not exist, or there is no permission to write to it): its records wait, or as " +
+	"`missing_topic` says; others flow on.\n" +
+	"- *Too many new topics* (`max_new_topics`): the records of topics that are not made go to the dead letters; " +
+	"those of topics that are there flow on.\n" +
+	"- *Not to be rendered*: a topic that depends on the record can't be one that the pipeline reads, its " +
+	"dead-letter topic, or one whose name begins with `__`; such a record goes the way of `on_error`.\n\n" +
 	"A record whose acknowledgement was lost is sent again, and may then be in the topic twice. " +
 	"What was acknowledged is not, also where a record before it failed: that one then comes after it.\n\n" +
 	"A timestamp is written as it is, to the millisecond. Records of times before 1970 or after 2262 go out one by one."
@@ -147,9 +155,11 @@ func (c *Config) Rehearse(t handlers.Trouble) (*handlers.Failure, bool) {
 	case t.Refused:
 		return handlers.Unreachable(errors.New("write to kafka: no broker can be reached")), true
 	case t.Timeout:
-		return handlers.Unavailable(errors.New("write to kafka: whether it was written is unknown: no answer in time")), true
+		return handlers.Unavailable(errors.New("write to kafka: whether it was written is unknown: no answer in time")),
+			true
 	default:
-		return handlers.Unavailable(errors.New("write to kafka: whether it was written is unknown: the connection was lost")), true
+		return handlers.Unavailable(errors.New("write to kafka: whether it was written is unknown: the connection " +
+			"was lost")), true
 	}
 }
 

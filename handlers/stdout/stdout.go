@@ -21,9 +21,12 @@ type Config struct {
 
 const doc = "Prints each record as one line on the standard output of `millrace run`. " +
 	"It is for a first look, and for the next program of a pipe: logs go to standard error. " +
-	"A line break inside of a JSON value is dropped where JSON allows it; any other is written as `\\n` or `\\r`, so that a line stays a record. A tombstone prints as `null`."
+	"A line break inside of a JSON value is dropped where JSON allows it; any other is written as `\\n` or `\\r`, so " +
+	"that a line stays a record. A tombstone prints as `null`."
 
-const delivery = "A line counts as written once the operating system took it; what a pipe's reader does with it is not known. Lines of one lane are written together, up to 1,024 at once. A reader that stops reading holds the pipeline up; one that is gone pauses it, and nothing goes to the dead letters."
+const delivery = "A line counts as written once the operating system took it; what a pipe's reader does with it is " +
+	"not known. Lines of one lane are written together, up to 1,024 at once. A reader that stops reading holds the " +
+	"pipeline up; one that is gone pauses it, and nothing goes to the dead letters."
 
 const example = "stdout:\n  format: record\n"
 

@@ -102,7 +102,8 @@ func (c *Current) changed() bool {
 		if err != nil {
 			continue // it is just being replaced
 		}
-		if old := c.seen[i]; old == nil || !os.SameFile(old, now) || !old.ModTime().Equal(now.ModTime()) || old.Size() != now.Size() {
+		if old := c.seen[i]; old == nil || !os.SameFile(old, now) || !old.ModTime().Equal(now.ModTime()) ||
+			old.Size() != now.Size() {
 			c.seen[i], changed = now, true
 		}
 	}

@@ -36,7 +36,8 @@ func (c *compiler) groups() {
 			continue
 		}
 		p := diag.Problem{Path: path, Code: diag.CodeGroup,
-			Message: fmt.Sprintf("the group %q belongs to the pipeline %q already: each would get only a part of the records", group, other.Plan.Name),
+			Message: fmt.Sprintf("the group %q belongs to the pipeline %q already: each would get only a part of the "+
+				"records", group, other.Plan.Name),
 			Hint:    "leave group out: its default is the pipeline's name",
 			Related: &diag.Related{Place: c.groupPlace(other), Message: "it is the group of this pipeline"}}
 		if p.Place = c.groupPlace(o); !o.File.Source.Has(path) {
@@ -64,7 +65,8 @@ func (c *compiler) loop(o Definition, path diag.Path, topic, how string) {
 		}
 	}
 	p := diag.Problem{Path: path, Place: o.File.Source.Value(path), Code: diag.CodeLoop,
-		Message: fmt.Sprintf("the pipeline reads the topic %q that %s: its records would go round for ever", topic, how),
+		Message: fmt.Sprintf("the pipeline reads the topic %q that %s: its records would go round for ever", topic,
+			how),
 		Hint:    "use another topic",
 		Related: &diag.Related{Place: o.File.Source.Value(source), Message: "it reads the topic here"}}
 	if !o.File.Source.Has(path) {
@@ -82,7 +84,8 @@ type sinkOrigin struct {
 
 // sinkConfigs pairs the sinks of a pipeline's plan with where they stand.
 func (c *compiler) sinkConfigs(o Definition) []sinkOrigin {
-	i := slices.IndexFunc(o.File.Blocks.Pipelines, func(e yamlconf.Entry[config.Pipeline]) bool { return e.Path == o.Path })
+	i := slices.IndexFunc(o.File.Blocks.Pipelines,
+		func(e yamlconf.Entry[config.Pipeline]) bool { return e.Path == o.Path })
 	p := &o.File.Blocks.Pipelines[i].Value
 	configs := map[any]*config.Sink{}
 	collect := func(list []config.Sink) {
@@ -119,7 +122,8 @@ func (c *compiler) longLoops() {
 			}
 		}
 		if o.Plan.DeadLetter != "" {
-			c.feeds(next, o, o.Path.Field("dead_letter").Field("topic"), func(p *plan.Pipeline) bool { return p.Reads(o.Plan.DeadLetter) })
+			c.feeds(next, o, o.Path.Field("dead_letter").Field("topic"),
+				func(p *plan.Pipeline) bool { return p.Reads(o.Plan.DeadLetter) })
 		}
 	}
 	told := map[*plan.Pipeline]bool{}
@@ -134,13 +138,16 @@ func (c *compiler) longLoops() {
 			names += " → " + e.to.Name
 		}
 		path := circle[0].path
-		c.add(diag.Problem{Path: path, Place: o.File.Source.Value(path), Severity: diag.Warning, Code: diag.CodeLongLoop,
-			Message: "pipelines feed each other in a circle: " + names, Hint: "make sure that a filter lets records out of it"})
+		c.add(diag.Problem{Path: path, Place: o.File.Source.Value(path), Severity: diag.Warning,
+			Code:    diag.CodeLongLoop,
+			Message: "pipelines feed each other in a circle: " + names,
+			Hint:    "make sure that a filter lets records out of it"})
 	}
 }
 
 // feeds notes which other pipelines read what one writes at path.
-func (c *compiler) feeds(next map[*plan.Pipeline][]edge, o Definition, path diag.Path, reads func(*plan.Pipeline) bool) {
+func (c *compiler) feeds(next map[*plan.Pipeline][]edge, o Definition, path diag.Path,
+	reads func(*plan.Pipeline) bool) {
 	for _, other := range c.definitions {
 		if other.Plan != o.Plan && reads(other.Plan) {
 			next[o.Plan] = append(next[o.Plan], edge{other.Plan, path})

@@ -94,7 +94,8 @@ func (c *compiler) sound(f *config.File, path diag.Path) bool {
 // wrong: it is no map, or has keys that nobody knows.
 func (c *compiler) unclear(f *config.File, path diag.Path) bool {
 	return slices.ContainsFunc(c.config.Problems, func(p diag.Problem) bool {
-		return p.Place.File == f.Name && (p.Path == path && p.Severity == diag.Error || p.Path.Parent() == path && (p.Code == diag.CodeUnknownKey || p.Code == diag.CodeSyntax))
+		return p.Place.File == f.Name && (p.Path == path && p.Severity == diag.Error ||
+			p.Path.Parent() == path && (p.Code == diag.CodeUnknownKey || p.Code == diag.CodeSyntax))
 	})
 }
 
@@ -164,8 +165,9 @@ func (c *compiler) pipelines() {
 		return
 	}
 	if f := c.config.Files[0]; c.with("pipelines") == nil {
-		c.add(diag.Problem{Place: f.Source.At(0), Code: diag.CodeNothing, Message: "there are no pipelines: nothing would run",
-			Hint: "add a pipelines: block"})
+		c.add(diag.Problem{Place: f.Source.At(0), Code: diag.CodeNothing,
+			Message: "there are no pipelines: nothing would run",
+			Hint:    "add a pipelines: block"})
 	} else {
 		c.atKey(c.with("pipelines"), "pipelines", diag.CodeNothing, "there are no pipelines: nothing would run", "")
 	}

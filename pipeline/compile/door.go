@@ -41,14 +41,16 @@ func (c *compiler) ingestDoor(plan *ingest.Plan) {
 	if plan.TLS == nil && c.with("ingest.tls") == nil && slices.ContainsFunc(plan.Routes, bearer) {
 		c.add(diag.Problem{Path: path, Place: f.Source.Value(path), Severity: diag.Warning, Code: diag.CodeCleartext,
 			Message: "ingest.auth without ingest.tls: the token travels unencrypted from other machines",
-			Hint:    "add tls: {cert: server.pem, key: server.key}, or listen on 127.0.0.1 behind a proxy that has them"})
+			Hint: "add tls: {cert: server.pem, key: server.key}, or listen on 127.0.0.1 behind a proxy " +
+				"that has them"})
 	}
 }
 
 // openRoute reports a route that takes records from other machines without asking
 // who they are, unless that is wanted.
 func (c *compiler) openRoute(f *config.File, path diag.Path, route string) {
-	if door := c.with("ingest.insecure"); door != nil && (door.Blocks.Ingest.Insecure || !c.sound(door, "ingest.insecure")) {
+	if door := c.with("ingest.insecure"); door != nil && (door.Blocks.Ingest.Insecure ||
+		!c.sound(door, "ingest.insecure")) {
 		return
 	}
 	for _, each := range c.config.Files {
@@ -57,7 +59,8 @@ func (c *compiler) openRoute(f *config.File, path diag.Path, route string) {
 		}
 	}
 	c.atValue(f, path, diag.CodeOpenIngest,
-		fmt.Sprintf("ingest.listen takes records from other machines too, and asks nobody who they are on the route %s", route),
+		fmt.Sprintf("ingest.listen takes records from other machines too, and asks nobody who they are on the route %s",
+			route),
 		`add auth: {bearer: '${file("/run/secrets/ingest")}'} to ingest, or listen on 127.0.0.1; where a proxy or a firewall says who may write, write insecure: true`)
 }
 
@@ -69,7 +72,8 @@ func (c *compiler) brokenAuth(f *config.File) bool {
 		paths = append(paths, diag.Path("ingest.routes").Item(i).Field("auth"))
 	}
 	return slices.ContainsFunc(paths, func(path diag.Path) bool {
-		return f.Source.Has(path) && (!c.sound(f, path) || slices.ContainsFunc(slices.Collect(maps.Keys(f.Unknown)), func(p diag.Path) bool { return p.Within(path) }))
+		return f.Source.Has(path) && (!c.sound(f, path) || slices.ContainsFunc(slices.Collect(maps.Keys(f.Unknown)),
+			func(p diag.Path) bool { return p.Within(path) }))
 	})
 }
 
@@ -90,15 +94,18 @@ func (c *compiler) ingestAuth(f *config.File, path diag.Path, r *config.IngestRo
 	both := auth.Bearer != "" && auth.HMAC != nil
 	switch bearer := path.Field("bearer"); {
 	case both:
-		c.once(diag.Problem{Path: path, Place: f.Source.Key(path), Code: diag.CodeExclusive, Message: fmt.Sprintf("%s has bearer and hmac, which exclude each other", path)})
+		c.once(diag.Problem{Path: path, Place: f.Source.Key(path), Code: diag.CodeExclusive,
+			Message: fmt.Sprintf("%s has bearer and hmac, which exclude each other", path)})
 	case auth.HMAC != nil:
 		c.ingestHMAC(f, path.Field("hmac"), auth.HMAC, route)
 	case f.Source.Has(bearer) && !c.sound(f, bearer):
 	case f.Source.Has(bearer) && auth.Bearer == "":
-		c.once(diag.Problem{Path: bearer, Place: f.Source.Value(bearer), Code: diag.CodeEmpty, Message: string(bearer) + " is empty: everybody could write"})
+		c.once(diag.Problem{Path: bearer, Place: f.Source.Value(bearer), Code: diag.CodeEmpty,
+			Message: string(bearer) + " is empty: everybody could write"})
 	case auth.Bearer == "":
-		c.once(diag.Problem{Path: path, Place: f.Source.Key(path), Code: diag.CodeRequired, Message: fmt.Sprintf("%s has neither bearer nor hmac", path),
-			Hint: `write {bearer: '${file("/run/secrets/ingest")}'}`})
+		c.once(diag.Problem{Path: path, Place: f.Source.Key(path), Code: diag.CodeRequired,
+			Message: fmt.Sprintf("%s has neither bearer nor hmac", path),
+			Hint:    `write {bearer: '${file("/run/secrets/ingest")}'}`})
 	default:
 		route.Auth = &ingest.Auth{Bearer: auth.Bearer}
 	}
@@ -109,10 +116,12 @@ func (c *compiler) ingestHMAC(f *config.File, path diag.Path, hmac *config.Inges
 		return
 	}
 	if at := path.Field("header"); !httpguts.ValidHeaderFieldName(hmac.Header) {
-		c.once(diag.Problem{Path: at, Place: f.Source.Value(at), Code: diag.CodeMalformed, Message: fmt.Sprintf("%s must be the name of a header, not %q", at, hmac.Header)})
+		c.once(diag.Problem{Path: at, Place: f.Source.Value(at), Code: diag.CodeMalformed,
+			Message: fmt.Sprintf("%s must be the name of a header, not %q", at, hmac.Header)})
 		return
 	}
-	route.Auth = &ingest.Auth{HMAC: &ingest.HMAC{Header: hmac.Header, Secret: hmac.Secret, Base64: hmac.Encoding == "base64"}}
+	route.Auth = &ingest.Auth{HMAC: &ingest.HMAC{Header: hmac.Header, Secret: hmac.Secret,
+		Base64: hmac.Encoding == "base64"}}
 }
 
 // once adds a problem that each route would find anew.
@@ -146,7 +155,8 @@ func (c *compiler) ingestHeaders(f *config.File, path diag.Path, r *config.Inges
 		case handlers.SecretName(name):
 			what = fmt.Sprintf("the header %s is secret: it would stand in the topic for all who read it", name)
 		case strings.HasPrefix(name, "millrace-"):
-			what = fmt.Sprintf("headers that begin with millrace- say where a dead letter comes from: clients can't set %s", name)
+			what = fmt.Sprintf("headers that begin with millrace- say where a dead letter comes from: clients can't "+
+				"set %s", name)
 		case name == "idempotency-key":
 			what = "idempotency-key is in the record anyway"
 		case slices.Contains(route.Headers, name):
@@ -169,7 +179,8 @@ func (c *compiler) ingestSchema(f *config.File, path diag.Path, route *ingest.Ro
 	var err error
 	if route.Schema, err = ingest.NewSchema(document.Location, document); err != nil {
 		c.once(diag.Problem{Path: path, Place: f.Source.Value(path), Code: diag.CodeSchemaFile,
-			Message: fmt.Sprintf("the schema of the topic %q can't be used for ingest: %s", route.Topic, shape.OneLine(err))})
+			Message: fmt.Sprintf("the schema of the topic %q can't be used for ingest: %s", route.Topic,
+				shape.OneLine(err))})
 	}
 }
 
@@ -181,6 +192,7 @@ func (c *compiler) hosts(f *config.File, path diag.Path, names []string) {
 		if !c.sound(f, at) || err == nil || name != "" && !strings.ContainsAny(name, ":/@*?# ") {
 			continue
 		}
-		c.atValue(f, at, diag.CodeMalformed, fmt.Sprintf("%s must be a name, not %s", at, c.shown(f, at, name)), "write it without scheme, port and path, such as orders.example.com")
+		c.atValue(f, at, diag.CodeMalformed, fmt.Sprintf("%s must be a name, not %s", at, c.shown(f, at, name)),
+			"write it without scheme, port and path, such as orders.example.com")
 	}
 }

@@ -14,7 +14,8 @@ import (
 )
 
 // effectiveHead begins what Effective.YAML writes.
-const effectiveHead = "# The configuration as millrace understands it: files merged, defaults filled in,\n# secrets left out.\n"
+const effectiveHead = "# The configuration as millrace understands it: files merged, defaults filled in,\n# secrets " +
+	"left out.\n"
 
 // Effective is a configuration as it is understood: several files merged into
 // one, defaults filled in, variables put in where they are fixed at load, and

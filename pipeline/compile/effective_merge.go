@@ -164,7 +164,8 @@ func (m *merger) ingest() {
 func (m *merger) fillPipelines(f *config.File) {
 	for i := range f.Blocks.Pipelines {
 		name, p := f.Blocks.Pipelines[i].Name, &f.Blocks.Pipelines[i].Value
-		plan := m.plan.Pipelines[slices.IndexFunc(m.plan.Pipelines, func(p *plan.Pipeline) bool { return p.Name == name })]
+		plan := m.plan.Pipelines[slices.IndexFunc(m.plan.Pipelines,
+			func(p *plan.Pipeline) bool { return p.Name == name })]
 		p.Source.Group, p.Source.Start.Start = plan.Source.Group, plan.Source.Start
 		p.Concurrency.Lanes = plan.Source.Lanes
 		p.DeadLetter.Topic = plan.DeadLetter

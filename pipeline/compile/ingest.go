@@ -30,7 +30,8 @@ func (c *compiler) ingest() {
 			c.address(f, "ingest.listen", block.Listen)
 		}
 		for i := range block.Routes {
-			plan.Routes = append(plan.Routes, c.ingestRoute(f, diag.Path("ingest.routes").Item(i), &block.Routes[i], seen))
+			plan.Routes = append(plan.Routes, c.ingestRoute(f, diag.Path("ingest.routes").Item(i), &block.Routes[i],
+				seen))
 		}
 	}
 	if holder == nil {
@@ -40,30 +41,36 @@ func (c *compiler) ingest() {
 	c.ingestDoor(plan)
 	written := c.with("ingest.listen")
 	if len(plan.Routes) == 0 && !c.config.Problems.Broken(holder.Name, "ingest") {
-		c.atKey(holder, "ingest", diag.CodeRequired, "ingest has no routes", "add routes: [{path: /orders, topic: orders}]")
+		c.atKey(holder, "ingest", diag.CodeRequired, "ingest has no routes",
+			"add routes: [{path: /orders, topic: orders}]")
 	}
 	switch {
 	case c.config.Problems.Broken(holder.Name, "ingest"):
 	case written == nil:
-		c.atKey(holder, "ingest", diag.CodeRequired, "ingest.listen is missing: it must be written", "add listen: 127.0.0.1:8080")
+		c.atKey(holder, "ingest", diag.CodeRequired, "ingest.listen is missing: it must be written",
+			"add listen: 127.0.0.1:8080")
 	case plan.Listen == "" && c.sound(written, "ingest.listen"):
 		c.atValue(written, "ingest.listen", diag.CodeEmpty, "ingest.listen is empty", "")
 	}
 }
 
-func (c *compiler) ingestRoute(f *config.File, path diag.Path, r *config.IngestRoute, seen map[string]diag.Place) ingest.Route {
+func (c *compiler) ingestRoute(f *config.File, path diag.Path, r *config.IngestRoute,
+	seen map[string]diag.Place) ingest.Route {
 	route := ingest.Route{Path: r.Path, Topic: r.Topic, MaxBytes: c.largestBody()}
 	at := path.Field("path")
 	if r.Path != "" && c.sound(f, at) {
 		first, ok := seen[r.Path]
 		switch {
 		case !strings.HasPrefix(r.Path, "/"):
-			c.add(diag.Problem{Path: at, Place: f.Source.Value(at), Code: diag.CodeIngest, Message: fmt.Sprintf("the path %q must start with /", r.Path),
-				Hint: "write /" + r.Path, Fix: "/" + r.Path})
+			c.add(diag.Problem{Path: at, Place: f.Source.Value(at), Code: diag.CodeIngest,
+				Message: fmt.Sprintf("the path %q must start with /", r.Path),
+				Hint:    "write /" + r.Path, Fix: "/" + r.Path})
 		case strings.ContainsAny(r.Path, "?# {}"):
-			c.atValue(f, at, diag.CodeIngest, fmt.Sprintf("the path %q has a character that a path can't have", r.Path), "")
+			c.atValue(f, at, diag.CodeIngest, fmt.Sprintf("the path %q has a character that a path can't have", r.Path),
+				"")
 		case ok:
-			c.add(diag.Problem{Path: at, Place: f.Source.Value(at), Code: diag.CodeRepeated, Message: fmt.Sprintf("the path %s is used twice", r.Path),
+			c.add(diag.Problem{Path: at, Place: f.Source.Value(at), Code: diag.CodeRepeated,
+				Message: fmt.Sprintf("the path %s is used twice", r.Path),
 				Related: &diag.Related{Place: first, Message: "the first route is here"}})
 		default:
 			seen[r.Path] = f.Source.Value(at)
@@ -72,10 +79,12 @@ func (c *compiler) ingestRoute(f *config.File, path diag.Path, r *config.IngestR
 	c.topicName(f, path.Field("topic"), r.Topic, false)
 	if strings.HasPrefix(r.Topic, plan.InternalTopic) && c.sound(f, path.Field("topic")) {
 		c.atValue(f, path.Field("topic"), diag.CodeIngest,
-			fmt.Sprintf("the topic %s is internal: names that begin with %s are the cluster's own", r.Topic, plan.InternalTopic), "")
+			fmt.Sprintf("the topic %s is internal: names that begin with %s are the cluster's own", r.Topic,
+				plan.InternalTopic), "")
 	}
 	c.topicRead(f, path.Field("topic"), r.Topic)
-	route.Scope = expression.NewScope(expression.Options{Format: expression.FormatJSON, Constants: c.config.Constants[f], Limits: c.plan.Limits, Request: true})
+	route.Scope = expression.NewScope(expression.Options{Format: expression.FormatJSON,
+		Constants: c.config.Constants[f], Limits: c.plan.Limits, Request: true})
 	if t := c.topicType(r.Topic); t != nil {
 		route.Scope.Payload(*t)
 	}
@@ -117,7 +126,8 @@ func (c *compiler) topicRead(f *config.File, path diag.Path, topic string) {
 		return
 	}
 	p := diag.Problem{Path: path, Place: f.Source.Value(path), Severity: diag.Warning, Code: diag.CodeUnreadTopic,
-		Message: fmt.Sprintf("no pipeline reads the topic %q, and topics: does not name it", topic), Fix: diag.Nearest(topic, known)}
+		Message: fmt.Sprintf("no pipeline reads the topic %q, and topics: does not name it", topic),
+		Fix:     diag.Nearest(topic, known)}
 	if p.Fix != "" {
 		p.Hint = fmt.Sprintf("did you mean %q?", p.Fix)
 	}

@@ -50,7 +50,8 @@ func (c *compiler) kafka() {
 		c.brokers(f, block.Brokers)
 		c.login(f, block)
 	case block.TLS != nil || block.SASL != nil:
-		c.atKey(f, "kafka", diag.CodeRequired, "kafka.brokers is missing: it must be written where there is tls or sasl", "")
+		c.atKey(f, "kafka", diag.CodeRequired,
+			"kafka.brokers is missing: it must be written where there is tls or sasl", "")
 	default:
 		c.plan.Embedded = embeddedAddress
 		if block.Embedded != nil && block.Embedded.Listen != "" {
@@ -95,14 +96,17 @@ func (c *compiler) brokers(f *config.File, items []string) {
 		}
 	}
 	if len(c.plan.Kafka.Brokers) == 0 && c.sound(f, "kafka.brokers") && !c.unknownBelow(f, "kafka.brokers") {
-		c.atKey(f, "kafka.brokers", diag.CodeEmpty, "kafka.brokers has no address", "leave kafka out for the embedded broker")
+		c.atKey(f, "kafka.brokers", diag.CodeEmpty, "kafka.brokers has no address",
+			"leave kafka out for the embedded broker")
 	}
 }
 
 // badBroker says what is wrong with the address of a broker.
 func (c *compiler) badBroker(f *config.File, path diag.Path, item, address string) diag.Problem {
-	p := diag.Problem{Path: path, Place: f.Source.Inside(path, max(0, strings.Index(item, address))), Code: diag.CodeMalformed,
-		Message: c.shown(f, path, address) + " is not the address of a broker", Hint: "write host:port, such as kafka-1:9092"}
+	p := diag.Problem{Path: path, Place: f.Source.Inside(path, max(0, strings.Index(item, address))),
+		Code:    diag.CodeMalformed,
+		Message: c.shown(f, path, address) + " is not the address of a broker",
+		Hint:    "write host:port, such as kafka-1:9092"}
 	u, err := url.Parse(address)
 	if err != nil || u.Host == "" {
 		return p
@@ -149,7 +153,8 @@ func (c *compiler) store() {
 	case f == nil || !c.sound(f, path):
 	case strings.HasPrefix(address, "redis://"), strings.HasPrefix(address, "rediss://"):
 		if err := redis.CheckURL(address); err != nil {
-			c.atValue(f, path, diag.CodeMalformed, "idempotency.store: "+err.Error(), "write redis://[user:password@]host:6379/0")
+			c.atValue(f, path, diag.CodeMalformed, "idempotency.store: "+err.Error(),
+				"write redis://[user:password@]host:6379/0")
 			break
 		}
 		c.unsafeStore(f, path, address)
@@ -164,11 +169,13 @@ func (c *compiler) store() {
 		}
 		c.atValue(f, path, diag.CodeChoice, message, hint)
 	case c.plan.Store.Embedded && c.plan.Embedded == "" && c.with("kafka") != nil:
-		c.add(diag.Problem{Path: path, Place: f.Source.Value(path), Severity: diag.Warning, Code: diag.CodeStoreEmbedded,
+		c.add(diag.Problem{Path: path, Place: f.Source.Value(path), Severity: diag.Warning,
+			Code:    diag.CodeStoreEmbedded,
 			Message: "the embedded store beside a cluster: exactly one process may run",
 			Hint:    "replicas with stores of their own repeat each other's effects"})
 	}
-	if f != nil && c.storeDefaults.Lease > 0 && c.storeDefaults.Lease >= c.storeDefaults.TTL && c.sound(f, "idempotency.ttl") && c.sound(f, "idempotency.lease") {
+	if f != nil && c.storeDefaults.Lease > 0 && c.storeDefaults.Lease >= c.storeDefaults.TTL &&
+		c.sound(f, "idempotency.ttl") && c.sound(f, "idempotency.lease") {
 		c.lifetime(f, "idempotency", c.storeDefaults)
 	}
 }
@@ -179,7 +186,8 @@ func (c *compiler) unsafeStore(f *config.File, path diag.Path, address string) {
 	p := diag.Problem{Path: path, Place: f.Source.Value(path), Severity: diag.Warning}
 	switch cleartext, unverified := redis.Unsafe(address); {
 	case unverified:
-		p.Code, p.Message = diag.CodeUnverified, "idempotency.store does not check whose certificate it is shown: whoever is on the way may answer"
+		p.Code, p.Message = diag.CodeUnverified, "idempotency.store does not check whose certificate it is shown: "+
+			"whoever is on the way may answer"
 		p.Hint = "remove skip_verify; SSL_CERT_FILE=ca.pem adds an authority of your own"
 	case cleartext:
 		p.Code, p.Message = diag.CodeCleartext, "idempotency.store sends its password unencrypted to another machine"
@@ -202,7 +210,8 @@ func (c *compiler) lifetime(f *config.File, block diag.Path, s config.Store) {
 // needsStore reports a guarded pipeline on a cluster without a store.
 func (c *compiler) needsStore(f *config.File, path diag.Path) {
 	block := c.with("idempotency")
-	if c.plan.Store.URL != "" || c.plan.Embedded != "" || block != nil && !c.sound(block, "idempotency") || c.problems.Broken(f.Name, "kafka") {
+	if c.plan.Store.URL != "" || c.plan.Embedded != "" || block != nil && !c.sound(block, "idempotency") ||
+		c.problems.Broken(f.Name, "kafka") {
 		return
 	}
 	if block != nil && block.Unknown["idempotency.store"] {
@@ -210,7 +219,8 @@ func (c *compiler) needsStore(f *config.File, path diag.Path) {
 	}
 	c.plan.Store.URL = "missing"
 	const message = "idempotency.store must be written where there is a cluster"
-	const hint = "add a top-level block: idempotency: {store: redis://host:6379/0}, or {store: embedded} for one process alone"
+	const hint = "add a top-level block: idempotency: {store: redis://host:6379/0}, or {store: embedded} for one " +
+		"process alone"
 	if block != nil {
 		c.atKey(block, "idempotency", diag.CodeStore, message, hint)
 		return
@@ -226,16 +236,19 @@ func (c *compiler) address(f *config.File, path diag.Path, address string) {
 	host, port, err := net.SplitHostPort(address)
 	switch {
 	case err != nil && validPort(address):
-		c.add(diag.Problem{Path: path, Place: f.Source.Value(path), Code: diag.CodeMalformed, Message: string(path) + " must be host:port",
-			Hint: "write 127.0.0.1:" + address, Fix: "127.0.0.1:" + address})
+		c.add(diag.Problem{Path: path, Place: f.Source.Value(path), Code: diag.CodeMalformed,
+			Message: string(path) + " must be host:port",
+			Hint:    "write 127.0.0.1:" + address, Fix: "127.0.0.1:" + address})
 	case err == nil && !validPort(port) && port != "":
-		c.atValue(f, path, diag.CodeMalformed, fmt.Sprintf("%s has the port %s, which is none", path, strconv.Quote(port)), "a port is a number up to 65535")
+		c.atValue(f, path, diag.CodeMalformed, fmt.Sprintf("%s has the port %s, which is none", path,
+			strconv.Quote(port)), "a port is a number up to 65535")
 	case err != nil || !validPort(port) || strings.ContainsAny(host, "/@ "):
 		hint := "write host:port, such as 127.0.0.1:8080"
 		if u, err := url.Parse(address); err == nil && u.Host != "" {
 			hint = "write just " + u.Host
 		}
-		c.atValue(f, path, diag.CodeMalformed, fmt.Sprintf("%s must be host:port, not %s", path, c.shown(f, path, address)), hint)
+		c.atValue(f, path, diag.CodeMalformed, fmt.Sprintf("%s must be host:port, not %s", path,
+			c.shown(f, path, address)), hint)
 	}
 }
 

@@ -34,7 +34,8 @@ func (c *compiler) login(f *config.File, block *config.Kafka) {
 // pair reports one of two files that are of use only together.
 func (c *compiler) pair(f *config.File, has, lacks diag.Path) {
 	if f.Source.Has(has) && !f.Source.Has(lacks) && !c.unclear(f, has.Parent()) {
-		c.atKey(f, has, diag.CodeRequired, string(lacks)+" is missing: a certificate and its key are given together", "")
+		c.atKey(f, has, diag.CodeRequired, string(lacks)+" is missing: a certificate and its key are given together",
+			"")
 	}
 }
 

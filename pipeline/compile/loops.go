@@ -70,15 +70,18 @@ func (c *compiler) templateLoop(o Definition, s sinkOrigin) {
 			at = source.Field("topics").Item(i)
 		}
 		p := diag.Problem{Path: t.Path, Place: o.File.Source.Value(t.Path), Severity: diag.Warning, Code: diag.CodeLoop,
-			Message: "the pipeline may read what it writes: the topic may be " + topic + ", and the records for it are refused then",
+			Message: "the pipeline may read what it writes: the topic may be " + topic +
+				", and the records for it are refused then",
 			Hint:    "write to names that can't be that of the source",
 			Related: &diag.Related{Place: o.File.Source.Value(at), Message: "it reads the topic here"}}
 		switch {
 		case o.Plan.Source.Pattern != nil && keepsName(t.Template, o.Plan):
-			p.Severity, p.Message, p.Hint = diag.Error, "the pipeline reads the topics that it writes to: its records would go round for ever", "use other topics"
+			p.Severity, p.Message, p.Hint = diag.Error, "the pipeline reads the topics that it writes to: its "+
+				"records would go round for ever", "use other topics"
 			p.Related.Message = "the pattern is here"
 		case o.Plan.Source.Pattern != nil:
-			p.Message = "the pipeline may read what it writes: its pattern matches topics such as " + topic + ", and the records for them are refused"
+			p.Message = "the pipeline may read what it writes: its pattern matches topics such as " + topic +
+				", and the records for them are refused"
 			p.Hint, p.Related.Message = "write to names that the pattern does not match", "the pattern is here"
 		}
 		c.add(p)
@@ -89,7 +92,8 @@ func (c *compiler) templateLoop(o Definition, s sinkOrigin) {
 // record by more than its own topic.
 func topicTemplates(s sinkOrigin) (all []yamlconf.Text) {
 	yamlconf.Walk(s.Config.Handler, s.Config.HandlerPath(), func(t yamlconf.Text) {
-		if t.Template != nil && !t.Template.Constant && expression.Place(t.Place) == expression.PlaceTopic && !slices.Contains(s.topicPaths, t.Path) {
+		if t.Template != nil && !t.Template.Constant && expression.Place(t.Place) == expression.PlaceTopic &&
+			!slices.Contains(s.topicPaths, t.Path) {
 			all = append(all, t)
 		}
 	})

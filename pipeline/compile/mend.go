@@ -71,7 +71,8 @@ func Mend(files []string, o config.Options, registry handlers.Registry) (Mended,
 		}
 		shown := config.DisplayName(name)
 		safe := func(text []byte) []byte { return []byte(seen.Redact(redactAll(string(text), sources))) }
-		mended.Changes = append(mended.Changes, Change{name, before, after, diff.Diff(shown, safe(before), shown, safe(after))})
+		mended.Changes = append(mended.Changes, Change{name, before, after,
+			diff.Diff(shown, safe(before), shown, safe(after))})
 	}
 	return mended, nil
 }
@@ -126,7 +127,8 @@ func mends(p diag.Problem, before, after diag.Problems) bool {
 		return q.Code == p.Code && q.Path == p.Path && q.Place.String() == p.Place.String()
 	}
 	unreadable := func(q diag.Problem) bool {
-		return q.Place.File == p.Place.File && (q.Code == diag.CodeSyntax || q.Code == diag.CodeEaten || q.Code == diag.CodeRepeated)
+		return q.Place.File == p.Place.File && (q.Code == diag.CodeSyntax || q.Code == diag.CodeEaten ||
+			q.Code == diag.CodeRepeated)
 	}
 	there := func(q diag.Problem) bool {
 		return p.Path != "" && q.Path == p.Path && q.Place.File == p.Place.File && q.Severity == diag.Error

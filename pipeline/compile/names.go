@@ -27,7 +27,8 @@ func (c *compiler) name(f *config.File, path diag.Path, name, what string, atKey
 	}
 	p := diag.Problem{Path: path, Place: f.Source.Value(path), Code: diag.CodeName,
 		Message: fmt.Sprintf("the name %s of the %s is not allowed", c.shown(f, path, name), what),
-		Hint:    "a name has letters, digits, dots, dashes and underscores, starts with a letter or digit, and has at most 200 of them"}
+		Hint: "a name has letters, digits, dots, dashes and underscores, starts with a letter or digit, and has " +
+			"at most 200 of them"}
 	if atKey {
 		p.Place = f.Source.Key(path)
 	}
@@ -69,7 +70,8 @@ func (c *compiler) topicName(f *config.File, path diag.Path, topic string, atKey
 // certainTopics are the names that a sink's topic has whatever is in the record: a
 // constant, or what is made of the name of the source topic alone. Of one that begins
 // as the cluster's own do, the beginning says enough.
-func (c *compiler) certainTopics(f *config.File, planned *plan.Pipeline, t yamlconf.Text, compiled *expression.Template) []string {
+func (c *compiler) certainTopics(f *config.File, planned *plan.Pipeline, t yamlconf.Text,
+	compiled *expression.Template) []string {
 	if t.Template.Constant {
 		return []string{t.Template.Prefix}
 	}
@@ -96,13 +98,16 @@ func (c *compiler) likeNames() {
 			first[alike] = u
 			continue
 		}
-		if other.Topic == u.Topic || told[u.Topic] || !c.sound(u.File, u.Path) || !plan.LegalTopic.MatchString(u.Topic) {
+		if other.Topic == u.Topic || told[u.Topic] || !c.sound(u.File, u.Path) ||
+			!plan.LegalTopic.MatchString(u.Topic) {
 			continue
 		}
 		told[u.Topic] = true
 		p := diag.Problem{Path: u.Path, Place: u.place(), Code: diag.CodeTopicName,
-			Message: fmt.Sprintf("the topics %q and %q can't both exist: Kafka tells no dots and underscores apart", other.Topic, u.Topic),
-			Hint:    "give one of them another name", Related: &diag.Related{Place: other.place(), Message: "the other one is here"}}
+			Message: fmt.Sprintf("the topics %q and %q can't both exist: Kafka tells no dots and underscores apart",
+				other.Topic, u.Topic),
+			Hint: "give one of them another name", Related: &diag.Related{Place: other.place(),
+				Message: "the other one is here"}}
 		c.add(p)
 	}
 }

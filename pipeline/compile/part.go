@@ -82,7 +82,8 @@ func IsUnset(p diag.Problem) bool {
 // needs: no decision hangs on it.
 func missingInSink(p diag.Problem) bool {
 	path := string(p.Path)
-	inSink := strings.Contains(path, ".sinks[") && !strings.HasSuffix(path, ".when") && !strings.HasSuffix(path, ".name")
+	inSink := strings.Contains(path, ".sinks[") && !strings.HasSuffix(path, ".when") &&
+		!strings.HasSuffix(path, ".name")
 	return IsUnset(p) && inSink
 }
 

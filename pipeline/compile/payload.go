@@ -14,7 +14,8 @@ import (
 // payloadType is what the schemas of a source's topics say of the payload, nil
 // where one of them says nothing: a pattern also reads topics that no file lists.
 func (c *compiler) payloadType(plan *plan.Pipeline) *expression.Type {
-	if plan.Format != expression.FormatJSON && plan.Format != "" || plan.Source.Pattern != nil || len(plan.Source.Topics) == 0 {
+	if plan.Format != expression.FormatJSON && plan.Format != "" || plan.Source.Pattern != nil ||
+		len(plan.Source.Topics) == 0 {
 		return nil
 	}
 	var all expression.Type

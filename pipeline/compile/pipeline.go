@@ -21,7 +21,8 @@ func (c *compiler) pipeline(f *config.File, path diag.Path, name string, p *conf
 	plan := &plan.Pipeline{
 		Name: name, Description: p.Description,
 		Source: c.source(f, path.Field("source"), name, p),
-		Format: expression.Format(p.Source.Format), Unmatched: plan.Action(p.Unmatched), OnError: plan.Action(p.OnError),
+		Format: expression.Format(p.Source.Format), Unmatched: plan.Action(p.Unmatched),
+		OnError:   plan.Action(p.OnError),
 		RateLimit: float64(p.RateLimit),
 	}
 	c.deadLetter(f, path, plan, &p.DeadLetter)
@@ -81,7 +82,8 @@ func (c *compiler) filter(f *config.File, path diag.Path, plan *plan.Pipeline, s
 	}
 	plan.Scope.Assume(plan.Filter)
 	if all, always := plan.Filter.Always(); always {
-		p := diag.Problem{Path: path, Place: f.Source.Value(path), Severity: diag.Warning, Code: expression.CodeConstantCondition,
+		p := diag.Problem{Path: path, Place: f.Source.Value(path), Severity: diag.Warning,
+			Code:    expression.CodeConstantCondition,
 			Message: "this filter lets every record pass", Hint: "leave it out"}
 		if !all {
 			p.Message, p.Hint = "this filter lets no record pass", ""
@@ -128,7 +130,8 @@ func (c *compiler) source(f *config.File, path diag.Path, name string, p *config
 		source.Lanes = 1
 	}
 	if s.Fetch.Min > s.Fetch.Max && c.sound(f, path.Field("fetch")) {
-		c.atValue(f, path.Field("fetch").Field("min"), diag.CodeRange, "fetch.min must not be larger than fetch.max", "")
+		c.atValue(f, path.Field("fetch").Field("min"), diag.CodeRange, "fetch.min must not be larger than fetch.max",
+			"")
 	}
 	c.sourceTopics(f, path, &s, &source)
 	return source
@@ -144,7 +147,8 @@ func (c *compiler) sourceTopics(f *config.File, path diag.Path, s *config.Source
 	}
 	switch {
 	case len(written) == 0 && f.Source.Has(path) && !c.unclear(f, path):
-		c.atKey(f, path, diag.CodeRequired, fmt.Sprintf("%s names no topic", path), "add topic: orders, or topics: [a, b], or pattern: '^orders_.*'")
+		c.atKey(f, path, diag.CodeRequired, fmt.Sprintf("%s names no topic", path),
+			"add topic: orders, or topics: [a, b], or pattern: '^orders_.*'")
 	case len(written) > 1:
 		c.add(diag.Problem{Path: written[1], Place: f.Source.Key(written[1]), Code: diag.CodeExclusive,
 			Message: "only one of topic, topics and pattern may be written",
@@ -163,8 +167,10 @@ func (c *compiler) sourceTopics(f *config.File, path diag.Path, s *config.Source
 	for i, topic := range s.Topics {
 		item := path.Field("topics").Item(i)
 		if first, ok := seen[topic]; ok && topic != "" {
-			c.add(diag.Problem{Path: item, Place: f.Source.Value(item), Code: diag.CodeRepeated, Message: fmt.Sprintf("the topic %q is repeated", topic),
-				Related: &diag.Related{Place: f.Source.Value(path.Field("topics").Item(first)), Message: "it is written here first"}})
+			c.add(diag.Problem{Path: item, Place: f.Source.Value(item), Code: diag.CodeRepeated,
+				Message: fmt.Sprintf("the topic %q is repeated", topic),
+				Related: &diag.Related{Place: f.Source.Value(path.Field("topics").Item(first)),
+					Message: "it is written here first"}})
 			continue
 		}
 		seen[topic] = i
@@ -203,7 +209,8 @@ func (c *compiler) guard(f *config.File, path diag.Path, scope *expression.Scope
 		Key:    c.template(f, scope, path.Field("key"), g.Key.Source, expression.PlaceKey),
 		Digest: c.expression(f, scope, path.Field("digest"), g.Digest.Source),
 		TTL:    g.TTL, Lease: c.storeDefaults.Lease, Generation: g.Generation,
-		OnConflict: plan.Action(g.OnConflict), OnStoreError: plan.Action(g.OnStoreError), OnUncertain: plan.Action(g.OnUncertain),
+		OnConflict: plan.Action(g.OnConflict), OnStoreError: plan.Action(g.OnStoreError),
+		OnUncertain: plan.Action(g.OnUncertain),
 	}
 	if plan.TTL == 0 {
 		plan.TTL = c.storeDefaults.TTL
@@ -214,13 +221,15 @@ func (c *compiler) guard(f *config.File, path diag.Path, scope *expression.Scope
 }
 
 // transform compiles what replaces parts of a record.
-func (c *compiler) transform(f *config.File, path diag.Path, scope *expression.Scope, t *config.Transform) *plan.Transform {
+func (c *compiler) transform(f *config.File, path diag.Path, scope *expression.Scope,
+	t *config.Transform) *plan.Transform {
 	planned := &plan.Transform{Key: c.expression(f, scope, path.Field("key"), t.Key.Source)}
 	for _, h := range t.Headers {
 		if strings.TrimSpace(h.Name) == "" {
 			c.atKey(f, h.Path, diag.CodeName, "a header needs a name", "")
 		}
-		planned.Headers = append(planned.Headers, plan.Header{Name: h.Name, Value: c.leaf(f, scope, h.Path, h.Value.Source)})
+		planned.Headers = append(planned.Headers, plan.Header{Name: h.Name,
+			Value: c.leaf(f, scope, h.Path, h.Value.Source)})
 	}
 	if t.Payload != nil {
 		planned.Payload = c.payload(f, scope, t.Payload)
@@ -234,7 +243,8 @@ func (c *compiler) payload(f *config.File, scope *expression.Scope, p *config.Pa
 	case config.PayloadObject:
 		planned.Fields = []plan.Field{}
 		for _, field := range p.Fields {
-			planned.Fields = append(planned.Fields, plan.Field{Name: field.Name, Value: c.payload(f, scope, field.Value)})
+			planned.Fields = append(planned.Fields, plan.Field{Name: field.Name,
+				Value: c.payload(f, scope, field.Value)})
 		}
 	case config.PayloadList:
 		planned.Items = []*plan.Payload{}
@@ -251,7 +261,8 @@ func (c *compiler) payload(f *config.File, scope *expression.Scope, p *config.Pa
 func (c *compiler) retry(f *config.File, path diag.Path, layers ...*config.Retry) plan.Retry {
 	plan := retryPlan(layers...)
 	if plan.Initial > plan.Max && f.Source.Has(path) && c.sound(f, path) {
-		c.atKey(f, path, diag.CodeRange, "the first wait of retry must not be longer than the longest", "raise max or lower initial")
+		c.atKey(f, path, diag.CodeRange, "the first wait of retry must not be longer than the longest",
+			"raise max or lower initial")
 	}
 	return plan
 }

@@ -28,7 +28,8 @@ func (r *reach) route(i int, when *expression.Expression) {
 	condition := at.Field("when")
 	written := r.file.Source.Has(condition)
 	warn := func(path diag.Path, place diag.Place, message, hint string, first int, why string) {
-		p := diag.Problem{Path: path, Place: place, Severity: diag.Warning, Code: diag.CodeUnreachable, Message: message, Hint: hint}
+		p := diag.Problem{Path: path, Place: place, Severity: diag.Warning, Code: diag.CodeUnreachable,
+			Message: message, Hint: hint}
 		if first >= 0 {
 			p.Related = &diag.Related{Place: r.file.Source.Key(r.path.Field("routes").Item(first)), Message: why}
 		}
@@ -43,12 +44,16 @@ func (r *reach) route(i int, when *expression.Expression) {
 	first, repeated := r.whens[same]
 	switch {
 	case r.open >= 0:
-		warn(at, r.file.Source.Key(at), "no record reaches this route: one above takes them all", "move it up, or remove it", r.open, r.why)
+		warn(at, r.file.Source.Key(at), "no record reaches this route: one above takes them all",
+			"move it up, or remove it", r.open, r.why)
 	case written && when == nil:
 	case always && !answer:
-		warn(condition, r.file.Source.Value(condition), "no record takes this route: its condition is always false", "", -1, "")
+		warn(condition, r.file.Source.Value(condition), "no record takes this route: its condition is always false", "",
+			-1, "")
 	case when != nil && repeated:
-		warn(condition, r.file.Source.Value(condition), "no record reaches this route: one above has the same condition", "", first, "the first with this condition")
+		warn(condition, r.file.Source.Value(condition),
+			"no record reaches this route: one above has the same condition", "", first,
+			"the first with this condition")
 	case !written:
 		r.open, r.why = i, "this route has no when"
 	case always:
@@ -72,7 +77,8 @@ func (c *compiler) constantCondition(f *config.File, path diag.Path, condition *
 	if !answer {
 		message, hint = ifFalse, ""
 	}
-	c.add(diag.Problem{Path: path, Place: f.Source.Value(path), Severity: diag.Warning, Code: diag.CodeUnreachable, Message: message, Hint: hint})
+	c.add(diag.Problem{Path: path, Place: f.Source.Value(path), Severity: diag.Warning, Code: diag.CodeUnreachable,
+		Message: message, Hint: hint})
 }
 
 // withoutSpace is an expression without the white space outside of its texts.

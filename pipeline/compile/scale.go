@@ -25,11 +25,13 @@ func (c *compiler) scale() {
 	for _, f := range c.config.Files {
 		for _, t := range f.Blocks.Topics {
 			if n := t.Value.Partitions; n > manyPartitions && c.sound(f, t.Path.Field("partitions")) {
-				c.costly(f, t.Path.Field("partitions"), fmt.Sprintf("%d partitions are more than a topic is likely to need", n),
+				c.costly(f, t.Path.Field("partitions"), fmt.Sprintf("%d partitions are more than a topic is likely "+
+					"to need", n),
 					"each costs the brokers files and memory, and partitions can be added later")
 			}
 			if n := t.Value.Replication; n > manyReplication {
-				c.costly(f, t.Path.Field("replication"), fmt.Sprintf("%d replicas are more than a topic is likely to need: every write waits for those in sync", n), "3 survive the loss of two brokers")
+				c.costly(f, t.Path.Field("replication"), fmt.Sprintf("%d replicas are more than a topic is likely to "+
+					"need: every write waits for those in sync", n), "3 survive the loss of two brokers")
 			}
 		}
 	}
@@ -54,14 +56,17 @@ func (c *compiler) lanes(o Definition) {
 	}
 	switch {
 	case total > manyConcurrent:
-		c.costly(o.File, path, fmt.Sprintf("%d lanes of each partition are up to %d calls at once", lanes, total), "8 to 32 lanes keep most receivers busy")
+		c.costly(o.File, path, fmt.Sprintf("%d lanes of each partition are up to %d calls at once", lanes, total),
+			"8 to 32 lanes keep most receivers busy")
 	case lanes > lanesPlenty:
-		c.costly(o.File, path, fmt.Sprintf("%d lanes of each partition are more than a receiver is likely to take", lanes), "8 to 32 lanes keep most receivers busy")
+		c.costly(o.File, path, fmt.Sprintf("%d lanes of each partition are more than a receiver is likely to take",
+			lanes), "8 to 32 lanes keep most receivers busy")
 	}
 }
 
 func (c *compiler) costly(f *config.File, path diag.Path, message, hint string) {
-	c.add(diag.Problem{Path: path, Place: f.Source.Value(path), Severity: diag.Warning, Code: diag.CodeCostly, Message: message, Hint: hint})
+	c.add(diag.Problem{Path: path, Place: f.Source.Value(path), Severity: diag.Warning, Code: diag.CodeCostly,
+		Message: message, Hint: hint})
 }
 
 // offsets reports a start at partitions that the topics do not have.
@@ -90,7 +95,8 @@ func (c *compiler) offsets(o Definition) {
 		if most > 0 && partition >= most {
 			item := path.Field(strconv.Itoa(int(partition)))
 			c.add(diag.Problem{Path: item, Place: o.File.Source.Key(item), Code: diag.CodeRange,
-				Message: fmt.Sprintf("there is no partition %d: the topic has %d, and they count from 0", partition, most),
+				Message: fmt.Sprintf("there is no partition %d: the topic has %d, and they count from 0", partition,
+					most),
 				Related: &diag.Related{Place: at, Message: "the partitions are here"}})
 		}
 	}

@@ -27,7 +27,8 @@ func (c *compiler) routes(f *config.File, path diag.Path, planned *plan.Pipeline
 			Related: &diag.Related{Place: f.Source.Key(first), Message: "the sinks are here"}})
 	case !hasSinks && !hasRoutes:
 		if !c.unclear(f, path) && !c.misplaced(f, path, "sinks", "routes") {
-			c.atKey(f, path, diag.CodeRequired, fmt.Sprintf("%s has neither sinks nor routes", path), "add sinks: [{stdout: {}}] to begin with")
+			c.atKey(f, path, diag.CodeRequired, fmt.Sprintf("%s has neither sinks nor routes", path),
+				"add sinks: [{stdout: {}}] to begin with")
 		}
 		return nil
 	}
@@ -58,7 +59,8 @@ type sinkNames struct {
 	unnamed map[string]bool
 }
 
-func (c *compiler) sinks(f *config.File, path diag.Path, planned *plan.Pipeline, p *config.Pipeline, configs []config.Sink, names *sinkNames) []plan.Sink {
+func (c *compiler) sinks(f *config.File, path diag.Path, planned *plan.Pipeline, p *config.Pipeline,
+	configs []config.Sink, names *sinkNames) []plan.Sink {
 	var plans []plan.Sink
 	for i := range configs {
 		config := &configs[i]
@@ -67,7 +69,8 @@ func (c *compiler) sinks(f *config.File, path diag.Path, planned *plan.Pipeline,
 		}
 		sink := plan.Sink{Name: config.Name, Kind: config.Kind, Spec: c.registry[config.Kind], Config: config.Handler,
 			When: c.condition(f, planned.Result, config.Path.Field("when"), config.When.Source)}
-		c.constantCondition(f, config.Path.Field("when"), sink.When, "no record reaches this sink: its condition is always false")
+		c.constantCondition(f, config.Path.Field("when"), sink.When,
+			"no record reaches this sink: its condition is always false")
 		if c.retry(f, path.Field("retry"), &p.Retry); config.Retry == nil {
 			sink.Retry = c.retry(f, path.Field("retry"), &p.Retry)
 		} else {
@@ -102,7 +105,8 @@ func (c *compiler) sinkName(f *config.File, config *config.Sink, name string, na
 	message := fmt.Sprintf("two sinks of the pipeline are named %q", name)
 	if unnamed {
 		at = config.HandlerPath()
-		message = fmt.Sprintf("two sinks of the pipeline are both named %q after their handler, and names are part of the identity of keys", name)
+		message = fmt.Sprintf("two sinks of the pipeline are both named %q after their handler, and names are part "+
+			"of the identity of keys", name)
 	}
 	c.add(diag.Problem{Path: config.Path, Place: f.Source.Key(at), Code: diag.CodeSinkName, Message: message,
 		Hint:    "give each a name of its own: name: …",
@@ -111,7 +115,8 @@ func (c *compiler) sinkName(f *config.File, config *config.Sink, name string, na
 
 // handler compiles a sink's own settings, lets it check them, and returns the
 // topics that it writes whatever the record, with where each is written.
-func (c *compiler) handler(f *config.File, plan *plan.Pipeline, conf *config.Sink) (topics []string, paths []diag.Path) {
+func (c *compiler) handler(f *config.File, plan *plan.Pipeline, conf *config.Sink) (topics []string,
+	paths []diag.Path) {
 	scope, path := plan.Result, conf.HandlerPath()
 	open := false
 	add := func(topic string, at diag.Path) { topics, paths = append(topics, topic), append(paths, at) }
@@ -145,7 +150,8 @@ func (c *compiler) handler(f *config.File, plan *plan.Pipeline, conf *config.Sin
 		c.pair(f, at.Field("cert"), at.Field("key"))
 		c.pair(f, at.Field("key"), at.Field("cert"))
 	}
-	if f.Unknown[path] || c.config.Problems.Broken(f.Name, path) || open || c.unknownBelow(f, path) || c.unclear(f, conf.Path) {
+	if f.Unknown[path] || c.config.Problems.Broken(f.Name, path) || open || c.unknownBelow(f, path) ||
+		c.unclear(f, conf.Path) {
 		return topics, paths
 	}
 	if writer, ok := conf.Handler.(handlers.TopicWriter); ok {
@@ -203,7 +209,8 @@ func (c *compiler) issue(f *config.File, path diag.Path, issue handlers.Issue) {
 
 // sinkTemplate compiles a template of a sink. A URL's host may depend on the
 // record where the sink lists the hosts that it may be.
-func (c *compiler) sinkTemplate(f *config.File, scope *expression.Scope, config *config.Sink, t yamlconf.Text, place expression.Place) *expression.Template {
+func (c *compiler) sinkTemplate(f *config.File, scope *expression.Scope, config *config.Sink, t yamlconf.Text,
+	place expression.Place) *expression.Template {
 	if !c.sound(f, t.Path) {
 		return nil
 	}
@@ -211,8 +218,10 @@ func (c *compiler) sinkTemplate(f *config.File, scope *expression.Scope, config 
 		return nil
 	}
 	compiled, findings := scope.Template(t.Template.Source, place)
-	if slices.ContainsFunc(yamlconf.Hosts(config.Handler), func(name string) bool { return f.Source.Has(config.HandlerPath().Field(name)) }) {
-		findings = slices.DeleteFunc(findings, func(f expression.Finding) bool { return f.Code == expression.CodeURLHost })
+	if slices.ContainsFunc(yamlconf.Hosts(config.Handler),
+		func(name string) bool { return f.Source.Has(config.HandlerPath().Field(name)) }) {
+		findings = slices.DeleteFunc(findings,
+			func(f expression.Finding) bool { return f.Code == expression.CodeURLHost })
 	}
 	if c.findings(f, t.Path, t.Template.Source, findings, nil) {
 		return nil

@@ -28,7 +28,8 @@ func (c *compiler) tests() {
 			n := named{t.Pipeline.Name, t.Name}
 			if other, ok := first[n]; ok && t.Name != "" {
 				c.add(diag.Problem{Path: at, Place: f.Source.Value(at), Severity: diag.Warning, Code: diag.CodeRepeated,
-					Message: fmt.Sprintf("two tests of the pipeline %q are named %q", n.pipeline, n.name), Hint: "give each a name of its own",
+					Message: fmt.Sprintf("two tests of the pipeline %q are named %q", n.pipeline, n.name),
+					Hint:    "give each a name of its own",
 					Related: &diag.Related{Place: other, Message: "the other test is here"}})
 				continue
 			}
@@ -59,7 +60,8 @@ func (c *compiler) test(f *config.File, path diag.Path, t *config.Test) *plan.Te
 	if n, m := len(t.Expect), len(t.Records); n != m && n > 0 && m > 0 {
 		at := path.Field("expect")
 		c.add(diag.Problem{Path: at, Place: f.Source.Key(at), Code: diag.CodeTest,
-			Message: fmt.Sprintf("%s for %s: each record has one", amount(n, "expectation"), amount(m, "record")),
+			Message: fmt.Sprintf("%s for %s: each record has one", diag.Count(n, "expectation"),
+				diag.Count(m, "record")),
 			Hint:    "write an empty one, {}, for a record of which nothing is expected",
 			Related: &diag.Related{Place: f.Source.Key(path.Field("records")), Message: "the records are here"}})
 	}
@@ -76,8 +78,10 @@ func (c *compiler) test(f *config.File, path diag.Path, t *config.Test) *plan.Te
 			c.testScript(f, o, name, t.Sinks[name].Steps)
 		}
 	}
-	if p := t.Crash.Point; p != "" && p != plan.CrashAfterWrite && o.Plan.Idempotency == nil && c.sound(o.File, o.Path.Field("idempotency")) {
-		c.atValue(f, path.Field("crash"), diag.CodeTest, fmt.Sprintf("the pipeline %q has no idempotency: nothing is claimed or confirmed, so it can't die %s", o.Plan.Name, p),
+	if p := t.Crash.Point; p != "" && p != plan.CrashAfterWrite && o.Plan.Idempotency == nil &&
+		c.sound(o.File, o.Path.Field("idempotency")) {
+		c.atValue(f, path.Field("crash"), diag.CodeTest, fmt.Sprintf("the pipeline %q has no idempotency: nothing is "+
+			"claimed or confirmed, so it can't die %s", o.Plan.Name, p),
 			"use after_write, or give the pipeline a key")
 	}
 	return planned
@@ -104,7 +108,8 @@ func (c *compiler) testPipeline(f *config.File, path diag.Path, name string) (De
 		}
 		names = append(names, o.Plan.Name)
 	}
-	if name != "" && c.sound(f, path) && !c.config.Problems.Broken(f.Name, "pipelines") && !slices.ContainsFunc(c.config.Files, func(f *config.File) bool { return c.unclear(f, "") }) {
+	if name != "" && c.sound(f, path) && !c.config.Problems.Broken(f.Name, "pipelines") &&
+		!slices.ContainsFunc(c.config.Files, func(f *config.File) bool { return c.unclear(f, "") }) {
 		c.add(nearestProblem(diag.Problem{Path: path, Place: f.Source.Value(path), Code: diag.CodeTest,
 			Message: fmt.Sprintf("there is no pipeline %q", name)}, name, names, "the pipelines are "))
 	}
@@ -112,7 +117,8 @@ func (c *compiler) testPipeline(f *config.File, path diag.Path, name string) (De
 }
 
 // testRecords gives records their coordinates, and checks where they come from.
-func (c *compiler) testRecords(f *config.File, path diag.Path, o Definition, planned *plan.Test, t *config.Test, fits bool) {
+func (c *compiler) testRecords(f *config.File, path diag.Path, o Definition, planned *plan.Test, t *config.Test,
+	fits bool) {
 	type partition struct {
 		topic string
 		id    int32
@@ -140,10 +146,13 @@ func (c *compiler) testRecords(f *config.File, path diag.Path, o Definition, pla
 		case record.Offset < 0:
 			record.Offset = next[at]
 		case record.Offset < next[at]:
-			c.atValue(f, config.Path.Field("offset"), diag.CodeTest, fmt.Sprintf("the offset %d does not come after that of the record before, %d", record.Offset, next[at]-1), "leave the offset out, and they count up")
+			c.atValue(f, config.Path.Field("offset"), diag.CodeTest,
+				fmt.Sprintf("the offset %d does not come after that of the record before, %d", record.Offset,
+					next[at]-1), "leave the offset out, and they count up")
 		}
 		next[at] = record.Offset + 1
-		planned.Records = append(planned.Records, plan.TestRecord{Path: config.Path, Record: record, After: config.After})
+		planned.Records = append(planned.Records, plan.TestRecord{Path: config.Path, Record: record,
+			After: config.After})
 	}
 }
 
@@ -155,12 +164,15 @@ func (c *compiler) testTopic(f *config.File, path diag.Path, o Definition, topic
 	}
 	if !f.Source.Has(path.Field("topic")) {
 		if topic == "" {
-			c.atKey(f, path, diag.CodeTest, fmt.Sprintf("the pipeline %q reads the topics of a pattern: which one does the record come from?", o.Plan.Name), "add topic: …")
+			c.atKey(f, path, diag.CodeTest, fmt.Sprintf("the pipeline %q reads the topics of a pattern: which one "+
+				"does the record come from?", o.Plan.Name), "add topic: …")
 		}
 		return
 	}
-	c.add(nearestProblem(diag.Problem{Path: path.Field("topic"), Place: f.Source.Value(path.Field("topic")), Code: diag.CodeTest,
-		Message: fmt.Sprintf("the pipeline %q does not read the topic %q", o.Plan.Name, topic)}, topic, o.Plan.Source.Topics, "it reads "))
+	c.add(nearestProblem(diag.Problem{Path: path.Field("topic"), Place: f.Source.Value(path.Field("topic")),
+		Code:    diag.CodeTest,
+		Message: fmt.Sprintf("the pipeline %q does not read the topic %q", o.Plan.Name, topic)}, topic,
+		o.Plan.Source.Topics, "it reads "))
 }
 
 // testSinkNames checks the sinks that an expectation names.
@@ -179,7 +191,8 @@ func (c *compiler) testSinkNames(f *config.File, p *plan.Pipeline, e plan.Expect
 // not.
 func (c *compiler) testSink(f *config.File, path diag.Path, place diag.Place, p *plan.Pipeline, name string) bool {
 	var names []string
-	problem := diag.Problem{Path: path, Place: place, Code: diag.CodeTest, Message: fmt.Sprintf("the pipeline %q has no sink %q", p.Name, name)}
+	problem := diag.Problem{Path: path, Place: place, Code: diag.CodeTest,
+		Message: fmt.Sprintf("the pipeline %q has no sink %q", p.Name, name)}
 	for _, s := range p.Sinks() {
 		if s.Name == name {
 			return true
@@ -201,7 +214,7 @@ func nearestProblem(p diag.Problem, name string, names []string, all string) dia
 	if p.Fix = diag.Nearest(name, names); p.Fix != "" {
 		p.Hint = "did you mean " + strconv.Quote(p.Fix) + "?"
 	} else if len(names) > 0 && len(names) <= 16 {
-		p.Hint = all + config.Alternatives(names)
+		p.Hint = all + diag.Or(names)
 	}
 	return p
 }
@@ -219,9 +232,11 @@ func (c *compiler) testScript(f *config.File, o Definition, name string, steps [
 		switch {
 		case !statuses(s):
 		case !known:
-			c.atValue(f, s.Path, diag.CodeTest, fmt.Sprintf("the %s sink is not answered with a status", plan.Kind), "write fail for a record that it refuses, or timeout, refused or reset")
+			c.atValue(f, s.Path, diag.CodeTest, fmt.Sprintf("the %s sink is not answered with a status", plan.Kind),
+				"write fail for a record that it refuses, or timeout, refused or reset")
 		case failure == nil:
-			c.atValue(f, s.Path, diag.CodeTest, fmt.Sprintf("the %s sink takes the status %d for an acknowledgement", plan.Kind, s.Status), "write ok")
+			c.atValue(f, s.Path, diag.CodeTest, fmt.Sprintf("the %s sink takes the status %d for an acknowledgement",
+				plan.Kind, s.Status), "write ok")
 		}
 	}
 }
@@ -236,11 +251,4 @@ func rehearse(p *plan.Sink, t handlers.Trouble) (*handlers.Failure, bool) {
 		return rehearser.Rehearse(t)
 	}
 	return nil, false
-}
-
-func amount(n int, noun string) string {
-	if n == 1 {
-		return "1 " + noun
-	}
-	return fmt.Sprintf("%d %ss", n, noun)
 }

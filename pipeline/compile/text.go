@@ -13,13 +13,15 @@ import (
 )
 
 // condition compiles a filter or a when, nil where it is not written or wrong.
-func (c *compiler) condition(f *config.File, scope *expression.Scope, path diag.Path, source string) *expression.Expression {
+func (c *compiler) condition(f *config.File, scope *expression.Scope, path diag.Path,
+	source string) *expression.Expression {
 	return c.compileExpression(f, path, source, scope.Condition)
 }
 
 // expression compiles an expression of any type, nil where it is not written or
 // wrong.
-func (c *compiler) expression(f *config.File, scope *expression.Scope, path diag.Path, source string) *expression.Expression {
+func (c *compiler) expression(f *config.File, scope *expression.Scope, path diag.Path,
+	source string) *expression.Expression {
 	return c.compileExpression(f, path, source, scope.Expression)
 }
 
@@ -50,7 +52,8 @@ func (c *compiler) leaf(f *config.File, scope *expression.Scope, path diag.Path,
 	if len(c.problems) != count+1 || compiled != nil {
 		return compiled
 	}
-	if p := &c.problems[count]; (p.Code == expression.CodeUnknownName || p.Code == expression.CodeSyntax) && p.Fix == "" && bareText.MatchString(source) {
+	if p := &c.problems[count]; (p.Code == expression.CodeUnknownName || p.Code == expression.CodeSyntax) &&
+		p.Fix == "" && bareText.MatchString(source) {
 		p.Place = f.Source.Inside(path, 0)
 		p.Hint = "text needs quotes within the quotes: " + `'"` + source + `"'`
 		if p.Code == expression.CodeSyntax {
@@ -62,7 +65,8 @@ func (c *compiler) leaf(f *config.File, scope *expression.Scope, path diag.Path,
 }
 
 // template compiles a template, nil where it is not written or wrong.
-func (c *compiler) template(f *config.File, scope *expression.Scope, path diag.Path, source string, place expression.Place) *expression.Template {
+func (c *compiler) template(f *config.File, scope *expression.Scope, path diag.Path, source string,
+	place expression.Place) *expression.Template {
 	if source == "" || !c.sound(f, path) {
 		return nil
 	}
@@ -76,7 +80,8 @@ func (c *compiler) template(f *config.File, scope *expression.Scope, path diag.P
 // findings reports the first error that was found in a text, and the warnings,
 // and tells whether there was an error. Whole tells whether another text would
 // have compiled: so an expression of which YAML cut off a comment is found.
-func (c *compiler) findings(f *config.File, path diag.Path, source string, findings []expression.Finding, whole func(string) bool) bool {
+func (c *compiler) findings(f *config.File, path diag.Path, source string, findings []expression.Finding,
+	whole func(string) bool) bool {
 	failed := false
 	for _, finding := range findings {
 		if !finding.Warning {
@@ -94,7 +99,8 @@ func (c *compiler) findings(f *config.File, path diag.Path, source string, findi
 }
 
 // eatenByComment reports an expression whose rest YAML took for a comment.
-func (c *compiler) eatenByComment(f *config.File, path diag.Path, source string, finding expression.Finding, whole func(string) bool) bool {
+func (c *compiler) eatenByComment(f *config.File, path diag.Path, source string, finding expression.Finding,
+	whole func(string) bool) bool {
 	place, between, comment, ok := f.Source.Comment(path)
 	if !ok || whole == nil {
 		return false
@@ -113,5 +119,6 @@ func (c *compiler) eatenByComment(f *config.File, path diag.Path, source string,
 // fillTemplate gives a sink's template what was compiled of it.
 func fillTemplate(t *handlers.Template, compiled *expression.Template) {
 	_, constant := compiled.Constant()
-	t.Program, t.Secret, t.Constant, t.Prefix, t.Sample = compiled, compiled.Secret(), constant, compiled.Prefix(), compiled.Sample()
+	t.Program, t.Secret, t.Constant, t.Prefix, t.Sample = compiled, compiled.Secret(), constant, compiled.Prefix(),
+		compiled.Sample()
 }

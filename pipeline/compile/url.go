@@ -33,7 +33,8 @@ func (c *compiler) schemeMissing(f *config.File, t yamlconf.Text) bool {
 		return false
 	}
 	cut := cutScheme(t.Schemes).FindStringSubmatch(source)
-	if cut == nil && (strings.HasPrefix(source, "${") || urlScheme.MatchString(source) || !hostLike.MatchString(source)) {
+	if cut == nil && (strings.HasPrefix(source, "${") || urlScheme.MatchString(source) ||
+		!hostLike.MatchString(source)) {
 		return false
 	}
 	rest := strings.TrimPrefix(source, "//")

@@ -41,11 +41,13 @@ func TopicUses(result *Result) (uses []TopicUse) {
 			uses = append(uses, TopicUse{Topic: topic, Role: AsSource, origin: o, File: o.File, Path: path})
 		}
 		if topic := o.Plan.DeadLetter; topic != "" {
-			uses = append(uses, TopicUse{Topic: topic, Role: asDeadLetter, origin: o, File: o.File, Path: o.Path.Field("dead_letter").Field("topic")})
+			uses = append(uses, TopicUse{Topic: topic, Role: asDeadLetter, origin: o, File: o.File,
+				Path: o.Path.Field("dead_letter").Field("topic")})
 		}
 		for _, s := range SinksOf(o) {
 			for i, topic := range s.Plan.Topics {
-				uses = append(uses, TopicUse{Topic: topic, Role: AsSink, origin: o, File: o.File, Path: s.Plan.TopicPaths[i]})
+				uses = append(uses, TopicUse{Topic: topic, Role: AsSink, origin: o, File: o.File,
+					Path: s.Plan.TopicPaths[i]})
 			}
 		}
 	}
@@ -54,7 +56,8 @@ func TopicUses(result *Result) (uses []TopicUse) {
 			continue
 		}
 		for i, route := range f.Blocks.Ingest.Routes {
-			uses = append(uses, TopicUse{Topic: route.Topic, Role: asIngest, File: f, Path: diag.Path("ingest.routes").Item(i).Field("topic")})
+			uses = append(uses, TopicUse{Topic: route.Topic, Role: asIngest, File: f,
+				Path: diag.Path("ingest.routes").Item(i).Field("topic")})
 		}
 	}
 	return uses

@@ -21,7 +21,8 @@ func NotAvailable() unavailable {
 
 // problem says at its key, or at its value, that something can't run yet.
 func NotAvailableProblem(source *diag.Source, path diag.Path, atKey bool, what string) diag.Problem {
-	p := diag.Problem{Path: path, Place: source.Value(path), Code: diag.CodeNotAvailable, Message: what + " not available in this version"}
+	p := diag.Problem{Path: path, Place: source.Value(path), Code: diag.CodeNotAvailable,
+		Message: what + " not available in this version"}
 	if atKey {
 		p.Place = source.Key(path)
 	}

@@ -55,7 +55,8 @@ func blockAt(text []byte, broken diag.Problems) (name string, from, to int) {
 			if to == 0 {
 				name, from = string(m[1]), at
 			}
-		} else if len(bytes.TrimSpace(l)) > 0 && !bytes.ContainsAny(l[:1], " \t#") && !bytes.HasPrefix(l, []byte("---")) {
+		} else if len(bytes.TrimSpace(l)) > 0 && !bytes.ContainsAny(l[:1], " \t#") &&
+			!bytes.HasPrefix(l, []byte("---")) {
 			return "", 0, 0
 		}
 		at += len(l)

@@ -58,7 +58,8 @@ func startMeant(text string) string {
 	case "end", "last", "newest", "now", "largest":
 		return "latest"
 	}
-	for _, layout := range []string{"2006-01-02", "2006-01-02 15:04", "2006-01-02 15:04:05", "2006-01-02T15:04", "2006-01-02T15:04:05"} {
+	for _, layout := range []string{"2006-01-02", "2006-01-02 15:04", "2006-01-02 15:04:05", "2006-01-02T15:04",
+		"2006-01-02T15:04:05"} {
 		if at, err := time.Parse(layout, text); err == nil {
 			return at.Format(time.RFC3339)
 		}
@@ -171,7 +172,8 @@ func (c *Headers) DecodeYAML(d *yamlconf.Decoder, n yamlconf.Node) {
 
 // JSONSchema is a map of expressions.
 func (c *Headers) JSONSchema(*yamlconf.Schema) map[string]any {
-	leaf := map[string]any{"type": []any{"string", "number", "boolean", "null"}, "description": "A value, computed by an expression."}
+	leaf := map[string]any{"type": []any{"string", "number", "boolean", "null"},
+		"description": "A value, computed by an expression."}
 	return map[string]any{"type": "object", "additionalProperties": leaf}
 }
 
@@ -228,7 +230,8 @@ func (c *Payload) JSONSchema(s *yamlconf.Schema) map[string]any {
 	return s.Define("payload", func() map[string]any {
 		self := map[string]any{"$ref": "#/definitions/payload"}
 		return map[string]any{"anyOf": []any{
-			map[string]any{"type": []any{"string", "number", "boolean", "null"}, "description": "A value, computed by an expression."},
+			map[string]any{"type": []any{"string", "number", "boolean", "null"},
+				"description": "A value, computed by an expression."},
 			map[string]any{"type": "object", "additionalProperties": self},
 			map[string]any{"type": "array", "items": self},
 		}}
@@ -243,7 +246,8 @@ func decodeLeaf(d *yamlconf.Decoder, n yamlconf.Node, into *handlers.Expression)
 		into.Source = "nil"
 		return true
 	case n.IsDate():
-		d.AtValue(n, diag.CodeEaten, string(n.Path)+" looks like a date, but is read as an expression: a subtraction", `put text in quotes within quotes: '"`+n.Text()+`"'`)
+		d.AtValue(n, diag.CodeEaten, string(n.Path)+" looks like a date, but is read as an expression: a subtraction",
+			`put text in quotes within quotes: '"`+n.Text()+`"'`)
 		return false
 	}
 	d.Decode(n, into)

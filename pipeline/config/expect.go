@@ -19,26 +19,32 @@ type Expect struct{ plan.Expectation }
 // expectKeys are those of an expectation of one record.
 func expectKeys() []testKey {
 	return append([]testKey{
-		{"outcome", "How the record ends: " + Alternatives(outcome.Endings()) + ".", enumSchema(outcome.Endings())},
-		{"reason", "Why, in a word: " + Alternatives(outcome.Reasons()) + ".", enumSchema(outcome.Reasons())},
+		{"outcome", "How the record ends: " + diag.Or(outcome.Endings()) + ".", enumSchema(outcome.Endings())},
+		{"reason", "Why, in a word: " + diag.Or(outcome.Reasons()) + ".", enumSchema(outcome.Reasons())},
 		{"error", "Text that the record's error holds.", scalarSchema()},
 		{"idempotency_key", "The key that guards its effects; null for none.", scalarSchema("null")},
-		{"dead_letter", "The dead letter that becomes of it, or a list of them, one a sink.", map[string]any{"anyOf": []any{
-			schemaOf(letterKeys()), map[string]any{"type": "array", "items": schemaOf(letterKeys())}}}},
-		{"writes", "What its sinks are asked to write, one entry a sink, where there are several.", map[string]any{"type": "array", "items": schemaOf(writeKeys())}},
+		{"dead_letter", "The dead letter that becomes of it, or a list of them, one a sink.",
+			map[string]any{"anyOf": []any{
+				schemaOf(letterKeys()), map[string]any{"type": "array", "items": schemaOf(letterKeys())}}}},
+		{"writes", "What its sinks are asked to write, one entry a sink, where there are several.",
+			map[string]any{"type": "array", "items": schemaOf(writeKeys())}},
 	}, writeKeys()...)
 }
 
 // writeKeys are those of one write.
 func writeKeys() []testKey {
 	return []testKey{
-		{"sink", "Which sink the keys beside it are about; without it, payload, value, key and headers are compared with what every sink is given.", scalarSchema()},
+		{"sink", "Which sink the keys beside it are about; without it, payload, value, key and headers are compared " +
+			"with what every sink is given.", scalarSchema()},
 		{"payload", "The value that the sink is given, as YAML, compared whole; null is a tombstone.", nil},
 		{"value", "That value's exact text.", scalarSchema()},
-		{"key", "The key of the record that the sink is given, of a kafka sink the one that it writes; null for none.", scalarSchema("null")},
-		{"headers", "Headers of that record; only those named are compared, and null is one that is not there.", map[string]any{"type": "object"}},
+		{"key", "The key of the record that the sink is given, of a kafka sink the one that it writes; null for none.",
+			scalarSchema("null")},
+		{"headers", "Headers of that record; only those named are compared, and null is one that is not there.",
+			map[string]any{"type": "object"}},
 		{"topic", "The topic that a kafka sink writes to.", scalarSchema()},
-		{"request", "What the sink sends, as dry-run shows it: method, url, headers and body of an http sink, path and line of a file. Only what is named is compared.", map[string]any{"type": "object"}},
+		{"request", "What the sink sends, as dry-run shows it: method, url, headers and body of an http sink, path " +
+			"and line of a file. Only what is named is compared.", map[string]any{"type": "object"}},
 		{"calls", "How often the sink was called.", map[string]any{"type": "integer", "minimum": 0}},
 	}
 }
@@ -46,8 +52,8 @@ func writeKeys() []testKey {
 // letterKeys are those of a dead letter.
 func letterKeys() []testKey {
 	return []testKey{
-		{"reason", "Why, in a word: " + Alternatives(outcome.Reasons()) + ".", enumSchema(outcome.Reasons())},
-		{"stage", "Where: " + Alternatives(outcome.Stages()) + ".", enumSchema(outcome.Stages())},
+		{"reason", "Why, in a word: " + diag.Or(outcome.Reasons()) + ".", enumSchema(outcome.Reasons())},
+		{"stage", "Where: " + diag.Or(outcome.Stages()) + ".", enumSchema(outcome.Stages())},
 		{"error", "Text that its last error holds.", scalarSchema()},
 		{"attempts", "How often the write was tried.", map[string]any{"type": "integer", "minimum": 0}},
 		{"sink", "The sink that could not be written to; null where none was asked.", scalarSchema("null")},
@@ -55,7 +61,8 @@ func letterKeys() []testKey {
 		{"payload", "Its value, as YAML, compared whole.", nil},
 		{"value", "Its value's exact text.", scalarSchema()},
 		{"key", "Its key; null for none.", scalarSchema("null")},
-		{"headers", "Headers of it; only those named are compared, and null is one that is not there.", map[string]any{"type": "object"}},
+		{"headers", "Headers of it; only those named are compared, and null is one that is not there.",
+			map[string]any{"type": "object"}},
 		{"idempotency_key", "The key that guards the record's effects; null for none.", scalarSchema("null")},
 	}
 }
@@ -113,7 +120,8 @@ func decodeExpectation(d *yamlconf.Decoder, n yamlconf.Node, keys []testKey) pla
 		return slices.ContainsFunc(fields, func(f yamlconf.Field) bool { return f.Name == name })
 	}
 	for _, f := range fields {
-		if slices.Contains(namesOf(writeKeys()), f.Name) && f.Name != "calls" && written("writes") || f.Name == "value" && written("payload") {
+		if slices.Contains(namesOf(writeKeys()), f.Name) && f.Name != "calls" && written("writes") ||
+			f.Name == "value" && written("payload") {
 			other := "writes"
 			if f.Name == "value" && written("payload") {
 				other = "payload"
@@ -183,14 +191,15 @@ func expectField(d *yamlconf.Decoder, f yamlconf.Field) ([]byte, bool) {
 // wordJSON is one of several words.
 func wordJSON(d *yamlconf.Decoder, n yamlconf.Node, what string, words []string) ([]byte, bool) {
 	if !n.IsScalar() {
-		d.WrongType(n, "one of "+Alternatives(words))
+		d.WrongType(n, "one of "+diag.Or(words))
 		return nil, false
 	}
 	if slices.Contains(words, n.Text()) {
 		return []byte(yamlconf.JSONText(n.Text())), true
 	}
 	p := diag.Problem{Path: n.Path, Place: d.Source().Value(n.Path), Code: diag.CodeChoice,
-		Message: fmt.Sprintf("%s must be %s, not %q", what, Alternatives(words), n.Text()), Fix: diag.Nearest(n.Text(), words)}
+		Message: fmt.Sprintf("%s must be %s, not %q", what, diag.Or(words), n.Text()),
+		Fix:     diag.Nearest(n.Text(), words)}
 	if p.Fix != "" {
 		p.Hint = "did you mean " + strconv.Quote(p.Fix) + "?"
 	}
@@ -239,7 +248,8 @@ func (c *Script) step(d *yamlconf.Decoder, n yamlconf.Node) {
 	m := stepText.FindStringSubmatch(text)
 	words := plan.Answers()
 	p := diag.Problem{Path: n.Path, Place: d.Source().Value(n.Path), Code: diag.CodeChoice,
-		Message: fmt.Sprintf("a sink answers %s, not %q", Alternatives(words), n.Text()), Hint: "write such as [fail 503, timeout, ok], or fail 503 x4 for four times"}
+		Message: fmt.Sprintf("a sink answers %s, not %q", diag.Or(words), n.Text()),
+		Hint:    "write such as [fail 503, timeout, ok], or fail 503 x4 for four times"}
 	switch _, err := strconv.Atoi(text); {
 	case rateText.MatchString(text):
 		rate, err := yamlconf.ParseRate(rateText.FindStringSubmatch(text)[1])
@@ -247,7 +257,8 @@ func (c *Script) step(d *yamlconf.Decoder, n yamlconf.Node) {
 			c.Steps = append(c.Steps, plan.ScriptStep{Path: n.Path, Answer: plan.AnswerRate, Rate: rate, Times: 1})
 			return
 		}
-		p.Code, p.Message, p.Hint = diag.CodeRange, fmt.Sprintf("%q does not say how many calls are taken in which time", text), "write such as rate 20/s"
+		p.Code, p.Message, p.Hint = diag.CodeRange,
+			fmt.Sprintf("%q does not say how many calls are taken in which time", text), "write such as rate 20/s"
 	case text == string(plan.AnswerRate):
 		p.Message, p.Hint = "rate does not say how many calls are taken in which time", "write such as rate 20/s"
 	case err == nil:
@@ -262,9 +273,11 @@ func (c *Script) step(d *yamlconf.Decoder, n yamlconf.Node) {
 	case m[2] != "" && m[1] != string(plan.AnswerFail):
 		p.Hint = "only fail has a status: fail " + m[2]
 	case m[2] != "" && !finalStatus.MatchString(m[2]):
-		p.Code, p.Message, p.Hint = diag.CodeRange, "a sink that fails answers with a status from 300 to 599, not "+m[2], ""
+		p.Code, p.Message, p.Hint = diag.CodeRange,
+			"a sink that fails answers with a status from 300 to 599, not "+m[2], ""
 	case m[3] != "" && strings.Trim(m[3], "0") == "":
-		p.Code, p.Message, p.Hint = diag.CodeRange, "a sink gives an answer at least once, not x"+m[3], "leave the answer out"
+		p.Code, p.Message, p.Hint = diag.CodeRange, "a sink gives an answer at least once, not x"+m[3],
+			"leave the answer out"
 	default:
 		step := plan.ScriptStep{Path: n.Path, Answer: plan.Answer(m[1]), Times: 1}
 		step.Status, _ = strconv.Atoi(m[2])
@@ -280,7 +293,9 @@ func (c *Script) step(d *yamlconf.Decoder, n yamlconf.Node) {
 // JSONSchema is a list of answers, or one.
 func (c *Script) JSONSchema(s *yamlconf.Schema) map[string]any {
 	return s.Define("test_script", func() map[string]any {
-		answer := map[string]any{"type": "string", "pattern": `^ *(` + strings.Join(plan.Answers()[:len(plan.Answers())-1], "|") + `)( +[345][0-9]{2})?( +x *0*[1-9][0-9]*)? *$|^ *rate +[0-9]+([.][0-9]+)? ?/ ?[smh] *$`}
+		answer := map[string]any{"type": "string", "pattern": `^ *(` +
+			strings.Join(plan.Answers()[:len(plan.Answers())-1], "|") +
+			`)( +[345][0-9]{2})?( +x *0*[1-9][0-9]*)? *$|^ *rate +[0-9]+([.][0-9]+)? ?/ ?[smh] *$`}
 		return map[string]any{"anyOf": []any{answer, map[string]any{"type": "array", "items": answer}}}
 	})
 }

@@ -32,7 +32,8 @@ func ReadMarkdown(name string, o Options, registry handlers.Registry, each func(
 	if len(blocks) == 0 {
 		each(nil, diag.Problems{{Place: diag.Place{File: name}, Severity: diag.Warning, Code: diag.CodeNothing,
 			Message: "the file has no YAML block that is a configuration: nothing was checked",
-			Hint:    "a block is checked where it has pipelines: at its outermost level, or its fence is ```yaml millrace"}})
+			Hint: "a block is checked where it has pipelines: at its outermost level, or its fence is ```yaml " +
+				"millrace"}})
 	}
 }
 

@@ -8,7 +8,8 @@ import (
 
 // together checks what several files say of the same.
 func (r *reader) together() {
-	for _, block := range []diag.Path{"kafka", "idempotency", "drain", "limits", "server", "ingest.listen", "ingest.hosts", "ingest.tls", "ingest.auth", "ingest.insecure", "ingest.headers", "ingest.max_record_bytes"} {
+	for _, block := range []diag.Path{"kafka", "idempotency", "drain", "limits", "server", "ingest.listen",
+		"ingest.hosts", "ingest.tls", "ingest.auth", "ingest.insecure", "ingest.headers", "ingest.max_record_bytes"} {
 		r.once(block)
 	}
 	topics, pipelines := map[string]diag.Place{}, map[string]diag.Place{}
@@ -33,7 +34,8 @@ func (r *reader) once(block diag.Path) {
 		default:
 			r.problems.Add(diag.Problem{Path: block, Place: f.Source.Key(block), Code: diag.CodeTwoFiles,
 				Message: fmt.Sprintf("%s stands in two files", block),
-				Hint:    "each file may add topics, pipelines, ingest routes and tests; any other block stands in one of them",
+				Hint: "each file may add topics, pipelines, ingest routes and tests; any other block stands in " +
+					"one of them",
 				Related: &diag.Related{Place: first.Source.Key(block), Message: "it stands here first"}})
 		}
 	}

@@ -152,12 +152,14 @@ func newReader(o Options, registry handlers.Registry) *reader {
 	for _, kind := range registry.Kinds() {
 		levels[kind] = append(levels[kind], "pipelines.<name>.sinks", "pipelines.<name>.routes.sinks")
 	}
-	return &reader{options: o, registry: registry, levels: levels, vocabulary: yamlconf.VocabularyOf(Blocks{}, registry),
-		config: &Config{Constants: map[*File]expression.Constants{}, EnvNames: o.EnvNames, SkipEnv: o.SkipEnv}}
+	return &reader{options: o, registry: registry, levels: levels,
+		vocabulary: yamlconf.VocabularyOf(Blocks{}, registry),
+		config:     &Config{Constants: map[*File]expression.Constants{}, EnvNames: o.EnvNames, SkipEnv: o.SkipEnv}}
 }
 
 func unreadable(name string, err error) diag.Problem {
-	return diag.Problem{Place: diag.Place{File: DisplayName(name)}, Code: diag.CodeUnreadable, Message: files.Reason(err)}
+	return diag.Problem{Place: diag.Place{File: DisplayName(name)}, Code: diag.CodeUnreadable,
+		Message: files.Reason(err)}
 }
 
 // expand replaces folders by the configuration files in them.
@@ -171,17 +173,20 @@ func (r *reader) expand(names []string) []string {
 		}
 		entries, err := os.ReadDir(name)
 		if err != nil {
-			r.problems.Add(diag.Problem{Place: diag.Place{File: name}, Code: diag.CodeUnreadable, Message: files.Reason(err)})
+			r.problems.Add(diag.Problem{Place: diag.Place{File: name}, Code: diag.CodeUnreadable,
+				Message: files.Reason(err)})
 			continue
 		}
 		count := len(filess)
 		for _, e := range entries {
-			if ext := filepath.Ext(e.Name()); !e.IsDir() && (ext == ".yaml" || ext == ".yml") && !strings.HasPrefix(e.Name(), ".") {
+			if ext := filepath.Ext(e.Name()); !e.IsDir() && (ext == ".yaml" || ext == ".yml") &&
+				!strings.HasPrefix(e.Name(), ".") {
 				filess = append(filess, filepath.Join(name, e.Name()))
 			}
 		}
 		if len(filess) == count {
-			r.problems.Add(diag.Problem{Place: diag.Place{File: name}, Code: diag.CodeUnreadable, Message: "the folder has no *.yaml or *.yml file"})
+			r.problems.Add(diag.Problem{Place: diag.Place{File: name}, Code: diag.CodeUnreadable,
+				Message: "the folder has no *.yaml or *.yml file"})
 		}
 	}
 	return filess
@@ -224,12 +229,15 @@ func (r *reader) file(name string, source *diag.Source) bool {
 	document.MaskSecrets()
 	f := &File{Name: DisplayName(name), Dir: dirOf(name), Source: document.Source}
 	if slices.ContainsFunc(r.config.Files, func(other *File) bool { return other.Name == f.Name }) {
-		r.problems.Add(diag.Problem{Place: document.Source.Whole(), Code: diag.CodeRepeated, Message: "the file is given twice"})
+		r.problems.Add(diag.Problem{Place: document.Source.Whole(), Code: diag.CodeRepeated,
+			Message: "the file is given twice"})
 		return false
 	}
 	f.included = new([]string)
-	constants := expression.Constants{Env: r.options.Env, File: readerOf(f.Dir), Secret: noting(f.included), Skip: r.options.SkipEnv}
-	decoder := yamlconf.NewDecoder(document, yamlconf.Options{Constants: constants, Dir: f.Dir, Levels: r.levels, Spellings: spellings(), Registry: r.registry, Vocabulary: r.vocabulary})
+	constants := expression.Constants{Env: r.options.Env, File: readerOf(f.Dir), Secret: noting(f.included),
+		Skip: r.options.SkipEnv}
+	decoder := yamlconf.NewDecoder(document, yamlconf.Options{Constants: constants, Dir: f.Dir, Levels: r.levels,
+		Spellings: spellings(), Registry: r.registry, Vocabulary: r.vocabulary})
 	if root := document.Root(); root.IsNull() {
 		decoder.Defaults(&f.Blocks)
 	} else {

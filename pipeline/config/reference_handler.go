@@ -64,7 +64,8 @@ func (h HandlerReference) Markdown() string {
 		}
 		out.WriteString(b.Table(func(path string) string { return "#" + anchor(path) }))
 	}
-	out.WriteString("\n`name`, `when` and `retry` stand beside `" + h.Kind + ":`, as beside every sink; [the configuration](../config.md) has them, and says what kinds and types are.\n")
+	out.WriteString("\n`name`, `when` and `retry` stand beside `" + h.Kind +
+		":`, as beside every sink; [the configuration](../config.md) has them, and says what kinds and types are.\n")
 	if h.Delivery != "" {
 		fmt.Fprintf(&out, "\n## Delivery\n\n%s\n", h.Delivery)
 	}

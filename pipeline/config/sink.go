@@ -64,14 +64,15 @@ func (c *Sink) DecodeYAML(d *yamlconf.Decoder, n yamlconf.Node) {
 		c.unknownHandler(d, unknown, kinds)
 		return
 	case len(handler) == 0:
-		d.AtValue(n, diag.CodeSink, "the sink names no handler", "add one of "+Alternatives(kinds))
+		d.AtValue(n, diag.CodeSink, "the sink names no handler", "add one of "+diag.Or(kinds))
 		return
 	case len(handler) > 1:
 		for _, f := range handler {
 			d.Unplaced(f.Node)
 		}
 		d.Add(diag.Problem{Path: n.Path, Place: d.Source().Key(handler[1].Node.Path), Code: diag.CodeSink,
-			Message: fmt.Sprintf("a sink has one handler, and this one has %s and %s", handler[0].Name, handler[1].Name),
+			Message: fmt.Sprintf("a sink has one handler, and this one has %s and %s", handler[0].Name,
+				handler[1].Name),
 			Hint:    "start a list item of its own",
 			Related: &diag.Related{Place: d.Source().Key(handler[0].Node.Path), Message: "the first handler is here"}})
 		return
@@ -89,7 +90,7 @@ func (c *Sink) unknownHandler(d *yamlconf.Decoder, unknown []yamlconf.Field, kin
 	for _, f := range unknown {
 		d.Unplaced(f.Node)
 	}
-	culprit, hint, fix := unknown[0], "the handlers are "+Alternatives(kinds), ""
+	culprit, hint, fix := unknown[0], "the handlers are "+diag.Or(kinds), ""
 	for _, f := range unknown {
 		if near := diag.Nearest(f.Name, kinds); near != "" {
 			culprit, hint, fix = f, "did you mean "+strconv.Quote(near)+"?", near
@@ -119,7 +120,8 @@ func (c *Sink) misplaced(d *yamlconf.Decoder, n yamlconf.Node, handler yamlconf.
 		d.AtKey(own[0].Node, diag.CodeUnknownKey, fmt.Sprintf("unknown key %s in %s", names[0], n.Path),
 			fmt.Sprintf("%s is a key of %s: indent it below that", names[0], handler.Name))
 	default:
-		d.AtKey(own[0].Node, diag.CodeUnknownKey, fmt.Sprintf("unknown keys in %s: %s", n.Path, strings.Join(names, ", ")),
+		d.AtKey(own[0].Node, diag.CodeUnknownKey, fmt.Sprintf("unknown keys in %s: %s", n.Path,
+			strings.Join(names, ", ")),
 			fmt.Sprintf("they are keys of %s: indent them below that", handler.Name))
 	}
 }
@@ -145,7 +147,7 @@ func (c *Sink) JSONSchema(s *yamlconf.Schema) map[string]any {
 			properties[kind] = handlerSchema(s, kind)
 		}
 		sink := map[string]any{"type": "object", "properties": properties, "additionalProperties": false}
-		exactlyOne(sink, "a sink names one handler: "+Alternatives(kinds), kinds...)
+		exactlyOne(sink, "a sink names one handler: "+diag.Or(kinds), kinds...)
 		return sink
 	})
 }
@@ -160,19 +162,4 @@ func handlerSchema(s *yamlconf.Schema, kind string) map[string]any {
 		}
 		return schema
 	})
-}
-
-// Alternatives are names in a sentence: a, b or c.
-func Alternatives(names []string) string {
-	if len(names) == 0 {
-		return "none"
-	}
-	if len(names) == 1 {
-		return names[0]
-	}
-	text := names[0]
-	for _, n := range names[1 : len(names)-1] {
-		text += ", " + n
-	}
-	return text + " or " + names[len(names)-1]
 }

@@ -7,7 +7,8 @@ import "github.com/millrace/millrace/pipeline/yamlconf"
 func spellings() yamlconf.Spellings {
 	s := yamlconf.Spellings{}
 	for here, there := range map[string][]string{
-		"brokers":          {"bootstrap_servers", "bootstrap.servers", "bootstrapservers", "broker", "addresses", "seed_brokers"},
+		"brokers": {"bootstrap_servers", "bootstrap.servers", "bootstrapservers", "broker", "addresses",
+			"seed_brokers"},
 		"source":           {"input", "inputs", "consumer", "from", "sources", "subscribe"},
 		"sinks":            {"output", "outputs", "producer", "to", "handlers", "handler", "destinations", "publish"},
 		"group":            {"group_id", "group.id", "groupid", "consumer_group", "consumergroup"},

@@ -40,7 +40,8 @@ func (c *Env) DecodeYAML(d *yamlconf.Decoder, n yamlconf.Node) {
 		case f.Node.IsNull() && !f.Node.IsEmpty():
 			(*c)[f.Name] = nil
 		case f.Node.IsNull():
-			d.AtKey(f.Node, diag.CodeEmpty, string(f.Node.Path)+" is empty", "write '' for an empty variable, or null for one that is not set")
+			d.AtKey(f.Node, diag.CodeEmpty, string(f.Node.Path)+" is empty",
+				"write '' for an empty variable, or null for one that is not set")
 		case !f.Node.IsScalar():
 			d.WrongType(f.Node, "text")
 		default:
@@ -97,12 +98,16 @@ func recordKeys() []testKey {
 		{"value_base64", "The value's exact bytes, in place of payload.", scalarSchema()},
 		{"key", "The record's key; null or left out is no key.", scalarSchema("null")},
 		{"key_base64", "The key's exact bytes, in place of key.", scalarSchema()},
-		{"headers", "The headers, as a map, or as a list of [name, value] where order or repeats matter.", headersSchema()},
+		{"headers", "The headers, as a map, or as a list of [name, value] where order or repeats matter.",
+			headersSchema()},
 		{"topic", "The topic that it comes from; default the pipeline's first.", scalarSchema()},
 		{"partition", "The partition; default 0.", map[string]any{"type": "integer", "minimum": 0}},
-		{"offset", "The offset; default one more than that of the record before.", map[string]any{"type": "integer", "minimum": 0}},
-		{"timestamp", "The record's time, RFC 3339 or milliseconds; default the test's clock, which starts at 2000-01-01T00:00:00Z. It does not move the clock.", map[string]any{"type": []any{"string", "integer"}}},
-		{"after", "How long the test's clock runs on before the record arrives, such as 9d.", map[string]any{"type": "string"}},
+		{"offset", "The offset; default one more than that of the record before.",
+			map[string]any{"type": "integer", "minimum": 0}},
+		{"timestamp", "The record's time, RFC 3339 or milliseconds; default the test's clock, which starts at " +
+			"2000-01-01T00:00:00Z. It does not move the clock.", map[string]any{"type": []any{"string", "integer"}}},
+		{"after", "How long the test's clock runs on before the record arrives, such as 9d.",
+			map[string]any{"type": "string"}},
 	}
 }
 
@@ -147,7 +152,8 @@ func (c *TestRecord) DecodeYAML(d *yamlconf.Decoder, n yamlconf.Node) {
 	switch {
 	case !sound:
 	case !value:
-		d.AtValue(n, diag.CodeRequired, string(n.Path)+" has no payload", "add payload: {…}, or payload: null for a tombstone")
+		d.AtValue(n, diag.CodeRequired, string(n.Path)+" has no payload",
+			"add payload: {…}, or payload: null for a tombstone")
 	default:
 		if _, err := handlers.DecodeJSON(c.Line, handlers.Record{}); err != nil {
 			d.AtValue(n, diag.CodeExclusive, string(n.Path)+": "+err.Error(), "")
@@ -283,7 +289,7 @@ func (c *Crash) DecodeYAML(d *yamlconf.Decoder, n yamlconf.Node) {
 			}
 		}
 	default:
-		d.WrongType(n, "one of "+Alternatives(plan.CrashPoints())+", or such as {after_write: 2}")
+		d.WrongType(n, "one of "+diag.Or(plan.CrashPoints())+", or such as {after_write: 2}")
 	}
 }
 
@@ -294,7 +300,7 @@ func (c *Crash) point(d *yamlconf.Decoder, n yamlconf.Node, text string) {
 	}
 	near := diag.Nearest(text, plan.CrashPoints())
 	p := diag.Problem{Path: n.Path, Place: d.Source().Key(n.Path), Code: diag.CodeChoice, Fix: near,
-		Message: fmt.Sprintf("crash must be %s, not %q", Alternatives(plan.CrashPoints()), text)}
+		Message: fmt.Sprintf("crash must be %s, not %q", diag.Or(plan.CrashPoints()), text)}
 	if n.Path == c.Path {
 		p.Place = d.Source().Value(n.Path)
 	}
@@ -312,7 +318,8 @@ func (c *Crash) JSONSchema(*yamlconf.Schema) map[string]any {
 	}
 	return map[string]any{"anyOf": []any{
 		map[string]any{"enum": points},
-		map[string]any{"type": "object", "propertyNames": map[string]any{"enum": points}, "minProperties": 1, "maxProperties": 1,
+		map[string]any{"type": "object", "propertyNames": map[string]any{"enum": points}, "minProperties": 1,
+			"maxProperties":        1,
 			"additionalProperties": map[string]any{"type": "integer", "minimum": 1}},
 	}}
 }

@@ -86,7 +86,8 @@ func NewDecider(plan *plan.Pipeline, sinks []handlers.Sink) *Decider {
 		d.first = append(d.first, n)
 		n += len(r.Sinks)
 	}
-	d.view = view{in: d.out, plan: plan, json: plan.Format == expression.FormatJSON || plan.Transform != nil && plan.Transform.Payload != nil}
+	d.view = view{in: d.out, plan: plan, json: plan.Format == expression.FormatJSON ||
+		plan.Transform != nil && plan.Transform.Payload != nil}
 	return d
 }
 
@@ -267,9 +268,11 @@ func (d *Decider) unmatched(dec Decision) Decision {
 	dec.Reason = outcome.ReasonUnmatched
 	switch d.plan.Unmatched {
 	case plan.ActionDeadLetter:
-		dec.Outcome, dec.Stage, dec.Err = outcome.DeadLettered, outcome.StageRoute, errors.New("no route took the record")
+		dec.Outcome, dec.Stage, dec.Err = outcome.DeadLettered, outcome.StageRoute,
+			errors.New("no route took the record")
 	case plan.ActionStop:
-		dec.Stop, dec.Stage, dec.Err = true, outcome.StageRoute, errors.New("no route took the record, and `unmatched` is stop")
+		dec.Stop, dec.Stage, dec.Err = true, outcome.StageRoute,
+			errors.New("no route took the record, and `unmatched` is stop")
 	default:
 		dec.Outcome = outcome.Unmatched
 	}

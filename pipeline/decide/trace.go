@@ -76,21 +76,27 @@ func (t *trace) decoded(format expression.Format, err error) {
 	t.add(Step{Stage: outcome.StageDecode, Where: "source.format", Value: string(format), Err: err})
 }
 
-func (t *trace) condition(stage outcome.Stage, sink, where string, e *expression.Expression, in *expression.Input, value bool, err error) {
+func (t *trace) condition(stage outcome.Stage, sink, where string, e *expression.Expression, in *expression.Input,
+	value bool, err error) {
 	t.add(Step{Stage: stage, Sink: sink, Where: where, Source: e.Source(), Reads: e.Reads(in), Value: value, Err: err})
 }
 
-func (t *trace) template(stage outcome.Stage, sink, where string, e *expression.Template, in *expression.Input, value string, err error) {
-	t.add(Step{Stage: stage, Sink: sink, Where: where, Source: e.Source(), Reads: e.Reads(in), Value: value, Secret: e.Secret(), Err: err})
+func (t *trace) template(stage outcome.Stage, sink, where string, e *expression.Template, in *expression.Input,
+	value string, err error) {
+	t.add(Step{Stage: stage, Sink: sink, Where: where, Source: e.Source(), Reads: e.Reads(in), Value: value,
+		Secret: e.Secret(), Err: err})
 }
 
-func (t *trace) leaf(stage outcome.Stage, where string, e *expression.Expression, in *expression.Input, value []byte, err error) {
-	t.add(Step{Stage: stage, Where: where, Source: e.Source(), Reads: e.Reads(in), Value: json.RawMessage(value), Secret: e.Secret(), Err: err})
+func (t *trace) leaf(stage outcome.Stage, where string, e *expression.Expression, in *expression.Input, value []byte,
+	err error) {
+	t.add(Step{Stage: stage, Where: where, Source: e.Source(), Reads: e.Reads(in), Value: json.RawMessage(value),
+		Secret: e.Secret(), Err: err})
 }
 
 // bytes is a transform's key or header, nil where it is null.
 func (t *trace) bytes(where string, e *expression.Expression, in *expression.Input, value []byte, err error) {
-	s := Step{Stage: outcome.StageTransform, Where: where, Source: e.Source(), Reads: e.Reads(in), Secret: e.Secret(), Err: err}
+	s := Step{Stage: outcome.StageTransform, Where: where, Source: e.Source(), Reads: e.Reads(in), Secret: e.Secret(),
+		Err: err}
 	if value != nil {
 		s.Value = string(value)
 	}
@@ -139,9 +145,11 @@ func (r *renderTrace) template(program *expression.Template, in *expression.Inpu
 	if text, ok := made.(string); ok && f.URL {
 		made = handlers.ShownQuery(text)
 	}
-	r.trace.add(Step{Stage: outcome.StageRender, Sink: r.sink, Where: f.Path, Source: f.Source, Reads: program.Reads(in), Value: made, Secret: f.Secret || program.Secret(), Err: err})
+	r.trace.add(Step{Stage: outcome.StageRender, Sink: r.sink, Where: f.Path, Source: f.Source,
+		Reads: program.Reads(in), Value: made, Secret: f.Secret || program.Secret(), Err: err})
 }
 
 func (r *renderTrace) expression(program *expression.Expression, in *expression.Input, value any, err error) {
-	r.trace.add(Step{Stage: outcome.StageRender, Sink: r.sink, Where: r.fields[program].Path, Source: program.Source(), Reads: program.Reads(in), Value: value, Secret: program.Secret(), Err: err})
+	r.trace.add(Step{Stage: outcome.StageRender, Sink: r.sink, Where: r.fields[program].Path, Source: program.Source(),
+		Reads: program.Reads(in), Value: value, Secret: program.Secret(), Err: err})
 }

@@ -38,7 +38,8 @@ func VerdictOf(guard *plan.Idempotency, answer idempotency.Answer) Verdict {
 		return Verdict{Goes: true}
 	case idempotency.GoUncertain:
 		if guard.OnUncertain == plan.ActionPark {
-			return Verdict{Uncertain: true, Outcome: outcome.DeadLettered, Reason: outcome.ReasonUncertain, Err: ErrUncertain}
+			return Verdict{Uncertain: true, Outcome: outcome.DeadLettered, Reason: outcome.ReasonUncertain,
+				Err: ErrUncertain}
 		}
 		return Verdict{Goes: true, Uncertain: true}
 	case idempotency.Duplicate:

@@ -48,7 +48,8 @@ func Apply(text []byte, name string, edits []Edit) []byte {
 	var chosen []Edit
 	for _, e := range edits {
 		clash := func(o Edit) bool {
-			return e.Region.Start.offset < o.Region.End.offset && o.Region.Start.offset < e.Region.End.offset || e.Region.Start.offset == o.Region.Start.offset
+			return e.Region.Start.offset < o.Region.End.offset && o.Region.Start.offset < e.Region.End.offset ||
+				e.Region.Start.offset == o.Region.Start.offset
 		}
 		if e.Region.Start.File == name && e.Region.End.offset <= len(body) && !slices.ContainsFunc(chosen, clash) {
 			chosen = append(chosen, e)
@@ -223,7 +224,8 @@ func readsAs(document, text string) bool {
 		return false
 	}
 	value := n.Content[0].Content[1]
-	return value.Kind == yaml.ScalarNode && value.Value == text && value.Anchor == "" && value.Style == 0 && value.LineComment == ""
+	return value.Kind == yaml.ScalarNode && value.Value == text && value.Anchor == "" && value.Style == 0 &&
+		value.LineComment == ""
 }
 
 func quote(text string) string { return "'" + strings.ReplaceAll(text, "'", "''") + "'" }

@@ -88,7 +88,8 @@ func (s *Source) secretsOfLines(problems Problems) map[int]secrets {
 	for _, m := range s.masks {
 		text := string(s.text[m.start:m.end])
 		quoted := strconv.Quote(text)
-		parts := slices.DeleteFunc(strings.FieldsFunc(text, separates), func(part string) bool { return len(part) < minPart || strings.HasPrefix(part, "payload.") })
+		parts := slices.DeleteFunc(strings.FieldsFunc(text, separates),
+			func(part string) bool { return len(part) < minPart || strings.HasPrefix(part, "payload.") })
 		for line, last := s.At(m.start).Line, s.At(m.end).Line; line <= last; line++ {
 			if here := lines[line]; here != nil {
 				here.add(text)
@@ -101,7 +102,10 @@ func (s *Source) secretsOfLines(problems Problems) map[int]secrets {
 	}
 	for _, here := range lines {
 		for begin, texts := range here {
-			slices.SortFunc(texts, func(a, b string) int { return cmp.Or(cmp.Compare(len(b), len(a)), cmp.Compare(a, b)) })
+			slices.SortFunc(texts, func(a, b string) int {
+				return cmp.Or(cmp.Compare(len(b), len(a)),
+					cmp.Compare(a, b))
+			})
 			here[begin] = slices.Compact(texts)
 		}
 	}

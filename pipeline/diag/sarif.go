@@ -114,7 +114,8 @@ func (p Problem) extent() (from, to Place) {
 	if p.Place.source == nil || p.Place.Line == 0 {
 		return from, to
 	}
-	if e, ok := p.Edit(); ok && e.Region.Start.offset == from.offset && e.Region.End.Line == from.Line && e.Region.End.Column > from.Column {
+	if e, ok := p.Edit(); ok && e.Region.Start.offset == from.offset && e.Region.End.Line == from.Line &&
+		e.Region.End.Column > from.Column {
 		return from, e.Region.End
 	}
 	text := from.source.text

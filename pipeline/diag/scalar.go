@@ -26,7 +26,8 @@ func (s *Source) scalarOffset(n *yaml.Node, offset int) int {
 // behind its anchor, tag, quote or block header.
 func (s *Source) contentStart(n *yaml.Node) int {
 	at := s.NodeOffset(n)
-	for at < len(s.text) && (n.Anchor != "" && s.text[at] == '&' || n.Style&yaml.TaggedStyle != 0 && s.text[at] == '!') {
+	for at < len(s.text) && (n.Anchor != "" && s.text[at] == '&' ||
+		n.Style&yaml.TaggedStyle != 0 && s.text[at] == '!') {
 		for at < len(s.text) && !space(s.text[at]) {
 			at++
 		}

@@ -12,16 +12,8 @@ import (
 // excerptWidth is how many characters of a source line are shown.
 const excerptWidth = 150
 
-const (
-	bold   = "\x1b[1m"
-	red    = "\x1b[31m"
-	yellow = "\x1b[33m"
-	faint  = "\x1b[2m"
-	reset  = "\x1b[0m"
-)
-
 func writeText(w io.Writer, problems Problems, colour bool) error {
-	t := textWriter{colour: colour}
+	t := textWriter{colour: Painter(colour)}
 	for i, p := range problems {
 		if i > 0 {
 			t.out.WriteByte('\n')
@@ -34,25 +26,25 @@ func writeText(w io.Writer, problems Problems, colour bool) error {
 
 type textWriter struct {
 	out    bytes.Buffer
-	colour bool
+	colour Painter
 }
 
 func (t *textWriter) problem(p Problem) {
-	t.out.WriteString(t.paint(bold, printable(p.Place.String())+":") + " ")
+	t.out.WriteString(t.colour.Paint(Bold, Printable(p.Place.String())+":") + " ")
 	if p.Severity == Warning {
-		t.out.WriteString(t.paint(yellow, "warning:") + " ")
+		t.out.WriteString(t.colour.Paint(Yellow, "warning:") + " ")
 	}
-	t.out.WriteString(printable(p.Message))
+	t.out.WriteString(Printable(p.Message))
 	if p.Code != "" {
-		t.out.WriteString(" " + t.paint(faint, "["+string(p.Code)+"]"))
+		t.out.WriteString(" " + t.colour.Paint(Faint, "["+string(p.Code)+"]"))
 	}
 	t.out.WriteByte('\n')
 	t.excerpt(p)
 	if r := p.Related; r != nil {
-		fmt.Fprintf(&t.out, "see %s: %s\n", printable(r.Place.String()), printable(r.Message))
+		fmt.Fprintf(&t.out, "see %s: %s\n", Printable(r.Place.String()), Printable(r.Message))
 	}
 	if p.Hint != "" {
-		t.out.WriteString(t.paint(bold, "hint:") + " " + printable(p.Hint) + "\n")
+		t.out.WriteString(t.colour.Paint(Bold, "hint:") + " " + Printable(p.Hint) + "\n")
 	}
 }
 
@@ -74,32 +66,25 @@ func (t *textWriter) excerpt(p Problem) {
 		t.line(width, strconv.Itoa(p.Place.Line-1), cut(before, first))
 	}
 	t.line(width, strconv.Itoa(p.Place.Line), cut(line, first))
-	colour := red
+	colour := Red
 	if p.Severity == Warning {
-		colour = yellow
+		colour = Yellow
 	}
-	t.line(width, "", padding(line, first, column-1)+t.paint(colour, "^"))
+	t.line(width, "", padding(line, first, column-1)+t.colour.Paint(colour, "^"))
 }
 
 func (t *textWriter) line(width int, number, text string) {
 	bar := fmt.Sprintf("  %*s |", width, number)
-	t.out.WriteString(t.paint(faint, bar))
+	t.out.WriteString(t.colour.Paint(Faint, bar))
 	if text != "" {
 		t.out.WriteString(" " + text)
 	}
 	t.out.WriteByte('\n')
 }
 
-func (t *textWriter) paint(colour, text string) string {
-	if !t.colour {
-		return text
-	}
-	return colour + text + reset
-}
-
 // cut is the part of a line that is shown, from the character first on.
 func cut(line string, first int) string {
-	runes := []rune(printable(line))
+	runes := []rune(Printable(line))
 	if first >= len(runes) && first > 0 {
 		return ""
 	}
@@ -115,7 +100,7 @@ func cut(line string, first int) string {
 
 // padding is as wide as the characters from first up to column.
 func padding(line string, first, column int) string {
-	runes := []rune(printable(line))
+	runes := []rune(Printable(line))
 	var b strings.Builder
 	for i := first; i < column; i++ {
 		switch {
@@ -129,17 +114,6 @@ func padding(line string, first, column int) string {
 		}
 	}
 	return b.String()
-}
-
-// printable replaces, one for one, what would move a terminal's cursor or hide
-// text.
-func printable(text string) string {
-	return strings.Map(func(r rune) rune {
-		if r == '\t' || unicode.IsPrint(r) {
-			return r
-		}
-		return '\uFFFD'
-	}, text)
 }
 
 // wide tells whether a terminal shows r two columns wide.

@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"github.com/expr-lang/expr/ast"
+
+	"github.com/millrace/millrace/pipeline/diag"
 )
 
 // builtin is a function of expr, with the semantics of Millrace.
@@ -135,9 +137,9 @@ func callable(op *operation, b builtin, args int) any {
 func (b builtin) takes() string {
 	switch {
 	case b.most < 0:
-		return fmt.Sprintf("at least %s", plural(b.least, "argument"))
+		return fmt.Sprintf("at least %s", diag.Count(b.least, "argument"))
 	case b.least == b.most:
-		return plural(b.least, "argument")
+		return diag.Count(b.least, "argument")
 	default:
 		return fmt.Sprintf("%d to %d arguments", b.least, b.most)
 	}

@@ -19,7 +19,8 @@ func (s *Scope) Condition(source string) (*Expression, []Finding) {
 	t, known := c.compile()
 	if solid := known.is.solid(); !c.failed() && !t.isUnknown() && solid != 0 && solid&isBool == 0 {
 		c.findings = nil
-		c.findAt(0, len(source), CodeCondition, "a condition must be true or false, and this is "+known.is.String(), truthHint(shorten(strings.TrimSpace(source)), known.is))
+		c.findAt(0, len(source), CodeCondition, "a condition must be true or false, and this is "+known.is.String(),
+			truthHint(shorten(strings.TrimSpace(source)), known.is))
 	}
 	return c.finish(t, known)
 }
@@ -196,7 +197,8 @@ func (c *compilation) finish(t term, known typed) (*Expression, []Finding) {
 		return nil, c.findings[:1]
 	}
 	e := &Expression{expression{
-		source: c.source, term: t, secret: c.secret, reads: c.reads, outermost: c.outermost, layout: c.layout, typed: known,
+		source: c.source, term: t, secret: c.secret, reads: c.reads, outermost: c.outermost, layout: c.layout,
+		typed: known,
 	}}
 	if !t.constant && t.ref == nil {
 		root := t.toNode()

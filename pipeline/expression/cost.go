@@ -90,9 +90,11 @@ func (a *account) exceeded() error {
 	}
 	switch {
 	case a.bytes > a.limits.Bytes:
-		return &failure{fmt.Sprintf("the expressions make more than %d bytes, which limits.bytes allows %s", a.limits.Bytes, record), ErrTooCostly}
+		return &failure{fmt.Sprintf("the expressions make more than %d bytes, which limits.bytes allows %s",
+			a.limits.Bytes, record), ErrTooCostly}
 	case a.steps > a.limits.Steps:
-		return &failure{fmt.Sprintf("the expressions take more than %d steps, which limits.steps allows %s", a.limits.Steps, record), ErrTooCostly}
+		return &failure{fmt.Sprintf("the expressions take more than %d steps, which limits.steps allows %s",
+			a.limits.Steps, record), ErrTooCostly}
 	default:
 		return nil
 	}

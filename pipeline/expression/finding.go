@@ -6,6 +6,8 @@ import (
 	"unicode/utf8"
 
 	"github.com/expr-lang/expr/ast"
+
+	"github.com/millrace/millrace/pipeline/diag"
 )
 
 // Finding is something wrong inside one expression or template.
@@ -170,18 +172,4 @@ func (c *compilation) text(n ast.Node) string {
 	return shorten(strings.Join(strings.Fields(c.source[s.from:s.to]), " "))
 }
 
-func shorten(s string) string {
-	const most = 60
-	if utf8.RuneCountInString(s) <= most {
-		return s
-	}
-	return string([]rune(s)[:most-1]) + "…"
-}
-
-// plural is n things.
-func plural(n int, thing string) string {
-	if n == 1 {
-		return "1 " + thing
-	}
-	return itoa(n) + " " + thing + "s"
-}
+func shorten(s string) string { return diag.Clip(s, 60) }

@@ -68,7 +68,7 @@ func TestFindings(t *testing.T) {
 		{source: "", code: CodeEmpty, message: "the expression is empty"},
 		{source: "  ", code: CodeEmpty, at: "  ", message: "the expression is empty"},
 		{source: `payload.a = "x"`, code: CodeSyntax, at: "=", message: `unexpected "="`, hint: "compare with ==", fix: `payload.a == "x"`},
-		{source: `payload.a === "x"`, code: CodeSyntax, at: "=", message: `unexpected "="`, hint: "== and != have two characters here", fix: `payload.a == "x"`},
+		{source: `payload.a === "x"`, code: CodeSyntax, at: "===", message: `unexpected "==="`, hint: "== and != have two characters here", fix: `payload.a == "x"`},
 		{source: `payload.a <> "x"`, code: CodeSyntax, at: "<>", message: `unexpected "<>"`, hint: "unequal is written !=", fix: `payload.a != "x"`},
 		{source: `payload.a AND true`, code: CodeSyntax, at: "AND", message: `unexpected "AND"`, hint: "operators are written in small letters: and", fix: "payload.a and true"},
 		{source: `payload.a == “x”`, code: CodeSyntax, at: "“", message: "curly quotes are no quotes", hint: `write text in straight quotes: "…"`, fix: `payload.a == "x"`},

@@ -53,7 +53,8 @@ func signature256(in *input, op *operation, args []any) any {
 }
 
 // namespaces are those that RFC 9562 names.
-var namespaces = map[string]uuid.UUID{"dns": uuid.NameSpaceDNS, "url": uuid.NameSpaceURL, "oid": uuid.NameSpaceOID, "x500": uuid.NameSpaceX500}
+var namespaces = map[string]uuid.UUID{"dns": uuid.NameSpaceDNS, "url": uuid.NameSpaceURL, "oid": uuid.NameSpaceOID,
+	"x500": uuid.NameSpaceX500}
 
 func namespace(op *operation, v any) uuid.UUID {
 	text := op.textOf(0, v)

@@ -9,6 +9,8 @@ import (
 	"unicode/utf8"
 
 	"github.com/expr-lang/expr/ast"
+
+	"github.com/millrace/millrace/pipeline/diag"
 )
 
 // maxWidth is the largest width and precision of a verb.
@@ -99,7 +101,8 @@ func parseVerb(text string) (v verb, size int, miss *patternMiss) {
 	case v.letter == '*' || v.letter == '[':
 		return v, size, &patternMiss{0, size, "widths are written out, and values taken in their order", ""}
 	case !known:
-		return v, size, &patternMiss{0, size, "there is no verb " + text[:size], "verbs are %s %q %v %d %x %X %o %b %c %U %e %f %g %t, and %% is the sign itself"}
+		return v, size, &patternMiss{0, size, "there is no verb " + text[:size],
+			"verbs are %s %q %v %d %x %X %o %b %c %U %e %f %g %t, and %% is the sign itself"}
 	case v.letter == 'v' && strings.Trim(flags, "-") != "":
 		return v, size, &patternMiss{0, size, "%v has no flag but -", "write %d or %f for a number"}
 	}
@@ -120,7 +123,8 @@ func (c *compilation) formatting(n ast.Node, op *operation, args []term) (builti
 		c.findWithin(args[0].original, text, *miss, CodePattern, "the pattern cannot be read")
 		return b, false
 	case len(p.verbs) != len(args)-1:
-		c.find(n, CodeArguments, fmt.Sprintf("the pattern has %s, and format %s behind it", plural(len(p.verbs), "verb"), plural(len(args)-1, "value")), "")
+		c.find(n, CodeArguments, fmt.Sprintf("the pattern has %s, and format %s behind it",
+			diag.Count(len(p.verbs), "verb"), diag.Count(len(args)-1, "value")), "")
 		return b, false
 	}
 	b.fn = func(in *input, op *operation, args []any) any { return p.write(in, op, args) }

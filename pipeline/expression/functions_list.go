@@ -8,8 +8,12 @@ import (
 // listFunctions are the functions on lists and objects. What they return of an
 // object is in the order of its keys.
 var listFunctions = map[string]builtin{
-	"first":     {1, 1, kindAny, func(_ *input, op *operation, a []any) any { return item(op.list(0, a), 0) }},
-	"last":      {1, 1, kindAny, func(_ *input, op *operation, a []any) any { l := op.list(0, a); return item(l, len(l)-1) }},
+	"first": {1, 1, kindAny, func(_ *input, op *operation, a []any) any { return item(op.list(0, a), 0) }},
+	"last": {1, 1, kindAny, func(_ *input, op *operation,
+		a []any) any {
+		l := op.list(0, a)
+		return item(l, len(l)-1)
+	}},
 	"get":       {2, 2, kindAny, func(in *input, op *operation, a []any) any { return fetchNamed(in, op, a[0], a[1]) }},
 	"take":      {2, 2, kindList, take},
 	"keys":      {1, 1, kindList, keys},

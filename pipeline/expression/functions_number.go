@@ -70,7 +70,8 @@ func numbersOf(in *input, op *operation, args []any) []scalar {
 	out := make([]scalar, 0, total)
 	for i, a := range args {
 		if list, ok := a.([]any); ok {
-			out = elementNumbers(&operation{name: op.name, operands: []string{"an element of " + op.operand(i)}}, out, list)
+			out = elementNumbers(&operation{name: op.name, operands: []string{"an element of " + op.operand(i)}}, out,
+				list)
 		} else {
 			out = append(out, op.number(i, a))
 		}

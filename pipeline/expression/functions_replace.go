@@ -51,7 +51,8 @@ func (c *compilation) checkReferences(n ast.Node, re *regexp.Regexp, with string
 			continue
 		}
 		miss := patternMiss{at: m[0], size: m[1] - m[0], why: "the pattern has no group " + with[from:to]}
-		if digits := strings.TrimRightFunc(with[from:to], func(r rune) bool { return !unicode.IsDigit(r) }); digits != "" && hasGroup(re, digits) {
+		if digits := strings.TrimRightFunc(with[from:to],
+			func(r rune) bool { return !unicode.IsDigit(r) }); digits != "" && hasGroup(re, digits) {
 			miss.hint = "write ${" + digits + "}" + with[from+len(digits):to]
 		}
 		c.findWithin(n, with, miss, CodePattern, "this is put in nowhere")
@@ -70,7 +71,8 @@ func hasGroup(re *regexp.Regexp, name string) bool {
 // comes of a record is put in as it is, so that its own $ is not taken for one.
 func (c *compilation) lostReferences(n ast.Node) {
 	if s, ok := n.(*ast.StringNode); ok && reference.MatchString(s.Value) && !c.failed() {
-		c.find(n, CodeNotConstant, "groups such as $1 can be put in by constant text alone", "join the parts of two replaceAll(…) instead")
+		c.find(n, CodeNotConstant, "groups such as $1 can be put in by constant text alone",
+			"join the parts of two replaceAll(…) instead")
 	}
 	for _, kid := range children(n) {
 		c.lostReferences(kid)
@@ -108,7 +110,8 @@ func (r *replacement) takes(p *syntax.Regexp, looped bool) (most int) {
 	case syntax.OpLiteral:
 		for _, c := range p.Rune {
 			r.loop(looped, c, c)
-			for folded := unicode.SimpleFold(c); p.Flags&syntax.FoldCase != 0 && folded != c; folded = unicode.SimpleFold(folded) {
+			for folded := unicode.SimpleFold(c); p.Flags&syntax.FoldCase != 0 &&
+				folded != c; folded = unicode.SimpleFold(folded) {
 				r.loop(looped, folded, folded)
 			}
 		}

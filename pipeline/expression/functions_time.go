@@ -11,6 +11,7 @@ import (
 	"github.com/expr-lang/expr/ast"
 
 	"github.com/millrace/millrace/handlers"
+	"github.com/millrace/millrace/pipeline/diag"
 )
 
 // timeFunctions are the functions on times. None knows the machine's zone.
@@ -154,17 +155,22 @@ func durationPart[T int64 | float64](part func(time.Duration) T) method {
 }
 
 func timeTest(test func(t, u time.Time) bool) method {
-	return method{args: 1, ofTime: func(op *operation, t time.Time, args []any) any { return test(t, op.time(1, args[0])) }}
+	return method{args: 1, ofTime: func(op *operation, t time.Time,
+		args []any) any {
+		return test(t, op.time(1, args[0]))
+	}}
 }
 
 // methods are all that can be called: none of them knows the machine's zone.
 var methods = map[string]method{
 	"Year": timePart(time.Time.Year), "Month": timePart(time.Time.Month), "Day": timePart(time.Time.Day),
 	"Hour": timePart(time.Time.Hour), "Minute": timePart(time.Time.Minute), "Second": timePart(time.Time.Second),
-	"Nanosecond": timePart(time.Time.Nanosecond), "Weekday": timePart(time.Time.Weekday), "YearDay": timePart(time.Time.YearDay),
-	"Unix": timePart(time.Time.Unix), "UnixMilli": timePart(time.Time.UnixMilli), "UnixMicro": timePart(time.Time.UnixMicro),
-	"UnixNano": timePart(time.Time.UnixNano),
-	"Before":   timeTest(time.Time.Before), "After": timeTest(time.Time.After), "Equal": timeTest(time.Time.Equal),
+	"Nanosecond": timePart(time.Time.Nanosecond), "Weekday": timePart(time.Time.Weekday),
+	"YearDay": timePart(time.Time.YearDay),
+	"Unix":    timePart(time.Time.Unix), "UnixMilli": timePart(time.Time.UnixMilli),
+	"UnixMicro": timePart(time.Time.UnixMicro),
+	"UnixNano":  timePart(time.Time.UnixNano),
+	"Before":    timeTest(time.Time.Before), "After": timeTest(time.Time.After), "Equal": timeTest(time.Time.Equal),
 	"UTC": {ofTime: func(_ *operation, t time.Time, _ []any) any { return t.UTC() }},
 	"In":  {args: 1, ofTime: func(op *operation, t time.Time, a []any) any { return t.In(op.zone(1, a[0])) }},
 	"Format": {args: 1, ofTime: func(op *operation, t time.Time, a []any) any {
@@ -236,7 +242,8 @@ func (c *compilation) method(n *ast.CallNode, on ast.Node, name string) term {
 		return c.wrong(n)
 	}
 	if len(n.Arguments) != m.args {
-		c.find(n, CodeArguments, fmt.Sprintf("%s takes %s, not %d", name, plural(m.args, "argument"), len(n.Arguments)), "")
+		c.find(n, CodeArguments, fmt.Sprintf("%s takes %s, not %d", name, diag.Count(m.args, "argument"),
+			len(n.Arguments)), "")
 		return c.wrong(n)
 	}
 	terms := []term{c.expr(on)}

@@ -11,7 +11,8 @@ import (
 
 // NewInput makes an Input to load records of this scope into.
 func (s *Scope) NewInput() *Input {
-	in := &Input{input{format: s.options.Format, paths: s.paths, slots: make([]slot, len(s.paths.paths)), own: accountOf(s.options.Limits)}}
+	in := &Input{input{format: s.options.Format, paths: s.paths, slots: make([]slot, len(s.paths.paths)),
+		own: accountOf(s.options.Limits)}}
 	in.account = &in.own
 	in.vm.MemoryBudget = math.MaxInt // what is made is charged
 	if s.parent == nil {

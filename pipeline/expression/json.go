@@ -266,7 +266,10 @@ func (c *canonical) object(dst []byte, i, next int) ([]byte, int, int) {
 	c.most = max(c.most, last)
 	c.made(int(unsafe.Sizeof(field{})) * (last - first))
 	c.sorting(last-first, names)
-	slices.SortFunc(c.fields[first:], func(a, b field) int { return cmp.Or(strings.Compare(a.name, b.name), cmp.Compare(a.at, b.at)) })
+	slices.SortFunc(c.fields[first:], func(a, b field) int {
+		return cmp.Or(strings.Compare(a.name, b.name),
+			cmp.Compare(a.at, b.at))
+	})
 	dst = append(dst, '{')
 	for n := first; n < last; n++ {
 		f := c.fields[n]

@@ -28,7 +28,8 @@ func (c *compilation) identifier(n *ast.IdentifierNode) term {
 		return c.wrong(n)
 	case "source":
 		if c.offered(n, n.Value) {
-			c.find(n, CodeNotOffered, "source is no value by itself", "name a part of it: source.payload, source.key or source.headers")
+			c.find(n, CodeNotOffered, "source is no value by itself",
+				"name a part of it: source.payload, source.key or source.headers")
 		}
 		return c.wrong(n)
 	}
@@ -45,11 +46,13 @@ func (c *compilation) offered(n ast.Node, name string) bool {
 	case !slices.Contains(recordNames, name):
 		c.unknownName(n, name)
 	case s.static:
-		c.find(n, CodeStatic, name+" is part of a record: this is fixed when the configuration is loaded", "only env.NAME and file(...) can be used here")
+		c.find(n, CodeStatic, name+" is part of a record: this is fixed when the configuration is loaded",
+			"only env.NAME and file(...) can be used here")
 	case name == "payload":
 		c.find(n, CodeNotOffered, "there is no payload with format: bytes", "use value, the raw text")
 	default:
-		c.find(n, CodeNotOffered, name+" does not exist for a request: there is no record yet", "use payload, headers, topic or value")
+		c.find(n, CodeNotOffered, name+" does not exist for a request: there is no record yet",
+			"use payload, headers, topic or value")
 	}
 	return false
 }
@@ -139,7 +142,8 @@ func (c *compilation) payloadPath(n ast.Node) (original bool, steps []step, ok b
 		ok = n.Value == "payload" && !slices.Contains(c.variables, n.Value)
 		return false, nil, ok && c.format(false) == FormatJSON && slices.Contains(c.scope.names(), "payload")
 	case *ast.MemberNode:
-		if name, isText := n.Property.(*ast.StringNode); isText && name.Value == "payload" && c.isName(n.Node, "source") {
+		if name, isText := n.Property.(*ast.StringNode); isText && name.Value == "payload" &&
+			c.isName(n.Node, "source") {
 			return true, nil, c.format(true) == FormatJSON && slices.Contains(c.scope.names(), "source")
 		}
 		if original, steps, ok = c.payloadPath(n.Node); !ok {
@@ -175,11 +179,13 @@ func (c *compilation) member(n *ast.MemberNode) term {
 			return c.wrong(n)
 		}
 		if name.Value == "source" || !slices.Contains(recordNames, name.Value) {
-			c.find(n.Property, CodeUnknownName, "unknown name source."+name.Value, "there are source.payload, source.key, source.headers and the like")
+			c.find(n.Property, CodeUnknownName, "unknown name source."+name.Value,
+				"there are source.payload, source.key, source.headers and the like")
 			return c.wrong(n)
 		}
 		if name.Value == "payload" && c.format(true) == FormatBytes {
-			c.find(n.Property, CodeNotOffered, "there is no payload with format: bytes", "use source.value, the raw text")
+			c.find(n.Property, CodeNotOffered, "there is no payload with format: bytes",
+				"use source.value, the raw text")
 			return c.wrong(n)
 		}
 		return c.sourcePart(n, name.Value)
@@ -249,7 +255,8 @@ func (c *compilation) variable(n *ast.MemberNode, name *ast.StringNode) term {
 	case c.defaulted > 0 || c.lenient > 0:
 		return c.constantTerm(n, nil)
 	}
-	c.find(n, CodeUnset, fmt.Sprintf("the environment variable %s is not set", name.Value), fmt.Sprintf(`set it, or give a default: env.%s ?? "…"`, name.Value))
+	c.find(n, CodeUnset, fmt.Sprintf("the environment variable %s is not set", name.Value),
+		fmt.Sprintf(`set it, or give a default: env.%s ?? "…"`, name.Value))
 	return c.wrong(n)
 }
 

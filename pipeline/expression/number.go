@@ -18,7 +18,8 @@ func arithmetic(op *operation, a, b any) any {
 		return v
 	}
 	for i, s := range [2]scalar{x, y} {
-		if s.kind == kindNull || (s.kind != kindNumber && s.kind != kindText && s.kind != kindTime && s.kind != kindDuration) ||
+		if s.kind == kindNull || (s.kind != kindNumber && s.kind != kindText && s.kind != kindTime &&
+			s.kind != kindDuration) ||
 			(op.name != "+" && s.kind == kindText) {
 			failf("%s is %s: cannot calculate with %s", op.operand(i), s.kind, op.name)
 		}

@@ -188,7 +188,8 @@ func (c *compilation) ordering(n *ast.BinaryNode, op *operation, a, b term) term
 
 func (c *compilation) in(n *ast.BinaryNode, a, b term) term {
 	if b.constant && b.kind == kindText {
-		c.find(n.Right, CodeType, b.text+" is text: in looks into lists and objects", "part of a text is found by: text contains part")
+		c.find(n.Right, CodeType, b.text+" is text: in looks into lists and objects",
+			"part of a text is found by: text contains part")
 		return c.wrong(n)
 	}
 	if list, ok := b.value.([]any); ok && b.constant && a.ref != nil {

@@ -21,7 +21,8 @@ func (c *compilation) parse() ast.Node {
 		return nil
 	}
 	if len(c.source) > maxSource {
-		c.findAt(0, len(c.source), CodeTooLarge, fmt.Sprintf("the expression has %d bytes: at most %d are taken", len(c.source), maxSource), "")
+		c.findAt(0, len(c.source), CodeTooLarge, fmt.Sprintf("the expression has %d bytes: at most %d are taken",
+			len(c.source), maxSource), "")
 		return nil
 	}
 	tree, err := parser.ParseWithConfig(c.shrink(), c.scope.language())

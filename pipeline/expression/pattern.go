@@ -35,7 +35,8 @@ func (c *compilation) findWithin(n ast.Node, text string, miss patternMiss, code
 	}
 	s := c.extent(n)
 	// Only what is written without escapes stands at the same place in the source.
-	if literal, ok := n.(*ast.StringNode); ok && s.to-s.from == len(literal.Value)+2 && c.source[s.from+1:s.to-1] == literal.Value {
+	if literal, ok := n.(*ast.StringNode); ok && s.to-s.from == len(literal.Value)+2 &&
+		c.source[s.from+1:s.to-1] == literal.Value {
 		c.findAt(s.from+1+miss.at, s.from+1+min(miss.at+miss.size, len(text)), code, message+": "+miss.why, miss.hint)
 		return
 	}
@@ -55,7 +56,8 @@ func patternMistake(pattern string, e *syntax.Error) (at, size int, why, hint st
 	case syntax.ErrMissingBracket:
 		return at, 1, "this [ is never closed", `add ], or write \\[ for the sign itself`
 	case syntax.ErrMissingRepeatArgument:
-		return at, size, "there is nothing that " + e.Expr + " could repeat", `any text is .*; the sign itself is \\` + e.Expr[:1]
+		return at, size, "there is nothing that " + e.Expr + " could repeat",
+			`any text is .*; the sign itself is \\` + e.Expr[:1]
 	case syntax.ErrInvalidRepeatSize, syntax.ErrInvalidRepeatOp:
 		return at, size, "it cannot be repeated by " + e.Expr, ""
 	case syntax.ErrInvalidCharRange:

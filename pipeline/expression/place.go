@@ -37,7 +37,8 @@ func PlaceOf(contentType string) Place {
 	switch kind = strings.ToLower(strings.TrimSpace(kind)); {
 	case kind == "application/json" || kind == "text/json" || strings.HasSuffix(kind, "+json"):
 		return PlaceJSON
-	case slices.Contains([]string{"application/x-ndjson", "application/ndjson", "application/jsonl", "application/x-jsonlines"}, kind):
+	case slices.Contains([]string{"application/x-ndjson", "application/ndjson", "application/jsonl",
+		"application/x-jsonlines"}, kind):
 		return PlaceJSONLines
 	case kind == "application/x-www-form-urlencoded":
 		return PlaceForm
@@ -140,7 +141,8 @@ func (p Place) fit(dst []byte, from int, of piece) ([]byte, error) {
 		}
 	case PlaceName:
 		// What is written, or configured, may lead into a folder.
-		if !of.part.term.constant && (bytes.ContainsAny(part, "/\\\x00") || string(part) == "." || string(part) == "..") {
+		if !of.part.term.constant && (bytes.ContainsAny(part, "/\\\x00") || string(part) == "." ||
+			string(part) == "..") {
 			return dst, errors.New("a part of a name must not hold / or \\, nor be . or ..")
 		}
 	case PlaceHeader:

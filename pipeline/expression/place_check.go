@@ -24,13 +24,15 @@ func (t *Template) check(written int) []Finding {
 			return []Finding{f}
 		}
 		return []Finding{whole}
-	case t.place == PlaceTopic && !strings.Contains(t.sample, Unknown) && (constant && !legalTopic([]byte(text)) || t.neverTopic()):
+	case t.place == PlaceTopic && !strings.Contains(t.sample, Unknown) &&
+		(constant && !legalTopic([]byte(text)) || t.neverTopic()):
 		whole.Code, whole.Message = CodeTopicName, "this is no legal topic name"
 		whole.Hint = "a name has 1 to 249 letters, digits, '.', '_' and '-'"
 		return []Finding{whole}
 	}
 	for _, p := range t.pieces {
-		if p.part != nil && t.place == PlaceURL && (p.position == inScheme || p.position == inHost || p.position == inUser) {
+		if p.part != nil && t.place == PlaceURL && (p.position == inScheme || p.position == inHost ||
+			p.position == inUser) {
 			whole.Code, whole.Message = CodeURLHost, "the scheme and the host of a URL must not depend on the record"
 			whole.Hint = "write them out, or take them from env"
 			return []Finding{whole}
@@ -43,7 +45,8 @@ func (t *Template) check(written int) []Finding {
 func (t *template) neverTopic() bool {
 	size := 0
 	for _, p := range t.pieces {
-		if size += len(p.text); p.part == nil && strings.ContainsFunc(p.text, func(r rune) bool { return !inTopic(r) }) {
+		if size += len(p.text); p.part == nil && strings.ContainsFunc(p.text,
+			func(r rune) bool { return !inTopic(r) }) {
 			return true
 		}
 	}
@@ -69,11 +72,13 @@ func (p Place) doubt(e *Expression) *Finding {
 		if p == PlaceName {
 			hint = `give each folder a part of its own: ${timestamp.Format("2006")}/${timestamp.Format("01")}`
 		}
-		return &Finding{Code: CodeNeverTaken, Message: text + " always holds a " + strconv.Quote(p.neverIn(e.layout)) + ": " + p.noun() + " takes none", Hint: hint}
+		return &Finding{Code: CodeNeverTaken, Message: text + " always holds a " + strconv.Quote(p.neverIn(e.layout)) +
+			": " + p.noun() + " takes none", Hint: hint}
 	case p == PlaceKey && e.is.nullable:
 		return &Finding{Code: CodeMayBeMissing, Warning: true,
-			Message: text + " may be missing by the topic's schema: such a record has no key and goes the way of on_error",
-			Hint:    "let the filter ask for it: " + text + " != nil; or have the schema require it"}
+			Message: text + " may be missing by the topic's schema: such a record has no key and goes the way of " +
+				"on_error",
+			Hint: "let the filter ask for it: " + text + " != nil; or have the schema require it"}
 	}
 	return nil
 }

@@ -40,7 +40,8 @@ func (s *Scope) coarseKey(t *Template) []Finding {
 		partition := !s.options.OnePartition && !has["partition"]
 		switch topic := several && !has["topic"]; {
 		case partition && topic:
-			f.Message = "records of different topics and partitions share the key: each partition counts its offsets from 0"
+			f.Message = "records of different topics and partitions share the key: each partition counts its offsets " +
+				"from 0"
 			missing = "${topic}-${partition}-"
 		case partition:
 			f.Message = "records of different partitions share the key: each counts its offsets from 0"

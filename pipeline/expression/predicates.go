@@ -5,6 +5,8 @@ import (
 	"strings"
 
 	"github.com/expr-lang/expr/ast"
+
+	"github.com/millrace/millrace/pipeline/diag"
 )
 
 // predicate says what the body of a predicate function must be.
@@ -70,7 +72,7 @@ func (c *compilation) listOf(n *ast.BuiltinNode) term {
 		case !ok:
 			failf("%s is %s: %s needs a list", op.operand(0), kindOf(v), op.name)
 		case len(list) > maxList:
-			failf("%s has %s: %s takes at most %d", op.operand(0), plural(len(list), "element"), op.name, maxList)
+			failf("%s has %s: %s takes at most %d", op.operand(0), diag.Count(len(list), "element"), op.name, maxList)
 		case len(list) == 0 && !initial:
 			failf("%s is empty: reduce needs a first value then", op.operand(0))
 		}
@@ -132,7 +134,8 @@ func (c *compilation) loop(n *ast.BuiltinNode, name string, list, body term) ter
 		k = kindList
 	}
 	node := body.toNode()
-	return c.made(n, k, &ast.BuiltinNode{Name: name, Arguments: []ast.Node{c.charged(n, list, node, k == kindList).toNode(), quiet(&ast.PredicateNode{Node: node})}})
+	return c.made(n, k, &ast.BuiltinNode{Name: name, Arguments: []ast.Node{c.charged(n, list, node,
+		k == kindList).toNode(), quiet(&ast.PredicateNode{Node: node})}})
 }
 
 // charged is list, for a loop whose body is evaluated for each of its elements.

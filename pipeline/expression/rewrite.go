@@ -124,7 +124,8 @@ func (c *compilation) deadBranch(n ast.Node) {
 }
 
 func (c *compilation) let(n *ast.VariableDeclaratorNode) term {
-	if n.Name == "env" || slices.Contains(recordNames, n.Name) || n.Name == "$env" || slices.Contains(c.variables, n.Name) {
+	if n.Name == "env" || slices.Contains(recordNames, n.Name) || n.Name == "$env" ||
+		slices.Contains(c.variables, n.Name) {
 		c.find(n, CodeUnknownName, fmt.Sprintf("let cannot declare %s again: the name is taken", n.Name), "")
 		return c.wrong(n)
 	}

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -112,12 +113,14 @@ func (b broken) unexpected(hint string) (slip, bool) {
 // replace is a slip of n bytes from the token on, for which with stands.
 func (b broken) replace(n int, hint, with string) (slip, bool) {
 	to := min(b.from+n, len(b.source))
-	return slip{from: b.from, to: to, message: fmt.Sprintf("unexpected %q", b.source[b.from:to]), hint: hint, mends: true, with: with}, true
+	return slip{from: b.from, to: to, message: fmt.Sprintf("unexpected %q", b.source[b.from:to]), hint: hint,
+		mends: true, with: with}, true
 }
 
 // slip finds what was meant.
 func (b broken) slip() (slip, bool) {
-	for _, look := range []func() (slip, bool){b.curly, b.dollar, b.openQuote, b.badEscape, b.openBracket, b.equals, b.angles, b.operatorCall, b.quotedField,
+	for _, look := range []func() (slip, bool){b.curly, b.dollar, b.openQuote, b.badEscape, b.openBracket, b.foreign,
+		b.operatorCall, b.quotedField,
 		b.word, b.sign, b.bracket, b.neighbour, b.text} {
 		if s, ok := look(); ok {
 			return s, true
@@ -145,7 +148,8 @@ func (b broken) dollar() (slip, bool) {
 	if i < 0 || i > b.from+1 {
 		return slip{}, false
 	}
-	s := slip{from: i, to: i + 2, message: "${ } does not belong into an expression", hint: "this field is an expression: write it without ${ }"}
+	s := slip{from: i, to: i + 2, message: "${ } does not belong into an expression",
+		hint: "this field is an expression: write it without ${ }"}
 	end := closing(b.source, i+2)
 	if end < 0 {
 		return s, true
@@ -199,7 +203,8 @@ func (b broken) openQuote() (slip, bool) {
 		return slip{}, false
 	}
 	quote := b.source[open : open+1]
-	return slip{from: open, to: open + 1, message: "the text that begins here is never closed", hint: "close it with " + quote}, true
+	return slip{from: open, to: open + 1, message: "the text that begins here is never closed",
+		hint: "close it with " + quote}, true
 }
 
 // badEscape is a backslash that text cannot hold, most of them from a regular
@@ -212,7 +217,8 @@ func (b broken) badEscape() (slip, bool) {
 	if i < 0 || i+1 >= len(b.source) {
 		return slip{}, false
 	}
-	return slip{from: i, to: i + 2, message: "text has no escape " + b.source[i:i+2], hint: `a backslash is written twice: \` + b.source[i:i+2],
+	return slip{from: i, to: i + 2, message: "text has no escape " + b.source[i:i+2],
+		hint:  `a backslash is written twice: \` + b.source[i:i+2],
 		mends: true, with: `\` + b.source[i:i+2]}, true
 }
 
@@ -220,49 +226,56 @@ func (b broken) badEscape() (slip, bool) {
 // or several in brackets, as an argument.
 var lambda = regexp.MustCompile(`[(,]\s*(?:[A-Za-z_]\w*|\([\w\s,]*\))$`)
 
-func (b broken) equals() (slip, bool) {
-	before := b.before()
-	switch {
-	case b.token() != "=":
-		return slip{}, false
-	case strings.HasPrefix(b.after(), "=>") && !lambda.MatchString(before):
-		return b.replace(2, "at least is written >=", ">=")
-	case strings.HasPrefix(b.after(), "=<"):
-		return b.replace(2, "at most is written <=", "<=")
-	case strings.HasPrefix(b.after(), "=>"):
-		return slip{from: b.from, to: b.from + 2, message: `unexpected "=>"`, hint: "a predicate has no name for the element: it is #, and its fields .name, as in any(payload.items, .price > 3)"}, true
-	case strings.HasPrefix(b.after(), "=~"):
-		return b.replace(2, "text is matched by: matches", "matches")
-	case strings.HasSuffix(before, "=="), strings.HasSuffix(before, "!="):
-		return b.replace(1, "== and != have two characters here", "")
-	case strings.HasSuffix(before, "+"), strings.HasSuffix(before, "-"), strings.HasSuffix(before, ":"):
-		return b.unexpected("an expression changes nothing: it only computes a value")
-	default:
-		return b.replace(1, "compare with ==", "==")
-	}
+// sign of another language, and what stands for it; "" where nothing does.
+type foreign struct{ written, hint, with string }
+
+const noName = "a predicate has no name for the element: it is #, and its fields .name, as in any(payload.items, " +
+	".price > 3)"
+
+// signs are looked for around the token, the first that is found counts.
+var signs = []foreign{
+	{"=<", "at most is written <=", "<="},
+	{"=~", "text is matched by: matches", "matches"},
+	{"~=", "text is matched by: matches", "matches"},
+	{"~", "text is matched by: matches", "matches"},
+	{"<>", "unequal is written !=", "!="},
+	{"::", "a field is read with a dot", "."},
+	{" ->", noName, ""},
+	{"->", "a field is read with a dot", "."},
+	{"===", "== and != have two characters here", "=="},
+	{"!==", "== and != have two characters here", "!="},
+	{"+=", "an expression changes nothing: it only computes a value", ""},
+	{"-=", "an expression changes nothing: it only computes a value", ""},
+	{":=", "an expression changes nothing: it only computes a value", ""},
 }
 
-// angles are <> and -> and ::.
-func (b broken) angles() (slip, bool) {
-	switch before := b.source[:b.from]; {
-	case b.token() == ">" && strings.HasSuffix(before, "<"):
-		b.from--
-		return b.replace(2, "unequal is written !=", "!=")
-	case b.token() == ">" && strings.HasSuffix(before, "-"):
-		b.from--
-		if strings.Contains(before, " ") && strings.HasSuffix(before, " -") {
-			return slip{from: b.from, to: b.from + 2, message: `unexpected "->"`, hint: "a predicate has no name for the element: it is #, and its fields .name, as in any(payload.items, .price > 3)"}, true
+func (b broken) foreign() (slip, bool) {
+	if b.token() == "=" && strings.HasPrefix(b.after(), "=>") {
+		if lambda.MatchString(b.before()) {
+			return slip{from: b.from, to: b.from + 2, message: `unexpected "=>"`, hint: noName}, true
 		}
-		return b.replace(2, "a field is read with a dot", ".")
-	case b.token() == "::":
-		return b.replace(2, "a field is read with a dot", ".")
+		return b.replace(2, "at least is written >=", ">=")
+	}
+	for _, sign := range signs {
+		for from := max(0, b.from-len(sign.written)+1); from <= b.from; from++ {
+			if !strings.HasPrefix(b.source[from:], sign.written) {
+				continue
+			}
+			if sign.with == "" {
+				return b.unexpected(sign.hint)
+			}
+			b.from = from
+			return b.replace(len(sign.written), sign.hint, sign.with)
+		}
+	}
+	if b.token() == "=" {
+		return b.replace(1, "compare with ==", "==")
 	}
 	return slip{}, false
 }
 
 var (
-	isNothing  = regexp.MustCompile(`^(?i:is)\s+(?i:null|none|nil|undefined|empty)\b`)
-	isSome     = regexp.MustCompile(`^(?i:is\s+not)\s+(?i:null|none|nil|undefined|empty)\b`)
+	nullWord   = regexp.MustCompile(`^(?i:is(\s+not)?\s+(?:null|none|nil|undefined|empty)\b)`)
 	listOf     = regexp.MustCompile(`(?i:\bin)\s*[({]\s*[^(){}\[\]]*$`)
 	listEnd    = regexp.MustCompile(`^[^(){}\[\]]*[)}]`)
 	pipeBefore = regexp.MustCompile(`(?:^|[^|])\|(\s*[A-Za-z_]\w*)$`)
@@ -270,30 +283,45 @@ var (
 	lastWord   = regexp.MustCompile(`([A-Za-z_][A-Za-z0-9_]*)\s*$`)
 )
 
+const (
+	searched  = `text is searched by contains, startsWith, endsWith, or by matches "regular expression"`
+	compareBy = "compare with =="
+)
+
+// words are those of other languages.
+var words = map[string]foreign{
+	"is": {hint: compareBy, with: "=="}, "eq": {hint: compareBy, with: "=="}, "equals": {hint: compareBy, with: "=="},
+	"ne":   {hint: "unequal is written !=", with: "!="},
+	"like": {hint: searched}, "ilike": {hint: searched}, "regexp": {hint: searched}, "rlike": {hint: searched},
+	"between":    {hint: "write both ends: 1 <= payload.n <= 5"},
+	"then":       {hint: `one of two is: condition ? "this" : "that"`},
+	"startswith": {hint: "it is written startsWith", with: "startsWith"},
+	"endswith":   {hint: "it is written endsWith", with: "endsWith"},
+	"includes":   {hint: partOf, with: "contains"}, "has": {hint: partOf, with: "contains"},
+}
+
+const partOf = "text has a part: contains; a list has an element: element in list"
+
 // word is a word from another language.
 func (b broken) word() (slip, bool) {
-	switch word := strings.ToLower(b.token()); {
-	case word == "is" && isSome.MatchString(b.after()):
-		return b.replace(len(isSome.FindString(b.after())), "null is nil here: != nil", "!= nil")
-	case word == "is" && isNothing.MatchString(b.after()):
-		return b.replace(len(isNothing.FindString(b.after())), "null is nil here: == nil", "== nil")
-	case word == "is" || word == "eq" || word == "equals":
-		return b.replace(len(word), "compare with ==", "==")
-	case word == "ne":
-		return b.replace(len(word), "unequal is written !=", "!=")
-	case (word == "and" || word == "or" || word == "not" || word == "in") && b.token() != word:
-		return b.replace(len(word), "operators are written in small letters: "+word, word)
-	case word == "like" || word == "ilike" || word == "regexp" || word == "rlike":
-		return b.unexpected(`text is searched by contains, startsWith, endsWith, or by matches "regular expression"`)
-	case word == "between":
-		return b.unexpected("write both ends: 1 <= payload.n <= 5")
-	case word == "then":
-		return b.unexpected(`one of two is: condition ? "this" : "that"`)
-	case word == "startswith" || word == "endswith":
-		with := word[:len(word)-4] + "With"
-		return b.replace(len(word), "it is written "+with, with)
-	case word == "includes" || word == "has":
-		return b.replace(len(word), "text has a part: contains; a list has an element: element in list", "contains")
+	word := strings.ToLower(b.token())
+	if m := nullWord.FindStringSubmatch(b.after()); m != nil {
+		operator := "== nil"
+		if m[1] != "" {
+			operator = "!= nil"
+		}
+		return b.replace(len(m[0]), "null is nil here: "+operator, operator)
 	}
-	return slip{}, false
+	if slices.Contains([]string{"and", "or", "not", "in"}, word) && b.token() != word {
+		return b.replace(len(word), "operators are written in small letters: "+word, word)
+	}
+	w, ok := words[word]
+	switch {
+	case !ok:
+		return slip{}, false
+	case w.with == "":
+		return b.unexpected(w.hint)
+	default:
+		return b.replace(len(word), w.hint, w.with)
+	}
 }

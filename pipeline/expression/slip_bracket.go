@@ -12,9 +12,11 @@ func (b broken) openBracket() (slip, bool) {
 	if !b.atEnd() {
 		return slip{}, false
 	}
-	if n := strings.Count(b.source, "?"); n > 0 && !strings.Contains(b.source, ":") && !strings.Contains(b.source, "??") && !strings.Contains(b.source, "?.") {
+	if n := strings.Count(b.source, "?"); n > 0 && !strings.Contains(b.source, ":") &&
+		!strings.Contains(b.source, "??") && !strings.Contains(b.source, "?.") {
 		i := strings.LastIndexByte(b.source, '?')
-		return slip{from: i, to: i + 1, message: "? has no : that says what else", hint: `write all three: a ? "b" : "c"`}, true
+		return slip{from: i, to: i + 1, message: "? has no : that says what else",
+			hint: `write all three: a ? "b" : "c"`}, true
 	}
 	var open []int
 	for i := 0; i < len(b.source); i++ {
@@ -34,7 +36,8 @@ func (b broken) openBracket() (slip, bool) {
 	}
 	i := open[len(open)-1]
 	closing := map[byte]string{'(': ")", '[': "]", '{': "}"}[b.source[i]]
-	return slip{from: i, to: i + 1, message: "this " + b.source[i:i+1] + " is never closed", hint: "add " + closing}, true
+	return slip{from: i, to: i + 1, message: "this " + b.source[i:i+1] + " is never closed", hint: "add " + closing},
+		true
 }
 
 func lastRune(s string) string {
@@ -60,20 +63,18 @@ func (b broken) sign() (slip, bool) {
 		return b.replace(1, "write "+token+token, token+token)
 	case strings.HasPrefix(b.after(), "&") && b.atEnd():
 		return slip{}, false
-	case pipeBefore.MatchString(b.before()) && (token == "." || token == "==" || token == "&&" || token == "||" || b.atEnd()):
+	case pipeBefore.MatchString(b.before()) && (token == "." || token == "==" || token == "&&" || token == "||" ||
+		b.atEnd()):
 		m := pipeBefore.FindStringSubmatchIndex(b.before())
-		return slip{from: m[2] - 1, to: m[2], message: `unexpected "|"`, hint: "or is written ||", mends: true, with: "||"}, true
-	case strings.Contains(b.message, "'~'"):
-		if strings.HasPrefix(b.after(), "~=") {
-			return b.replace(2, "text is matched by: matches", "matches")
-		}
-		return b.replace(1, "text is matched by: matches", "matches")
+		return slip{from: m[2] - 1, to: m[2], message: `unexpected "|"`, hint: "or is written ||", mends: true,
+			with: "||"}, true
 	case token == ";":
 		return b.unexpected("")
 	case token == "," && digitsAround(b.source, b.from):
 		from, to := numberAround(b.source, b.from)
 		with := strings.ReplaceAll(b.source[from:to], ",", "")
-		return slip{from: b.from, to: b.from + 1, message: `unexpected ","`, hint: "a number is written without separators: " + with}, true
+		return slip{from: b.from, to: b.from + 1, message: `unexpected ","`,
+			hint: "a number is written without separators: " + with}, true
 	}
 	return slip{}, false
 }
@@ -104,11 +105,13 @@ func (b broken) bracket() (slip, bool) {
 	switch {
 	case token == ":" && objectBefore.MatchString(before):
 		from := strings.LastIndexByte(before, '{')
-		return slip{from: from, to: from + 1, message: "{ } around a predicate are not those of an object", hint: "put the object in round brackets: ({name: .name})"}, true
+		return slip{from: from, to: from + 1, message: "{ } around a predicate are not those of an object",
+			hint: "put the object in round brackets: ({name: .name})"}, true
 	case token == "," && listOf.MatchString(before):
 		from := strings.LastIndexAny(before, "({")
 		end := listEnd.FindString(b.after())
-		s := slip{from: from, to: from + 1, message: fmt.Sprintf("unexpected %q", before[from:from+1]), hint: `a list is written in [ ]: in ["a", "b"]`}
+		s := slip{from: from, to: from + 1, message: fmt.Sprintf("unexpected %q", before[from:from+1]),
+			hint: `a list is written in [ ]: in ["a", "b"]`}
 		if end != "" {
 			s.mends, s.end = true, b.from+len(end)
 			s.with = "[" + b.source[from+1:s.end-1] + "]"
@@ -155,7 +158,8 @@ func (b broken) neighbour() (slip, bool) {
 		return b.unexpected("the type of a value is type(…)")
 	case (function || predicate) && !strings.HasSuffix(rest, "."):
 		return b.unexpected("a function is called with brackets: " + word + "(…)")
-	case word != "" && isName(token) && !strings.HasSuffix(rest, ".") && !slices.Contains(recordNames, word) && !slices.Contains([]string{"true", "false", "nil"}, word):
+	case word != "" && isName(token) && !strings.HasSuffix(rest, ".") && !slices.Contains(recordNames, word) &&
+		!slices.Contains([]string{"true", "false", "nil"}, word):
 		return b.unexpected(fmt.Sprintf("text needs quotes: %q", word+" "+token))
 	case slices.Contains(recordNames, token) || token == "not" || token == "env":
 		return b.unexpected("join two conditions by && or ||")

@@ -39,8 +39,10 @@ func (b broken) operatorCall() (slip, bool) {
 // without brackets of its own.
 func standsAlone(before, after string) bool {
 	after = strings.TrimLeft(after, " ")
-	return (before == "" || strings.HasSuffix(before, "&&") || strings.HasSuffix(before, "||") || strings.HasSuffix(before, "(")) &&
-		(after == "" || strings.HasPrefix(after, "&&") || strings.HasPrefix(after, "||") || strings.HasPrefix(after, ")"))
+	return (before == "" || strings.HasSuffix(before, "&&") || strings.HasSuffix(before, "||") ||
+		strings.HasSuffix(before, "(")) &&
+		(after == "" || strings.HasPrefix(after, "&&") || strings.HasPrefix(after, "||") ||
+			strings.HasPrefix(after, ")"))
 }
 
 // operand is what may stand beside an operator as it is.
@@ -83,7 +85,8 @@ var quotedField = regexp.MustCompile(`\.\s*('[^'\\]*'|"[^"\\]*")$`)
 
 func (b broken) quotedField() (slip, bool) {
 	before := b.before()
-	if b.atEnd() || strings.TrimSpace(b.source[min(b.to, len(b.source)):]) == "" && quotedField.MatchString(strings.TrimSpace(b.source)) {
+	if b.atEnd() || strings.TrimSpace(b.source[min(b.to, len(b.source)):]) == "" &&
+		quotedField.MatchString(strings.TrimSpace(b.source)) {
 		before = strings.TrimSpace(b.source)
 	}
 	m := quotedField.FindStringSubmatchIndex(before)

@@ -14,7 +14,8 @@ import (
 )
 
 // wrappers are what the payload, or the record, is called elsewhere.
-var wrappers = []string{"this", "root", "json", "body", "data", "event", "message", "msg", "record", "doc", "$", "it", "value_json"}
+var wrappers = []string{"this", "root", "json", "body", "data", "event", "message", "msg", "record", "doc", "$", "it",
+	"value_json"}
 
 // hyphened is a field with a hyphen, which reads as a subtraction.
 var hyphened = regexp.MustCompile(`\.([A-Za-z_][\w]*-)$`)
@@ -59,7 +60,8 @@ func (c *compilation) hyphen(s span, name string) bool {
 		return false
 	}
 	field := c.source[m[2]:m[3]] + name
-	c.findAt(m[2], s.to, CodeUnknownName, field+" is read as a subtraction", fmt.Sprintf("a name with - is written [%q]", field))
+	c.findAt(m[2], s.to, CodeUnknownName, field+" is read as a subtraction",
+		fmt.Sprintf("a name with - is written [%q]", field))
 	c.fix(m[0], s.to, fmt.Sprintf("[%q]", field))
 	return true
 }
@@ -88,33 +90,47 @@ func (c *compilation) templateText(n *ast.StringNode) {
 
 // elsewhere are functions of other languages and what they are here.
 var elsewhere = map[string]string{
-	"length": "len(…)", "size": "len(…)", "len": "len(…)", "toLowerCase": "lower(…)", "toUpperCase": "upper(…)", "toLower": "lower(…)",
+	"length": "len(…)", "size": "len(…)", "len": "len(…)", "toLowerCase": "lower(…)", "toUpperCase": "upper(…)",
+	"toLower": "lower(…)",
 	"toUpper": "upper(…)", "lowercase": "lower(…)", "uppercase": "upper(…)", "strip": "trim(…)",
-	"has": "in", "exists": "!= nil", "exist": "!= nil", "isset": "!= nil", "defined": "!= nil", "isNull": "== nil", "is_null": "== nil",
-	"isnull": "== nil", "isNotNull": "!= nil", "isEmpty": `== ""`, "str": "string(…)", "coalesce": `??, as in payload.a ?? "…"`,
-	"ifnull": `??, as in payload.a ?? "…"`, "default": `??, as in payload.a ?? "…"`, "nvl": `??, as in payload.a ?? "…"`,
-	"parseInt": "int(…)", "parseFloat": "float(…)", "number": "float(…)", "Number": "float(…)", "String": "string(…)", "substr": "[from:to]",
-	"substring": "[from:to]", "slice": "[from:to]", "match": "matches", "test": "matches", "regex": "matches", "Local": "UTC() or In(timezone(…))",
-	"toString": "string(…)", "typeof": "type(…)", "typeOf": "type(…)", "some": "any(…)", "every": "all(…)", "toISOString": "string(…)",
-	"includes": "contains, or in for lists", "contains": "contains between the two", "startsWith": "startsWith between the two",
-	"endsWith": "endsWith between the two", "startswith": "startsWith", "endswith": "endsWith", "concat_ws": "join(…)",
-	"sprintf": "format(…)", "printf": "format(…)", "Sprintf": "format(…)", "regexReplace": "replaceAll(…)", "regexp_replace": "replaceAll(…)", "re_replace_all": "replaceAll(…)",
-	"encodeURIComponent": "urlEncode(…)", "encodeURI": "urlEncode(…)", "decodeURIComponent": "urlDecode(…)", "hmacSha256": "hmac(…)", "hmac_sha256": "hmac(…)",
+	"has": "in", "exists": "!= nil", "exist": "!= nil", "isset": "!= nil", "defined": "!= nil", "isNull": "== nil",
+	"is_null": "== nil",
+	"isnull":  "== nil", "isNotNull": "!= nil", "isEmpty": `== ""`, "str": "string(…)",
+	"coalesce": `??, as in payload.a ?? "…"`,
+	"ifnull":   `??, as in payload.a ?? "…"`, "default": `??, as in payload.a ?? "…"`,
+	"nvl":      `??, as in payload.a ?? "…"`,
+	"parseInt": "int(…)", "parseFloat": "float(…)", "number": "float(…)", "Number": "float(…)", "String": "string(…)",
+	"substr":    "[from:to]",
+	"substring": "[from:to]", "slice": "[from:to]", "match": "matches", "test": "matches", "regex": "matches",
+	"Local":    "UTC() or In(timezone(…))",
+	"toString": "string(…)", "typeof": "type(…)", "typeOf": "type(…)", "some": "any(…)", "every": "all(…)",
+	"toISOString": "string(…)",
+	"includes":    "contains, or in for lists", "contains": "contains between the two",
+	"startsWith": "startsWith between the two",
+	"endsWith":   "endsWith between the two", "startswith": "startsWith", "endswith": "endsWith",
+	"concat_ws": "join(…)",
+	"sprintf":   "format(…)", "printf": "format(…)", "Sprintf": "format(…)", "regexReplace": "replaceAll(…)",
+	"regexp_replace": "replaceAll(…)", "re_replace_all": "replaceAll(…)",
+	"encodeURIComponent": "urlEncode(…)", "encodeURI": "urlEncode(…)", "decodeURIComponent": "urlDecode(…)",
+	"hmacSha256": "hmac(…)", "hmac_sha256": "hmac(…)",
 	"uuidv5": "uuid5(…)", "uuid_v5": "uuid5(…)", "crc32b": "crc32(…)", "getTime": "UnixMilli()",
 }
 
 // between are methods of text elsewhere that are operators here.
 var between = map[string]string{
-	"contains": "contains", "includes": "contains", "startsWith": "startsWith", "endsWith": "endsWith", "startswith": "startsWith",
-	"endswith": "endsWith", "matches": "matches", "match": "matches", "equals": "==", "eq": "==",
+	"contains": "contains", "includes": "contains", "startsWith": "startsWith", "endsWith": "endsWith",
+	"startswith": "startsWith",
+	"endswith":   "endsWith", "matches": "matches", "match": "matches", "equals": "==", "eq": "==",
 }
 
 // impure are functions that answer differently each time, and what there is
 // instead.
 var impure = map[string]string{
-	"now": ownTime, "today": ownTime, "time": ownTime, "current_timestamp": ownTime, "currentTime": ownTime, "currentTimeMillis": ownTime, "utcnow": ownTime,
+	"now": ownTime, "today": ownTime, "time": ownTime, "current_timestamp": ownTime, "currentTime": ownTime,
+	"currentTimeMillis": ownTime, "utcnow": ownTime,
 	"random": ownPart, "rand": ownPart, "randInt": ownPart, "randomInt": ownPart, "Random": ownPart,
-	"uuid": ownName, "uuidv4": ownName, "uuid_v4": ownName, "uuid4": ownName, "nanoid": ownName, "ulid": ownName, "ksuid": ownName, "guid": ownName, "randomUUID": ownName,
+	"uuid": ownName, "uuidv4": ownName, "uuid_v4": ownName, "uuid4": ownName, "nanoid": ownName, "ulid": ownName,
+	"ksuid": ownName, "guid": ownName, "randomUUID": ownName,
 }
 
 const (

@@ -50,7 +50,8 @@ func split(source string) (parts []templatePart, findings []Finding) {
 				text.Reset()
 			}
 			if written++; written > maxParts {
-				return nil, []Finding{{Offset: i, End: end + 1, Code: CodeTooLarge, Message: fmt.Sprintf("the text has more than %d ${ }", maxParts)}}
+				return nil, []Finding{{Offset: i, End: end + 1, Code: CodeTooLarge,
+					Message: fmt.Sprintf("the text has more than %d ${ }", maxParts)}}
 			}
 			parts = append(parts, templatePart{text: source[i+2 : end], expr: true, from: i + 2, to: end})
 			i = end + 1

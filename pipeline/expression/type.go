@@ -4,6 +4,8 @@ import (
 	"encoding/json"
 	"slices"
 	"strings"
+
+	"github.com/millrace/millrace/pipeline/diag"
 )
 
 // Type is what is known of a value before there is a record: the set of all
@@ -58,7 +60,8 @@ func AnyType() Type { return Type{kinds: isAny} }
 
 // JSONType is the type of what JSON can hold.
 func JSONType() Type {
-	return Type{kinds: isJSON, objects: []*object{{field: openField, any: JSONType}}, lists: []*list{{item: func(int) Type { return JSONType() }}}}
+	return Type{kinds: isJSON, objects: []*object{{field: openField, any: JSONType}},
+		lists: []*list{{item: func(int) Type { return JSONType() }}}}
 }
 
 func openField(string) (Type, Presence) { return JSONType(), PresenceOpen }
@@ -66,7 +69,8 @@ func openField(string) (Type, Presence) { return JSONType(), PresenceOpen }
 // NamedType is the type that JSON Schema knows by a name: null, boolean, number,
 // integer, string, array or object.
 func NamedType(name string) Type {
-	named := map[string]kinds{"null": isNull, "boolean": isBool, "number": isNumber, "integer": isNumber, "string": isText, "array": isList, "object": isObject}
+	named := map[string]kinds{"null": isNull, "boolean": isBool, "number": isNumber, "integer": isNumber,
+		"string": isText, "array": isList, "object": isObject}
 	t := only(JSONType(), named[name])
 	t.nullable = name == "null"
 	return t
@@ -210,21 +214,15 @@ func (t Type) String() string {
 			words = append(words, one.text.String())
 		}
 	}
-	return orList(words)
+	return diag.Or(words)
 }
 
 // plural says what several values are.
 func (t Type) plural() string {
-	return strings.NewReplacer("a number", "numbers", "a boolean", "booleans", "a list", "lists", "an object", "objects",
-		"a time zone", "time zones", "a time", "times", "a duration", "durations", "a value", "values").Replace(t.String())
-}
-
-// orList is a, b or c.
-func orList(words []string) string {
-	if len(words) < 2 {
-		return strings.Join(words, "")
-	}
-	return strings.Join(words[:len(words)-1], ", ") + " or " + words[len(words)-1]
+	return strings.NewReplacer("a number", "numbers", "a boolean", "booleans", "a list", "lists", "an object",
+		"objects",
+		"a time zone", "time zones", "a time", "times", "a duration", "durations", "a value",
+		"values").Replace(t.String())
 }
 
 // few are some of a list of names, as a sentence shows them.

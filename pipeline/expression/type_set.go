@@ -82,7 +82,8 @@ func (t Type) Meet(u Type) Type {
 		r.meetNumbers(t, u)
 	}
 	if r.kinds&isObject != 0 {
-		r.objects = product(t.objects, u.objects, meetObjects, func(o *object) *object { return meetObjects(o, hiddenObject()) })
+		r.objects = product(t.objects, u.objects, meetObjects,
+			func(o *object) *object { return meetObjects(o, hiddenObject()) })
 	}
 	if r.kinds&isList != 0 {
 		r.lists = product(t.lists, u.lists, meetLists, func(l *list) *list { return l })

@@ -363,7 +363,8 @@ func (k *checker) reportAt(from, to int, code, message, hint string) {
 // suspect reports what is legal and hardly meant.
 func (k *checker) suspect(n ast.Node, code, message, hint string) {
 	s := k.extent(n)
-	k.warning = append(k.warning, Finding{Offset: s.from, End: s.to, Warning: true, Code: code, Message: message, Hint: hint})
+	k.warning = append(k.warning, Finding{Offset: s.from, End: s.to, Warning: true, Code: code, Message: message,
+		Hint: hint})
 }
 
 // mend sets the Fix of the last error: with in the place of from..to.

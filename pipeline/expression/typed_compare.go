@@ -139,9 +139,9 @@ func (k *checker) otherValue(negated bool, left, right ast.Node, a, b Type) {
 	case a.texts != nil && len(b.texts) == 1:
 		message = fmt.Sprintf("%s is never %q", k.text(left), b.texts[0])
 		near = diag.Nearest(b.texts[0], a.texts)
-		hint = "it is " + orList(a.values())
+		hint = "it is " + diag.Or(a.values())
 		if k.narrowed(left) {
-			hint = "what is asked before leaves " + orList(quoted(a.texts))
+			hint = "what is asked before leaves " + diag.Or(quoted(a.texts))
 		} else if near != "" {
 			hint, fix = fmt.Sprintf("did you mean %q?", near), strconv.Quote(near)
 		}
@@ -160,7 +160,8 @@ func (k *checker) otherValue(negated bool, left, right ast.Node, a, b Type) {
 	// What is unequal to a value that may come one day is a guard; a slip of the
 	// pen is not. Pipelines share conditions that ask for the topics of each.
 	path, _ := k.path(left)
-	if f.Warning = path == "topic" || path == "source\x00topic" || near == "" && (negated || a.numbers == nil && a.texts == nil); f.Warning {
+	if f.Warning = path == "topic" || path == "source\x00topic" ||
+		near == "" && (negated || a.numbers == nil && a.texts == nil); f.Warning {
 		k.warning = append(k.warning, f)
 	} else {
 		k.errors = append(k.errors, f)
@@ -230,7 +231,7 @@ func rangeText(t Type) string {
 	write := func(f float64) string { return string(appendNumber(nil, scalarOf(f))) }
 	switch {
 	case t.numbers != nil || t.solid()&^isNumber != 0:
-		return "it is " + orList(t.values())
+		return "it is " + diag.Or(t.values())
 	case t.low.set && t.high.set:
 		return "it is from " + write(t.low.at) + " to " + write(t.high.at)
 	case t.low.set:
@@ -272,7 +273,8 @@ func (k *checker) inType(n *ast.BinaryNode) Type {
 	case b.solid() == isList:
 		items := b.item(-1)
 		if items.solid() != 0 && a.solid()&items.solid() == 0 && a.kinds&items.kinds&isNull == 0 {
-			k.report(n.Left, CodeNeverEqual, fmt.Sprintf("%s, and the elements of %s are %s: they are never equal", k.says(n.Left, a), text, items.plural()), "")
+			k.report(n.Left, CodeNeverEqual, fmt.Sprintf("%s, and the elements of %s are %s: they are never equal",
+				k.says(n.Left, a), text, items.plural()), "")
 		}
 	}
 	return truth

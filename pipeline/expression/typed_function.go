@@ -96,9 +96,10 @@ var listSignatures = map[string]signature{
 }
 
 var numberSignatures = map[string]signature{
-	"int":     {takes: []kinds{isNumber | isText}, is: makes(isNumber)},
-	"float":   {takes: []kinds{isNumber | isText}, is: makes(isNumber)},
-	"abs":     {takes: []kinds{isNumber | isDuration}, is: func(a []Type) Type { return Type{kinds: a[0].kinds & (isNumber | isDuration)} }},
+	"int":   {takes: []kinds{isNumber | isText}, is: makes(isNumber)},
+	"float": {takes: []kinds{isNumber | isText}, is: makes(isNumber)},
+	"abs": {takes: []kinds{isNumber | isDuration},
+		is: func(a []Type) Type { return Type{kinds: a[0].kinds & (isNumber | isDuration)} }},
 	"ceil":    {takes: []kinds{isNumber}, is: makes(isNumber)},
 	"floor":   {takes: []kinds{isNumber}, is: makes(isNumber)},
 	"round":   {takes: []kinds{isNumber}, is: makes(isNumber)},
@@ -167,7 +168,8 @@ func extremeType(a []Type) Type {
 }
 
 func typeNames([]Type) Type {
-	return Type{kinds: isText, texts: []string{"string", "int", "float", "bool", "array", "map", "nil", "time", "duration", "timezone"}}
+	return Type{kinds: isText, texts: []string{"string", "int", "float", "bool", "array", "map", "nil", "time",
+		"duration", "timezone"}}
 }
 
 // functionType checks a call and tells what it makes.
@@ -193,7 +195,8 @@ func (k *checker) functionType(name string, nodes []ast.Node) Type {
 		for i := range nodes[:min(len(nodes), 1)] {
 			items := args[i].item(-1)
 			if args[i].solid() == isList && items.solid() != 0 && items.kinds&s.items == 0 {
-				k.report(nodes[i], CodeType, fmt.Sprintf("an element of %s is %s: %s needs %s", k.text(nodes[i]), items, name, Type{kinds: s.items &^ isList}),
+				k.report(nodes[i], CodeType, fmt.Sprintf("an element of %s is %s: %s needs %s", k.text(nodes[i]), items,
+					name, Type{kinds: s.items &^ isList}),
 					k.itemHint(nodes[i], items, s.items))
 				return AnyType()
 			}

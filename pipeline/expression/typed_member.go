@@ -91,7 +91,8 @@ func (k *checker) unknownField(n *ast.MemberNode, base Type, name string, loose 
 // hintOriginal says where a field that a transform left behind can be read.
 func (k *checker) hintOriginal(n *ast.MemberNode, f *Finding, near bool) {
 	path, ok := k.path(n)
-	if k.scope.parent == nil || !ok || k.format(true) != FormatJSON || !strings.HasPrefix(path, "payload\x00") || strings.Contains(path, "\x01") {
+	if k.scope.parent == nil || !ok || k.format(true) != FormatJSON || !strings.HasPrefix(path, "payload\x00") ||
+		strings.Contains(path, "\x01") {
 		return
 	}
 	t := k.payloadType(true)
@@ -121,7 +122,8 @@ func (k *checker) noFields(n *ast.MemberNode, base Type, name string) {
 		fix = "len(" + text + ")"
 		hint = "its length is " + fix
 	case solid == isList:
-		hint = fmt.Sprintf("its elements may have one: %s[0].%s, map(%s, .%s), any(%s, .%s …)", text, name, text, name, text, name)
+		hint = fmt.Sprintf("its elements may have one: %s[0].%s, map(%s, .%s), any(%s, .%s …)", text, name, text, name,
+			text, name)
 	case solid&^(isTime|isDuration) == 0 && method:
 		hint = "it is a method: " + text + "." + name + "()"
 	case solid&^(isTime|isDuration) == 0:
@@ -177,9 +179,11 @@ func (k *checker) itemType(n *ast.MemberNode, base Type) Type {
 	case base.kinds&(isObject|isList) == 0:
 		k.report(n.Property, CodeType, k.says(n.Node, base)+": it has no items", "")
 	case base.kinds&isList == 0 && key.kinds&isText == 0:
-		k.report(n.Property, CodeType, k.says(n.Node, base)+": a field's name must be text, and "+k.says(n.Property, key), "")
+		k.report(n.Property, CodeType, k.says(n.Node, base)+": a field's name must be text, and "+k.says(n.Property,
+			key), "")
 	case base.kinds&isObject == 0 && key.kinds&isNumber == 0:
-		k.report(n.Property, CodeType, k.says(n.Node, base)+": an item's index must be a number, and "+k.says(n.Property, key), "")
+		k.report(n.Property, CodeType, k.says(n.Node,
+			base)+": an item's index must be a number, and "+k.says(n.Property, key), "")
 	case r.Nothing() && key.kinds&(isText|isNumber) == 0:
 		k.report(n.Property, CodeType, k.says(n.Property, key)+": only text names a field, and a number an item", "")
 	default:

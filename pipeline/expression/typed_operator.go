@@ -79,7 +79,8 @@ func (k *checker) logicType(n *ast.BinaryNode) Type {
 func (k *checker) textual(n *ast.BinaryNode, a, b Type) {
 	if a.solid() != 0 && a.kinds&isText == 0 && a.kinds&isList != 0 && n.Operator == "contains" {
 		part, list := k.text(n.Right), k.text(n.Left)
-		k.report(n.Left, CodeType, k.says(n.Left, a)+": contains looks into text", "an element is found by: "+part+" in "+list)
+		k.report(n.Left, CodeType, k.says(n.Left, a)+": contains looks into text",
+			"an element is found by: "+part+" in "+list)
 		k.mendNode(n, part+" in "+list)
 		return
 	}
@@ -97,7 +98,9 @@ func (k *checker) negatedSide(n *ast.BinaryNode, b Type) bool {
 	k.of(not.Node)
 	operator := map[string]string{"==": "!=", "!=": "==", "in": "not in"}[n.Operator]
 	whole := k.text(not.Node) + " " + operator + " " + k.text(n.Right)
-	k.report(not, CodeNeverEqual, k.text(not)+" is a boolean, which is compared here: "+not.Operator+" belongs to "+k.text(not.Node)+" alone", "write "+whole)
+	k.report(not, CodeNeverEqual,
+		k.text(not)+" is a boolean, which is compared here: "+not.Operator+" belongs to "+k.text(not.Node)+" alone",
+		"write "+whole)
 	s, end := k.extent(not), k.extent(n.Right)
 	k.mend(s.from, end.to, k.textOf(not.Node)+" "+operator+" "+k.textOf(n.Right))
 	return true
@@ -147,9 +150,11 @@ func (k *checker) arithmetic(n *ast.BinaryNode, a, b Type) Type {
 	case r.kinds != 0:
 		return r
 	case a.kinds&left == 0:
-		k.report(n.Left, CodeType, fmt.Sprintf("%s: cannot calculate with %s", k.says(n.Left, a), n.Operator), k.conversion(n.Left, a, b.kinds&left))
+		k.report(n.Left, CodeType, fmt.Sprintf("%s: cannot calculate with %s", k.says(n.Left, a), n.Operator),
+			k.conversion(n.Left, a, b.kinds&left))
 	default:
-		k.report(n.Right, CodeType, fmt.Sprintf("%s and %s: cannot calculate with %s", k.says(n.Left, a), k.says(n.Right, b), n.Operator), k.sumHint(n, a, b))
+		k.report(n.Right, CodeType, fmt.Sprintf("%s and %s: cannot calculate with %s", k.says(n.Left, a),
+			k.says(n.Right, b), n.Operator), k.sumHint(n, a, b))
 	}
 	return AnyType()
 }

@@ -99,7 +99,8 @@ func (k *checker) bareType(n *ast.BuiltinNode, item Type, makes func(item, body 
 		if n.Name == "count" {
 			hint = "their number is len(" + k.text(n.Arguments[0]) + ")"
 		}
-		k.report(n.Arguments[0], CodeType, fmt.Sprintf("an element of %s is %s: %s needs %s", k.text(n.Arguments[0]), item, n.Name, Type{kinds: want}), hint)
+		k.report(n.Arguments[0], CodeType, fmt.Sprintf("an element of %s is %s: %s needs %s", k.text(n.Arguments[0]),
+			item, n.Name, Type{kinds: want}), hint)
 		return AnyType()
 	}
 	return makes(item, item)
@@ -118,7 +119,8 @@ var methodResults = map[string]kinds{
 
 // methodTakes are the arguments of the methods that have any.
 var methodTakes = map[string]kinds{
-	"Before": isTime, "After": isTime, "Equal": isTime, "In": isZone, "Format": isText, "Add": isDuration, "Sub": isTime,
+	"Before": isTime, "After": isTime, "Equal": isTime, "In": isZone, "Format": isText, "Add": isDuration,
+	"Sub":     isTime,
 	"AddDate": isNumber, "Truncate": isDuration, "Round": isDuration,
 }
 

@@ -110,7 +110,8 @@ func (p patient) Read(b []byte) (int, error) {
 	_ = p.file.SetReadDeadline(time.Now().Add(patience))
 	n, err := p.file.Read(b)
 	if errors.Is(err, os.ErrDeadlineExceeded) {
-		err = &fs.PathError{Op: "read", Path: p.file.Name(), Err: fmt.Errorf("%w: reading it waited for %s", ErrNotRegular, patience)}
+		err = &fs.PathError{Op: "read", Path: p.file.Name(),
+			Err: fmt.Errorf("%w: reading it waited for %s", ErrNotRegular, patience)}
 	}
 	return n, err
 }

@@ -67,8 +67,7 @@ func testCommitsTheFinishedPrefixOnly(t *testing.T, newBed func(*testing.T) *bed
 
 	// Record 130 is held back: nothing from it on may be committed.
 	b.write(numbered("orders", 0, 100, 100)...)
-	var held *reading
-	held = b.read(b.subscriber(b.source("orders")), func(m *message.Message, batch *Batch) {
+	held := b.read(b.subscriber(b.source("orders")), func(m *message.Message, batch *Batch) {
 		for i, rec := range batch.Records {
 			if value(rec) == 130 {
 				<-release

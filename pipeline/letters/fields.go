@@ -28,7 +28,8 @@ type field struct {
 func fields() []field {
 	return append([]field{
 		texts(headerTopic, func(l *Letter) *string { return &l.Record.Topic }),
-		{headerVersion, func(*Letter) string { return strconv.Itoa(Version) }, func(_ *Letter, text string) error { return checkVersion(text) }},
+		{headerVersion, func(*Letter) string { return strconv.Itoa(Version) },
+			func(_ *Letter, text string) error { return checkVersion(text) }},
 		{prefix + "topic-id", topicID, setTopicID},
 		numbers(headerPartition, 32, func(l *Letter) *int32 { return &l.Record.Partition }),
 		numbers(headerOffset, 64, func(l *Letter) *int64 { return &l.Record.Offset }),
@@ -73,11 +74,12 @@ func texts(name string, at func(*Letter) *string) field {
 }
 
 func numbers[N int | int32 | int64](name string, bits int, at func(*Letter) *N) field {
-	return field{name, func(l *Letter) string { return strconv.FormatInt(int64(*at(l)), 10) }, func(l *Letter, text string) error {
-		n, err := strconv.ParseInt(text, 10, bits)
-		*at(l) = N(n)
-		return err
-	}}
+	return field{name, func(l *Letter) string { return strconv.FormatInt(int64(*at(l)), 10) },
+		func(l *Letter, text string) error {
+			n, err := strconv.ParseInt(text, 10, bits)
+			*at(l) = N(n)
+			return err
+		}}
 }
 
 // timeLayout is RFC 3339 with the milliseconds that Kafka keeps.

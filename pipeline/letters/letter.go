@@ -76,7 +76,8 @@ type VersionError struct{ Version int }
 
 // Error names both versions.
 func (e *VersionError) Error() string {
-	return fmt.Sprintf("the dead letter has version %d of their format, and this Millrace reads up to %d", e.Version, Version)
+	return fmt.Sprintf("the dead letter has version %d of their format, and this Millrace reads up to %d", e.Version,
+		Version)
 }
 
 // Encode makes the record to write, without its topic. Headers of the record that

@@ -39,7 +39,8 @@ func (h *Hosts) Take(req *http.Request) bool {
 	host = plainName(host)
 	if address, err := netip.ParseAddr(strings.Trim(host, "[]")); err == nil {
 		local, _ := req.Context().Value(http.LocalAddrContextKey).(*net.TCPAddr)
-		return address.Unmap().IsLoopback() || h.names[host] || local != nil && address.Unmap() == local.AddrPort().Addr().Unmap()
+		return address.Unmap().IsLoopback() || h.names[host] ||
+			local != nil && address.Unmap() == local.AddrPort().Addr().Unmap()
 	}
 	return h.names[host]
 }

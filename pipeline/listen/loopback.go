@@ -26,8 +26,10 @@ func Loopback(address string) (string, error) {
 		host = "127.0.0.1"
 	}
 	if ip := net.ParseIP(host); ip == nil || !ip.IsLoopback() {
-		return "", fmt.Errorf("%s: %q is not a loopback address: the embedded broker has no authentication, so it serves "+
-			"this machine only, as on 127.0.0.1:9092; use a Kafka cluster, `kafka.brokers`, to be reached from elsewhere", ListenKey, address)
+		return "", fmt.Errorf("%s: %q is not a loopback address: the embedded broker has no authentication, so it "+
+			"serves "+
+			"this machine only, as on 127.0.0.1:9092; use a Kafka cluster, `kafka.brokers`, to be reached from "+
+			"elsewhere", ListenKey, address)
 	}
 	return net.JoinHostPort(host, port), nil
 }

@@ -61,13 +61,15 @@ func Reasons() []string {
 	for _, s := range []Stage{StageDecode, StageFilter, StageKey, StageTransform, StageRoute, StageRender} {
 		all = append(all, string(s)+"_failed")
 	}
-	return append(all, ReasonTooCostly, ReasonRefused, ReasonAttempts, ReasonUncertain, ReasonConflict, ReasonParked, ReasonUnguarded)
+	return append(all, ReasonTooCostly, ReasonRefused, ReasonAttempts, ReasonUncertain, ReasonConflict, ReasonParked,
+		ReasonUnguarded)
 }
 
 // Stages are the words for where a record failed.
 func Stages() []string {
 	var all []string
-	for _, s := range []Stage{StageDecode, StageFilter, StageKey, StageTransform, StageRoute, StageRender, StageClaim, StageWrite} {
+	for _, s := range []Stage{StageDecode, StageFilter, StageKey, StageTransform, StageRoute, StageRender, StageClaim,
+		StageWrite} {
 		all = append(all, string(s))
 	}
 	return all

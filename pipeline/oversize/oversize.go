@@ -70,7 +70,8 @@ func Check(r *handlers.Record, limit int64) error {
 // CheckParts is Check of a record whose parts have these sizes.
 func CheckParts(key, value, headers, count int, limit int64) error {
 	if size := key + value + headers; limit > 0 && int64(size) > limit {
-		return fmt.Errorf("the record has %d bytes, %d of them its value, more than source.max_record_bytes (%d)", size, value, limit)
+		return fmt.Errorf("the record has %d bytes, %d of them its value, more than source.max_record_bytes (%d)", size,
+			value, limit)
 	}
 	if count > MaxHeaders {
 		return fmt.Errorf("the record has %d headers, more than %d", count, MaxHeaders)

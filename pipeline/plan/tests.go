@@ -91,7 +91,8 @@ const (
 
 // Answers are all of them.
 func Answers() []string {
-	return []string{string(AnswerOK), string(AnswerFail), string(AnswerTimeout), string(AnswerRefused), string(AnswerReset), string(AnswerUnknown), string(AnswerRate)}
+	return []string{string(AnswerOK), string(AnswerFail), string(AnswerTimeout), string(AnswerRefused),
+		string(AnswerReset), string(AnswerUnknown), string(AnswerRate)}
 }
 
 // CrashPoint is where a test's process dies.

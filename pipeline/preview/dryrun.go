@@ -119,7 +119,8 @@ func (f *flow) ids(dec *decide.Decision) []idempotency.ID {
 	var ids []idempotency.ID
 	for _, w := range dec.Writes {
 		if w.Err == nil {
-			ids = append(ids, idempotency.Identity(f.plan.Name, f.sinks[w.Sink].Name, f.plan.Idempotency.Generation, dec.Key))
+			ids = append(ids, idempotency.Identity(f.plan.Name, f.sinks[w.Sink].Name, f.plan.Idempotency.Generation,
+				dec.Key))
 		}
 	}
 	return ids
@@ -201,7 +202,8 @@ func (p *Preview) write(f *flow, rec *handlers.Record, dec *decide.Decision, w *
 		out.Outcome, out.Uncertain = outcome.Delivered, v.Uncertain
 	case v.Waits:
 		out.Halt, out.Reason, out.Stage = HaltWait, "busy", outcome.StageClaim
-		out.Err = fmt.Errorf("another process works on the key: it was claimed for %s by %s (pid %d)", met.row.Origin, met.row.Holder.Host, met.row.Holder.PID)
+		out.Err = fmt.Errorf("another process works on the key: it was claimed for %s by %s (pid %d)", met.row.Origin,
+			met.row.Holder.Host, met.row.Holder.PID)
 	case v.Err != nil:
 		out.Uncertain = v.Uncertain
 		out.refused(f, outcome.StageClaim, v.Reason, v.Err)

@@ -11,6 +11,7 @@ import (
 	"github.com/millrace/millrace/handlers"
 	"github.com/millrace/millrace/pipeline/api"
 	"github.com/millrace/millrace/pipeline/decide"
+	"github.com/millrace/millrace/pipeline/diag"
 	"github.com/millrace/millrace/pipeline/idempotency"
 	"github.com/millrace/millrace/pipeline/letters"
 	"github.com/millrace/millrace/pipeline/outcome"
@@ -119,7 +120,8 @@ func (p *Preview) keyStates(f *flow, dec *decide.Decision, rec *handlers.Record)
 			continue
 		}
 		s := KeyState{Sink: f.sinks[w.Sink].Name, Generation: f.plan.Idempotency.Generation}
-		if e := p.keys.rows[idempotency.Identity(f.plan.Name, s.Sink, s.Generation, dec.Key)]; e != nil && e.row != nil {
+		if e := p.keys.rows[idempotency.Identity(f.plan.Name, s.Sink, s.Generation, dec.Key)]; e != nil &&
+			e.row != nil {
 			s.Row, s.Own = e.row, e.row.Origin == origin
 		}
 		states = append(states, s)
@@ -212,7 +214,8 @@ func (x *Explanation) Running(statuses []api.Status) {
 				if part.Topic != x.Record.Topic || part.Partition != x.Record.Partition {
 					continue
 				}
-				x.Process = &Process{PID: s.PID, State: string(p.State), Reasons: slices.Clone(p.Reasons), Pending: part.Pending}
+				x.Process = &Process{PID: s.PID, State: string(p.State), Reasons: slices.Clone(p.Reasons),
+					Pending: part.Pending}
 				if part.Alarm != "" && !slices.Contains(x.Process.Reasons, part.Alarm) {
 					x.Process.Reasons = append(x.Process.Reasons, part.Alarm)
 				}
@@ -259,9 +262,11 @@ func (x *Explanation) Ended() (ending, because string) {
 	case decided == outcome.Filtered, decided == outcome.Unmatched, decided == outcome.Dropped:
 		return string(decided), "so the configuration decides it, and its offset was passed"
 	case decided == outcome.Delivered && len(x.Keys) == 0 && x.flow.plan.Idempotency == nil:
-		return string(outcome.Delivered), "its offset was passed, and the configuration writes it; without a key nothing remembers the write"
+		return string(outcome.Delivered), "its offset was passed, and the configuration writes it; without a key " +
+			"nothing remembers the write"
 	default:
-		return "unknown", "its offset was passed, and nothing remembers it: the configuration may have been another, or the key expired"
+		return "unknown", "its offset was passed, and nothing remembers it: the configuration may have been another, " +
+			"or the key expired"
 	}
 }
 
@@ -274,7 +279,10 @@ func (x *Explanation) waiting() []string {
 		done := slices.ContainsFunc(x.Keys, func(k KeyState) bool {
 			return k.Sink == sink && k.Row != nil && k.Row.State == idempotency.Confirmed
 		})
-		if !done && !slices.ContainsFunc(x.Letters.Found, func(l Letter) bool { return l.Sink == "" || l.Sink == sink }) {
+		if !done && !slices.ContainsFunc(x.Letters.Found, func(l Letter) bool {
+			return l.Sink == "" ||
+				l.Sink == sink
+		}) {
 			sinks = append(sinks, sink)
 		}
 	}
@@ -300,7 +308,8 @@ func (x *Explanation) notYet() string {
 	case x.Process == nil:
 		return text + ", and no process here reads it"
 	case x.Process.Pending > 0:
-		return text + "; a process (pid " + strconv.Itoa(x.Process.PID) + ") has " + plural(x.Process.Pending, "record") + " of it in flight"
+		return text + "; a process (pid " + strconv.Itoa(x.Process.PID) + ") has " +
+			diag.Count(x.Process.Pending, "record") + " of it in flight"
 	default:
 		return text + "; a process (pid " + strconv.Itoa(x.Process.PID) + ") reads it"
 	}

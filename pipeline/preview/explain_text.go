@@ -10,6 +10,7 @@ import (
 
 	"github.com/millrace/millrace/handlers"
 	"github.com/millrace/millrace/pipeline/decide"
+	"github.com/millrace/millrace/pipeline/diag"
 	"github.com/millrace/millrace/pipeline/expression"
 	"github.com/millrace/millrace/pipeline/idempotency"
 	"github.com/millrace/millrace/pipeline/outcome"
@@ -49,11 +50,7 @@ type explainer struct {
 const labelWidth = 12
 
 func (e *explainer) title(text string) {
-	text = e.preview.plan.Redactor.Shown(text)
-	if e.style.Colour {
-		text = paint(bold, text)
-	}
-	e.out.WriteString(text + "\n")
+	e.out.WriteString(e.style.paint(diag.Bold, e.preview.plan.Redactor.Shown(text)) + "\n")
 }
 
 // row writes a line behind a label, which may be empty. Secrets are taken out
@@ -71,7 +68,7 @@ func (e *explainer) row(label, text string) {
 func (e *explainer) text(text string) {
 	text = e.preview.plan.Redactor.Shown(text)
 	if e.style.Width > labelWidth {
-		text = short(text, e.style.Width-labelWidth)
+		text = diag.Clip(text, e.style.Width-labelWidth)
 	}
 	e.row("", text)
 }
@@ -80,10 +77,7 @@ func (e *explainer) text(text string) {
 func (e *explainer) safe(text string) string { return printable(e.preview.plan.Redactor.Shown(text)) }
 
 func (e *explainer) outcome(text string) string {
-	if !e.style.Colour {
-		return text
-	}
-	return paint(colourOf(outcome.Outcome(text)), text)
+	return e.style.paint(colourOf(outcome.Outcome(text)), text)
 }
 
 func (e *explainer) record(r *handlers.Record) {
@@ -148,10 +142,8 @@ func (e *explainer) step(s *decide.Step, first bool) {
 
 func (e *explainer) value(s *decide.Step) string {
 	switch {
-	case s.Err != nil && e.style.Colour:
-		return paint(red, "error: "+e.safe(s.Err.Error()))
 	case s.Err != nil:
-		return "error: " + e.safe(s.Err.Error())
+		return e.style.paint(diag.Red, "error: "+e.safe(s.Err.Error()))
 	case s.Secret:
 		return secrets.Redacted
 	case s.Stage == outcome.StageRender && s.Source == "":
@@ -169,7 +161,7 @@ func (e *explainer) request(request any) string {
 	if e.style.Width == 0 {
 		return text
 	}
-	return short(text, 5*e.style.Width)
+	return diag.Clip(text, 5*e.style.Width)
 }
 
 // now is what a run would make of the record from here on.
@@ -185,7 +177,8 @@ func (e *explainer) now(x *Explanation) {
 	}
 	for i := range r.Writes {
 		if w := &r.Writes[i]; len(r.Writes) > 1 {
-			e.row("", strings.TrimRight("  "+w.Sink+": "+outcomeText(w.Outcome, w.Halt)+" "+e.safe(w.why(r.Record)), " "))
+			e.row("", strings.TrimRight("  "+w.Sink+": "+outcomeText(w.Outcome, w.Halt)+" "+e.safe(w.why(r.Record)),
+				" "))
 		}
 	}
 }
@@ -205,7 +198,8 @@ func (e *explainer) key(k *KeyState) {
 		whose = "for this record"
 	}
 	e.row("key store", name+state+", "+whose)
-	e.row("", fmt.Sprintf("  claimed %s by %s (pid %d, run %s)", timeText(k.Row.ClaimedAt), k.Row.Holder.Host, k.Row.Holder.PID, k.Row.Holder.Run))
+	e.row("", fmt.Sprintf("  claimed %s by %s (pid %d, run %s)", timeText(k.Row.ClaimedAt), k.Row.Holder.Host,
+		k.Row.Holder.PID, k.Row.Holder.Run))
 	if k.Row.State != idempotency.Confirmed && k.Row.Answer != "" {
 		e.row("", "  its call met: "+e.safe(k.Row.Answer))
 	}
@@ -238,7 +232,8 @@ func (e *explainer) group(x *Explanation) {
 	if x.Process == nil {
 		return
 	}
-	e.row("process", fmt.Sprintf("pid %d is %s, with %s of this partition in flight", x.Process.PID, x.Process.State, plural(x.Process.Pending, "record")))
+	e.row("process", fmt.Sprintf("pid %d is %s, with %s of this partition in flight", x.Process.PID, x.Process.State,
+		diag.Count(x.Process.Pending, "record")))
 	for _, reason := range x.Process.Reasons {
 		e.row("", "  ! "+e.safe(reason))
 	}
@@ -257,9 +252,10 @@ func (e *explainer) letters(x *Explanation) {
 	case len(l.Found) == 0 && l.Later != nil:
 		e.row("dead letter", "none that can be read in "+l.Topic)
 	case len(l.Found) == 0 && l.Whole:
-		e.row("dead letter", fmt.Sprintf("none in %s (%s looked at)", l.Topic, plural(l.Read, "record")))
+		e.row("dead letter", fmt.Sprintf("none in %s (%s looked at)", l.Topic, diag.Count(l.Read, "record")))
 	case len(l.Found) == 0:
-		e.row("dead letter", fmt.Sprintf("none among the first %d of %s since the record's time; there are more", l.Read, l.Topic))
+		e.row("dead letter", fmt.Sprintf("none among the first %d of %s since the record's time; there are more",
+			l.Read, l.Topic))
 	}
 	if l.Later != nil {
 		e.row("", "  ! some were not read: "+l.Later.Error())

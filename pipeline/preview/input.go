@@ -52,11 +52,13 @@ func (e *InputError) Unwrap() error { return e.Err }
 
 // NewInput reads records for the chosen of a plan's pipelines.
 func NewInput(name string, in io.Reader, plan *plan.Plan, chosen []*plan.Pipeline) *Input {
-	i := &Input{Name: name, in: bufio.NewReaderSize(in, 1<<16), now: time.Now(), chosen: chosen, all: plan.Pipelines, next: map[place]int64{}}
+	i := &Input{Name: name, in: bufio.NewReaderSize(in, 1<<16), now: time.Now(), chosen: chosen, all: plan.Pipelines,
+		next: map[place]int64{}}
 	for _, p := range chosen {
 		switch {
 		case len(p.Source.Topics) == 0:
-			i.noTopic = fmt.Errorf("the record has no topic, and pipeline %q reads a pattern: add \"topic\" to it", p.Name)
+			i.noTopic = fmt.Errorf("the record has no topic, and pipeline %q reads a pattern: add \"topic\" to it",
+				p.Name)
 		case i.topic == "":
 			i.topic = p.Source.Topics[0]
 		case i.topic != p.Source.Topics[0]:

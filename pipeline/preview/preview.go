@@ -61,7 +61,8 @@ func New(ctx context.Context, plan *plan.Plan, pipelines []*plan.Pipeline, deps 
 				Logger: deps.Logger.With("pipeline", each.Name, "sink", s.Name),
 			})
 			if err != nil {
-				return nil, errors.Join(fmt.Errorf("open pipeline %q: open sink %q: %w", each.Name, s.Name, err), p.Close(ctx))
+				return nil, errors.Join(fmt.Errorf("open pipeline %q: open sink %q: %w", each.Name, s.Name, err),
+					p.Close(ctx))
 			}
 			f.open = append(f.open, sink)
 		}

@@ -39,7 +39,8 @@ type Window struct {
 // those of one partition in order; one that several pipelines took comes once.
 // dropped tells how many records since Since, over all pipelines, were left out for
 // Last.
-func (t *Topics) Sample(ctx context.Context, pipelines []*plan.Pipeline, w Window) (items []Item, dropped int, err error) {
+func (t *Topics) Sample(ctx context.Context, pipelines []*plan.Pipeline, w Window) (items []Item, dropped int,
+	err error) {
 	there, err := t.Admin.Topics(ctx)
 	if err != nil {
 		return nil, 0, err
@@ -210,7 +211,8 @@ func (t *Topics) One(ctx context.Context, topic string, partition int32, offset 
 		return nil, missingTopic(topic, names)
 	}
 	if int(partition) >= there[i].Partitions {
-		return nil, fmt.Errorf("topic %q has no partition %d: it has %d, from 0 on", topic, partition, there[i].Partitions)
+		return nil, fmt.Errorf("topic %q has no partition %d: it has %d, from 0 on", topic, partition,
+			there[i].Partitions)
 	}
 	starts, err := t.Admin.StartOffsets(ctx, topic)
 	if err != nil {
@@ -225,14 +227,17 @@ func (t *Topics) One(ctx context.Context, topic string, partition int32, offset 
 	case start == end:
 		return nil, fmt.Errorf("%s/%d holds no records", topic, partition)
 	case offset < start:
-		return nil, fmt.Errorf("%s/%d/%d is gone: the log holds offsets %d to %d", topic, partition, offset, start, end-1)
+		return nil, fmt.Errorf("%s/%d/%d is gone: the log holds offsets %d to %d", topic, partition, offset, start,
+			end-1)
 	case offset >= end:
-		return nil, fmt.Errorf("%s/%d/%d is not written yet: the log holds offsets %d to %d", topic, partition, offset, start, end-1)
+		return nil, fmt.Errorf("%s/%d/%d is not written yet: the log holds offsets %d to %d", topic, partition, offset,
+			start, end-1)
 	}
 	var unreadable error
 	reader, err := kafka.NewReader(t.Settings, t.Deps, topic, kafka.ReadOptions{
-		Offsets: map[int32]int64{partition: offset}, Until: map[int32]int64{partition: offset + 1}, MaxRecordBytes: t.Largest,
-		OnUnreadable: func(_ int32, _, _ int64, err error) { unreadable = err },
+		Offsets: map[int32]int64{partition: offset}, Until: map[int32]int64{partition: offset + 1},
+		MaxRecordBytes: t.Largest,
+		OnUnreadable:   func(_ int32, _, _ int64, err error) { unreadable = err },
 	})
 	if err != nil {
 		return nil, err
@@ -246,7 +251,8 @@ func (t *Topics) One(ctx context.Context, topic string, partition int32, offset 
 		return nil, fmt.Errorf("%s/%d/%d: %w", topic, partition, offset, unreadable)
 	}
 	if len(records) == 0 || records[0].Offset != offset {
-		return nil, fmt.Errorf("%s/%d/%d holds no record: it was compacted away, its transaction was aborted, or it marks the end of one", topic, partition, offset)
+		return nil, fmt.Errorf("%s/%d/%d holds no record: it was compacted away, its transaction was aborted, or it "+
+			"marks the end of one", topic, partition, offset)
 	}
 	return records[0], nil
 }
@@ -269,7 +275,8 @@ func mergeByTime(sets ...[]*handlers.Record) []*handlers.Record {
 		heads = append(heads, k)
 	}
 	before := func(a, b place) int {
-		return cmp.Or(queues[a][0].Time.Compare(queues[b][0].Time), cmp.Compare(a.topic, b.topic), cmp.Compare(a.partition, b.partition))
+		return cmp.Or(queues[a][0].Time.Compare(queues[b][0].Time), cmp.Compare(a.topic, b.topic),
+			cmp.Compare(a.partition, b.partition))
 	}
 	slices.SortFunc(heads, before)
 	merged := make([]*handlers.Record, 0, total)
@@ -288,7 +295,8 @@ func mergeByTime(sets ...[]*handlers.Record) []*handlers.Record {
 
 // Search reads the windows of the pipelines' topics and returns the newest
 // records, w.Last of them, that keep wants, and how many it read.
-func (t *Topics) Search(ctx context.Context, pipelines []*plan.Pipeline, w Window, keep func(*handlers.Record) bool) (items []Item, read int, err error) {
+func (t *Topics) Search(ctx context.Context, pipelines []*plan.Pipeline, w Window,
+	keep func(*handlers.Record) bool) (items []Item, read int, err error) {
 	there, err := t.Admin.Topics(ctx)
 	if err != nil {
 		return nil, 0, err

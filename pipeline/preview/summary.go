@@ -10,6 +10,7 @@ import (
 
 	"github.com/millrace/millrace/handlers"
 	"github.com/millrace/millrace/pipeline/decide"
+	"github.com/millrace/millrace/pipeline/diag"
 	"github.com/millrace/millrace/pipeline/expression"
 	"github.com/millrace/millrace/pipeline/outcome"
 	"github.com/millrace/millrace/pipeline/plan"
@@ -66,7 +67,8 @@ const maxValues = 1000
 func newSummary(p *plan.Pipeline) *Summary {
 	s := &Summary{
 		Pipeline: p.Name, plan: p, Outcomes: map[string]int{}, Reasons: map[string]map[string]int{},
-		Routes: make([]int, len(p.Routes)), absent: map[string]int{}, absentTo: map[string]int{}, filter: map[string]*tally{},
+		Routes: make([]int, len(p.Routes)), absent: map[string]int{}, absentTo: map[string]int{},
+		filter: map[string]*tally{},
 	}
 	for _, sink := range p.Sinks() {
 		if slices.ContainsFunc(s.Sinks, func(other SinkSummary) bool { return other.Name == sink.Name }) {
@@ -165,7 +167,10 @@ func (s *Summary) Missing() []Field {
 	for name, n := range s.absentTo {
 		all = append(all, Field{"transformed " + name, n, max(n, s.made)})
 	}
-	slices.SortFunc(all, func(a, b Field) int { return cmp.Or(cmp.Compare(b.Missing, a.Missing), cmp.Compare(a.Name, b.Name)) })
+	slices.SortFunc(all, func(a, b Field) int {
+		return cmp.Or(cmp.Compare(b.Missing, a.Missing),
+			cmp.Compare(a.Name, b.Name))
+	})
 	return all
 }
 
@@ -187,13 +192,15 @@ func (s *Summary) Hints() []string {
 	if n := s.Outcomes[string(outcome.DeadLettered)]; n > 0 && n == s.Records {
 		hints = append(hints, "every record would be dead-lettered: "+counted(s.Reasons[string(outcome.DeadLettered)]))
 	}
-	if n := s.Reasons[string(outcome.DeadLettered)]["decode_failed"] + s.Reasons[string(outcome.Dropped)]["decode_failed"]; n == s.Records && n > 0 {
+	if n := s.Reasons[string(outcome.DeadLettered)]["decode_failed"] +
+		s.Reasons[string(outcome.Dropped)]["decode_failed"]; n == s.Records && n > 0 {
 		hints = append(hints, "no value could be read: is source.format right?")
 	}
 	if n := s.Outcomes[string(outcome.Duplicate)]; n > 1 && n == s.Records && s.Before == 0 {
 		hints = append(hints, "every record repeats an earlier one: does the key name the effect?")
 	}
-	if n := s.Outcomes[string(outcome.Delivered)]; n == 1 && s.Here > 0 && s.Records > 2 && s.Here >= s.Records-s.filtered()-1 {
+	if n := s.Outcomes[string(outcome.Delivered)]; n == 1 && s.Here > 0 && s.Records > 2 &&
+		s.Here >= s.Records-s.filtered()-1 {
 		hints = append(hints, "all records but one repeat the same key: does the key name the effect?")
 	}
 	if h := s.FirstHalt; h != nil {
@@ -224,7 +231,7 @@ func (s *Summary) whyFiltered() []string {
 			return cmp.Or(cmp.Compare(t.values[b], t.values[a]), cmp.Compare(a, b))
 		})
 		for _, v := range values[:min(3, len(values))] {
-			most = append(most, fmt.Sprintf("%s in %s", short(v, 40), percent(t.values[v], total)))
+			most = append(most, fmt.Sprintf("%s in %s", diag.Clip(v, 40), percent(t.values[v], total)))
 		}
 		if len(values) > 3 {
 			most = append(most, fmt.Sprintf("and %d others", len(values)-3))
@@ -240,7 +247,8 @@ func haltHint(r *Result) string {
 	case HaltStop:
 		return fmt.Sprintf("the pipeline would stop at %s (%s): what follows is shown as if it went on", at, r.Reason)
 	case HaltBlock:
-		return fmt.Sprintf("the pipeline would stand still at %s (%s), since dead_letter is off: what follows is shown as if it went on", at, r.Reason)
+		return fmt.Sprintf("the pipeline would stand still at %s (%s), since dead_letter is off: what follows is "+
+			"shown as if it went on", at, r.Reason)
 	default:
 		return fmt.Sprintf("%s would wait: another process works on its key now", at)
 	}
@@ -280,15 +288,6 @@ func valueText(v any) string {
 		return fmt.Sprint(v)
 	}
 	return strings.TrimSuffix(out.String(), "\n")
-}
-
-// short cuts text to at most n characters.
-func short(text string, n int) string {
-	runes := []rune(text)
-	if len(runes) <= n || n < 1 {
-		return text
-	}
-	return string(runes[:n-1]) + "…"
 }
 
 // coordinates name a record as every command writes it.

@@ -7,6 +7,7 @@ import (
 	"text/tabwriter"
 	"time"
 
+	"github.com/millrace/millrace/pipeline/diag"
 	"github.com/millrace/millrace/pipeline/outcome"
 )
 
@@ -26,14 +27,11 @@ func (p *Preview) WriteSummary(out io.Writer, style Style) error {
 
 func (s *Summary) text(style Style) string {
 	var out strings.Builder
-	head := fmt.Sprintf("%s: %s", s.Pipeline, plural(s.Records, "record"))
+	head := fmt.Sprintf("%s: %s", s.Pipeline, diag.Count(s.Records, "record"))
 	if s.Tombstones > 0 {
-		head += fmt.Sprintf(", %s", plural(s.Tombstones, "tombstone"))
+		head += fmt.Sprintf(", %s", diag.Count(s.Tombstones, "tombstone"))
 	}
-	if style.Colour {
-		head = paint(bold, head)
-	}
-	out.WriteString(head + "\n")
+	out.WriteString(style.paint(diag.Bold, head) + "\n")
 	if s.Records == 0 {
 		return out.String()
 	}
@@ -48,7 +46,7 @@ func (s *Summary) text(style Style) string {
 		if len(s.Routes) > 1 {
 			when := "without when"
 			if r := s.plan.Routes[i].When; r != nil {
-				when = short(printable(r.Source()), 60)
+				when = diag.Clip(printable(r.Source()), 60)
 			}
 			fmt.Fprintf(table, "  routes[%d]\t%d\t%s\t%s\n", i, n, percent(n, s.Records), when)
 		}
@@ -61,17 +59,14 @@ func (s *Summary) text(style Style) string {
 				others = append(others, fmt.Sprintf("%d %s", sink.Outcomes[o], o))
 			}
 		}
-		fmt.Fprintf(table, "  sink %s\t%d\t\t%s\n", sink.Name, n, strings.Join(append([]string{"to write"}, others...), ", "))
+		fmt.Fprintf(table, "  sink %s\t%d\t\t%s\n", sink.Name, n,
+			strings.Join(append([]string{"to write"}, others...), ", "))
 	}
 	_ = table.Flush() // a strings.Builder takes everything
 	trimLines(&out)
 	s.missing(&out)
 	for _, hint := range s.Hints() {
-		mark := "  ! "
-		if style.Colour {
-			mark = "  " + paint(yellow, "!") + " "
-		}
-		out.WriteString(mark + printable(hint) + "\n")
+		out.WriteString("  " + style.paint(diag.Yellow, "!") + " " + printable(hint) + "\n")
 	}
 	return out.String()
 }
@@ -90,10 +85,10 @@ func (s *Summary) note(o outcome.Outcome) string {
 	}
 	var parts []string
 	if s.Here > 0 {
-		parts = append(parts, plural(s.Here, "write")+" of a key that an earlier record here has")
+		parts = append(parts, diag.Count(s.Here, "write")+" of a key that an earlier record here has")
 	}
 	if s.Before > 0 {
-		parts = append(parts, plural(s.Before, "write")+" that the key store remembers")
+		parts = append(parts, diag.Count(s.Before, "write")+" that the key store remembers")
 	}
 	if reasons != "" {
 		parts = append(parts, reasons)
@@ -114,7 +109,7 @@ func (s *Summary) missing(out *strings.Builder) {
 		parts = append(parts, fmt.Sprintf("%s in %s", f.Name, percent(f.Missing, f.Among)))
 	}
 	if len(fields) > maxMissing {
-		parts = append(parts, plural(len(fields)-maxMissing, "other field"))
+		parts = append(parts, diag.Count(len(fields)-maxMissing, "other field"))
 	}
 	out.WriteString("  missing or null: " + strings.Join(parts, ", ") + "\n")
 }
@@ -127,13 +122,6 @@ func trimLines(out *strings.Builder) {
 		lines[i] = strings.TrimRight(line, " \t")
 	}
 	out.WriteString(strings.Join(lines, "\n"))
-}
-
-func plural(n int, noun string) string {
-	if n == 1 {
-		return "1 " + noun
-	}
-	return fmt.Sprintf("%d %ss", n, noun)
 }
 
 // timeText is a time as every output writes it.

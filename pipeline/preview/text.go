@@ -4,9 +4,9 @@ import (
 	"fmt"
 	"io"
 	"strings"
-	"unicode"
 
 	"github.com/millrace/millrace/handlers"
+	"github.com/millrace/millrace/pipeline/diag"
 	"github.com/millrace/millrace/pipeline/outcome"
 )
 
@@ -51,7 +51,7 @@ func (t *Table) Write(results []Result) error {
 	if !t.head {
 		t.head = true
 		head := t.columns("RECORD", "PIPELINE") + fmt.Sprintf("%-*s  ", t.widths[2], "OUTCOME") + "KEY, OR WHY"
-		out.WriteString(short(head, t.Style.Width) + "\n")
+		out.WriteString(diag.Clip(head, t.Style.Width) + "\n")
 	}
 	for i := range results {
 		t.result(&out, &results[i])
@@ -65,8 +65,9 @@ func (t *Table) result(out *strings.Builder, r *Result) {
 	line := t.columns(coordinates(r.Record), r.Pipeline)
 	from, padding := len([]rune(line)), strings.Repeat(" ", t.widths[2]-len(ending)+2)
 	line = strings.TrimRight(wrap(line+ending+padding+t.safe(r.detail()), t.Style.Width, indent), " ")
-	if runes := []rune(line); t.Style.Colour && len(runes) >= from+len(ending) && !strings.Contains(string(runes[:from+len(ending)]), "\n") {
-		line = string(runes[:from]) + paint(colourOf(r.Outcome), ending) + string(runes[from+len(ending):])
+	if runes := []rune(line); t.Style.Colour && len(runes) >= from+len(ending) &&
+		!strings.Contains(string(runes[:from+len(ending)]), "\n") {
+		line = string(runes[:from]) + t.Style.paint(colourOf(r.Outcome), ending) + string(runes[from+len(ending):])
 	}
 	out.WriteString(line + "\n")
 	for i := range r.Writes {
@@ -95,7 +96,7 @@ func (t *Table) request(request any, before string) string {
 	if t.Style.Width == 0 {
 		return text
 	}
-	return short(text, max(t.Style.Width-len([]rune(before))-len(" → "), indent))
+	return diag.Clip(text, max(t.Style.Width-len([]rune(before))-len(" → "), indent))
 }
 
 // columns are those before the outcome.
@@ -180,39 +181,24 @@ func requestText(request any) string {
 	return string(requestJSON(request))
 }
 
+// spaces stand for what would break a line.
+var spaces = strings.NewReplacer("\t", " ", "\n", " ", "\r", " ")
+
 // printable replaces, one for one, what would break the line or move a terminal's
 // cursor.
-func printable(text string) string {
-	return strings.Map(func(r rune) rune {
-		if unicode.IsPrint(r) {
-			return r
-		}
-		if r == '\t' || r == '\n' || r == '\r' {
-			return ' '
-		}
-		return '\uFFFD'
-	}, text)
-}
-
-const (
-	red    = "31"
-	green  = "32"
-	yellow = "33"
-	faint  = "2"
-	bold   = "1"
-)
-
-func paint(colour, text string) string { return "\x1b[" + colour + "m" + text + "\x1b[0m" }
+func printable(text string) string { return diag.Printable(spaces.Replace(text)) }
 
 func colourOf(o outcome.Outcome) string {
 	switch o {
 	case outcome.Delivered:
-		return green
+		return diag.Green
 	case outcome.Duplicate:
-		return yellow
+		return diag.Yellow
 	case outcome.Filtered, outcome.Unmatched:
-		return faint
+		return diag.Faint
 	default:
-		return red
+		return diag.Red
 	}
 }
+
+func (s Style) paint(colour, text string) string { return diag.Painter(s.Colour).Paint(colour, text) }

@@ -35,7 +35,8 @@ func (in *rehearsal) judge() []Failure {
 		c.record(&in.test.Expect[i], in.got[i])
 	}
 	if crash := in.test.Crash; crash.Point != "" && !in.crashed {
-		c.add(Failure{Path: crash.Path, Message: fmt.Sprintf("the process did not die: it came %s %d times, not %d", crash.Point, in.reached, crash.Times)})
+		c.add(Failure{Path: crash.Path, Message: fmt.Sprintf("the process did not die: it came %s %d times, not %d",
+			crash.Point, in.reached, crash.Times)})
 	}
 	for _, sink := range in.sinks {
 		c.unanswered(sink.(*scripted))
@@ -57,7 +58,8 @@ func (c *comparison) unanswered(s *scripted) {
 		left = left[:len(left)-1]
 	}
 	if len(left) > 0 {
-		c.add(Failure{Path: left[0].Path, Message: fmt.Sprintf("no call of the sink %s came to this answer: it was called %s", s.plan.Name, times(s.calls)),
+		c.add(Failure{Path: left[0].Path, Message: fmt.Sprintf("no call of the sink %s came to this answer: it was "+
+			"called %s", s.plan.Name, times(s.calls)),
 			Hint: "leave out the answers that are not reached"})
 	}
 }
@@ -186,7 +188,8 @@ func (g *got) target(sink string) (w *write, problem string) {
 	case len(g.writes) == 0:
 		return nil, "no sink was called"
 	default:
-		return nil, fmt.Sprintf("%d sinks were called, %s: name one with sink:, or list them under writes:", len(g.writes), g.sinks())
+		return nil, fmt.Sprintf("%d sinks were called, %s: name one with sink:, or list them under writes:",
+			len(g.writes), g.sinks())
 	}
 }
 
@@ -219,7 +222,8 @@ func (c *comparison) writes(e *plan.Expectation, g *got, what string) {
 		left = slices.Delete(left, at, at+1)
 	}
 	for _, w := range left {
-		c.add(Failure{Path: e.Path.Field("writes"), Message: fmt.Sprintf("%s: the sink %s was called too", what, w.sink), Got: pretty(marshal(w.request)),
+		c.add(Failure{Path: e.Path.Field("writes"), Message: fmt.Sprintf("%s: the sink %s was called too", what,
+			w.sink), Got: pretty(marshal(w.request)),
 			Hint: "writes lists every sink that is called"})
 	}
 }
@@ -257,7 +261,8 @@ func (c *comparison) letters(e *plan.Expectation, g *got, what string) {
 	for i := range e.DeadLetters {
 		want := &e.DeadLetters[i]
 		if len(left) == 0 {
-			c.add(Failure{Path: want.Path, Message: what + ": there is no dead letter", Hint: c.in.why(g, string(outcome.DeadLettered))})
+			c.add(Failure{Path: want.Path, Message: what + ": there is no dead letter",
+				Hint: c.in.why(g, string(outcome.DeadLettered))})
 			continue
 		}
 		at := 0
@@ -270,7 +275,8 @@ func (c *comparison) letters(e *plan.Expectation, g *got, what string) {
 		left = slices.Delete(left, at, at+1)
 	}
 	if len(e.DeadLetters) == 0 && len(left) > 0 {
-		c.add(Failure{Path: e.Path.Field("dead_letter"), Message: what + ": there is a dead letter", Hint: errorHint(g)})
+		c.add(Failure{Path: e.Path.Field("dead_letter"), Message: what + ": there is a dead letter",
+			Hint: errorHint(g)})
 	}
 }
 

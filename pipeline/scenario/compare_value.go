@@ -149,7 +149,8 @@ func (c *comparison) request(n plan.Named, what string, w *write) {
 				}
 			}
 		default:
-			c.same(n.Path.Field(name), what+"."+name, want[name], unfolded(want[name], got), unfolded(want[name], shown[name]))
+			c.same(n.Path.Field(name), what+"."+name, want[name], unfolded(want[name], got),
+				unfolded(want[name], shown[name]))
 		}
 	}
 }

@@ -6,6 +6,8 @@ import (
 	"io"
 	"strings"
 	"unicode/utf8"
+
+	"github.com/millrace/millrace/pipeline/diag"
 )
 
 // The widest column of a comparison side by side, and the longest one.
@@ -22,18 +24,19 @@ type row struct {
 
 // writeDiff shows two values: short ones below each other, long ones side by
 // side.
-func writeDiff(w io.Writer, indent, want, got string, p painter) {
+func writeDiff(w io.Writer, indent, want, got string, p diag.Painter) {
 	if want == "" && got == "" {
 		return
 	}
 	if !strings.Contains(want+got, "\n") {
-		fmt.Fprintf(w, "%sexpected  %s\n%sgot       %s\n", indent, p.paint(green, want), indent, p.paint(red, got))
+		fmt.Fprintf(w, "%sexpected  %s\n%sgot       %s\n", indent, p.Paint(diag.Green, want), indent,
+			p.Paint(diag.Red, got))
 		return
 	}
 	if want == "" {
 		fmt.Fprintf(w, "%sgot\n", indent)
 		for _, line := range lines(got) {
-			fmt.Fprintf(w, "%s%s\n", indent, p.paint(red, line))
+			fmt.Fprintf(w, "%s%s\n", indent, p.Paint(diag.Red, line))
 		}
 		return
 	}
@@ -51,14 +54,14 @@ func writeDiff(w io.Writer, indent, want, got string, p painter) {
 		left := r.left + strings.Repeat(" ", width-utf8.RuneCountInString(r.left))
 		line := fmt.Sprintf("%s%s %c %s", indent, left, r.mark, r.right)
 		if r.mark != ' ' {
-			line = fmt.Sprintf("%s%s %c %s", indent, p.paint(green, left), r.mark, p.paint(red, r.right))
+			line = fmt.Sprintf("%s%s %c %s", indent, p.Paint(diag.Green, left), r.mark, p.Paint(diag.Red, r.right))
 		}
 		fmt.Fprintln(w, strings.TrimRight(line, " "))
 	}
 }
 
 // writeStacked shows lines that are too wide for two columns.
-func writeStacked(w io.Writer, indent string, rows []row, p painter) {
+func writeStacked(w io.Writer, indent string, rows []row, p diag.Painter) {
 	fmt.Fprintf(w, "%s- expected\n%s+ got\n", indent, indent)
 	for _, r := range rows {
 		if r.mark == ' ' {
@@ -66,10 +69,10 @@ func writeStacked(w io.Writer, indent string, rows []row, p painter) {
 			continue
 		}
 		if r.mark != '>' {
-			fmt.Fprintf(w, "%s%s\n", indent, p.paint(green, "- "+r.left))
+			fmt.Fprintf(w, "%s%s\n", indent, p.Paint(diag.Green, "- "+r.left))
 		}
 		if r.mark != '<' {
-			fmt.Fprintf(w, "%s%s\n", indent, p.paint(red, "+ "+r.right))
+			fmt.Fprintf(w, "%s%s\n", indent, p.Paint(diag.Red, "+ "+r.right))
 		}
 	}
 }
@@ -141,22 +144,4 @@ func sameLine(a, b string) bool {
 	i, j := strings.LastIndex(a, " ")+1, strings.LastIndex(b, " ")+1
 	_, number := parse([]byte(a[i:])).(json.Number)
 	return a == b || number && a[:i] == b[:j] && sameNumber(a[i:], b[j:])
-}
-
-const (
-	red    = "\x1b[31m"
-	green  = "\x1b[32m"
-	yellow = "\x1b[33m"
-	faint  = "\x1b[2m"
-	reset  = "\x1b[0m"
-)
-
-// painter colours text, or leaves it.
-type painter bool
-
-func (p painter) paint(colour, text string) string {
-	if !p || text == "" {
-		return text
-	}
-	return colour + text + reset
 }

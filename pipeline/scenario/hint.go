@@ -25,7 +25,8 @@ func (in *rehearsal) why(g *got, want string) string {
 	case g.outcome == outcome.Unmatched:
 		return "no route took it: " + evaluated(g.steps, outcome.StageRoute)
 	case g.outcome == outcome.Duplicate && g.calls() > 0:
-		return "the process died after the effect: the record came again, and its key was done; calls says how often the sink was called"
+		return "the process died after the effect: the record came again, and its key was done; calls says how often " +
+			"the sink was called"
 	case g.outcome == outcome.Duplicate:
 		for _, earlier := range in.got[:g.number-1] {
 			if earlier.key == g.key {
@@ -112,7 +113,8 @@ func nearMiss(want, got []byte) string {
 	case isText && alsoText && strings.TrimSpace(x) == strings.TrimSpace(y):
 		return "they differ in white space"
 	case isText != alsoText && text(want) == text(got):
-		return map[bool]string{true: "text is expected, and it is none: leave the quotes out", false: "it is text: put the expected value in quotes"}[isText]
+		return map[bool]string{true: "text is expected, and it is none: leave the quotes out",
+			false: "it is text: put the expected value in quotes"}[isText]
 	}
 	return deepMiss(a, b)
 }
@@ -133,7 +135,8 @@ func deepMiss(a, b any) string {
 			continue
 		}
 		for _, other := range sortedKeys(got) {
-			if _, named := want[other]; !named && strings.EqualFold(strings.ReplaceAll(name, "_", ""), strings.ReplaceAll(other, "_", "")) {
+			if _, named := want[other]; !named && strings.EqualFold(strings.ReplaceAll(name, "_", ""),
+				strings.ReplaceAll(other, "_", "")) {
 				return fmt.Sprintf("it has %s, not %s", other, name)
 			}
 		}

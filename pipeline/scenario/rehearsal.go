@@ -37,7 +37,8 @@ type rehearsal struct {
 // rehearse takes a test's records through its pipeline, and closes what it
 // opened.
 func rehearse(ctx context.Context, plan *plan.Plan, test *plan.Test, unknown bool) (_ *rehearsal, err error) {
-	in := &rehearsal{test: test, pipeline: *test.Pipeline, digest: plan.Digest, unknown: unknown, clock: &clock{now: begin()}}
+	in := &rehearsal{test: test, pipeline: *test.Pipeline, digest: plan.Digest, unknown: unknown,
+		clock: &clock{now: begin()}}
 	in.pipeline.Source.Drain = 0 // what has died finishes nothing
 	in.keys = memory.New(in.clock.Now)
 	in.keys.Owned = plan.Store.Embedded
@@ -73,7 +74,8 @@ func (in *rehearsal) open(ctx context.Context) (closeAll func() error, err error
 	}
 	for _, s := range in.pipeline.Sinks() {
 		sink, err := s.Spec.Open(s.Config, handlers.Env{
-			Pipeline: in.pipeline.Name, Name: s.Name, Producer: nowhere{}, Stdout: io.Discard, Logger: slog.New(slog.DiscardHandler),
+			Pipeline: in.pipeline.Name, Name: s.Name, Producer: nowhere{}, Stdout: io.Discard,
+			Logger: slog.New(slog.DiscardHandler),
 		})
 		if err != nil {
 			return closeAll, fmt.Errorf("open sink %q: %w", s.Name, err)
@@ -106,7 +108,8 @@ func (in *rehearsal) groups() [][]int {
 		if in.test.Together {
 			at = slices.IndexFunc(groups, func(g []int) bool {
 				first := in.test.Records[g[0]]
-				return first.Record.Topic == r.Record.Topic && first.Record.Partition == r.Record.Partition && !in.pause(g[0]+1, i)
+				return first.Record.Topic == r.Record.Topic && first.Record.Partition == r.Record.Partition &&
+					!in.pause(g[0]+1, i)
 			})
 		}
 		if at < 0 {

@@ -25,7 +25,7 @@ type TextOptions struct {
 // WriteText shows each test in a line, and what is not as expected at its place.
 func WriteText(w io.Writer, r *Report, o TextOptions) error {
 	var out bytes.Buffer
-	p := painter(o.Colour)
+	p := diag.Painter(o.Colour)
 	took := time.Duration(0)
 	for i := range r.Results {
 		result := &r.Results[i]
@@ -33,11 +33,12 @@ func WriteText(w io.Writer, r *Report, o TextOptions) error {
 		if result.Passed() && o.Quiet && !o.Verbose {
 			continue
 		}
-		word := p.paint(green, "ok  ")
+		word := p.Paint(diag.Green, "ok  ")
 		if !result.Passed() {
-			word = p.paint(red, "FAIL")
+			word = p.Paint(diag.Red, "FAIL")
 		}
-		fmt.Fprintf(&out, "%s  %s %s\n", word, printable(result.Name), p.paint(faint, "("+rounded(result.Took)+")"))
+		fmt.Fprintf(&out, "%s  %s %s\n", word, diag.Printable(result.Name),
+			p.Paint(diag.Faint, "("+rounded(result.Took)+")"))
 		if o.Verbose {
 			writeTold(&out, result.Told, p)
 		}
@@ -55,23 +56,26 @@ func WriteText(w io.Writer, r *Report, o TextOptions) error {
 	case r.Tests == 0:
 		out.WriteString("there are no tests: add a tests: block\n")
 	case failed > 0:
-		fmt.Fprintf(&out, "%s %d of %s (%s)\n", p.paint(red, "failed:"), failed, count(len(r.Results), "test"), rounded(took))
+		fmt.Fprintf(&out, "%s %d of %s (%s)\n", p.Paint(diag.Red, "failed:"), failed,
+			diag.Count(len(r.Results), "test"), rounded(took))
 	default:
-		fmt.Fprintf(&out, "%s %s (%s)\n", p.paint(green, "passed:"), count(len(r.Results), "test"), rounded(took))
+		fmt.Fprintf(&out, "%s %s (%s)\n", p.Paint(diag.Green, "passed:"), diag.Count(len(r.Results), "test"),
+			rounded(took))
 	}
 	_, err := w.Write(out.Bytes())
 	return err
 }
 
 // writeFailure shows one failure, with the place, both values, and the hint.
-func writeFailure(w io.Writer, f Failure, p painter) error {
+func writeFailure(w io.Writer, f Failure, p diag.Painter) error {
 	var text bytes.Buffer
-	if err := diag.Write(&text, diag.FormatText, diag.Problems{{Place: f.Place, Severity: diag.Error, Message: f.Message}}, bool(p)); err != nil {
+	if err := diag.Write(&text, diag.FormatText, diag.Problems{{Place: f.Place, Severity: diag.Error,
+		Message: f.Message}}, bool(p)); err != nil {
 		return err
 	}
 	writeDiff(&text, "    ", f.Want, f.Got, p)
 	if f.Hint != "" {
-		fmt.Fprintf(&text, "hint: %s\n", printable(f.Hint))
+		fmt.Fprintf(&text, "hint: %s\n", diag.Printable(f.Hint))
 	}
 	fmt.Fprintln(w)
 	for line := range strings.Lines(text.String()) {
@@ -87,15 +91,16 @@ const maxAlike = 6
 
 // writeTold shows what happened, in columns; of many calls in a row that went
 // alike the first and the last.
-func writeTold(w io.Writer, told []Told, p painter) {
+func writeTold(w io.Writer, told []Told, p diag.Painter) {
 	after, record, sink := 0, 0, 0
 	for _, t := range told {
 		after = max(after, len(sinceStart(t.After)))
 		record, sink = max(record, len(t.Record)), max(sink, len(t.Sink))
 	}
 	line := func(t Told) {
-		text := fmt.Sprintf("%*s  %-*s  %-*s  %s", after, sinceStart(t.After), record, t.Record, sink, t.Sink, printable(t.Text))
-		fmt.Fprintf(w, "      %s\n", p.paint(faint, text))
+		text := fmt.Sprintf("%*s  %-*s  %-*s  %s", after, sinceStart(t.After), record, t.Record, sink, t.Sink,
+			diag.Printable(t.Text))
+		fmt.Fprintf(w, "      %s\n", p.Paint(diag.Faint, text))
 	}
 	for len(told) > 0 {
 		n := 1
@@ -109,7 +114,7 @@ func writeTold(w io.Writer, told []Told, p painter) {
 		}
 		line(told[0])
 		line(told[1])
-		fmt.Fprintf(w, "      %s\n", p.paint(faint, fmt.Sprintf("%*s  … %d more like these", after, "", n-3)))
+		fmt.Fprintf(w, "      %s\n", p.Paint(diag.Faint, fmt.Sprintf("%*s  … %d more like these", after, "", n-3)))
 		line(told[n-1])
 		told = told[n:]
 	}
@@ -120,17 +125,8 @@ func writeTold(w io.Writer, told []Told, p painter) {
 func alike(a, b Told) bool {
 	_, x, isCall := strings.Cut(a.Text, ": ")
 	_, y, too := strings.Cut(b.Text, ": ")
-	return isCall && too && strings.HasPrefix(a.Text, "call ") && strings.HasPrefix(b.Text, "call ") && a.Record == b.Record && a.Sink == b.Sink && x == y
-}
-
-// printable keeps what a record or a name holds from moving the cursor.
-func printable(text string) string {
-	return strings.Map(func(r rune) rune {
-		if r < ' ' || r == 0x7f || r >= 0x80 && r < 0xa0 {
-			return '\uFFFD'
-		}
-		return r
-	}, text)
+	return isCall && too && strings.HasPrefix(a.Text, "call ") && strings.HasPrefix(b.Text, "call ") &&
+		a.Record == b.Record && a.Sink == b.Sink && x == y
 }
 
 // sinceStart is a time of the test's clock: 9d3s.
@@ -147,13 +143,6 @@ func rounded(d time.Duration) string {
 		return "0ms"
 	}
 	return d.Round(time.Millisecond).String()
-}
-
-func count(n int, noun string) string {
-	if n == 1 {
-		return "1 " + noun
-	}
-	return fmt.Sprintf("%d %ss", n, noun)
 }
 
 // WriteJSON writes an array of results.
@@ -188,10 +177,12 @@ func WriteJSON(w io.Writer, r *Report) error {
 	all := []result{}
 	for i := range r.Results {
 		from := &r.Results[i]
-		to := result{Name: from.Name, Pipeline: from.Pipeline, File: from.Place.File, Line: from.Place.Line, Column: from.Place.Column,
+		to := result{Name: from.Name, Pipeline: from.Pipeline, File: from.Place.File, Line: from.Place.Line,
+			Column: from.Place.Column,
 			Passed: from.Passed(), Seconds: from.Took.Seconds(), Failures: []failure{}, Events: []event{}}
 		for _, f := range from.Failures {
-			to.Failures = append(to.Failures, failure{f.Place.File, f.Place.Line, f.Place.Column, string(f.Path), f.Message, f.Want, f.Got, f.Hint})
+			to.Failures = append(to.Failures, failure{f.Place.File, f.Place.Line, f.Place.Column, string(f.Path),
+				f.Message, f.Want, f.Got, f.Hint})
 		}
 		for _, t := range from.Told {
 			to.Events = append(to.Events, event{sinceStart(t.After), t.Record, t.Sink, t.Text})

@@ -87,7 +87,8 @@ func Run(ctx context.Context, o Options) (*Report, error) {
 }
 
 func run(ctx context.Context, o Options, stdin func() io.Reader) (*Report, error) {
-	l := &loader{options: o, stdin: stdin, plans: map[string]*plan.Plan{}, report: &Report{Inputs: slices.Clone(o.Files)}}
+	l := &loader{options: o, stdin: stdin, plans: map[string]*plan.Plan{},
+		report: &Report{Inputs: slices.Clone(o.Files)}}
 	envs := l.environments()
 	l.report.Tests = len(envs)
 	if len(envs) == 0 {
@@ -118,7 +119,8 @@ func runTest(ctx context.Context, plan *plan.Plan, test *plan.Test, unknown bool
 	r := Result{Name: test.Name, Pipeline: test.Pipeline.Name, Place: test.Place(test.Path)}
 	in, err := rehearse(ctx, plan, test, unknown)
 	if err != nil {
-		r.Failures = append(r.Failures, Failure{Place: r.Place, Path: test.Path, Message: "the test could not be run: " + err.Error()})
+		r.Failures = append(r.Failures, Failure{Place: r.Place, Path: test.Path,
+			Message: "the test could not be run: " + err.Error()})
 	}
 	if in != nil {
 		r.Failures = append(r.Failures, in.judge()...)
@@ -126,7 +128,8 @@ func runTest(ctx context.Context, plan *plan.Plan, test *plan.Test, unknown bool
 	}
 	for i := range r.Failures {
 		f := &r.Failures[i]
-		f.Message, f.Want, f.Got, f.Hint = plan.Redactor.Shown(f.Message), plan.Redactor.Shown(f.Want), plan.Redactor.Shown(f.Got), plan.Redactor.Shown(f.Hint)
+		f.Message, f.Want = plan.Redactor.Shown(f.Message), plan.Redactor.Shown(f.Want)
+		f.Got, f.Hint = plan.Redactor.Shown(f.Got), plan.Redactor.Shown(f.Hint)
 	}
 	for i := range r.Told {
 		r.Told[i].Text = plan.Redactor.Shown(r.Told[i].Text)
@@ -189,7 +192,8 @@ func (l *loader) plan(env config.Env) *plan.Plan {
 	plan, problems := compile.Load(l.options.Files, options, l.options.Registry)
 	l.plans[key.String()] = plan
 	for _, p := range problems {
-		if !slices.ContainsFunc(l.report.Problems, func(other diag.Problem) bool { return other.Error() == p.Error() }) {
+		if !slices.ContainsFunc(l.report.Problems,
+			func(other diag.Problem) bool { return other.Error() == p.Error() }) {
 			l.report.Problems.Add(p)
 		}
 	}

@@ -127,7 +127,8 @@ func (s *scripted) failure(step plan.ScriptStep) *handlers.Failure {
 		return &handlers.Failure{Class: handlers.Unknown, Err: errors.New("whether the call took effect is unknown")}
 	}
 	if step.Answer != plan.AnswerFail || step.Status != 0 {
-		trouble := handlers.Trouble{Status: step.Status, Timeout: step.Answer == plan.AnswerTimeout, Refused: step.Answer == plan.AnswerRefused}
+		trouble := handlers.Trouble{Status: step.Status, Timeout: step.Answer == plan.AnswerTimeout,
+			Refused: step.Answer == plan.AnswerRefused}
 		if rehearser, ok := s.plan.Config.(handlers.Rehearser); ok {
 			if f, ok := rehearser.Rehearse(trouble); ok {
 				return f

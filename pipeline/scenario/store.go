@@ -25,7 +25,8 @@ func (s *store) Claim(ctx context.Context, claims []idempotency.Claim) ([]idempo
 	}
 	verdicts, err := s.Store.Claim(ctx, claims)
 	for i, v := range verdicts {
-		if (v.Answer == idempotency.Go || v.Answer == idempotency.GoUncertain) && s.life.reach(plan.CrashAfterClaim, s.of(claims[i])) {
+		if (v.Answer == idempotency.Go || v.Answer == idempotency.GoUncertain) &&
+			s.life.reach(plan.CrashAfterClaim, s.of(claims[i])) {
 			return nil, errDead
 		}
 	}
@@ -60,7 +61,8 @@ func (s *store) Extend(ctx context.Context, claims []idempotency.Claim) ([]idemp
 }
 
 // Settle ends claims without a confirm.
-func (s *store) Settle(ctx context.Context, claims []idempotency.Claim, as idempotency.Settlement) ([]idempotency.TokenState, error) {
+func (s *store) Settle(ctx context.Context, claims []idempotency.Claim,
+	as idempotency.Settlement) ([]idempotency.TokenState, error) {
 	if s.life.dead {
 		return nil, errDead
 	}

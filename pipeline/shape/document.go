@@ -21,8 +21,10 @@ import (
 // SchemaVocabulary are the words of JSON Schema behind which a line of a file is shown
 // that is to be one: it may be any other file of JSON.
 func SchemaVocabulary() *yamlconf.Vocabulary {
-	return yamlconf.NewVocabulary([]string{"$schema", "$ref", "$id", "type", "format", "pattern", "required", "properties", "items", "minimum", "maximum",
-		"minLength", "maxLength", "minItems", "maxItems", "anyOf", "allOf", "oneOf", "additionalProperties", "$defs", "definitions"},
+	return yamlconf.NewVocabulary([]string{"$schema", "$ref", "$id", "type", "format", "pattern", "required",
+		"properties", "items", "minimum", "maximum",
+		"minLength", "maxLength", "minItems", "maxItems", "anyOf", "allOf", "oneOf", "additionalProperties", "$defs",
+		"definitions"},
 		[]string{"object", "array", "string", "number", "integer", "boolean"})
 }
 
@@ -103,7 +105,8 @@ func Compile(name string) (*Document, *Fault) {
 
 // schemaError says what the compiler found, without its address of the file.
 func schemaError(err error, source *diag.Source, location, name string) *Fault {
-	if invalid, ok := errors.AsType[*jsonschema.SchemaValidationError](err); ok && strings.TrimSuffix(invalid.URL, "#") == location {
+	if invalid, ok := errors.AsType[*jsonschema.SchemaValidationError](err); ok &&
+		strings.TrimSuffix(invalid.URL, "#") == location {
 		message, pointer := firstCause(invalid.Err)
 		return &Fault{"this is no JSON Schema: " + message, source, pointerOffset(source, pointer)}
 	}

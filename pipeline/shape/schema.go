@@ -45,7 +45,8 @@ func (r *schemaReader) read(s *jsonschema.Schema) expression.Type {
 		}
 		return expression.Type{}
 	}
-	t := typesOf(s).Meet(values(s)).Range(limit(s.Minimum, s.ExclusiveMinimum, -1), limit(s.Maximum, s.ExclusiveMaximum, 1))
+	t := typesOf(s).Meet(values(s)).Range(limit(s.Minimum, s.ExclusiveMinimum, -1),
+		limit(s.Maximum, s.ExclusiveMaximum, 1))
 	t = t.Meet(objectOf(s).Union(listOf(s)).Union(scalars()))
 	for _, ref := range []*jsonschema.Schema{s.Ref, s.RecursiveRef} {
 		if ref != nil {

@@ -33,9 +33,11 @@ func foreign(dir string, info fs.FileInfo) error {
 	case own(info):
 		return nil
 	case known && owner != 0:
-		return &ForeignError{dir, fmt.Sprintf("belongs to the user %d, and this is the user %d: run as that one, or give another folder with --state", owner, os.Geteuid())}
+		return &ForeignError{dir, fmt.Sprintf("belongs to the user %d, and this is the user %d: run as that one, or "+
+			"give another folder with --state", owner, os.Geteuid())}
 	case others(info):
-		return &ForeignError{dir, "can be written by other users: give a folder inside of it with --state, which is then made for this user alone"}
+		return &ForeignError{dir, "can be written by other users: give a folder inside of it with --state, which is " +
+			"then made for this user alone"}
 	}
 	return nil
 }

@@ -21,9 +21,11 @@ func (c *connector) checkPatterns(matched map[string][]string) {
 		if o.Plan.Source.Pattern == nil || len(matched[o.Plan.Name]) > 0 {
 			continue
 		}
-		c.report(o.File, diag.Problem{Path: o.Path.Field("source").Field("pattern"), Severity: diag.Warning, Code: diag.CodePattern,
-			Message: fmt.Sprintf("no topic of the cluster matches %s: the pipeline waits for one", o.Plan.Source.Pattern),
-			Hint:    "the pattern may match any part of a name; ^ and $ stand for its ends"})
+		c.report(o.File, diag.Problem{Path: o.Path.Field("source").Field("pattern"), Severity: diag.Warning,
+			Code: diag.CodePattern,
+			Message: fmt.Sprintf("no topic of the cluster matches %s: the pipeline waits for one",
+				o.Plan.Source.Pattern),
+			Hint: "the pattern may match any part of a name; ^ and $ stand for its ends"})
 	}
 }
 
@@ -44,14 +46,17 @@ func (c *connector) checkReplicas(matched map[string][]string) {
 		replicas := max(1, c.options.Replicas)
 		if replicas > partitions {
 			c.report(o.File, diag.Problem{Path: c.sourcePath(o), Severity: diag.Warning, Code: diag.CodeReplicas,
-				Message: fmt.Sprintf("%d replicas share %s: %d of them have nothing to read", replicas, count(partitions, "partition"), replicas-partitions),
-				Hint:    fmt.Sprintf("run %d at most, or raise the topic's partitions", partitions)})
+				Message: fmt.Sprintf("%d replicas share %s: %d of them have nothing to read", replicas,
+					diag.Count(partitions, "partition"), replicas-partitions),
+				Hint: fmt.Sprintf("run %d at most, or raise the topic's partitions", partitions)})
 		}
 		perProcess := (partitions + replicas - 1) / replicas
 		if calls := perProcess * o.Plan.Source.Lanes; calls > manyLanes {
-			c.report(o.File, diag.Problem{Path: o.Path.Field("concurrency").Field("lanes"), Severity: diag.Warning, Code: diag.CodeReplicas,
-				Message: fmt.Sprintf("%d lanes for each of %s are up to %d calls to a sink at once from one process", o.Plan.Source.Lanes, count(perProcess, "partition"), calls),
-				Hint:    "set concurrency: {lanes: …} lower, or run more replicas"})
+			c.report(o.File, diag.Problem{Path: o.Path.Field("concurrency").Field("lanes"), Severity: diag.Warning,
+				Code: diag.CodeReplicas,
+				Message: fmt.Sprintf("%d lanes for each of %s are up to %d calls to a sink at once from one process",
+					o.Plan.Source.Lanes, diag.Count(perProcess, "partition"), calls),
+				Hint: "set concurrency: {lanes: …} lower, or run more replicas"})
 		}
 	}
 }
@@ -97,18 +102,22 @@ func (c *connector) checkGroup(ctx context.Context, admin *kafka.Admin, o *compi
 	state, err := admin.InspectGroup(ctx, group, c.topics)
 	switch {
 	case kafka.NotAllowed(err), err == nil && state.May.Known && !state.May.Read:
-		c.report(o.File, diag.Problem{Path: path, Code: diag.CodePermission, Message: fmt.Sprintf("the credentials may not use the group %q", group),
-			Hint: fmt.Sprintf("grant it: kafka-acls --add --allow-principal User:… --operation Read --group %s", group)})
+		c.report(o.File, diag.Problem{Path: path, Code: diag.CodePermission,
+			Message: fmt.Sprintf("the credentials may not use the group %q", group),
+			Hint: fmt.Sprintf("grant it: kafka-acls --add --allow-principal User:… --operation Read --group %s",
+				group)})
 		return
 	case err != nil && !reachable:
 		return // It follows from the broker that can't be reached.
 	case err != nil:
-		c.report(o.File, diag.Problem{Path: path, Code: diag.CodeBroker, Message: fmt.Sprintf("the group %q can't be looked at: %s", group, c.reason(err))})
+		c.report(o.File, diag.Problem{Path: path, Code: diag.CodeBroker,
+			Message: fmt.Sprintf("the group %q can't be looked at: %s", group, c.reason(err))})
 		return
 	case state.Foreign:
 		c.report(o.File, diag.Problem{Path: path, Code: diag.CodeGroupMembers,
-			Message: fmt.Sprintf("the group %q has %s that share partitions by %q: a pipeline can't join them", group, count(state.Members, "member"), state.Protocol),
-			Hint:    "stop them first, or give the pipeline a group of its own"})
+			Message: fmt.Sprintf("the group %q has %s that share partitions by %q: a pipeline can't join them", group,
+				diag.Count(state.Members, "member"), state.Protocol),
+			Hint: "stop them first, or give the pipeline a group of its own"})
 	}
 	c.checkCommits(o, path, state)
 	c.checkStart(o, state)
@@ -137,18 +146,21 @@ func (c *connector) checkCommits(o *compile.Definition, path diag.Path, state ka
 		switch {
 		case commit.OtherTopic && !again[commit.Topic]:
 			again[commit.Topic] = true
-			p.Message = fmt.Sprintf("the topic %q was deleted and made again since the group %q committed: it is read from its earliest record", commit.Topic, group)
+			p.Message = fmt.Sprintf("the topic %q was deleted and made again since the group %q committed: it is "+
+				"read from its earliest record", commit.Topic, group)
 		case commit.OtherTopic || !known || commit.Offset >= first && commit.Offset <= end || outside[commit.Topic]:
 			continue
 		default:
 			outside[commit.Topic] = true
-			p.Message = fmt.Sprintf("the group %q committed offset %d of %s/%d, and the log has %d to %d", group, commit.Offset, commit.Topic, commit.Partition, first, end)
+			p.Message = fmt.Sprintf("the group %q committed offset %d of %s/%d, and the log has %d to %d", group,
+				commit.Offset, commit.Topic, commit.Partition, first, end)
 			if o.Plan.Source.ResetOutOfRange {
 				p.Message += ": it goes on at the earliest record"
 			} else {
 				p.Severity = diag.Error
 				p.Message += ": the partition would stand still"
-				p.Hint = "reset the group's offset (kafka-consumer-groups --reset-offsets), or set on_out_of_range: earliest"
+				p.Hint = "reset the group's offset (kafka-consumer-groups --reset-offsets), or set on_out_of_range: " +
+					"earliest"
 			}
 		}
 		c.report(o.File, p)
@@ -176,13 +188,16 @@ func (c *connector) checkStart(o *compile.Definition, state kafka.GroupState) {
 				unknown = append(unknown, fmt.Sprint(number))
 			case len(seen.Ends) > 0 && (at < first || at > end):
 				c.report(o.File, diag.Problem{Path: path, Code: diag.CodeStart,
-					Message: fmt.Sprintf("start names offset %d of %s/%d, and the log has %d to %d: the partition would stand still", at, topic, number, first, end),
-					Hint:    fmt.Sprintf("name one from %d to %d", first, end)})
+					Message: fmt.Sprintf("start names offset %d of %s/%d, and the log has %d to %d: the partition "+
+						"would stand still", at, topic, number, first, end),
+					Hint: fmt.Sprintf("name one from %d to %d", first, end)})
 			}
 		}
 		if len(unknown) > 0 {
 			c.report(o.File, diag.Problem{Path: path, Severity: diag.Warning, Code: diag.CodeStart,
-				Message: fmt.Sprintf("start names %s %s of %q, which has %s: it has no effect there", plural(len(unknown), "partition"), strings.Join(unknown, ", "), topic, count(seen.Partitions, "partition"))})
+				Message: fmt.Sprintf("start names %s %s of %q, which has %s: it has no effect there",
+					plural(len(unknown), "partition"), strings.Join(unknown, ", "), topic,
+					diag.Count(seen.Partitions, "partition"))})
 		}
 	}
 }

@@ -39,7 +39,8 @@ func (c *connector) kafka(ctx context.Context) {
 		// Where a broker can't be reached, what it was to be asked follows from
 		// that.
 		if reachable {
-			c.atBrokers(diag.CodeBroker, diag.Error, "the brokers answer, but not what is asked of them: "+c.reason(err), "")
+			c.atBrokers(diag.CodeBroker, diag.Error,
+				"the brokers answer, but not what is asked of them: "+c.reason(err), "")
 		}
 		return
 	}
@@ -48,21 +49,14 @@ func (c *connector) kafka(ctx context.Context) {
 	c.checkPatterns(patterns)
 	c.checkReplicas(patterns)
 	c.checkGroups(ctx, admin, reachable)
-	what := count(len(brokers), "broker")
+	what := diag.Count(len(brokers), "broker")
 	if c.plan.Embedded != "" {
 		c.mu.Lock()
 		what = c.seen["kafka"]
 		c.mu.Unlock()
 	}
-	c.note("kafka", fmt.Sprintf("%s, %s, %s looked at", what, count(len(names), "topic"), count(len(c.result.Definitions), "group")))
-}
-
-// count is a number with its noun.
-func count(n int, noun string) string {
-	if n == 1 {
-		return "1 " + noun
-	}
-	return fmt.Sprintf("%d %ss", n, noun)
+	c.note("kafka", fmt.Sprintf("%s, %s, %s looked at", what, diag.Count(len(names), "topic"),
+		diag.Count(len(c.result.Definitions), "group")))
 }
 
 // atBrokers reports something about all brokers together.
@@ -91,7 +85,8 @@ func (c *connector) bootstraps() (all []bootstrap) {
 			if strings.TrimSpace(address) == "" || len(all) == len(c.settings.Brokers) {
 				continue
 			}
-			all = append(all, bootstrap{address: c.settings.Brokers[len(all)], path: diag.Path("kafka.brokers").Item(i)})
+			all = append(all, bootstrap{address: c.settings.Brokers[len(all)],
+				path: diag.Path("kafka.brokers").Item(i)})
 		}
 	}
 	return all
@@ -153,12 +148,15 @@ func (c *connector) refusals(all []bootstrap, answered bool) {
 			continue
 		}
 		delete(said, text)
-		p := diag.Problem{Path: b.path, Code: diag.CodeBroker, Message: fmt.Sprintf("the broker %s can't be used: %s", b.address, text)}
+		p := diag.Problem{Path: b.path, Code: diag.CodeBroker,
+			Message: fmt.Sprintf("the broker %s can't be used: %s", b.address, text)}
 		if n > 1 {
-			p.Message = fmt.Sprintf("the broker %s and %d more of kafka.brokers can't be used: %s", b.address, n-1, text)
+			p.Message = fmt.Sprintf("the broker %s and %d more of kafka.brokers can't be used: %s", b.address, n-1,
+				text)
 		}
 		if answered {
-			p.Severity, p.Hint = diag.Warning, "others answer, so a run can start: take it out if the cluster no longer has it"
+			p.Severity, p.Hint = diag.Warning, "others answer, so a run can start: take it out if the cluster no "+
+				"longer has it"
 		}
 		c.report(f, p)
 	}
@@ -183,8 +181,10 @@ func (c *connector) advertised(ctx context.Context, admin *kafka.Admin, brokers 
 		}
 		all = false
 		c.atBrokers(diag.CodeBroker, diag.Error,
-			fmt.Sprintf("the cluster tells clients to reach broker %d at %s, which can't be used from here: %s", b.ID, b.Address, c.reason(errs[i])),
-			"set advertised.listeners of that broker to an address that this machine reaches, or let this machine find "+hostOf(b.Address))
+			fmt.Sprintf("the cluster tells clients to reach broker %d at %s, which can't be used from here: %s", b.ID,
+				b.Address, c.reason(errs[i])),
+			"set advertised.listeners of that broker to an address that this machine reaches, "+
+				"or let this machine find "+hostOf(b.Address))
 	}
 	return all
 }
@@ -199,7 +199,8 @@ func hostOf(address string) string {
 
 // names are the topics to look at: those that the file names, and for each
 // pattern those of the cluster that match it, by pipeline.
-func (c *connector) names(ctx context.Context, admin *kafka.Admin) (names []string, patterns map[string][]string, err error) {
+func (c *connector) names(ctx context.Context, admin *kafka.Admin) (names []string, patterns map[string][]string,
+	err error) {
 	for _, u := range c.uses {
 		names = append(names, u.Topic)
 	}

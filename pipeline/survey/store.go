@@ -41,9 +41,11 @@ func (c *connector) store(ctx context.Context) {
 	eviction := &redis.EvictionError{Policy: seen.Policy}
 	switch {
 	case seen.ReadOnly:
-		at(diag.CodeStoreSettings, diag.Error, fmt.Sprintf("the redis at %s is a replica, which takes no writes", seen.Address), "name the primary, or its sentinels")
+		at(diag.CodeStoreSettings, diag.Error, fmt.Sprintf("the redis at %s is a replica, which takes no writes",
+			seen.Address), "name the primary, or its sentinels")
 	case seen.Policy == "":
-		at(diag.CodeStoreSettings, diag.Warning, fmt.Sprintf("the redis at %s does not tell its maxmemory-policy", seen.Address), "make sure that it is noeviction")
+		at(diag.CodeStoreSettings, diag.Warning, fmt.Sprintf("the redis at %s does not tell its maxmemory-policy",
+			seen.Address), "make sure that it is noeviction")
 	case seen.Policy != "noeviction" && !c.plan.Store.AllowEviction:
 		at(diag.CodeStoreSettings, diag.Error, "the key store: "+eviction.Error(), "")
 	}
@@ -89,11 +91,13 @@ func (c *connector) memory() {
 			continue
 		}
 		p := diag.Problem{Path: storePath, Code: diag.CodeStoreReset,
-			Message: fmt.Sprintf("the key store has lost the keys that the group %q recorded: a run would wait for `millrace keys accept-reset`", o.Plan.Source.Group),
-			Hint:    "name the store that the pipelines used before, or accept that effects may be repeated"}
+			Message: fmt.Sprintf("the key store has lost the keys that the group %q recorded: a run would wait for "+
+				"`millrace keys accept-reset`", o.Plan.Source.Group),
+			Hint: "name the store that the pipelines used before, or accept that effects may be repeated"}
 		if c.plan.Store.OnReset == plan.ActionContinue {
 			p.Severity = diag.Warning
-			p.Message = fmt.Sprintf("the key store has lost the keys that the group %q recorded: effects may be repeated, and a run goes on as on_store_reset says", o.Plan.Source.Group)
+			p.Message = fmt.Sprintf("the key store has lost the keys that the group %q recorded: effects may be "+
+				"repeated, and a run goes on as on_store_reset says", o.Plan.Source.Group)
 			p.Hint = ""
 		}
 		c.report(c.with(storePath), p)
@@ -144,6 +148,7 @@ func (c *connector) embedded(ctx context.Context) bool {
 // writable reports a state folder that a run could not use.
 func (c *connector) writable(f *config.File, path diag.Path) {
 	if err := state.Check(c.options.StateDir); err != nil {
-		c.report(f, diag.Problem{Path: path, Code: diag.CodeStateFolder, Message: err.Error(), Hint: "name another with --state"})
+		c.report(f, diag.Problem{Path: path, Code: diag.CodeStateFolder, Message: err.Error(),
+			Hint: "name another with --state"})
 	}
 }

@@ -48,7 +48,8 @@ type Connection struct {
 // offset, no key, no request, no file. The checks run at the same time, and what
 // has not answered within the timeout is a problem.
 func Connect(ctx context.Context, result *compile.Result, options Options) Connection {
-	c := &connector{result: result, plan: result.Plan, options: options, settings: result.Plan.Kafka, epochs: map[string]*compile.Definition{}, looked: make(chan struct{}), seen: map[string]string{}}
+	c := &connector{result: result, plan: result.Plan, options: options, settings: result.Plan.Kafka,
+		epochs: map[string]*compile.Definition{}, looked: make(chan struct{}), seen: map[string]string{}}
 	c.uses = compile.TopicUses(result)
 	limited, cancel := context.WithTimeout(ctx, options.Timeout)
 	defer cancel()
@@ -151,10 +152,12 @@ func (c *connector) probe(ctx context.Context, all *sync.WaitGroup) {
 
 func (c *connector) probeSink(ctx context.Context, o *compile.Definition, s compile.PlacedSink) {
 	sink, err := s.Plan.Spec.Open(s.Plan.Config, handlers.Env{
-		Pipeline: o.Plan.Name, Name: s.Plan.Name, Producer: lookingProducer{c: c}, Stdout: c.options.Stdout, Logger: c.options.Logger,
+		Pipeline: o.Plan.Name, Name: s.Plan.Name, Producer: lookingProducer{c: c}, Stdout: c.options.Stdout,
+		Logger: c.options.Logger,
 	})
 	if err != nil {
-		c.report(o.File, diag.Problem{Path: s.Path, Code: diag.CodeSinkDown, Message: fmt.Sprintf("the sink %q can't be opened: %v", s.Plan.Name, err)})
+		c.report(o.File, diag.Problem{Path: s.Path, Code: diag.CodeSinkDown,
+			Message: fmt.Sprintf("the sink %q can't be opened: %v", s.Plan.Name, err)})
 		return
 	}
 	if prober, ok := sink.(handlers.Prober); ok {
@@ -165,7 +168,8 @@ func (c *connector) probeSink(ctx context.Context, o *compile.Definition, s comp
 		path = path.Fields(field.Field)
 	}
 	if err != nil && !c.ownIngest(err) {
-		c.report(o.File, diag.Problem{Path: path, Code: diag.CodeSinkDown, Message: fmt.Sprintf("the sink %q is not ready: %s", s.Plan.Name, c.reason(err))})
+		c.report(o.File, diag.Problem{Path: path, Code: diag.CodeSinkDown,
+			Message: fmt.Sprintf("the sink %q is not ready: %s", s.Plan.Name, c.reason(err))})
 	}
 	if err := sink.Close(ctx); err != nil {
 		c.options.Logger.Debug("a probed sink could not be closed", "sink", s.Plan.Name, "err", err)
@@ -215,7 +219,10 @@ func (l lookingProducer) ProbeTopic(ctx context.Context, topic string) error {
 		return nil // The brokers did not answer, which is told of them.
 	}
 	state, ok := l.c.topics[topic]
-	told := slices.ContainsFunc(l.c.uses, func(u compile.TopicUse) bool { return u.Topic == topic && u.Role != compile.AsSink })
+	told := slices.ContainsFunc(l.c.uses, func(u compile.TopicUse) bool {
+		return u.Topic == topic &&
+			u.Role != compile.AsSink
+	})
 	switch {
 	case !ok, told && !state.Exists:
 		return nil

@@ -55,10 +55,13 @@ func (c *connector) missing() {
 			continue
 		}
 		told[u.Topic] = true
-		p := diag.Problem{Path: u.Path, Code: diag.CodeTopicMissing, Message: fmt.Sprintf("the %s topic %q does not exist on the cluster", u.Role, u.Topic), Hint: applyHint}
+		p := diag.Problem{Path: u.Path, Code: diag.CodeTopicMissing,
+			Message: fmt.Sprintf("the %s topic %q does not exist on the cluster", u.Role, u.Topic), Hint: applyHint}
 		switch {
 		case state.Refused():
-			p.Code, p.Message, p.Hint = diag.CodePermission, fmt.Sprintf("the credentials may not see the %s topic %q", u.Role, u.Topic), grantHint("Describe", u.Topic)
+			p.Code, p.Message, p.Hint = diag.CodePermission,
+				fmt.Sprintf("the credentials may not see the %s topic %q", u.Role, u.Topic),
+				grantHint("Describe", u.Topic)
 		case state.Err != nil:
 			p.Message, p.Hint = fmt.Sprintf("the %s topic %q can't be looked at: %v", u.Role, u.Topic, state.Err), ""
 		case c.plan.Embedded != "":
@@ -71,10 +74,12 @@ func (c *connector) missing() {
 	}
 	for _, f := range c.result.Config.Files {
 		for _, t := range f.Blocks.Topics {
-			if state := c.topics[t.Name]; told[t.Name] || state.Exists || state.Err != nil || c.plan.Embedded != "" || c.used(t.Name) {
+			if state := c.topics[t.Name]; told[t.Name] || state.Exists || state.Err != nil || c.plan.Embedded != "" ||
+				c.used(t.Name) {
 				continue
 			}
-			c.report(f, diag.Problem{Path: t.Path, Place: f.Source.Key(t.Path), Severity: diag.Warning, Code: diag.CodeTopicMissing,
+			c.report(f, diag.Problem{Path: t.Path, Place: f.Source.Key(t.Path), Severity: diag.Warning,
+				Code:    diag.CodeTopicMissing,
 				Message: fmt.Sprintf("the topic %q does not exist on the cluster", t.Name), Hint: applyHint})
 		}
 	}
@@ -95,7 +100,8 @@ func (c *connector) existing() (names []string) {
 }
 
 func grantHint(operation, topic string) string {
-	return fmt.Sprintf("grant it: kafka-acls --add --allow-principal User:… --operation %s --topic %s", operation, topic)
+	return fmt.Sprintf("grant it: kafka-acls --add --allow-principal User:… --operation %s --topic %s", operation,
+		topic)
 }
 
 // differences reports topics that have fewer partitions or replicas, or other
@@ -118,8 +124,10 @@ func (c *connector) differences() {
 		if d.Action == topics.Leave {
 			hint = d.Why
 		}
-		c.report(f, diag.Problem{Path: diag.Path("topics").Field(d.Topic).Field(d.Setting), Severity: diag.Warning, Code: diag.CodeTopicDiffers,
-			Message: fmt.Sprintf("the topic %q has %s %s on the cluster, and the file says %s", d.Topic, d.Setting, d.From, d.To), Hint: hint})
+		c.report(f, diag.Problem{Path: diag.Path("topics").Field(d.Topic).Field(d.Setting), Severity: diag.Warning,
+			Code: diag.CodeTopicDiffers,
+			Message: fmt.Sprintf("the topic %q has %s %s on the cluster, and the file says %s", d.Topic, d.Setting,
+				d.From, d.To), Hint: hint})
 	}
 }
 
@@ -128,14 +136,16 @@ func (c *connector) readable(u compile.TopicUse, state kafka.TopicState) {
 	switch {
 	case state.May.Known && !state.May.Read:
 		c.report(u.File, diag.Problem{Path: u.Path, Code: diag.CodePermission,
-			Message: fmt.Sprintf("the credentials may not read the topic %q", u.Topic), Hint: grantHint("Read", u.Topic)})
+			Message: fmt.Sprintf("the credentials may not read the topic %q", u.Topic),
+			Hint:    grantHint("Read", u.Topic)})
 	case state.Leaderless > 0:
 		c.report(u.File, diag.Problem{Path: u.Path, Code: diag.CodeDurability, Message: leaderless(state)})
 	}
 }
 
 func leaderless(state kafka.TopicState) string {
-	return fmt.Sprintf("%s of the topic %q have no leader: their brokers are away", count(state.Leaderless, "partition"), state.Name)
+	return fmt.Sprintf("%s of the topic %q have no leader: their brokers are away",
+		diag.Count(state.Leaderless, "partition"), state.Name)
 }
 
 // unwritable says what keeps records from being written to a topic, and how to
@@ -144,18 +154,22 @@ func unwritable(state kafka.TopicState) (code diag.Code, message, hint string) {
 	least, _ := strconv.Atoi(state.Configs[leastInSync])
 	switch {
 	case state.Refused():
-		return diag.CodePermission, fmt.Sprintf("the credentials may not see the topic %q", state.Name), grantHint("Describe", state.Name)
+		return diag.CodePermission, fmt.Sprintf("the credentials may not see the topic %q", state.Name),
+			grantHint("Describe", state.Name)
 	case !state.Exists:
 		return diag.CodeTopicMissing, fmt.Sprintf("the topic %q does not exist on the cluster", state.Name), applyHint
 	case state.May.Known && !state.May.Write:
-		return diag.CodePermission, fmt.Sprintf("the credentials may not write to the topic %q", state.Name), grantHint("Write", state.Name)
+		return diag.CodePermission, fmt.Sprintf("the credentials may not write to the topic %q", state.Name),
+			grantHint("Write", state.Name)
 	case state.Leaderless > 0:
 		return diag.CodeDurability, leaderless(state), ""
 	case least > state.Replication:
-		return diag.CodeDurability, fmt.Sprintf("nothing can be written to the topic %q: its min.insync.replicas is %d, and it has %s", state.Name, least, count(state.Replication, "replica")),
+		return diag.CodeDurability, fmt.Sprintf("nothing can be written to the topic %q: its min.insync.replicas is "+
+				"%d, and it has %s", state.Name, least, diag.Count(state.Replication, "replica")),
 			"lower min.insync.replicas, or give the topic more replicas"
 	case least > state.InSync:
-		return diag.CodeDurability, fmt.Sprintf("writes to the topic %q wait: a partition has %s in sync, and its min.insync.replicas is %d", state.Name, count(state.InSync, "replica"), least),
+		return diag.CodeDurability, fmt.Sprintf("writes to the topic %q wait: a partition has %s in sync, and its "+
+				"min.insync.replicas is %d", state.Name, diag.Count(state.InSync, "replica"), least),
 			"bring the brokers back that are away"
 	}
 	return "", "", ""
@@ -171,9 +185,13 @@ const (
 func (c *connector) durability(u compile.TopicUse, state kafka.TopicState, brokers int) {
 	if state.ConfigErr != nil && kafka.NotAllowed(state.ConfigErr) {
 		c.report(u.File, diag.Problem{Path: u.Path, Severity: diag.Warning, Code: diag.CodePermission,
-			Message: fmt.Sprintf("the credentials may not see the settings of the topic %q: they were not checked", u.Topic), Hint: grantHint("DescribeConfigs", u.Topic)})
+			Message: fmt.Sprintf("the credentials may not see the settings of the topic %q: they were not checked",
+				u.Topic), Hint: grantHint("DescribeConfigs", u.Topic)})
 	}
-	declared := slices.ContainsFunc(c.plan.Topics, func(t plan.Topic) bool { return t.Name == u.Topic && t.Replication > 1 })
+	declared := slices.ContainsFunc(c.plan.Topics, func(t plan.Topic) bool {
+		return t.Name == u.Topic &&
+			t.Replication > 1
+	})
 	least, _ := strconv.Atoi(state.Configs[leastInSync])
 	p := diag.Problem{Path: u.Path, Severity: diag.Warning, Code: diag.CodeDurability}
 	_, worse, _ := unwritable(state)
@@ -181,10 +199,12 @@ func (c *connector) durability(u compile.TopicUse, state kafka.TopicState, broke
 	case worse != "" && u.Role != compile.AsSource:
 		return
 	case brokers > 1 && state.Replication == 1 && !declared:
-		p.Message = fmt.Sprintf("the topic %q has one replica: its records are lost with the broker that holds them", u.Topic)
+		p.Message = fmt.Sprintf("the topic %q has one replica: its records are lost with the broker that holds them",
+			u.Topic)
 		p.Hint = "give it three, with the cluster's own tools (kafka-reassign-partitions)"
 	case least > 1 && least == state.Replication && u.Role != compile.AsSource:
-		p.Message = fmt.Sprintf("the topic %q takes writes only while all of its %d replicas are in sync: one broker that restarts stops them", u.Topic, least)
+		p.Message = fmt.Sprintf("the topic %q takes writes only while all of its %d replicas are in sync: one broker "+
+			"that restarts stops them", u.Topic, least)
 		p.Hint = fmt.Sprintf("set its min.insync.replicas to %d", least-1)
 	default:
 		return
@@ -200,8 +220,10 @@ func (c *connector) limits(o *compile.Definition) {
 	}
 	for _, topic := range c.read(o.Plan) {
 		if largest, err := strconv.Atoi(c.topics[topic].Configs[maxMessage]); err == nil && dead < largest {
-			c.report(o.File, diag.Problem{Path: o.Path.Field("dead_letter").Field("topic"), Severity: diag.Warning, Code: diag.CodeTopicLimit,
-				Message: fmt.Sprintf("the dead-letter topic %q takes records of %d bytes, and its source %q has them of up to %d: larger ones are dead-lettered without their value",
+			c.report(o.File, diag.Problem{Path: o.Path.Field("dead_letter").Field("topic"), Severity: diag.Warning,
+				Code: diag.CodeTopicLimit,
+				Message: fmt.Sprintf("the dead-letter topic %q takes records of %d bytes, and its source %q has them "+
+					"of up to %d: larger ones are dead-lettered without their value",
 					o.Plan.DeadLetter, dead, topic, largest),
 				Hint: fmt.Sprintf("set max.message.bytes of %q to %d or more", o.Plan.DeadLetter, largest)})
 			return
@@ -235,8 +257,9 @@ func (c *connector) lifetimes(o *compile.Definition) {
 		}
 		path := o.Path.Field("idempotency").Field("ttl")
 		c.report(o.File, diag.Problem{Path: path, Severity: diag.Warning, Code: diag.CodeLifetime,
-			Message: fmt.Sprintf("keys live for %s, and records of %q %s on the cluster: a late replay repeats effects", yamlconf.FormatDuration(guard.TTL), topic, text),
-			Hint:    "make the ttl longer than the topic's retention"})
+			Message: fmt.Sprintf("keys live for %s, and records of %q %s on the cluster: a late replay repeats effects",
+				yamlconf.FormatDuration(guard.TTL), topic, text),
+			Hint: "make the ttl longer than the topic's retention"})
 		return
 	}
 }

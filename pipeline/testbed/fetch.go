@@ -30,7 +30,8 @@ func Fetch(ctx context.Context) (string, error) {
 
 // fetchOnce returns a folder of that name that fetch filled, and calls it where
 // the folder is not complete or was filled for another list of what to fetch.
-func fetchOnce(ctx context.Context, name, list string, fetch func(ctx context.Context, dir string) error) (string, error) {
+func fetchOnce(ctx context.Context, name, list string, fetch func(ctx context.Context, dir string) error) (string,
+	error) {
 	dir, err := stateDir(name)
 	if err != nil {
 		return "", err

@@ -12,7 +12,6 @@ import (
 	"path/filepath"
 	"slices"
 	"sync"
-	"syscall"
 	"time"
 )
 
@@ -98,17 +97,6 @@ func (n *Node) await(ctx context.Context, brokers int) error {
 	return nil
 }
 
-// Stop asks the node to shut down, which moves its leaderships away and
-// flushes, and waits until it is gone. At ctx's end it is killed. Stopping one
-// that does not run is no error.
-func (n *Node) Stop(ctx context.Context) error {
-	c := n.running()
-	if c == nil {
-		return nil
-	}
-	return n.wrap(c.stop(ctx))
-}
-
 // Kill ends the node with SIGKILL and waits until it is gone. Killing one that
 // does not run is no error.
 func (n *Node) Kill() error {
@@ -117,21 +105,6 @@ func (n *Node) Kill() error {
 		return nil
 	}
 	return n.wrap(c.kill())
-}
-
-// Pause stops the node's process with SIGSTOP: its connections stay open and
-// nothing on them is answered.
-func (n *Node) Pause() error { return n.signal(syscall.SIGSTOP) }
-
-// Continue lets a paused node go on.
-func (n *Node) Continue() error { return n.signal(syscall.SIGCONT) }
-
-func (n *Node) signal(sig syscall.Signal) error {
-	c := n.running()
-	if c == nil {
-		return n.wrap(errEnded)
-	}
-	return n.wrap(c.signal(sig))
 }
 
 // Running tells whether the node's process is there, paused or not.

@@ -27,7 +27,8 @@ func FetchNode(ctx context.Context) (string, error) {
 		if err := os.WriteFile(filepath.Join(dir, "package.json"), []byte(nodePackages), 0o600); err != nil {
 			return err
 		}
-		cmd := exec.CommandContext(ctx, "npm", "install", "--no-audit", "--no-fund", "--ignore-scripts", "--loglevel=error")
+		cmd := exec.CommandContext(ctx, "npm", "install", "--no-audit", "--no-fund", "--ignore-scripts",
+			"--loglevel=error")
 		cmd.Dir = dir
 		out, err := cmd.CombinedOutput()
 		if err != nil {

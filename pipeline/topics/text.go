@@ -7,6 +7,8 @@ import (
 	"strings"
 	"text/tabwriter"
 	"time"
+
+	"github.com/millrace/millrace/pipeline/diag"
 )
 
 // WriteText shows the plan to be read before it is made.
@@ -15,16 +17,18 @@ func (p Plan) WriteText(w io.Writer) error {
 	for _, c := range p.Changes {
 		text.WriteString(c.String() + "\n")
 		if c.Why != "" {
-			fmt.Fprintf(&text, "    %s%s\n", map[bool]string{true: "not done: ", false: "mind: "}[c.Action == Leave], c.Why)
+			fmt.Fprintf(&text, "    %s%s\n", map[bool]string{true: "not done: ", false: "mind: "}[c.Action == Leave],
+				c.Why)
 		}
 	}
 	switch {
 	case len(p.Changes) == 0:
 		fmt.Fprintf(&text, "nothing to do: %s as the file says\n", are(p.Same, "topic"))
 	case p.Left() == 0:
-		fmt.Fprintf(&text, "%s to make; %s as the file says\n", count(p.Pending(), "change"), are(p.Same, "topic"))
+		fmt.Fprintf(&text, "%s to make; %s as the file says\n", diag.Count(p.Pending(), "change"), are(p.Same, "topic"))
 	default:
-		fmt.Fprintf(&text, "%s to make, %s left; %s as the file says\n", count(p.Pending(), "change"), are(p.Left(), "difference"), are(p.Same, "topic"))
+		fmt.Fprintf(&text, "%s to make, %s left; %s as the file says\n", diag.Count(p.Pending(), "change"),
+			are(p.Left(), "difference"), are(p.Same, "topic"))
 	}
 	_, err := io.WriteString(w, text.String())
 	return err
@@ -55,7 +59,8 @@ func WriteList(w io.Writer, all []Listed) error {
 			}
 		}
 		keep := showRetention(time.Duration(t.RetentionMS) * time.Millisecond)
-		fmt.Fprintf(table, "%s\t%d\t%d\t%s\t%s\t%s\n", t.Topic, t.Partitions, t.Replication, keep, t.Cleanup, orDash(strings.Join(lags, ", ")))
+		fmt.Fprintf(table, "%s\t%d\t%d\t%s\t%s\t%s\n", t.Topic, t.Partitions, t.Replication, keep, t.Cleanup,
+			orDash(strings.Join(lags, ", ")))
 	}
 	return table.Flush()
 }
@@ -84,16 +89,9 @@ func showRetention(d time.Duration) string {
 	}
 }
 
-func count(n int, noun string) string {
-	if n == 1 {
-		return "1 " + noun
-	}
-	return fmt.Sprintf("%d %ss", n, noun)
-}
-
 func are(n int, noun string) string {
 	if n == 1 {
 		return "1 " + noun + " is"
 	}
-	return count(n, noun) + " are"
+	return diag.Count(n, noun) + " are"
 }

@@ -12,6 +12,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/millrace/millrace/pipeline/diag"
 	"github.com/millrace/millrace/pipeline/kafka"
 )
 
@@ -85,7 +86,8 @@ func (p Plan) Left() int { return len(p.Changes) - p.Pending() }
 
 // Only is the part of the plan with one action.
 func (p Plan) Only(action Action) Plan {
-	return Plan{Same: p.Same, Changes: slices.DeleteFunc(slices.Clone(p.Changes), func(c Change) bool { return c.Action != action })}
+	return Plan{Same: p.Same, Changes: slices.DeleteFunc(slices.Clone(p.Changes),
+		func(c Change) bool { return c.Action != action })}
 }
 
 // Options say what the cluster is.
@@ -178,9 +180,11 @@ func compare(wants []Want, there map[string]state, o Options) Plan {
 				w.Partitions, w.Replication = cmp.Or(w.Partitions, o.DefaultPartitions), 1
 			case w.Letters != "":
 				w.Replication = replication(w.Letters, wants, there)
-				why = "the brokers delete dead letters after their default retention; name the topic under topics: to say how long they are kept"
+				why = "the brokers delete dead letters after their default retention; name the topic under topics: " +
+					"to say how long they are kept"
 			}
-			plan.Changes = append(plan.Changes, Change{Action: Create, Topic: w.Name, To: w.summary(), Why: why, want: w})
+			plan.Changes = append(plan.Changes, Change{Action: Create, Topic: w.Name, To: w.summary(), Why: why,
+				want: w})
 			continue
 		}
 		before := len(plan.Changes)
@@ -210,21 +214,25 @@ func replication(topic string, wants []Want, there map[string]state) int {
 func (w Want) size(s state) (changes []Change) {
 	switch from, to := strconv.Itoa(s.partitions), strconv.Itoa(w.Partitions); {
 	case w.Partitions > s.partitions:
-		changes = append(changes, Change{Action: Grow, Topic: w.Name, Setting: "partitions", From: from, To: to, Why: w.growWarning(s), want: w})
+		changes = append(changes, Change{Action: Grow, Topic: w.Name, Setting: "partitions", From: from, To: to,
+			Why: w.growWarning(s), want: w})
 	case w.Partitions > 0 && w.Partitions < s.partitions:
-		changes = append(changes, Change{Action: Leave, Topic: w.Name, Setting: "partitions", From: from, To: to, want: w,
-			Why: "partitions can't be taken away: only a topic made anew has fewer, or write partitions: " + from})
+		changes = append(changes, Change{Action: Leave, Topic: w.Name, Setting: "partitions", From: from, To: to,
+			want: w,
+			Why:  "partitions can't be taken away: only a topic made anew has fewer, or write partitions: " + from})
 	}
 	if w.Replication > 0 && w.Replication != s.replication {
 		changes = append(changes, Change{Action: Leave, Topic: w.Name, Setting: "replication", want: w,
 			From: strconv.Itoa(s.replication), To: strconv.Itoa(w.Replication),
-			Why: "replicas are moved by the cluster's own tools (kafka-reassign-partitions), which choose where they go"})
+			Why: "replicas are moved by the cluster's own tools (kafka-reassign-partitions), which choose " +
+				"where they go"})
 	}
 	return changes
 }
 
 func (w Want) growWarning(s state) string {
-	why := "keys move to other partitions: a key's older records stay where they are, and its order is not kept over the change; let the pipelines come to lag 0 with no producer running if that matters"
+	why := "keys move to other partitions: a key's older records stay where they are, and its order is not kept over " +
+		"the change; let the pipelines come to lag 0 with no producer running if that matters"
 	if strings.Contains(s.configs[cleanupKey], "compact") {
 		why += "; compaction then keeps an old value of a key that moved"
 	}
@@ -234,7 +242,8 @@ func (w Want) growWarning(s state) string {
 // settings compares what can be set.
 func (w Want) settings(s state) (changes []Change) {
 	if have := retention(s.configs); w.Retention > 0 && have != w.Retention {
-		c := Change{Action: Configure, Topic: w.Name, Setting: "retention", From: showRetention(have), To: showRetention(w.Retention), want: w}
+		c := Change{Action: Configure, Topic: w.Name, Setting: "retention", From: showRetention(have),
+			To: showRetention(w.Retention), want: w}
 		if have < 0 || w.Retention < have {
 			c.Why = "the brokers delete what is older"
 		}
@@ -286,7 +295,7 @@ func retention(configs map[string]string) time.Duration {
 
 // summary is what a topic would be made as.
 func (w Want) summary() string {
-	parts := []string{count(w.Partitions, "partition"), "replication " + strconv.Itoa(w.Replication)}
+	parts := []string{diag.Count(w.Partitions, "partition"), "replication " + strconv.Itoa(w.Replication)}
 	if w.Partitions == 0 {
 		parts[0] = "the cluster's number of partitions"
 	}

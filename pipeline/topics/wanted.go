@@ -28,8 +28,9 @@ func Wanted(p *plan.Plan) []Want {
 			t.Partitions = 0
 		}
 		wants = append(wants, Want{
-			Name: t.Name, Partitions: int(t.Partitions), Replication: int(t.Replication), Retention: t.Retention, Cleanup: t.Cleanup,
-			Uses: []string{"topics:"},
+			Name: t.Name, Partitions: int(t.Partitions), Replication: int(t.Replication), Retention: t.Retention,
+			Cleanup: t.Cleanup,
+			Uses:    []string{"topics:"},
 		})
 	}
 	if p.Ingest != nil {

@@ -20,7 +20,8 @@ func ParseSize(text string) (handlers.Size, error) {
 	if m == nil {
 		return 0, fmt.Errorf("%q is not a size", text)
 	}
-	unit, ok := map[string]float64{"": 1, "B": 1, "kB": 1e3, "MB": 1e6, "GB": 1e9, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30}[m[2]]
+	unit, ok := map[string]float64{"": 1, "B": 1, "kB": 1e3, "MB": 1e6, "GB": 1e9, "KiB": 1 << 10, "MiB": 1 << 20,
+		"GiB": 1 << 30}[m[2]]
 	if !ok {
 		return 0, fmt.Errorf("%q has an unknown unit %q", text, m[2])
 	}

@@ -60,7 +60,8 @@ func NewDecoder(doc *Document, o Options) *Decoder {
 	if o.Vocabulary == nil {
 		o.Vocabulary = &Vocabulary{}
 	}
-	return &Decoder{source: doc.Source, options: o, eaten: doc.eaten, secrets: map[diag.Path]string{}, unknown: map[diag.Path]bool{}, lines: map[int]bool{}}
+	return &Decoder{source: doc.Source, options: o, eaten: doc.eaten, secrets: map[diag.Path]string{},
+		unknown: map[diag.Path]bool{}, lines: map[int]bool{}}
 }
 
 // Problems are what was found so far, in the order of decoding.
@@ -164,8 +165,9 @@ func (d *Decoder) keepSource(n Node, v reflect.Value, f field) {
 	case !n.IsScalar() && n.flow() && d.condition(n, f):
 	case !n.IsScalar() && n.flow():
 		d.Add(diag.Problem{Path: n.Path, Place: d.place(n.target()), Code: diag.CodeEaten,
-			Message: fmt.Sprintf("%s is expected here, but YAML reads text that starts with a bracket as %s", what, n.What()),
-			Hint:    quoteHint, Fix: d.quotedFix(n), FixAt: d.source.RestOfLine(d.source.NodeOffset(n.target()))})
+			Message: fmt.Sprintf("%s is expected here, but YAML reads text that starts with a bracket as %s", what,
+				n.What()),
+			Hint: quoteHint, Fix: d.quotedFix(n), FixAt: d.source.RestOfLine(d.source.NodeOffset(n.target()))})
 	case !n.IsScalar():
 		d.WrongType(n, what)
 	case strings.TrimSpace(n.Text()) == "" && (f.required || v.Type() == expressionType):
@@ -205,7 +207,8 @@ func (d *Decoder) structFields(n Node, v reflect.Value, beside map[string]bool) 
 		case written[f.name] || meant[f.name]:
 		case f.required:
 			d.Add(diag.Problem{Path: n.Path.Field(f.name), Place: d.source.Key(n.Path), Code: diag.CodeRequired,
-				Message: fmt.Sprintf("%s is missing: it must be written", n.Path.Field(f.name)), Hint: f.name + ": " + lowerFirst(f.doc)})
+				Message: fmt.Sprintf("%s is missing: it must be written", n.Path.Field(f.name)),
+				Hint:    f.name + ": " + lowerFirst(f.doc)})
 		case f.def != "":
 			d.setDefault(v.Field(f.index), f)
 		default:
@@ -216,7 +219,8 @@ func (d *Decoder) structFields(n Node, v reflect.Value, beside map[string]bool) 
 
 // nestedDefaults fills in a block that is not written but always there.
 func (d *Decoder) nestedDefaults(v reflect.Value) {
-	if v.Kind() != reflect.Struct || v.Type() == templateType || v.Type() == expressionType || v.Type().Implements(outlineType) {
+	if v.Kind() != reflect.Struct || v.Type() == templateType || v.Type() == expressionType ||
+		v.Type().Implements(outlineType) {
 		return
 	}
 	for _, f := range fieldsOf(v.Type()) {
@@ -292,7 +296,8 @@ func (d *Decoder) listItems(n Node, v reflect.Value, f field) {
 
 // element is what the tags of a list or map say of what it holds.
 func (f field) element() field {
-	return field{enum: f.enum, secret: f.secret, fold: f.fold, path: f.path, min: f.min, max: f.max, required: true, place: f.place, text: f.text}
+	return field{enum: f.enum, secret: f.secret, fold: f.fold, path: f.path, min: f.min, max: f.max, required: true,
+		place: f.place, text: f.text}
 }
 
 // Registry has the sinks that the document may name.

@@ -179,7 +179,8 @@ func documentMark(source *diag.Source) (int, bool) {
 			content = true
 		case trimmed == "..." && content:
 			ended = true
-		case trimmed != "" && trimmed != "..." && !strings.HasPrefix(strings.TrimLeft(trimmed, " \t"), "#") && !strings.HasPrefix(trimmed, "%"):
+		case trimmed != "" && trimmed != "..." && !strings.HasPrefix(strings.TrimLeft(trimmed, " \t"), "#") &&
+			!strings.HasPrefix(trimmed, "%"):
 			if ended {
 				return at, true
 			}
@@ -243,7 +244,8 @@ func unreadable(text []byte) (int, string) {
 		switch {
 		case r == '\uFFFD' && !bytes.HasPrefix(text[i:], []byte("\uFFFD")):
 			return i, "the file is not UTF-8 text from here on"
-		case r < ' ' && r != '\t' && r != '\n' && r != '\r', r == 0x7F, r >= 0x80 && r < 0xA0 && r != 0x85, r == '\uFEFF', r == '\uFFFE', r == '\uFFFF':
+		case r < ' ' && r != '\t' && r != '\n' && r != '\r', r == 0x7F, r >= 0x80 && r < 0xA0 && r != 0x85,
+			r == '\uFEFF', r == '\uFFFE', r == '\uFFFF':
 			return i, fmt.Sprintf("the character U+%04X is not allowed in YAML", r)
 		}
 	}

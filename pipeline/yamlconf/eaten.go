@@ -47,7 +47,8 @@ func (e *eatenTexts) decode(into *yaml.Node, problems *diag.Problems) (*yaml.Dec
 			return decoder, reader, err
 		}
 		problems.Add(p)
-		if from >= to || len(e.texts) == maxEaten || e.text[from] == '!' || bytes.IndexByte(e.text[from:to], '\n') >= 0 {
+		if from >= to || len(e.texts) == maxEaten || e.text[from] == '!' ||
+			bytes.IndexByte(e.text[from:to], '\n') >= 0 {
 			return decoder, reader, err
 		}
 		e.texts[from] = eatenText{to, len(*problems) - 1}

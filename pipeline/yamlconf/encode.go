@@ -133,7 +133,8 @@ func (e *Encoder) entries(v reflect.Value, path diag.Path, f field) *yaml.Node {
 	}
 	for _, name := range slices.Sorted(maps.Keys(keys)) {
 		value := v.MapIndex(keys[name])
-		if t, ok := value.Interface().(handlers.Template); ok && (f.place == "header" || f.place == "name" || f.place == "query") {
+		if t, ok := value.Interface().(handlers.Template); ok &&
+			(f.place == "header" || f.place == "name" || f.place == "query") {
 			value = reflect.ValueOf(handlers.Template{Source: ShownAt(f.place, name, t.Source)})
 		}
 		if n := e.value(value, path.Field(name), f.element()); n != nil {

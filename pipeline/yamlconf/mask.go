@@ -68,7 +68,8 @@ func (m masker) node(n *yaml.Node, in spot) {
 
 func (m masker) entry(key string, value *yaml.Node, in spot) {
 	inner := spot{key: key, data: in.data || key == "transform" || key == "tests" || key == "payload"}
-	inner.names = !inner.data && (key == "headers" || key == "query" || diag.Nearest(key, []string{"headers", "query"}) != "")
+	inner.names = !inner.data && (key == "headers" || key == "query" ||
+		diag.Nearest(key, []string{"headers", "query"}) != "")
 	secret := secretKey(key) || in.names && near(in.key, "query") && handlers.SecretParameter(key) ||
 		in.names && !headerName.MatchString(key)
 	if secret && !in.data && (in.names || ofScalars(value)) {

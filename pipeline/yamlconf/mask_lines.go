@@ -128,7 +128,8 @@ func (m *lineMasker) value(line string, at, from, to int, in lineSpot) {
 	text := strings.Trim(line[from:to], " \t")
 	word, rest, _ := strings.Cut(strings.TrimLeft(text, "\"'"), " ")
 	word = strings.TrimRight(word, "\"'")
-	if m.vocabulary.harmless(text) || in.holds == named && rest == "" || in.holds == open && (rest == "" || !secretKey(word)) {
+	if m.vocabulary.harmless(text) || in.holds == named && rest == "" ||
+		in.holds == open && (rest == "" || !secretKey(word)) {
 		return
 	}
 	if m.slip(word) != "" || rest != "" && secretKey(word) {
@@ -152,7 +153,8 @@ func secretKey(name string) bool {
 
 // near tells whether a name is another, or that with a slip behind its first letter.
 func near(name, what string) bool {
-	return strings.EqualFold(name, what) || name != "" && name[0]|0x20 == what[0] && diag.Nearest(name, []string{what}) != ""
+	return strings.EqualFold(name, what) || name != "" && name[0]|0x20 == what[0] &&
+		diag.Nearest(name, []string{what}) != ""
 }
 
 // hide hides a line from a byte on, but for what only says where a secret comes

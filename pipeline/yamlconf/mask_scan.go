@@ -141,7 +141,8 @@ func (s *lineScan) key(c byte, i int) {
 	m := oneKey.FindStringSubmatchIndex(before)
 	spaced := c == ':' && (behind == "" || strings.IndexByte(" \t\"'{[", behind[0]) >= 0)
 	switch {
-	case m != nil && !strings.HasPrefix(behind, "/") && !strings.HasPrefix(behind, "=") && !strings.HasPrefix(behind, ":"):
+	case m != nil && !strings.HasPrefix(behind, "/") && !strings.HasPrefix(behind, "=") &&
+		!strings.HasPrefix(behind, ":"):
 	case spaced && s.innermost().kind != '(':
 		if m = lastKey.FindStringSubmatchIndex(before); m == nil {
 			return

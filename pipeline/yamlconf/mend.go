@@ -2,6 +2,7 @@ package yamlconf
 
 import (
 	"regexp"
+	"slices"
 	"strings"
 
 	"github.com/millrace/millrace/handlers"
@@ -11,48 +12,35 @@ import (
 // a unit that could be two is named with both.
 var (
 	durationWords = regexp.MustCompile(`^([0-9]+(?:\.[0-9]*)?|\.[0-9]+)\s*([A-Za-zµμ]+)[\s,]*`)
-	isoDuration   = regexp.MustCompile(`^P(?:(\d+)W)?(?:(\d+)D)?(?:T(?:(\d+)H)?(?:(\d+)M)?(?:(\d+(?:\.\d+)?)S)?)?$`)
 	sizeWords     = regexp.MustCompile(`^([0-9]+(?:\.[0-9]+)?)\s*([A-Za-z]+)$`)
-	rateWords     = regexp.MustCompile(`^([0-9]+(?:\.[0-9]+)?)\s*(?:/|per|p|)\s*([A-Za-z]+)$`)
-	rateShort     = regexp.MustCompile(`^([0-9]+(?:\.[0-9]+)?)\s*r(?:ps|pm)$`)
-	bareNumber    = regexp.MustCompile(`^[0-9]+(?:\.[0-9]+)?$`)
+	rateWords     = regexp.MustCompile(`^([0-9]+(?:\.[0-9]+)?)\s*(?:(?:/|per)\s*([A-Za-z]+)|)$`)
 )
+
+// durationUnits are the units with the words that mean them.
+var durationUnits = map[string][]string{
+	"ns": {"ns", "nanosecond"},
+	"us": {"us", "µs", "μs", "microsecond"},
+	"ms": {"ms", "msec", "milli", "millisecond"},
+	"s":  {"s", "sec", "second"},
+	"m":  {"m", "min", "minute"},
+	"h":  {"h", "hr", "hour"},
+	"d":  {"d", "day"},
+	"w":  {"w", "wk", "week"},
+}
 
 // durationUnit is the unit that a word means, "" for none.
 func durationUnit(word string) string {
-	switch strings.ToLower(word) {
-	case "ns", "nanosecond", "nanoseconds":
-		return "ns"
-	case "us", "µs", "μs", "microsecond", "microseconds":
-		return "us"
-	case "ms", "msec", "msecs", "milli", "millis", "millisecond", "milliseconds":
-		return "ms"
-	case "s", "sec", "secs", "second", "seconds":
-		return "s"
-	case "m", "min", "mins", "minute", "minutes":
-		return "m"
-	case "h", "hr", "hrs", "hour", "hours":
-		return "h"
-	case "d", "day", "days":
-		return "d"
-	case "w", "wk", "wks", "week", "weeks":
-		return "w"
-	default:
-		return ""
+	word = strings.ToLower(word)
+	for unit, words := range durationUnits {
+		if slices.Contains(words, word) || len(word) > 3 && slices.Contains(words, strings.TrimSuffix(word, "s")) {
+			return unit
+		}
 	}
+	return ""
 }
 
 // mendDuration is what text means as a duration, "" where that is not certain.
 func mendDuration(text string) string {
-	if m := isoDuration.FindStringSubmatch(text); m != nil && len(text) > 2 {
-		out := ""
-		for i, unit := range []string{"w", "d", "h", "m", "s"} {
-			if m[i+1] != "" {
-				out += m[i+1] + unit
-			}
-		}
-		return out
-	}
 	out := ""
 	for rest := strings.TrimSpace(text); rest != ""; {
 		m := durationWords.FindStringSubmatch(rest)
@@ -81,56 +69,39 @@ func durationHint(text string) string {
 	}
 }
 
-// mendSize is what text means as a size, and how to write it.
-func mendSize(text string) (fix, hint string) {
-	hint = "write bytes with a unit: 512B, 64kB, 1MB, 64KiB, 16MiB, 1GiB"
-	m := sizeWords.FindStringSubmatch(strings.TrimSpace(text))
-	if m == nil {
-		return "", hint
-	}
-	switch unit := strings.ToLower(m[2]); unit {
-	case "b", "byte", "bytes":
-		return m[1] + "B", "write " + m[1] + "B"
-	case "kib", "mib", "gib":
-		fix = m[1] + strings.ToUpper(unit[:1]) + "iB"
-		return fix, "write " + fix
-	case "k", "kb", "m", "mb", "g", "gb":
-		large := strings.ToUpper(unit[:1])
-		decimal := large
-		if large == "K" {
-			decimal = "k"
-		}
-		power := map[string]string{"K": "1", "M": "2", "G": "3"}[large]
-		return "", "write " + m[1] + decimal + "B (1000" + superscript(power) + " bytes each) or " + m[1] + large + "iB (1024" + superscript(power) + ")"
-	default:
-		return "", hint
-	}
+// sizeUnits are units as people write them, with what they can mean.
+var sizeUnits = map[string]string{
+	"b": "B", "byte": "B", "bytes": "B", "kib": "KiB", "mib": "MiB", "gib": "GiB",
+	"k": "kB or KiB", "kb": "kB or KiB", "m": "MB or MiB", "mb": "MB or MiB", "g": "GB or GiB", "gb": "GB or GiB",
 }
 
-func superscript(power string) string {
-	return map[string]string{"1": "", "2": "²", "3": "³"}[power]
+// mendSize is what text means as a size, and how to write it.
+func mendSize(text string) (fix, hint string) {
+	m := sizeWords.FindStringSubmatch(strings.TrimSpace(text))
+	if m == nil || sizeUnits[strings.ToLower(m[2])] == "" {
+		return "", "write bytes with a unit: 512B, 64kB, 1MB, 64KiB, 16MiB, 1GiB"
+	}
+	decimal, binary, two := strings.Cut(sizeUnits[strings.ToLower(m[2])], " or ")
+	if two {
+		return "", "write " + m[1] + decimal + " (powers of 1000 bytes) or " + m[1] + binary + " (of 1024)"
+	}
+	return m[1] + decimal, "write " + m[1] + decimal
 }
 
 // mendRate is what text means as a rate, "" where that is not certain.
 func mendRate(text string) string {
-	text = strings.TrimSpace(text)
-	if bareNumber.MatchString(text) {
-		return text + "/s"
-	}
-	if m := rateShort.FindStringSubmatch(text); m != nil {
-		return m[1] + "/" + map[byte]string{'s': "s", 'm': "m"}[text[len(text)-1]]
-	}
-	m := rateWords.FindStringSubmatch(text)
+	m := rateWords.FindStringSubmatch(strings.TrimSpace(text))
 	if m == nil {
 		return ""
 	}
-	switch unit := durationUnit(m[2]); unit {
-	case "s", "m", "h":
-		if strings.Contains(text, "/") || strings.Contains(text, "per") {
-			return m[1] + "/" + unit
-		}
+	switch unit := durationUnit(m[2]); {
+	case m[2] == "":
+		return m[1] + "/s"
+	case unit == "s" || unit == "m" || unit == "h":
+		return m[1] + "/" + unit
+	default:
+		return ""
 	}
-	return ""
 }
 
 // mendBool is the boolean that a word means, "" for none.

@@ -132,7 +132,8 @@ func collection(what, label string, item Description) Description {
 	if slices.Contains([]string{"text", "any YAML"}, item.Type) || strings.HasSuffix(item.Type, "s") {
 		plural = item.Type
 	}
-	return Description{Type: what + strings.TrimPrefix(plural, "a "), Kind: item.Kind, Inner: item.Inner, Label: label + item.Label}
+	return Description{Type: what + strings.TrimPrefix(plural, "a "), Kind: item.Kind, Inner: item.Inner,
+		Label: label + item.Label}
 }
 
 // typeName is the type of a static field in a word.

@@ -35,9 +35,11 @@ func notationOf(f field) notation {
 func notationOfRequired(f field) notation {
 	switch {
 	case f.text == "name":
-		return notation{`^[A-Za-z0-9][A-Za-z0-9._-]{0,199}$|\$\{`, "a name has letters, digits, dots, dashes and underscores, and starts with a letter or digit"}
+		return notation{`^[A-Za-z0-9][A-Za-z0-9._-]{0,199}$|\$\{`,
+			"a name has letters, digits, dots, dashes and underscores, and starts with a letter or digit"}
 	case f.text == "topic" || f.place == "topic":
-		return notation{`^[A-Za-z0-9._-]{1,249}$|\$\{`, "a topic's name has letters, digits, dots, dashes and underscores"}
+		return notation{`^[A-Za-z0-9._-]{1,249}$|\$\{`, "a topic's name has letters, digits, dots, dashes and " +
+			"underscores"}
 	case f.text == "address":
 		return notation{`^[^/@ ]*:[0-9]{1,5}$|\$\{`, "write host:port, such as 127.0.0.1:8080"}
 	case f.text == "store":
@@ -51,7 +53,8 @@ func notationOfRequired(f field) notation {
 		if len(f.schemes) > 0 {
 			usual = f.schemes[len(f.schemes)-1]
 		}
-		return notation{`^[A-Za-z][A-Za-z0-9+.-]*://|\$\{`, "write a URL with its scheme, such as " + usual + "://example.com/"}
+		return notation{`^[A-Za-z][A-Za-z0-9+.-]*://|\$\{`, "write a URL with its scheme, such as " + usual +
+			"://example.com/"}
 	case f.required:
 		return notation{expressionPattern, "it must not be empty"}
 	default:
@@ -120,7 +123,8 @@ func (s *Schema) of(t reflect.Type, f field) map[string]any {
 		schema["then"] = map[string]any{"const": 0, "errorMessage": message}
 		return schema
 	case t == sizeType:
-		return looksLike(notation{sizePattern, "write bytes with a unit: 512B, 64kB, 1MB, 64KiB, 16MiB, 1GiB"}, "string", "number")
+		return looksLike(notation{sizePattern, "write bytes with a unit: 512B, 64kB, 1MB, 64KiB, 16MiB, 1GiB"},
+			"string", "number")
 	case t == rateType:
 		return looksLike(notation{ratePattern, "write a number a second, minute or hour: 500/s, 30/m, 10/h"}, "string")
 	}
@@ -194,7 +198,8 @@ func describeProperty(schema map[string]any, t reflect.Type, f field) map[string
 		schema = map[string]any{"allOf": []any{schema}}
 	}
 	Describe(schema, f.doc, kindOf(t))
-	if found := example.FindStringSubmatch(f.doc); found != nil && t.Kind() != reflect.Slice && t.Kind() != reflect.Map {
+	if found := example.FindStringSubmatch(f.doc); found != nil && t.Kind() != reflect.Slice &&
+		t.Kind() != reflect.Map {
 		schema["examples"] = []any{found[1]}
 	}
 	if f.def != "" {

@@ -160,7 +160,8 @@ func convert(v reflect.Value, text string, f field) *malformed {
 		case "true", "false":
 			v.SetBool(strings.ToLower(text) == "true")
 		default:
-			problem := &malformed{diag.CodeType, fmt.Sprintf(" must be true or false, not %q", clip(text)), "", mendBool(text)}
+			problem := &malformed{diag.CodeType, fmt.Sprintf(" must be true or false, not %q", clip(text)), "",
+				mendBool(text)}
 			if problem.fix != "" {
 				problem.hint = "write " + problem.fix
 			}
@@ -200,15 +201,20 @@ func convertDuration(v reflect.Value, text string, f field) *malformed {
 		return problem
 	}
 	v.SetInt(int64(duration))
-	return bounds(f, text, float64(duration), func(s string) float64 { n, _ := handlers.ParseDuration(s); return float64(n) })
+	return bounds(f, text, float64(duration), func(s string) float64 {
+		n,
+			_ := handlers.ParseDuration(s)
+		return float64(n)
+	})
 }
 
 func unreadableRate(text string, err error) *malformed {
-	problem := &malformed{diag.CodeMalformed, ": " + err.Error(), "write a number a second, minute or hour: 500/s, 30/m, 10/h", mendRate(text)}
+	problem := &malformed{diag.CodeMalformed, ": " + err.Error(),
+		"write a number a second, minute or hour: 500/s, 30/m, 10/h", mendRate(text)}
 	switch zero := strings.Contains(err.Error(), "nothing through"); {
 	case zero:
 		problem.hint, problem.fix = "", ""
-	case problem.fix != "" && bareNumber.MatchString(text):
+	case problem.fix != "" && problem.fix == strings.TrimSpace(text)+"/s":
 		problem.message = fmt.Sprintf(" is a rate and needs a unit, not just %s", clip(text))
 		problem.hint = fmt.Sprintf("write %s for %s a second", problem.fix, text)
 	case problem.fix != "":
@@ -236,7 +242,8 @@ func convertInt(v reflect.Value, text string, f field) *malformed {
 		}
 	}
 	problem := &malformed{diag.CodeType, fmt.Sprintf(" must be a whole number, not %q", clip(text)), "", ""}
-	if whole, err := strconv.ParseFloat(strings.TrimSpace(text), 64); err == nil && whole == math.Trunc(whole) && math.Abs(whole) < 1<<53 {
+	if whole, err := strconv.ParseFloat(strings.TrimSpace(text), 64); err == nil && whole == math.Trunc(whole) &&
+		math.Abs(whole) < 1<<53 {
 		problem.fix = strconv.FormatInt(int64(whole), 10)
 	}
 	if f.min != "" && f.min == f.max {
@@ -277,21 +284,14 @@ func choose(text *string, f field) *malformed {
 	if fix != "" {
 		hint = fmt.Sprintf("did you mean %q?", fix)
 	}
-	return &malformed{diag.CodeChoice, fmt.Sprintf(" must be %s, not %q", oneOf(f.enum), clip(*text)), hint, fix}
-}
-
-func oneOf(options []string) string {
-	if len(options) == 1 {
-		return options[0]
-	}
-	return strings.Join(options[:len(options)-1], ", ") + " or " + options[len(options)-1]
+	return &malformed{diag.CodeChoice, fmt.Sprintf(" must be %s, not %q", diag.Or(f.enum), clip(*text)), hint, fix}
 }
 
 // describe names what a field takes, for messages.
 func describe(t reflect.Type, f field) string {
 	switch {
 	case len(f.enum) > 0:
-		return oneOf(f.enum)
+		return diag.Or(f.enum)
 	case t == durationType:
 		return "a duration such as 10s"
 	case t == sizeType:

@@ -23,14 +23,16 @@ const quoteHint = "put the whole text in single quotes: '…'"
 func syntaxProblem(source *diag.Source, text []byte, err error, read int) (p diag.Problem, from, to int) {
 	f := newFinder(text, err, read)
 	found := f.find()
-	p = diag.Problem{Place: source.At(found.at), Code: found.code, Message: found.message, Hint: found.hint, Fix: found.fix, FixAt: source.Range(found.from, found.to)}
+	p = diag.Problem{Place: source.At(found.at), Code: found.code, Message: found.message, Hint: found.hint,
+		Fix: found.fix, FixAt: source.Range(found.from, found.to)}
 	if found.why != "" {
 		p.Related = &diag.Related{Place: source.At(found.other), Message: found.why}
 	}
 	from, to = found.from, found.to
 	if p.Fix == "" {
 		p.Fix, p.FixAt = f.inQuotes(found), source.RestOfLine(found.at)
-		from, to = found.at, found.at+len(strings.TrimRight(f.line(f.lineAt(found.at))[found.at-f.starts[f.lineAt(found.at)]:], " \t"))
+		from, to = found.at,
+			found.at+len(strings.TrimRight(f.line(f.lineAt(found.at))[found.at-f.starts[f.lineAt(found.at)]:], " \t"))
 	}
 	if found.code != diag.CodeEaten || !strings.HasPrefix(p.Fix, "'") {
 		from, to = 0, 0
@@ -106,8 +108,10 @@ func (f *finder) find() finding {
 // line.
 func (f *finder) inQuotes(found finding) string {
 	line := f.lineAt(found.at)
-	before, value := f.line(line)[:found.at-f.starts[line]], strings.TrimRight(f.line(line)[found.at-f.starts[line]:], " \t")
-	if found.hint != quoteHint || strings.HasPrefix(value, "`") || strings.ContainsAny(before, "[{") || strings.Contains(value, " #") || !keyOnly.MatchString(before) {
+	before, value := f.line(line)[:found.at-f.starts[line]],
+		strings.TrimRight(f.line(line)[found.at-f.starts[line]:], " \t")
+	if found.hint != quoteHint || strings.HasPrefix(value, "`") || strings.ContainsAny(before, "[{") ||
+		strings.Contains(value, " #") || !keyOnly.MatchString(before) {
 		return ""
 	}
 	return "'" + strings.ReplaceAll(value, "'", "''") + "'"
@@ -158,7 +162,8 @@ func (f *finder) missingColonAbove(line int) (int, bool) {
 	text, _, _ := strings.Cut(f.line(previous)[at:], " #")
 	text = strings.TrimRight(text, " \t")
 	deeper := f.indent(line) > at && oneWord.MatchString(text)
-	if at != f.indent(line) && !deeper || strings.HasPrefix(strings.TrimSpace(f.line(line)), "- ") || !plainLine.MatchString(text) || strings.Contains(text, ": ") || strings.HasSuffix(text, ":") {
+	if at != f.indent(line) && !deeper || strings.HasPrefix(strings.TrimSpace(f.line(line)), "- ") ||
+		!plainLine.MatchString(text) || strings.Contains(text, ": ") || strings.HasSuffix(text, ":") {
 		return 0, false
 	}
 	return previous, true
@@ -178,8 +183,9 @@ func (f *finder) unknownAnchor(name string) finding {
 			hint: "put &" + name + " in front of the map that it stands for"}
 	}
 	return finding{at: at, code: diag.CodeEaten,
-		message: "YAML takes text that starts with * as a reference to an anchor, and there is none of this name before it",
-		hint:    quoteHint}
+		message: "YAML takes text that starts with * as a reference to an anchor, and there is none of this name " +
+			"before it",
+		hint: quoteHint}
 }
 
 // indentation is the last guess: what stands on the line is fine, so where it
@@ -190,32 +196,36 @@ func (f *finder) indentation(line int) finding {
 		return found
 	}
 	if open := f.openIndents(line); !slices.Contains(open, f.indent(line)) {
-		if found, ok := f.firstTooDeep(line); ok {
-			return found
-		}
-		message := "the line is indented by " + spaces(f.indent(line)) + ", which fits no line above"
+		message := "the line is indented by " + diag.Count(f.indent(line), "space") + ", which fits no line above"
 		hint := "indent it like the other keys of the same map"
 		switch {
 		case len(open) == 1 && open[0] == 0:
 			hint = "the lines above that it could belong to are not indented"
 		case len(open) > 0:
-			hint = "the lines above that it could belong to are indented by " + listSpaces(around(open, f.indent(line)))
+			hint = "the lines above that it could belong to are indented by " + spaces(open)
 		}
 		found := finding{at: at, code: diag.CodeSyntax, message: message, hint: hint}
-		if above := f.above(line); above >= 0 && f.indent(above) < f.indent(line) {
-			found.other, found.why = f.starts[above]+f.indent(above), "this line has a value already, so that nothing can stand below it"
+		if above := f.above(line); above >= 0 {
+			found.other, found.why = f.starts[above]+f.indent(above),
+				"this line has a value already, so that nothing can stand below it"
+			if f.indent(above) > f.indent(line) {
+				found.why = "the line above is indented by " + diag.Count(f.indent(above), "space")
+			}
 		}
 		return found
 	}
 	text := strings.TrimSpace(f.line(line))
-	if found, ok := f.dashAbove(line); ok {
-		return found
-	}
 	if strings.HasPrefix(text, "- ") || text == "-" {
-		return finding{at: at, code: diag.CodeSyntax, message: "a list item stands where a key is expected", hint: "indent it below the key that the list belongs to"}
+		if above := f.above(line); above >= 0 && dashOnly.MatchString(f.line(above)[f.indent(above):]) {
+			found, _ := missingColon(f.line(above), f.indent(above), f.starts[above])
+			return found
+		}
+		return finding{at: at, code: diag.CodeSyntax, message: "a list item stands where a key is expected",
+			hint: "indent it below the key that the list belongs to"}
 	}
 	if strings.Contains(f.reason, "did not find expected '-' indicator") {
-		return finding{at: at, code: diag.CodeSyntax, message: "a key stands where a list item is expected", hint: "start the item with a dash, or indent the key below one"}
+		return finding{at: at, code: diag.CodeSyntax, message: "a key stands where a list item is expected",
+			hint: "start the item with a dash, or indent the key below one"}
 	}
 	return finding{at: at, code: diag.CodeSyntax, message: "this is not valid YAML: " + f.reason}
 }
@@ -223,29 +233,12 @@ func (f *finder) indentation(line int) finding {
 // conflict finds what a version control system leaves where it can't merge.
 func (f *finder) conflict() (finding, bool) {
 	for line := range f.starts {
-		if text := f.line(line); strings.HasPrefix(text, "<<<<<<< ") || strings.HasPrefix(text, ">>>>>>> ") || text == "=======" {
-			return finding{at: f.starts[line], code: diag.CodeSyntax, message: "the mark of a merge conflict stands here",
-				hint: "keep one of the two versions, and remove the lines with <<<<<<<, ======= and >>>>>>>"}, true
+		if text := f.line(line); strings.HasPrefix(text, "<<<<<<< ") || strings.HasPrefix(text, ">>>>>>> ") ||
+			text == "=======" {
+			return finding{at: f.starts[line], code: diag.CodeSyntax,
+				message: "the mark of a merge conflict stands here",
+				hint:    "keep one of the two versions, and remove the lines with <<<<<<<, ======= and >>>>>>>"}, true
 		}
-	}
-	return finding{}, false
-}
-
-// dashAbove finds an item of the same list above whose dash has no space behind
-// it.
-func (f *finder) dashAbove(line int) (finding, bool) {
-	if !strings.HasPrefix(f.line(line)[f.indent(line):], "-") {
-		return finding{}, false
-	}
-	for above := line - 1; above >= 0 && (f.blank(above) || f.indent(above) >= f.indent(line)); above-- {
-		at := f.indent(above)
-		text := f.line(above)[at:]
-		if f.blank(above) || at > f.indent(line) || len(text) < 2 || text[0] != '-' || text[1] == ' ' || text[1] == '-' {
-			continue
-		}
-		from := f.starts[above] + at + 1
-		return finding{at: from, code: diag.CodeSyntax, message: "a space is missing after the dash of a list item",
-			hint: "write - " + clip(text[1:]), fix: " ", from: from, to: from}, true
 	}
 	return finding{}, false
 }
@@ -257,31 +250,18 @@ func (f *finder) above(line int) int {
 	return line
 }
 
+// dashOnly is a list item whose dash has no space behind it.
+var dashOnly = regexp.MustCompile(`^-[^ -]`)
+
 // tabComment finds a comment nearby that a tab indents, which the parser minds.
 func (f *finder) tabComment(line int) (finding, bool) {
 	for i := max(0, line-1); i < len(f.starts) && i <= f.stopped+1; i++ {
-		if text := f.line(i); f.blank(i) && strings.Contains(text, "#") {
-			if tab := strings.IndexByte(text[:strings.IndexByte(text, '#')], '\t'); tab >= 0 {
-				return finding{at: f.starts[i] + tab, code: diag.CodeSyntax, message: "a tab can't indent in YAML", hint: "use spaces"}, true
-			}
+		if before, _, ok := strings.Cut(f.line(i), "#"); ok && f.blank(i) && strings.Contains(before, "\t") {
+			return finding{at: f.starts[i] + strings.IndexByte(before, '\t'), code: diag.CodeSyntax,
+				message: "a tab can't indent in YAML", hint: "use spaces"}, true
 		}
 	}
 	return finding{}, false
-}
-
-// firstTooDeep finds that not the line is indented wrongly, but the only one
-// above it in its block: the indentation of that one is odd.
-func (f *finder) firstTooDeep(line int) (finding, bool) {
-	first := f.above(line)
-	if first < 1 || f.indent(first) <= f.indent(line) || f.indent(first)%2 == 0 || f.indent(line)%2 == 1 {
-		return finding{}, false
-	}
-	if opener := f.above(first); opener < 0 || f.indent(opener) >= f.indent(line) {
-		return finding{}, false
-	}
-	return finding{at: f.starts[first] + f.indent(first), code: diag.CodeSyntax,
-		message: "the line is indented by " + spaces(f.indent(first)) + ", and the next one of its block by " + strconv.Itoa(f.indent(line)),
-		hint:    "indent both alike", fix: strings.Repeat(" ", f.indent(line)), from: f.starts[first], to: f.starts[first] + f.indent(first)}, true
 }
 
 // openIndents are the indentations of the blocks that a line could continue.
@@ -346,26 +326,12 @@ func (f *finder) blank(i int) bool {
 	return text == "" || text[0] == '#'
 }
 
-// around are the nearest of the numbers below and above n.
-func around(list []int, n int) []int {
-	at, _ := slices.BinarySearch(list, n)
-	return list[max(0, at-1):min(len(list), at+1)]
-}
-
-func spaces(n int) string {
-	if n == 1 {
-		return "1 space"
-	}
-	return strconv.Itoa(n) + " spaces"
-}
-
-func listSpaces(list []int) string {
+// spaces are indentations as a sentence has them: 2, 4 or 6 spaces.
+func spaces(list []int) string {
 	words := make([]string, len(list))
 	for i, n := range list {
 		words[i] = strconv.Itoa(n)
 	}
-	if len(list) == 1 {
-		return spaces(list[0])
-	}
-	return strings.Join(words[:len(words)-1], ", ") + " or " + spaces(list[len(list)-1])
+	words[len(words)-1] = diag.Count(list[len(list)-1], "space")
+	return diag.Or(words)
 }

@@ -59,14 +59,16 @@ func (r *flowReader) step() (finding, bool) {
 	case c == ']' || c == '}':
 		opening := r.text[r.open[len(r.open)-1]]
 		if opening == '[' != (c == ']') {
-			return finding{at: r.at, code: diag.CodeSyntax, message: fmt.Sprintf("%c is closed by %c", opening, c)}, true
+			return finding{at: r.at, code: diag.CodeSyntax, message: fmt.Sprintf("%c is closed by %c", opening, c)},
+				true
 		}
 		r.open = r.open[:len(r.open)-1]
 		r.afterValue, r.afterQuoted = true, true
 		r.at++
 	case c == ',':
 		if !r.afterValue && !r.afterColon() {
-			return finding{at: r.at, code: diag.CodeSyntax, message: "a value is missing before this comma", hint: "remove the comma, or write the value"}, true
+			return finding{at: r.at, code: diag.CodeSyntax, message: "a value is missing before this comma",
+				hint: "remove the comma, or write the value"}, true
 		}
 		r.afterValue, r.afterQuoted = false, false
 		r.at++
@@ -87,10 +89,12 @@ func (r *flowReader) quoted() (finding, bool) {
 	}
 	end := closingQuote(r.text, r.at)
 	if end < 0 {
-		return finding{at: r.at, code: diag.CodeSyntax, message: fmt.Sprintf("the quote %c that starts here is never closed", r.text[r.at])}, true
+		return finding{at: r.at, code: diag.CodeSyntax, message: fmt.Sprintf("the quote %c that starts here is never "+
+			"closed", r.text[r.at])}, true
 	}
 	if i := badEscape(r.text[:end], r.at); r.text[r.at] == '"' && i >= 0 {
-		return finding{at: i, code: diag.CodeSyntax, message: "YAML does not know this escape in double quotes", hint: "double the backslash, or " + quoteHint}, true
+		return finding{at: i, code: diag.CodeSyntax, message: "YAML does not know this escape in double quotes",
+			hint: "double the backslash, or " + quoteHint}, true
 	}
 	if r.longQuote = -1; strings.Contains(r.text[r.at:end], "\n") {
 		r.longQuote = r.at
@@ -106,7 +110,8 @@ func (r *flowReader) plain() (finding, bool) {
 	}
 	switch c := r.text[r.at]; c {
 	case '@', '`', '%', '|', '>', '!', '*', '&':
-		return finding{at: r.at, code: diag.CodeEaten, message: fmt.Sprintf("YAML does not take %c as the start of text", c), hint: quoteHint}, true
+		return finding{at: r.at, code: diag.CodeEaten,
+			message: fmt.Sprintf("YAML does not take %c as the start of text", c), hint: quoteHint}, true
 	}
 	start := r.at
 	for r.at < len(r.text) {
@@ -114,7 +119,8 @@ func (r *flowReader) plain() (finding, bool) {
 		case c == '[' || c == '{':
 			return r.bracketInText(start)
 		case c == '?' && r.at > start && (r.at+1 == len(r.text) || space(r.text[r.at+1])):
-			message := fmt.Sprintf("inside of brackets YAML ends the text %q at this ?", clip(strings.TrimSpace(r.text[start:r.at])))
+			message := fmt.Sprintf("inside of brackets YAML ends the text %q at this ?",
+				clip(strings.TrimSpace(r.text[start:r.at])))
 			return finding{at: r.at, code: diag.CodeEaten, message: message, hint: quoteHint}, true
 		case c == '\n', c == '\r', c == ']', c == '}', c == ',', c == ':' && r.colonEnds(),
 			c == '#' && r.at > start && space(r.text[r.at-1]):
@@ -129,7 +135,8 @@ func (r *flowReader) plain() (finding, bool) {
 // bracketInText is text that YAML ends at a bracket.
 func (r *flowReader) bracketInText(start int) (finding, bool) {
 	at := r.at
-	message := fmt.Sprintf("inside of brackets YAML ends the text %q at this %c", clip(strings.TrimSpace(r.text[start:at])), r.text[at])
+	message := fmt.Sprintf("inside of brackets YAML ends the text %q at this %c",
+		clip(strings.TrimSpace(r.text[start:at])), r.text[at])
 	if r.text[at-1] == '$' {
 		at--
 		message = "inside of brackets YAML does not take ${…} as part of the text"
@@ -162,14 +169,17 @@ func flowTextEnd(text string, start int) int {
 
 func (r *flowReader) expected() (finding, bool) {
 	if r.longQuote >= 0 {
-		return finding{at: r.longQuote, code: diag.CodeSyntax, message: fmt.Sprintf("the quote %c that starts here is never closed", r.text[r.longQuote])}, true
+		return finding{at: r.longQuote, code: diag.CodeSyntax,
+			message: fmt.Sprintf("the quote %c that starts here is never closed", r.text[r.longQuote])}, true
 	}
 	closing := "]"
 	if r.text[r.open[len(r.open)-1]] == '{' {
 		closing = "}"
 	}
 	return finding{at: r.at, code: diag.CodeSyntax, message: "a comma or " + closing + " is expected before this",
-		hint: "separate the values with commas; put text that starts with a quote or bracket in single quotes: '…'"}, true
+			hint: "separate the values with commas; put text that starts with a quote or bracket in " +
+				"single quotes: '…'"},
+		true
 }
 
 func (r *flowReader) unclosed() (finding, bool) {
@@ -178,10 +188,12 @@ func (r *flowReader) unclosed() (finding, bool) {
 		at = r.open[len(r.open)-1]
 	}
 	closing := map[byte]string{'[': "]", '{': "}"}[r.text[at]]
-	found := finding{at: at, code: diag.CodeSyntax, message: fmt.Sprintf("the %c that starts here is never closed", r.text[at]), hint: "close it with " + closing}
+	found := finding{at: at, code: diag.CodeSyntax,
+		message: fmt.Sprintf("the %c that starts here is never closed", r.text[at]), hint: "close it with " + closing}
 	line, _, _ := strings.Cut(r.text[r.start:], "\n")
 	line = strings.TrimRight(line, " \t\r")
-	if inLine := r.start + len(line); len(r.open) > 0 && len(r.open) <= 8 && r.open[len(r.open)-1] < inLine && !strings.ContainsAny(line, "#\"'") {
+	if inLine := r.start + len(line); len(r.open) > 0 && len(r.open) <= 8 && r.open[len(r.open)-1] < inLine &&
+		!strings.ContainsAny(line, "#\"'") {
 		for i := len(r.open) - 1; i >= 0; i-- {
 			found.fix += map[byte]string{'[': "]", '{': "}"}[r.text[r.open[i]]]
 		}
@@ -202,7 +214,8 @@ func (r *flowReader) behind() (finding, bool) {
 		what = "a map"
 	}
 	return finding{at: r.start, code: diag.CodeEaten,
-		message: fmt.Sprintf("YAML reads text that starts with %c as %s, and can't read %q behind it", r.text[r.start], what, clip(trimmed)), hint: quoteHint}, true
+		message: fmt.Sprintf("YAML reads text that starts with %c as %s, and can't read %q behind it", r.text[r.start],
+			what, clip(trimmed)), hint: quoteHint}, true
 }
 
 // leavesBlock tells whether the line that starts here is no longer indented

@@ -25,7 +25,8 @@ func (d *Decoder) Unplaced(n Node) {
 		if m.keyText(n.key) {
 			return
 		}
-		if n.IsEmpty() && !strings.ContainsAny(name, " :") && !d.hasColon(n.key) && d.options.Vocabulary.slip(name) == "" {
+		if n.IsEmpty() && !strings.ContainsAny(name, " :") && !d.hasColon(n.key) &&
+			d.options.Vocabulary.slip(name) == "" {
 			m.value(n.key, unknown) // it may be a value
 		}
 	}
@@ -100,7 +101,8 @@ func (m unplaced) value(n *yaml.Node, what holds) {
 			m.value(item, what)
 		}
 	default:
-		if what != open && (what != named || strings.Contains(n.Value, " ")) && !m.d.options.Vocabulary.harmless(n.Value) {
+		if what != open && (what != named || strings.Contains(n.Value, " ")) &&
+			!m.d.options.Vocabulary.harmless(n.Value) {
 			(masker{m.d.source}).all(n)
 		}
 	}

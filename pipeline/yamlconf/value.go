@@ -66,7 +66,8 @@ func (d *Decoder) scalarJSON(n Node) string {
 	case "!!int", "!!float":
 		text, why := numberJSON(v.Value)
 		if why != "" {
-			d.AtValue(n, diag.CodeMalformed, fmt.Sprintf("%s: %s", name(n.Path), why), "put text in quotes, or write the number in another way")
+			d.AtValue(n, diag.CodeMalformed, fmt.Sprintf("%s: %s", name(n.Path), why),
+				"put text in quotes, or write the number in another way")
 		}
 		return text
 	default:

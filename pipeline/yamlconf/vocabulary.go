@@ -52,7 +52,8 @@ func VocabularyOf(config any, registry handlers.Registry) *Vocabulary {
 
 // NewVocabulary is that of another language, whose keys hold nothing secret.
 func NewVocabulary(keys, words []string) *Vocabulary {
-	v := &Vocabulary{keys: map[string]holds{}, words: map[string]bool{"true": true, "false": true, "null": true}, names: keys}
+	v := &Vocabulary{keys: map[string]holds{}, words: map[string]bool{"true": true, "false": true, "null": true},
+		names: keys}
 	for _, key := range keys {
 		v.key(key, open)
 	}
@@ -132,7 +133,8 @@ func holdsNoSecret(t reflect.Type, depth int) bool {
 		return true
 	}
 	for _, f := range fieldsOf(t) {
-		if ft := t.Field(f.index).Type; holdsOf(ft, f) == unknown || f.url || f.place == "url" || !holdsNoSecret(ft, depth+1) {
+		if ft := t.Field(f.index).Type; holdsOf(ft, f) == unknown || f.url || f.place == "url" ||
+			!holdsNoSecret(ft, depth+1) {
 			return false
 		}
 	}
@@ -149,7 +151,8 @@ func (v *Vocabulary) of(name string) holds {
 
 // slip is the key that a word is a slip of so clearly that its value is one of that.
 func (v *Vocabulary) slip(word string) string {
-	if key := v.meant(word); key == word || len(word) > 3 && key != "" && word[0]|0x20 == key[0] && (sameWords(word, key) || oneSlip(word, key)) {
+	if key := v.meant(word); key == word || len(word) > 3 && key != "" && word[0]|0x20 == key[0] &&
+		(sameWords(word, key) || oneSlip(word, key)) {
 		return key
 	}
 	return ""

@@ -27,7 +27,7 @@ func TestRestart(t *testing.T) {
 		t.Run(how, func(t *testing.T) {
 			dir := t.TempDir()
 			var addr string
-			end := func() {}
+			var end func()
 			if how == "killed" {
 				addr, _, end = startChild(t, dir)
 			} else {

@@ -53,16 +53,16 @@ func (m *member) join() {
 	}
 }
 
-// sync tells what became of the member's SyncGroup, and after how long.
-func (m *member) sync() (error, time.Duration) {
+// sync tells how long the member's SyncGroup took, and what became of it.
+func (m *member) sync() (time.Duration, error) {
 	r := kmsg.NewPtrSyncGroupRequest()
 	r.Version, r.Group, r.MemberID, r.Generation = 3, "g", m.id, m.generation
 	began := time.Now()
 	answer, err := m.client.ask(r)
 	if err != nil {
-		return err, time.Since(began)
+		return time.Since(began), err
 	}
-	return kerr.ErrorForCode(answer.(*kmsg.SyncGroupResponse).ErrorCode), time.Since(began)
+	return time.Since(began), kerr.ErrorForCode(answer.(*kmsg.SyncGroupResponse).ErrorCode)
 }
 
 // pair are two members of one generation, the leader first.
@@ -96,7 +96,7 @@ func TestALeaderThatDiesBeforeItsSync(t *testing.T) {
 	b := start(t, Config{})
 	leader, other := pair(t, b.Addr(), session)
 	leader.client.close()
-	err, took := other.sync()
+	took, err := other.sync()
 	if !errors.Is(err, kerr.RebalanceInProgress) || took > 4*session {
 		t.Errorf("the other's sync: %v after %s", err, took)
 	}
@@ -110,7 +110,7 @@ func TestMembersThatWaitInTheirJoin(t *testing.T) {
 	leader, other := pair(t, b.Addr(), session)
 	if err := func() error { // the leader assigns nothing
 		go func() { _, _ = other.sync() }()
-		err, _ := leader.sync()
+		_, err := leader.sync()
 		return err
 	}(); err != nil {
 		t.Fatal(err)
@@ -168,7 +168,7 @@ func TestAMemberThatGoesWhileItWaits(t *testing.T) {
 	_ = conn.Close()
 	for began := time.Now(); ; {
 		other.join()
-		if err, _ := other.sync(); err == nil {
+		if _, err := other.sync(); err == nil {
 			break
 		}
 		if time.Since(began) > 20*time.Second {

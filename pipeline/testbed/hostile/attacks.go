@@ -55,7 +55,8 @@ func Attacks() map[string]func(conn net.Conn, n int) {
 		},
 		"large joins": func(conn net.Conn, n int) {
 			r := kmsg.NewPtrJoinGroupRequest()
-			r.Version, r.Group, r.ProtocolType, r.SessionTimeoutMillis = 4, fmt.Sprintf("g-%d", n%50), "consumer", 300_000
+			r.Version, r.Group, r.ProtocolType, r.SessionTimeoutMillis = 4, fmt.Sprintf("g-%d", n%50), "consumer",
+				300_000
 			p := kmsg.NewJoinGroupRequestProtocol()
 			p.Name, p.Metadata = "range", zeros[:900<<10]
 			r.Protocols = append(r.Protocols, p)

@@ -75,7 +75,8 @@ func (b Batch) Encode() []byte {
 	batch := kmsg.RecordBatch{
 		Length: int32(len(records) + batchLength - batchHead), PartitionLeaderEpoch: -1, Magic: 2,
 		Attributes: int16(b.Codec) | b.Attributes, LastOffsetDelta: b.Last, FirstTimestamp: 1000, MaxTimestamp: 1000,
-		ProducerID: b.Producer, ProducerEpoch: b.Epoch, FirstSequence: b.Sequence, NumRecords: b.Count, Records: records,
+		ProducerID: b.Producer, ProducerEpoch: b.Epoch, FirstSequence: b.Sequence, NumRecords: b.Count,
+		Records: records,
 	}
 	if b.Transactional {
 		batch.Attributes |= transactionBit
@@ -88,7 +89,8 @@ func (b Batch) Encode() []byte {
 // Seal sets the checksum right.
 func Seal(raw []byte) {
 	if len(raw) >= batchLength {
-		binary.BigEndian.PutUint32(raw[atChecksum:], crc32.Checksum(raw[atAttribute:], crc32.MakeTable(crc32.Castagnoli)))
+		binary.BigEndian.PutUint32(raw[atChecksum:], crc32.Checksum(raw[atAttribute:],
+			crc32.MakeTable(crc32.Castagnoli)))
 	}
 }
 
@@ -96,7 +98,8 @@ func compressed(records []byte, codec byte) []byte {
 	if codec == 0 {
 		return records
 	}
-	codecs := []kgo.CompressionCodec{kgo.GzipCompression(), kgo.SnappyCompression(), kgo.Lz4Compression(), kgo.ZstdCompression()}
+	codecs := []kgo.CompressionCodec{kgo.GzipCompression(), kgo.SnappyCompression(), kgo.Lz4Compression(),
+		kgo.ZstdCompression()}
 	compressor, err := kgo.DefaultCompressor(codecs[codec-1])
 	if err != nil {
 		panic(err)
@@ -146,8 +149,14 @@ func Malformed() map[string]Refused {
 		b.Records = append(slices.Concat(binary.AppendVarint(nil, length+1), b.Records[n:]), 0)
 	}), kerr.InvalidRecord}
 	for codec, name := range map[byte]string{1: "gzip", 2: "snappy", 3: "lz4", 4: "zstd"} {
-		all[name+" that is none"] = Refused{with(func(b *Batch) { b.Codec, b.Raw = codec, []byte("this is not compressed at all") }), ErrNotDecompressed}
-		all[name+" with more records than it has"] = Refused{with(func(b *Batch) { b.Codec, b.Count, b.Last = codec, 4, 3 }), kerr.InvalidRecord}
+		all[name+" that is none"] = Refused{with(func(b *Batch) {
+			b.Codec, b.Raw = codec,
+				[]byte("this is not compressed at all")
+		}), ErrNotDecompressed}
+		all[name+" with more records than it has"] = Refused{with(func(b *Batch) {
+			b.Codec, b.Count, b.Last = codec, 4,
+				3
+		}), kerr.InvalidRecord}
 		all[name+" with a value that is too long"] = Refused{with(func(b *Batch) {
 			b.Codec, b.Records = codec, slices.Concat(RecordOf(0, "a"), Lying(1), RecordOf(2, "c"))
 		}), kerr.InvalidRecord}

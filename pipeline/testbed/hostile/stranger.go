@@ -183,7 +183,8 @@ func (s *Stranger) sensible(request kmsg.Request) {
 		r.ProtocolType = "consumer"
 	case *kmsg.CreateTopicsRequest:
 		for i := range r.Topics {
-			r.Topics[i].ReplicaAssignment, r.Topics[i].NumPartitions, r.Topics[i].ReplicationFactor = nil, int32(1+s.rand.IntN(3)), 1
+			r.Topics[i].ReplicaAssignment, r.Topics[i].NumPartitions, r.Topics[i].ReplicationFactor = nil,
+				int32(1+s.rand.IntN(3)), 1
 		}
 	case *kmsg.ProduceRequest:
 		r.Acks = int16(s.rand.IntN(3) - 1)
@@ -270,7 +271,8 @@ func (s *Stranger) text(name string) string {
 	case name == "TransactionalID" || name == "TransactionID":
 		return s.one("t", "u", "")
 	case name == "ConfigNames" || name == "Name" && s.rand.IntN(2) == 0:
-		return s.one("max.message.bytes", "segment.bytes", "cleanup.policy", "retention.ms", "group.max.size", "range", "x")
+		return s.one("max.message.bytes", "segment.bytes", "cleanup.policy", "retention.ms", "group.max.size", "range",
+			"x")
 	case name == "Value":
 		return s.one("1", "-1", "compact", "2000000", "x", "99999999999999999999")
 	}
@@ -283,7 +285,8 @@ func (s *Stranger) number(name string) int64 {
 	switch {
 	case name == "ProducerID" && len(s.producers) > 0 && s.rand.IntN(4) > 0:
 		return s.producers[s.rand.IntN(len(s.producers))]
-	case name == "ProducerEpoch" || name == "Generation" || name == "Partition" || name == "Partitions" || name == "CurrentLeaderEpoch":
+	case name == "ProducerEpoch" || name == "Generation" || name == "Partition" || name == "Partitions" ||
+		name == "CurrentLeaderEpoch":
 		return int64(s.rand.IntN(5) - 1)
 	}
 	odd := []int64{-1, 0, 1, 2, 3, 100, 6000, -2, -3, -4, -5, 1<<15 - 1, 1<<31 - 1, 1<<63 - 1, -1 << 63, -1 << 31}
@@ -297,7 +300,8 @@ func (s *Stranger) bytes(name string) []byte {
 	}
 	b := BatchOf(s.rand.IntN(5), byte(s.rand.IntN(5)))
 	if len(s.producers) > 0 && s.rand.IntN(2) == 0 {
-		b.Producer, b.Epoch, b.Sequence = s.producers[s.rand.IntN(len(s.producers))], int16(s.rand.IntN(2)), int32(s.rand.IntN(4))
+		b.Producer, b.Epoch, b.Sequence = s.producers[s.rand.IntN(len(s.producers))], int16(s.rand.IntN(2)),
+			int32(s.rand.IntN(4))
 		b.Transactional = s.rand.IntN(2) == 0
 	}
 	raw := b.Encode()

@@ -32,7 +32,8 @@ const (
 )
 
 var everyFault = []Fault{
-	Killed, KilledInCall, Stopped, StoppedAway, Rolled, Frozen, Limited, Flap, Half, Failing, Lossy, Hanging, Again, LateTopic,
+	Killed, KilledInCall, Stopped, StoppedAway, Rolled, Frozen, Limited, Flap, Half, Failing, Lossy, Hanging, Again,
+	LateTopic,
 	StoreSilent, StoreKilled,
 }
 

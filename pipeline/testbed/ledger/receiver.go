@@ -5,7 +5,6 @@ package ledger
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"hash/fnv"
 	"net"
@@ -134,10 +133,12 @@ func (r *receiver) ServeHTTP(w http.ResponseWriter, request *http.Request) {
 	a := r.judge(rec)
 	if a.effect {
 		r.books.effect(r.name, effect{
-			id: rec.ID, key: rec.Key, seq: rec.Seq, place: r.name, at: began, done: began.Add(a.took), lost: a.status == 0,
+			id: rec.ID, key: rec.Key, seq: rec.Seq, place: r.name, at: began, done: began.Add(a.took),
+			lost: a.status == 0,
 		})
 	}
-	if a.status != http.StatusOK && a.status != http.StatusTooManyRequests && a.status != http.StatusUnprocessableEntity {
+	if a.status != http.StatusOK && a.status != http.StatusTooManyRequests &&
+		a.status != http.StatusUnprocessableEntity {
 		r.books.doubt(r.name, rec.ID)
 	}
 	time.Sleep(a.took)
@@ -214,5 +215,3 @@ func (r *receiver) roll(id, what string, share float64) bool {
 	fmt.Fprint(h, r.seed, r.name, id, what, r.calls[id])
 	return float64(h.Sum64()%10_000) < share*10_000
 }
-
-var errEnded = errors.New("it has ended")

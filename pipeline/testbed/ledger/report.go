@@ -128,7 +128,8 @@ func (b *books) repeated() (killed, unanswered int) {
 				case pipeline != parked && b.deaths(pipeline, before, e) >= extra:
 					killed++
 				default:
-					b.complain("twice at "+sink, "%s at %s and at %s, of %v", e.id, clock(before.at), clock(e.at), b.places[e.id])
+					b.complain("twice at "+sink, "%s at %s and at %s, of %v", e.id, clock(before.at), clock(e.at),
+						b.places[e.id])
 				}
 			}
 		}
@@ -236,7 +237,8 @@ func (b *books) judgeLetters() map[string]int {
 		}
 	}
 	if cut > kills*inFlight {
-		b.complain("dead letter", "%d are uncertain, and %d kills can cut off %d calls at most", cut, kills, kills*inFlight)
+		b.complain("dead letter", "%d are uncertain, and %d kills can cut off %d calls at most", cut, kills,
+			kills*inFlight)
 	}
 	return all
 }
@@ -257,7 +259,8 @@ func (b *books) expected(pipeline string, l letter, again bool) bool {
 		return again
 	case "uncertain":
 		return pipeline == parked && slices.ContainsFunc(b.stops, func(s stop) bool {
-			return s.at.Before(l.at) && (s.killed && b.open(pipeline, l.id, s) > 0 || !s.killed && b.doubts[pipeline][l.id])
+			return s.at.Before(l.at) && (s.killed && b.open(pipeline, l.id, s) > 0 ||
+				!s.killed && b.doubts[pipeline][l.id])
 		})
 	}
 	return false
