@@ -98,6 +98,18 @@ func (h *held) Delete(_ context.Context, ids []idempotency.ID) ([]bool, error) {
 	return were, nil
 }
 
+// List gives one key a step.
+func (h *held) List(_ context.Context, from string, _ int) (idempotency.Listing, error) {
+	found := idempotency.Listing{Bytes: 7}
+	for id, row := range h.rows {
+		if id.External() > from && (len(found.Keys) == 0 || id.External() < found.Keys[0].External) {
+			found.Keys = []idempotency.Listed{{External: id.External(), Row: row}}
+			found.Next = id.External()
+		}
+	}
+	return found, nil
+}
+
 func (h *held) AcceptReset(context.Context) error { return errors.New("nothing was lost") }
 
 func TestControlKeys(t *testing.T) {
@@ -109,6 +121,27 @@ func TestControlKeys(t *testing.T) {
 	if err != nil || len(rows) != 2 || rows[1] != nil || rows[0] == nil || rows[0].State != row.State || !rows[0].Expires.Equal(row.Expires) {
 		t.Errorf("got %v, %v", rows, err)
 	}
+	h.rows[idempotency.ID{2}] = row
+	var listed []string
+	for from := ""; ; {
+		found, err := keys.List(t.Context(), from, 1)
+		if err != nil || found.Bytes != 7 {
+			t.Fatalf("%+v, %v", found, err)
+		}
+		for _, k := range found.Keys {
+			listed = append(listed, k.External)
+			if k.Row.State != row.State {
+				t.Errorf("listed the row %+v", k.Row)
+			}
+		}
+		if from = found.Next; from == "" {
+			break
+		}
+	}
+	if diff := cmp.Diff([]string{ids[0].External(), ids[1].External()}, listed); diff != "" {
+		t.Errorf("listed (-want +got):\n%s", diff)
+	}
+	delete(h.rows, idempotency.ID{2})
 	for _, want := range []bool{true, false} {
 		if were, err := keys.Delete(t.Context(), ids[:1]); err != nil || len(were) != 1 || were[0] != want {
 			t.Errorf("deleted %v, %v, want %v", were, err, want)
