@@ -8,6 +8,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/millrace/millrace/pipeline/state"
 )
 
 const keysFile = `version: 1
@@ -180,5 +182,27 @@ func blocked(all ...*process) {
 			s := p.status()
 			return !s.Ready && strings.Contains(strings.Join(s.Reasons, " "), "accept-reset")
 		})
+	}
+}
+
+// A short command that has the keys' folder for a moment does not keep a process from
+// starting; it waits, and a process that runs there refuses it at once.
+func TestKeysFolderIsTakenForAMoment(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	write(t, dir, "pipelines.yaml", fmt.Sprintf(keysFile, bed{}.blocks(), "invoices", "orders", "invoices"))
+	lock, err := state.LockFolder(filepath.Join(dir, ".millrace", "keys"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := launch(t, dir, "run")
+	p.await("it opens its parts", func() bool { return strings.Contains(p.log(), "embedded broker listens") })
+	time.Sleep(300 * time.Millisecond)
+	if err := lock.Release(); err != nil {
+		t.Fatal(err)
+	}
+	p.await("it is ready", func() bool { return strings.Contains(p.log(), `"msg":"ready"`) })
+	if code, _, errs := millrace(t, dir, "run"); code != 1 || !strings.Contains(errs, fmt.Sprint("pid ", p.cmd.Process.Pid)) {
+		t.Errorf("a second run: code %d\n%s", code, errs)
 	}
 }

@@ -13,7 +13,7 @@ type progress struct {
 	w       io.Writer // nil where nothing is shown
 	verb    string
 	noun    string // what is counted
-	size    int64 // bytes to read, 0 where unknown
+	size    int64  // bytes to read, 0 where unknown
 	read    int64
 	records int
 	began   time.Time
