@@ -1,6 +1,7 @@
 package cmd
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -44,7 +45,7 @@ shows the lag of all of them.`,
 			if format != "text" && format != "json" {
 				return usageError{fmt.Errorf("--format takes text or json, not %q", format)}
 			}
-			all, err := a.statuses(cmd, pid, args)
+			all, err := a.statuses(cmd.Context(), pid, args)
 			if err != nil {
 				return err
 			}
@@ -87,7 +88,7 @@ func (a *app) showStatuses(all []api.Status, format string) error {
 
 // statuses asks every process on the state folder, for one pipeline where it is
 // named.
-func (a *app) statuses(cmd *cobra.Command, pid int, args []string) ([]api.Status, error) {
+func (a *app) statuses(ctx context.Context, pid int, args []string) ([]api.Status, error) {
 	runs, err := a.processes(pid)
 	if err != nil {
 		return nil, err
@@ -99,7 +100,7 @@ func (a *app) statuses(cmd *cobra.Command, pid int, args []string) ([]api.Status
 	var names []string
 	for _, run := range runs {
 		client := api.Dial(run.Socket)
-		status, err := client.Status(cmd.Context())
+		status, err := client.Status(ctx)
 		client.Close()
 		if err != nil {
 			return nil, fmt.Errorf("ask process %d: %w", run.PID, err)

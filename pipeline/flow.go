@@ -30,6 +30,7 @@ type flow struct {
 	delivery   *deliver.Delivery
 	meter      *meter
 	metrics    *api.PipelineMetrics
+	pauses     *pauseBook
 	// goal is what the flow has done at its end, nil where it has none.
 	goal *goal
 	// open are its own parts; routing is nil before start.
@@ -55,6 +56,7 @@ type flowDeps struct {
 	holder   idempotency.Holder
 	memory   *memory.Budget
 	metrics  *api.Metrics
+	pauses   *pauseBook
 	observer deliver.Observer
 	log      *slog.Logger
 	version  string
@@ -71,7 +73,7 @@ type flowDeps struct {
 // beyond ctx: close ends it, and must be called.
 func openFlow(ctx context.Context, p *plan.Pipeline, deps flowDeps) (*flow, error) {
 	f := &flow{plan: p, state: api.Starting, alarms: map[string]string{}, failed: make(chan struct{}),
-		log: deps.log.With("pipeline", p.Name), metrics: deps.metrics.Pipeline(p.Name)}
+		log: deps.log.With("pipeline", p.Name), metrics: deps.metrics.Pipeline(p.Name), pauses: deps.pauses}
 	f.meter = newMeter(f.metrics)
 	if err := f.openParts(ctx, deps); err != nil {
 		return nil, errors.Join(fmt.Errorf("open pipeline %q: %w", p.Name, err), f.open.close(ctx))

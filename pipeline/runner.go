@@ -34,6 +34,7 @@ type Runner struct {
 	started time.Time
 	metrics *api.Metrics
 	memory  *memory.Budget
+	pauses  *pauseBook
 	// admin looks at the cluster; it is set before anything runs.
 	admin *kafka.Admin
 
@@ -87,6 +88,7 @@ type RunnerDeps struct {
 func NewRunner(plan *plan.Plan, deps RunnerDeps) *Runner {
 	deps.Logger = plan.Redactor.Logger(deps.Logger)
 	r := &Runner{plan: plan, deps: deps, started: time.Now(), settings: plan.Kafka}
+	r.pauses = newPauseBook(deps.Logger)
 	r.metrics = api.NewMetrics(deps.Version, r)
 	r.memory = memory.NewBudget(deps.Memory, len(plan.Pipelines))
 	r.metrics.Memory("held", r.memory.Held.Size(), r.memory.Held.Used)
@@ -130,6 +132,9 @@ func (r *Runner) run(ctx, lasting context.Context, open *closers) error {
 		return err
 	}
 	r.folder, r.parts = folder, parts
+	if err := r.pauses.open(folder, names(r.plan.Pipelines)); err != nil {
+		return err
+	}
 	// From here on others see the process, also while it waits for what is not up.
 	if err := r.openDoors(lasting, folder, parts, open); err != nil {
 		return err
@@ -241,7 +246,7 @@ func (r *Runner) openFlows(ctx context.Context, producer handlers.Producer, goal
 		host = "unknown"
 	}
 	deps := flowDeps{
-		settings: r.settings, store: r.keyStore(), producer: producer, run: run, memory: r.memory,
+		settings: r.settings, store: r.keyStore(), producer: producer, run: run, memory: r.memory, pauses: r.pauses,
 		holder:  idempotency.Holder{Host: host, PID: os.Getpid(), Run: run.ID()},
 		metrics: r.metrics, observer: r.deps.Observer, log: r.deps.Logger, version: r.deps.Version, stdout: r.deps.Stdout,
 		digest: r.plan.Digest, workMost: r.plan.Limits.Bytes,

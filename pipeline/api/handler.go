@@ -31,6 +31,12 @@ type Controller interface {
 	// Keys are those that the process guards effects by; an error says why there are
 	// none, or none yet.
 	Keys() (Keys, error)
+	// Pause stops the reading of a pipeline; what is in flight finishes. One that is
+	// paused already stays as it was, but may be kept over a restart from now on.
+	// The error is an *UnknownPipelineError where it runs none of the name.
+	Pause(ctx context.Context, pipeline string, pause Pause) (PauseAnswer, error)
+	// Resume ends what Pause began, and nothing else that a pipeline waits for.
+	Resume(ctx context.Context, pipeline string) (PauseAnswer, error)
 }
 
 // Handler is the API of a running process: what it does, from reporter, and what can be
@@ -47,6 +53,7 @@ func Handler(reporter Reporter, controller Controller) http.Handler {
 		writeJSON(w, http.StatusOK, reporter.Status())
 	})
 	if controller != nil {
+		handlePauses(mux, controller)
 		for path, do := range keysCalls() {
 			mux.HandleFunc("POST "+prefix+"/keys/"+path, func(w http.ResponseWriter, r *http.Request) { serveKeys(w, r, controller, do) })
 		}
