@@ -137,7 +137,7 @@ func TestPauseBesideAnotherReplica(t *testing.T) {
 
 func testPauseBesideAnotherReplica(t *testing.T, b bed) {
 	name := b.name("orders")
-	file := "%s\npipelines: {" + name + ": {source: {topic: " + name + ", commit_interval: 100ms}, sinks: [{stdout: {}}]}}\n"
+	file := "%s\npipelines: {" + name + ": {source: {topic: " + name + ", commit_interval: 100ms}, sinks: [{stdout: {}}], dead_letter: off}}\n"
 	b.create(t, 6, "orders")
 	dirs := [2]string{t.TempDir(), t.TempDir()}
 	write(t, dirs[0], "pipelines.yaml", fmt.Sprintf(file, b.blocks()))
