@@ -219,9 +219,9 @@ func (a *app) eachKey(ctx context.Context, f keysFlags, verb string, visit func(
 	if _, err := a.processes(f.pid); err != nil {
 		return 0, err
 	}
-	var store keys.Reader
+	var store keys.Lister
 	err = a.patiently("the key store has not answered yet", func() error {
-		store, err = keys.NewReader(part.Plan.Store, a.state(), log)
+		store, err = keys.NewLister(part.Plan.Store, a.state(), log)
 		return err
 	}, nil)
 	if err != nil {

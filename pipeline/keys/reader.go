@@ -24,6 +24,12 @@ type Reader interface {
 	// Get returns the row of each key, nil where there is none or it has expired,
 	// and the time on the store's clock.
 	Get(ctx context.Context, ids []idempotency.ID) ([]*idempotency.Row, time.Time, error)
+	// Close ends the connections.
+	Close() error
+}
+
+// Lister goes through all keys of a store as a Reader looks some up.
+type Lister interface {
 	idempotency.Lister
 	// Close ends the connections.
 	Close() error
@@ -34,6 +40,21 @@ type Reader interface {
 // time of each look-up; where none does, their folder is opened for a moment. An
 // error never holds a password.
 func NewReader(plan plan.Store, dir string, log *slog.Logger) (Reader, error) {
+	return newReader(plan, dir, log)
+}
+
+// NewLister is NewReader for all keys. Of embedded ones it keeps the folder until it
+// is closed, where no process has it.
+func NewLister(plan plan.Store, dir string, log *slog.Logger) (Lister, error) {
+	return newReader(plan, dir, log)
+}
+
+type readerAndLister interface {
+	Reader
+	idempotency.Lister
+}
+
+func newReader(plan plan.Store, dir string, log *slog.Logger) (readerAndLister, error) {
 	if plan.Embedded {
 		abs, err := filepath.Abs(dir)
 		if err != nil {

@@ -5,7 +5,9 @@ import (
 	"context"
 	"encoding/hex"
 	"fmt"
+	"maps"
 	"slices"
+	"time"
 
 	"github.com/cockroachdb/pebble/v2"
 
@@ -13,8 +15,7 @@ import (
 )
 
 // List returns the keys that follow from, in their order. Each step has an iterator
-// of its own, so that none keeps what was written over from being tidied up, and
-// holds each shard for one key at a time.
+// of its own, so that none keeps what was written over from being tidied up.
 func (s *Store) List(ctx context.Context, from string, most int) (idempotency.Listing, error) {
 	var found idempotency.Listing
 	after, err := hex.DecodeString(from)
@@ -26,61 +27,65 @@ func (s *Store) List(ctx context.Context, from string, most int) (idempotency.Li
 	}
 	defer s.leave()
 	// A key that leaves the memory is in the database by then: memory goes first.
-	keys := s.heldAfter(after, most)
-	stored, err := storedAfter(s.db, after, most)
+	held := s.heldAfter(after, most)
+	rows, err := storedAfter(s.db, after, most)
 	if err != nil {
 		return found, fmt.Errorf("list keys: %w", err)
 	}
-	keys = append(keys, stored...)
-	slices.SortFunc(keys, key.compare)
-	keys = slices.Compact(keys)
-	now, rows := s.now(), s.reader()
-	defer rows.close()
-	for _, k := range step(&found, keys, most, s.db) {
-		row, err := s.find(rows, k)
-		if err != nil {
-			return found, fmt.Errorf("list keys: %w", err)
-		}
-		if row = own(idempotency.Alive(row, now)); row != nil {
-			found.Keys = append(found.Keys, idempotency.Listed{External: k.external(), Row: row})
+	now, lookUp := s.now(), s.reader()
+	defer lookUp.close()
+	for k, row := range rows {
+		if _, ok := held[k]; !ok && row.State == idempotency.Claimed {
+			// It was claimed meanwhile, or by a process that is gone.
+			if rows[k], err = s.find(lookUp, k); err != nil {
+				return found, fmt.Errorf("list keys: %w", err)
+			}
 		}
 	}
+	maps.Copy(rows, held)
+	step(&found, rows, most, now, s.db)
 	return found, nil
 }
 
-// step is how far one goes through sorted keys, of which found is told the end.
-func step(found *idempotency.Listing, keys []key, most int, db *pebble.DB) []key {
+// step makes one of rows, of which some may be nil, and tells where it ends.
+func step(found *idempotency.Listing, rows map[key]*idempotency.Row, most int, now time.Time, db *pebble.DB) {
+	keys := slices.SortedFunc(maps.Keys(rows), key.compare)
 	if len(keys) < most {
 		found.Bytes = int64(db.Metrics().DiskSpaceUsage())
-		return keys
+	} else {
+		keys = keys[:most]
+		found.Next = hex.EncodeToString(keys[most-1][:])
 	}
-	found.Next = hex.EncodeToString(keys[most-1][:])
-	return keys[:most]
+	for _, k := range keys {
+		if row := own(idempotency.Alive(rows[k], now)); row != nil {
+			found.Keys = append(found.Keys, idempotency.Listed{External: k.external(), Row: row})
+		}
+	}
 }
 
-// heldAfter are keys in memory behind one. The shards are in the order of the keys:
-// once it has most of them, those left out come later than all of these.
-func (s *Store) heldAfter(after []byte, most int) []key {
+// heldAfter are the rows in memory of keys behind one. The shards are in the order of
+// the keys: once it has most of them, those left out come later than all of these.
+func (s *Store) heldAfter(after []byte, most int) map[key]*idempotency.Row {
 	first := 0
 	if len(after) > 0 {
 		first = int(after[0])
 	}
-	var keys []key
-	for i := first; i < len(s.shards) && len(keys) < most; i++ {
+	held := map[key]*idempotency.Row{}
+	for i := first; i < len(s.shards) && len(held) < most; i++ {
 		sh := &s.shards[i]
 		sh.mu.Lock()
-		for k := range sh.entries {
+		for k, e := range sh.entries {
 			if bytes.Compare(k[:], after) > 0 {
-				keys = append(keys, k)
+				held[k] = e.row
 			}
 		}
 		sh.mu.Unlock()
 	}
-	return keys
+	return held
 }
 
-// storedAfter are the first keys of the database behind one.
-func storedAfter(db *pebble.DB, after []byte, most int) ([]key, error) {
+// storedAfter are the rows of the first keys of the database behind one.
+func storedAfter(db *pebble.DB, after []byte, most int) (map[key]*idempotency.Row, error) {
 	lower := []byte("k/")
 	if len(after) > 0 {
 		lower = append(append(lower, after...), 0)
@@ -90,11 +95,19 @@ func storedAfter(db *pebble.DB, after []byte, most int) ([]key, error) {
 		return nil, err
 	}
 	defer func() { _ = iter.Close() }()
-	var keys []key
-	for ok := iter.First(); ok && len(keys) < most; ok = iter.Next() {
-		if k, is := ofRow(iter.Key()); is {
-			keys = append(keys, k)
+	rows := map[key]*idempotency.Row{}
+	for ok := iter.First(); ok && len(rows) < most; ok = iter.Next() {
+		k, is := ofRow(iter.Key())
+		if !is {
+			continue
+		}
+		value, err := iter.ValueAndErr()
+		if err != nil {
+			return nil, err
+		}
+		if rows[k], err = idempotency.Decode(value); err != nil {
+			return nil, fmt.Errorf("read key %x: %w", k, err)
 		}
 	}
-	return keys, iter.Error()
+	return rows, iter.Error()
 }

@@ -103,19 +103,17 @@ func (r *Reader) List(ctx context.Context, from string, most int) (idempotency.L
 	if err != nil || r.db == nil {
 		return found, err
 	}
-	keys, err := storedAfter(r.db, after, most)
+	rows, err := storedAfter(r.db, after, most)
+	if err == nil {
+		err = ctx.Err()
+	}
 	if err != nil {
 		return found, fmt.Errorf("list keys in %q: %w", r.dir, err)
 	}
-	for _, k := range step(&found, keys, most, r.db) {
-		row, err := r.row(ctx, k)
-		if err != nil {
-			return found, fmt.Errorf("list keys in %q: %w", r.dir, err)
-		}
-		if row != nil {
-			found.Keys = append(found.Keys, idempotency.Listed{External: k.external(), Row: row})
-		}
+	for _, row := range rows {
+		ofTheGone(row)
 	}
+	step(&found, rows, most, time.Now(), r.db)
 	return found, nil
 }
 
@@ -131,8 +129,13 @@ func (r *Reader) row(ctx context.Context, k key) (*idempotency.Row, error) {
 	if err != nil {
 		return nil, err
 	}
+	ofTheGone(row)
+	return idempotency.Alive(row, time.Now()), nil
+}
+
+// ofTheGone ends the lease of a claim, whose process is gone.
+func ofTheGone(row *idempotency.Row) {
 	if row.State == idempotency.Claimed {
 		row.Deadline = time.Time{}
 	}
-	return idempotency.Alive(row, time.Now()), nil
 }
