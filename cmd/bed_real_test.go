@@ -46,3 +46,6 @@ func TestRealKeys(t *testing.T)                 { onBeds(t, testKeys) }
 func TestRealKeysFolderLost(t *testing.T)       { testKeysFolderLost(t, kafkaAlone(t)) }
 func TestRealPreviewWritesNothing(t *testing.T) { onBeds(t, testPreviewWritesNothing) }
 func TestRealSecondTerminal(t *testing.T)       { onBeds(t, testSecondTerminal) }
+func TestRealPauseBesideAnotherReplica(t *testing.T) {
+	testPauseBesideAnotherReplica(t, kafkaAndRedis(t))
+}

@@ -76,7 +76,7 @@ func TestWordsOfWrongUse(t *testing.T) {
 		code       int
 	}{
 		{"run", "`millrace init` makes a first pipelines.yaml", 3},
-		{"keys", "keys takes get, delete or accept-reset", 2},
+		{"keys", "keys takes get, delete, list, stats or accept-reset", 2},
 		{"keys get p", `it takes a pipeline and a key, and was given only "p"`, 2},
 		{"keys get p k --generation 0", "--generation counts from 1", 2},
 		{"keys delete p k --generation=-1", "--generation counts from 1", 2},

@@ -31,12 +31,12 @@ func (a *app) keysCommand() *cobra.Command {
 	var f keysFlags
 	keys := &cobra.Command{
 		Use: "keys", Short: "Look at, or forget, idempotency keys",
-		Long: `Keys looks at the idempotency keys of a pipeline in the store that the
-configuration names: Redis itself, or the embedded store, through the process
-that holds it or, when none runs, by opening its folder.`,
+		Long: `Keys looks at the idempotency keys in the store that the configuration names:
+Redis itself, or the embedded store, through the process that holds it or, when
+none runs, by opening its folder.`,
 		Args: knownCommand,
 		RunE: func(*cobra.Command, []string) error {
-			return usageError{errors.New("keys takes get, delete or accept-reset")}
+			return usageError{errors.New("keys takes get, delete, list, stats or accept-reset")}
 		},
 	}
 	keys.PersistentFlags().IntVar(&f.pid, "pid", 0, "which process, where several run")
@@ -79,7 +79,7 @@ and is not there now may be repeated.`,
 	for _, cmd := range []*cobra.Command{remove, accept} {
 		cmd.Flags().BoolVarP(&f.yes, "yes", "y", false, "do not ask")
 	}
-	keys.AddCommand(get, remove, accept)
+	keys.AddCommand(get, remove, a.keysListCommand(&f), a.keysStatsCommand(&f), accept)
 	for _, cmd := range keys.Commands() {
 		usageArgs(cmd)
 	}

@@ -8,6 +8,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/millrace/millrace/pipeline/state"
 )
 
 const keysFile = `version: 1
@@ -77,6 +79,37 @@ func testKeys(t *testing.T, b bed) {
 	keys(2, "", "get", name)
 	keys(2, "there is no command", "got")
 
+	lists := func() {
+		t.Helper()
+		if out := keys(0, "confirmed", "list"); strings.Count(out, b.name("orders")+"/") != 2 || strings.Contains(out, "order:o-1") {
+			t.Errorf("keys list shows\n%s", out)
+		}
+		if out := keys(0, "there are more", "list", "-n", "1", "--state", "confirmed", "--format", "json"); strings.Count(out, "\n") != 1 ||
+			!strings.Contains(out, `"id":"`) || !strings.Contains(out, `"topic":"`+b.name("orders")+`"`) {
+			t.Errorf("keys list in JSON shows\n%s", out)
+		}
+		keys(0, "no such keys", "list", "--state", "parked")
+		keys(0, "2 keys in all; the store takes", "stats")
+		var counted struct {
+			Keys, Bytes int
+			States      map[string]struct {
+				Keys   int
+				Oldest *struct{ Record struct{ Topic string } }
+			}
+		}
+		decode(t, []byte(keys(0, "", "stats", "--format", "json")), &counted)
+		done := counted.States["confirmed"]
+		if counted.Keys != 2 || counted.Bytes == 0 || done.Keys != 2 || done.Oldest.Record.Topic != b.name("orders") || counted.States["parked"].Oldest != nil {
+			t.Errorf("keys stats: %+v", counted)
+		}
+	}
+	lists()
+	keys(2, `did you mean "claimed"`, "list", "--state", "claimd")
+	keys(2, "-n takes how many keys", "list", "-n", "0")
+	keys(2, "the store does not keep whose a key is", "list", name)
+	keys(2, "--format takes text or json", "stats", "--format", "yaml")
+	keys(1, "no process 1 runs", "stats", "--pid", "1")
+
 	order(2)
 	if n := len(p.lines()); n != 1 {
 		t.Fatalf("%d lines before the key is forgotten", n)
@@ -97,6 +130,7 @@ func testKeys(t *testing.T, b bed) {
 	if err := json.Unmarshal([]byte(out), &found); err != nil || found.Row.State != "confirmed" {
 		t.Errorf("once nothing runs: %v %s", err, out)
 	}
+	lists()
 }
 
 // The keys' folder is lost beside a cluster, or beside the embedded broker: who
@@ -148,5 +182,27 @@ func blocked(all ...*process) {
 			s := p.status()
 			return !s.Ready && strings.Contains(strings.Join(s.Reasons, " "), "accept-reset")
 		})
+	}
+}
+
+// A short command that has the keys' folder for a moment does not keep a process from
+// starting; it waits, and a process that runs there refuses it at once.
+func TestKeysFolderIsTakenForAMoment(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	write(t, dir, "pipelines.yaml", fmt.Sprintf(keysFile, bed{}.blocks(), "invoices", "orders", "invoices"))
+	lock, err := state.LockFolder(filepath.Join(dir, ".millrace", "keys"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := launch(t, dir, "run")
+	p.await("it opens its parts", func() bool { return strings.Contains(p.log(), "embedded broker listens") })
+	time.Sleep(300 * time.Millisecond)
+	if err := lock.Release(); err != nil {
+		t.Fatal(err)
+	}
+	p.await("it is ready", func() bool { return strings.Contains(p.log(), `"msg":"ready"`) })
+	if code, _, errs := millrace(t, dir, "run"); code != 1 || !strings.Contains(errs, fmt.Sprint("pid ", p.cmd.Process.Pid)) {
+		t.Errorf("a second run: code %d\n%s", code, errs)
 	}
 }

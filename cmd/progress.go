@@ -12,7 +12,8 @@ import (
 type progress struct {
 	w       io.Writer // nil where nothing is shown
 	verb    string
-	size    int64 // bytes to read, 0 where unknown
+	noun    string // what is counted
+	size    int64  // bytes to read, 0 where unknown
 	read    int64
 	records int
 	began   time.Time
@@ -22,7 +23,7 @@ type progress struct {
 const progressWidth = 30
 
 func (a *app) newProgress(verb string, size int64) *progress {
-	p := &progress{verb: verb, size: size, began: time.Now()}
+	p := &progress{verb: verb, noun: "record", size: size, began: time.Now()}
 	if terminal(a.err) && !a.quiet {
 		p.w = raw(a.err) // of numbers and our own words
 	}
@@ -42,7 +43,7 @@ func (p *progress) add(records int, bytes int64) {
 
 func (p *progress) line() string {
 	rate := float64(p.records) / max(time.Since(p.began).Seconds(), 0.001)
-	line := fmt.Sprintf("%s %s, %.0f/s", p.verb, count(p.records, "record"), rate)
+	line := fmt.Sprintf("%s %s, %.0f/s", p.verb, count(p.records, p.noun), rate)
 	if p.size == 0 {
 		return line
 	}

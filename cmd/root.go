@@ -109,9 +109,8 @@ line is wrong, and 3 where the configuration has errors.`,
 	flags.StringVar(&a.logFormat, "log-format", "text", "text or json")
 	flags.BoolVarP(&a.quiet, "quiet", "q", false, "only warnings, errors and results")
 	root.AddCommand(a.runCommand(), a.validateCommand(), a.testCommand(), a.publishCommand(), a.tailCommand(),
-		a.topicsCommand(),
-		a.statusCommand(), a.keysCommand(), a.brokerCommand(), a.initCommand(), a.schemaCommand(), a.handlersCommand(),
-		a.versionCommand())
+		a.topicsCommand(), a.statusCommand(), a.pauseCommand(), a.resumeCommand(), a.keysCommand(), a.brokerCommand(),
+		a.initCommand(), a.schemaCommand(), a.handlersCommand(), a.versionCommand())
 	root.AddCommand(a.dryRunCommand(), a.explainCommand(), a.evalCommand())
 	root.AddCommand(a.configCommand(), a.graphCommand(), a.completionCommand(root))
 	help(root)

@@ -46,7 +46,7 @@ func TestTailFromEarliest(t *testing.T) {
 }
 
 func TestProgressCountsOne(t *testing.T) {
-	p := &progress{verb: "read", records: 1, began: time.Now()}
+	p := &progress{verb: "read", noun: "record", records: 1, began: time.Now()}
 	if line := p.line(); !strings.HasPrefix(line, "read 1 record, ") {
 		t.Error(line)
 	}

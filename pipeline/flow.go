@@ -29,6 +29,7 @@ type flow struct {
 	subscriber *kafka.Subscriber
 	delivery   *deliver.Delivery
 	tally      *tally
+	pauses     *pauseBook
 	// observer is told what happens to the flow and to its records.
 	observer events.Observer
 	// goal is what the flow has done at its end, nil where it has none.
@@ -54,6 +55,7 @@ type flowDeps struct {
 	run      *idempotency.Run
 	holder   idempotency.Holder
 	memory   *memory.Budget
+	pauses   *pauseBook
 	observer events.Observer
 	log      *slog.Logger
 	version  string
@@ -69,7 +71,8 @@ type flowDeps struct {
 // openFlow opens a pipeline's sinks and source, without reading yet. The flow lasts
 // beyond ctx: close ends it, and must be called.
 func openFlow(ctx context.Context, p *plan.Pipeline, deps flowDeps) (*flow, error) {
-	f := &flow{plan: p, state: api.Starting, failed: make(chan struct{}), log: deps.log.With("pipeline", p.Name), tally: new(tally)}
+	f := &flow{plan: p, state: api.Starting, failed: make(chan struct{}), log: deps.log.With("pipeline", p.Name),
+		tally: new(tally), pauses: deps.pauses}
 	f.observer = events.Observers{f.tally, deps.observer}
 	f.tell(events.Starting, nil)
 	if err := f.openParts(ctx, deps); err != nil {

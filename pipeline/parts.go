@@ -48,18 +48,27 @@ func (r *Runner) openState(ctx context.Context, open *closers) (*state.Folder, [
 	return folder, []state.Part{state.Broker}, nil
 }
 
-// openBroker starts the embedded broker. A short command, such as a publish, may
-// have the folder for a moment; a process that runs says so in its run file.
-func (r *Runner) openBroker(ctx context.Context, folder *state.Folder) (*embedded.Broker, error) {
+// openBroker starts the embedded broker.
+func (r *Runner) openBroker(ctx context.Context, folder *state.Folder) (broker *embedded.Broker, err error) {
+	err = r.openPart(ctx, func() error {
+		broker, err = OpenBroker(ctx, folder, r.plan.Embedded, r.deps.Logger, r.brokerAlarm)
+		return err
+	})
+	return broker, err
+}
+
+// openPart opens an embedded part. A short command, such as a publish or a list of
+// keys, may have its folder for a moment; a process that runs says so in its run file.
+func (r *Runner) openPart(ctx context.Context, open func() error) error {
 	for deadline := time.Now().Add(10 * time.Second); ; {
-		broker, err := OpenBroker(ctx, folder, r.plan.Embedded, r.deps.Logger, r.brokerAlarm)
+		err := open()
 		var taken *state.HeldError
 		if !errors.As(err, &taken) || time.Now().After(deadline) {
-			return broker, err
+			return err
 		}
 		runs, failed := state.Discover(r.deps.StateDir)
 		if failed != nil || slices.ContainsFunc(runs, func(run state.Run) bool { return run.PID == taken.PID }) || !clock.Sleep(ctx, 100*time.Millisecond) {
-			return nil, err
+			return err
 		}
 	}
 }

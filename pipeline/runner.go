@@ -36,6 +36,7 @@ type Runner struct {
 	// observer is told every event of the process.
 	observer events.Observer
 	memory   *memory.Budget
+	pauses   *pauseBook
 	// admin looks at the cluster; it is set before anything runs.
 	admin *kafka.Admin
 
@@ -88,6 +89,7 @@ type RunnerDeps struct {
 func NewRunner(plan *plan.Plan, deps RunnerDeps) *Runner {
 	deps.Logger = plan.Redactor.Logger(deps.Logger)
 	r := &Runner{plan: plan, deps: deps, started: time.Now(), settings: plan.Kafka}
+	r.pauses = newPauseBook(deps.Logger)
 	r.metrics = api.NewMetrics(deps.Version, r)
 	all := events.Observers{meter{r.metrics}, &r.brokerTroubles}
 	if deps.Observer != nil {
@@ -136,6 +138,9 @@ func (r *Runner) run(ctx, lasting context.Context, open *closers) error {
 		return err
 	}
 	r.folder, r.parts = folder, parts
+	if err := r.pauses.open(folder, names(r.plan.Pipelines)); err != nil {
+		return err
+	}
 	// From here on others see the process, also while it waits for what is not up.
 	if err := r.openDoors(lasting, folder, parts, open); err != nil {
 		return err
@@ -247,7 +252,7 @@ func (r *Runner) openFlows(ctx context.Context, producer handlers.Producer, goal
 		host = "unknown"
 	}
 	deps := flowDeps{
-		settings: r.settings, store: r.keyStore(), producer: producer, run: run, memory: r.memory,
+		settings: r.settings, store: r.keyStore(), producer: producer, run: run, memory: r.memory, pauses: r.pauses,
 		holder:   idempotency.Holder{Host: host, PID: os.Getpid(), Run: run.ID()},
 		observer: r.observer, log: r.deps.Logger, version: r.deps.Version, stdout: r.deps.Stdout,
 		digest: r.plan.Digest, workMost: r.plan.Limits.Bytes,

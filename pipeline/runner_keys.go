@@ -29,7 +29,11 @@ func (r *Runner) openOwnStore(ctx context.Context, folder *state.Folder, parts [
 	if !r.needsKeys() || !r.plan.Store.Embedded {
 		return parts, nil
 	}
-	store, err := keys.Open(ctx, r.plan.Store, r.storeDeps(folder))
+	var store keys.Store
+	err := r.openPart(ctx, func() (err error) {
+		store, err = keys.Open(ctx, r.plan.Store, r.storeDeps(folder))
+		return err
+	})
 	if err != nil {
 		return nil, err
 	}

@@ -53,9 +53,13 @@ func (r *Runner) Status() api.Status {
 	for _, plan := range r.plan.Pipelines {
 		f := flows[plan.Name]
 		if f == nil {
-			s.Pipelines = append(s.Pipelines, api.PipelineStatus{
-				Name: plan.Name, State: api.Starting, Outcomes: map[string]int64{}, Lag: kafka.LagUnknown, Partitions: []kafka.PartitionStatus{},
-			})
+			p := api.PipelineStatus{
+				Name: plan.Name, State: api.Starting, Paused: r.pauses.of(plan.Name), Outcomes: map[string]int64{}, Lag: kafka.LagUnknown, Partitions: []kafka.PartitionStatus{},
+			}
+			if p.Paused != nil {
+				p.Reasons, p.Kinds = []string{p.Paused.String()}, []string{string(api.Paused)}
+			}
+			s.Pipelines = append(s.Pipelines, p)
 			continue
 		}
 		p := f.status(cluster != "" || store != "" && plan.Idempotency != nil)
@@ -73,6 +77,7 @@ func (f *flow) status(away bool) api.PipelineStatus {
 	p := api.PipelineStatus{
 		Name: f.plan.Name, State: f.running(), Outcomes: f.tally.outcomes(),
 		Retries: f.tally.retries.Load(), InFlight: f.subscriber.InFlight(), Partitions: f.partitions(),
+		Paused: f.pauses.of(f.plan.Name),
 	}
 	all, joined := f.troubles(), f.subscriber.Ready()
 	switch joining := "joining its consumer group"; {
@@ -81,11 +86,18 @@ func (f *flow) status(away bool) api.PipelineStatus {
 	case p.State == api.Running && !joined:
 		all = append(all, deliver.Trouble{Kind: joining, Reason: joining + " again"})
 	}
+	if p.Paused != nil {
+		p.InFlight = f.subscriber.HandedOut()
+		all = append([]deliver.Trouble{{Kind: string(api.Paused), Reason: p.Paused.String()}}, all...)
+	}
 	for _, t := range all {
 		p.Reasons, p.Kinds = append(p.Reasons, f.plan.Redactor.Shown(t.Reason)), append(p.Kinds, t.Kind)
 	}
 	if p.State == api.Running && (away || len(p.Reasons) > 0) {
 		p.State = api.Waiting
+	}
+	if p.Paused != nil && p.State == api.Waiting {
+		p.State = api.Paused
 	}
 	if p.Lag = kafka.SumLag(p.Partitions); !joined && p.State != api.Stopped {
 		p.Lag = kafka.LagUnknown // which partitions are its own is not known

@@ -71,6 +71,7 @@ func (s *supervisor) add(ctx context.Context, p *plan.Pipeline) (*flow, error) {
 // run lets the records of an open flow flow. One that fails is drained at once: its
 // other lanes finish, and its offset stays before the record that stopped it.
 func (s *supervisor) run(ctx context.Context, f *flow) error {
+	s.deps.pauses.apply(f)
 	if err := f.start(ctx); err != nil {
 		return fmt.Errorf("start pipeline %q: %w", f.plan.Name, err)
 	}

@@ -83,6 +83,23 @@ func (k remoteKeys) Delete(ctx context.Context, ids []idempotency.ID) ([]bool, e
 	return were, nil
 }
 
+func (k remoteKeys) List(ctx context.Context, from string, most int) (idempotency.Listing, error) {
+	var answer keysListing
+	err := k.c.do(ctx, http.MethodPost, "/keys/list", keysRequest{From: from, Most: most}, &answer)
+	found := idempotency.Listing{Next: answer.Next, Bytes: answer.Bytes}
+	for _, listed := range answer.Keys {
+		if err == nil {
+			var row *idempotency.Row
+			row, err = idempotency.Decode(listed.Row)
+			found.Keys = append(found.Keys, idempotency.Listed{External: listed.External, Row: row})
+		}
+	}
+	if err != nil {
+		return idempotency.Listing{}, fmt.Errorf("list the keys of the running process: %w", err)
+	}
+	return found, nil
+}
+
 func (k remoteKeys) AcceptReset(ctx context.Context) error {
 	if err := k.c.do(ctx, http.MethodPost, "/keys/accept-reset", keysRequest{}, nil); err != nil {
 		return fmt.Errorf("accept the reset in the running process: %w", err)

@@ -75,8 +75,9 @@ func TestControlStatus(t *testing.T) {
 
 // held are the keys of a process.
 type held struct {
-	rows map[idempotency.ID]*idempotency.Row
-	err  error
+	rows   map[idempotency.ID]*idempotency.Row
+	err    error
+	paused *api.Pause
 }
 
 func (h *held) Keys() (api.Keys, error) { return h, h.err }
@@ -98,6 +99,66 @@ func (h *held) Delete(_ context.Context, ids []idempotency.ID) ([]bool, error) {
 	return were, nil
 }
 
+// List gives one key a step.
+func (h *held) List(_ context.Context, from string, _ int) (idempotency.Listing, error) {
+	found := idempotency.Listing{Bytes: 7}
+	for id, row := range h.rows {
+		if id.External() > from && (len(found.Keys) == 0 || id.External() < found.Keys[0].External) {
+			found.Keys = []idempotency.Listed{{External: id.External(), Row: row}}
+			found.Next = id.External()
+		}
+	}
+	return found, nil
+}
+
+// Pause knows one pipeline, which nothing can pause for good.
+func (h *held) Pause(_ context.Context, pipeline string, p api.Pause) (api.PauseAnswer, error) {
+	switch {
+	case pipeline != "orders":
+		return api.PauseAnswer{}, &api.UnknownPipelineError{Name: pipeline}
+	case p.Persist:
+		return api.PauseAnswer{}, errors.New("the disk is full")
+	}
+	h.paused = &p
+	return api.PauseAnswer{Pipeline: pipeline, Changed: true, Pause: &p, State: api.Paused, Others: []kafka.Assignment{{Topic: "t", Partition: 1}}}, nil
+}
+
+func (h *held) Resume(_ context.Context, pipeline string) (api.PauseAnswer, error) {
+	if pipeline != "orders" {
+		return api.PauseAnswer{}, &api.UnknownPipelineError{Name: pipeline}
+	}
+	answer := api.PauseAnswer{Pipeline: pipeline, Changed: h.paused != nil, Pause: h.paused, State: api.Running}
+	h.paused = nil
+	return answer, nil
+}
+
+func TestControlPauses(t *testing.T) {
+	h := &held{}
+	_, client := control(t, api.Handler(&reporter{}, h))
+	asked := api.Pause{User: "ann", Host: "box", PID: 7, Reason: "why"}
+	before := time.Now().Add(-time.Second)
+	got, err := client.Pause(t.Context(), "orders", asked)
+	if err != nil || !got.Changed || got.State != api.Paused || len(got.Others) != 1 {
+		t.Fatalf("%+v, %v", got, err)
+	}
+	if h.paused == nil || h.paused.Since.Before(before) || h.paused.Reason != "why" || !strings.HasPrefix(h.paused.String(), "paused by ann@box (pid 7) since 2") {
+		t.Errorf("the process is told %+v", h.paused)
+	}
+	asked.Persist = true
+	var refused *api.ResponseError
+	if _, err := client.Pause(t.Context(), "orders", asked); !errors.As(err, &refused) || refused.Code != http.StatusInternalServerError || refused.Message != "the disk is full" {
+		t.Errorf("got %v", err)
+	}
+	for _, changed := range []bool{true, false} {
+		if got, err := client.Resume(t.Context(), "orders"); err != nil || got.Changed != changed {
+			t.Errorf("%+v, %v", got, err)
+		}
+	}
+	if _, err := client.Resume(t.Context(), "a/b"); !errors.As(err, &refused) || refused.Code != http.StatusNotFound || refused.Message != `this process runs no pipeline "a/b"` {
+		t.Errorf("got %v", err)
+	}
+}
+
 func (h *held) AcceptReset(context.Context) error { return errors.New("nothing was lost") }
 
 func TestControlKeys(t *testing.T) {
@@ -109,6 +170,27 @@ func TestControlKeys(t *testing.T) {
 	if err != nil || len(rows) != 2 || rows[1] != nil || rows[0] == nil || rows[0].State != row.State || !rows[0].Expires.Equal(row.Expires) {
 		t.Errorf("got %v, %v", rows, err)
 	}
+	h.rows[idempotency.ID{2}] = row
+	var listed []string
+	for from := ""; ; {
+		found, err := keys.List(t.Context(), from, 1)
+		if err != nil || found.Bytes != 7 {
+			t.Fatalf("%+v, %v", found, err)
+		}
+		for _, k := range found.Keys {
+			listed = append(listed, k.External)
+			if k.Row.State != row.State {
+				t.Errorf("listed the row %+v", k.Row)
+			}
+		}
+		if from = found.Next; from == "" {
+			break
+		}
+	}
+	if diff := cmp.Diff([]string{ids[0].External(), ids[1].External()}, listed); diff != "" {
+		t.Errorf("listed (-want +got):\n%s", diff)
+	}
+	delete(h.rows, idempotency.ID{2})
 	for _, want := range []bool{true, false} {
 		if were, err := keys.Delete(t.Context(), ids[:1]); err != nil || len(were) != 1 || were[0] != want {
 			t.Errorf("deleted %v, %v, want %v", were, err, want)
@@ -135,6 +217,13 @@ func TestAPIRefuses(t *testing.T) {
 		{"POST", "/api/v1/keys/get", `{"ids": ["AAAA"]}`, http.StatusBadRequest},
 		{"POST", "/api/v1/keys/get", `{`, http.StatusBadRequest},
 		{"GET", "/api/v1/keys/get", ``, http.StatusMethodNotAllowed},
+		{"POST", "/api/v1/pipelines/none/pause", `{}`, http.StatusNotFound},
+		{"POST", "/api/v1/pipelines/none/resume", ``, http.StatusNotFound},
+		{"POST", "/api/v1/pipelines/orders/pause", `{"reason": "two\nlines"}`, http.StatusBadRequest},
+		{"POST", "/api/v1/pipelines/orders/pause", `{"user": "\u001b[2J"}`, http.StatusBadRequest},
+		{"POST", "/api/v1/pipelines/orders/pause", `{"because": ""}`, http.StatusBadRequest},
+		{"GET", "/api/v1/pipelines/orders/pause", ``, http.StatusMethodNotAllowed},
+		{"POST", "/api/v1/pipelines/orders/pause", `{}`, http.StatusOK},
 		{"GET", "/api/v1/none", ``, http.StatusNotFound},
 		{"GET", "/status", ``, http.StatusNotFound},
 		{"GET", "/api/v1/status", ``, http.StatusOK},

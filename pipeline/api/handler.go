@@ -22,6 +22,7 @@ type Keys interface {
 	Delete(ctx context.Context, ids []idempotency.ID) ([]bool, error)
 	// AcceptReset takes the store's memory as it is now.
 	AcceptReset(ctx context.Context) error
+	idempotency.Lister
 }
 
 // Controller is what a person may change in a running process. It must be safe for
@@ -30,6 +31,12 @@ type Controller interface {
 	// Keys are those that the process guards effects by; an error says why there are
 	// none, or none yet.
 	Keys() (Keys, error)
+	// Pause stops the reading of a pipeline; what is in flight finishes. One that is
+	// paused already stays as it was, but may be kept over a restart from now on.
+	// The error is an *UnknownPipelineError where it runs none of the name.
+	Pause(ctx context.Context, pipeline string, pause Pause) (PauseAnswer, error)
+	// Resume ends what Pause began, and nothing else that a pipeline waits for.
+	Resume(ctx context.Context, pipeline string) (PauseAnswer, error)
 }
 
 // Handler is the API of a running process: what it does, from reporter, and what can be
@@ -46,6 +53,7 @@ func Handler(reporter Reporter, controller Controller) http.Handler {
 		writeJSON(w, http.StatusOK, reporter.Status())
 	})
 	if controller != nil {
+		handlePauses(mux, controller)
 		for path, do := range keysCalls() {
 			mux.HandleFunc("POST "+prefix+"/keys/"+path, func(w http.ResponseWriter, r *http.Request) { serveKeys(w, r, controller, do) })
 		}
@@ -57,16 +65,42 @@ func Handler(reporter Reporter, controller Controller) http.Handler {
 // brokers are away it shows what was last known.
 const measureLimit = 500 * time.Millisecond
 
-// keysRequest is what a call about keys is sent.
+// keysRequest is what a call about keys is sent: the keys, or where a list goes on.
 type keysRequest struct {
-	IDs [][]byte `json:"ids"`
+	IDs  [][]byte `json:"ids,omitempty"`
+	From string   `json:"from,omitempty"`
+	Most int      `json:"most,omitempty"`
 }
 
-type keysCall func(ctx context.Context, keys Keys, ids []idempotency.ID) (any, error)
+// keysListing is one step of a list.
+type keysListing struct {
+	Keys  []keysListed `json:"keys"`
+	Next  string       `json:"next,omitempty"`
+	Bytes int64        `json:"bytes,omitempty"`
+}
+
+type keysListed struct {
+	External string `json:"id"`
+	Row      []byte `json:"row"`
+}
+
+// mostListed bounds one step of a list, so that its answer stays small.
+const mostListed = 1024
+
+func listKeys(ctx context.Context, keys Keys, asked keysRequest) (any, error) {
+	found, err := keys.List(ctx, asked.From, min(max(1, asked.Most), mostListed))
+	answer := keysListing{Next: found.Next, Bytes: found.Bytes}
+	for _, k := range found.Keys {
+		answer.Keys = append(answer.Keys, keysListed{k.External, idempotency.Encode(k.Row)})
+	}
+	return answer, err
+}
+
+type keysCall func(ctx context.Context, keys Keys, ids []idempotency.ID, asked keysRequest) (any, error)
 
 func keysCalls() map[string]keysCall {
 	return map[string]keysCall{
-		"get": func(ctx context.Context, keys Keys, ids []idempotency.ID) (any, error) {
+		"get": func(ctx context.Context, keys Keys, ids []idempotency.ID, _ keysRequest) (any, error) {
 			rows, err := keys.Get(ctx, ids)
 			encoded := make([][]byte, len(rows))
 			for i, row := range rows {
@@ -76,8 +110,13 @@ func keysCalls() map[string]keysCall {
 			}
 			return encoded, err
 		},
-		"delete": func(ctx context.Context, keys Keys, ids []idempotency.ID) (any, error) { return keys.Delete(ctx, ids) },
-		"accept-reset": func(ctx context.Context, keys Keys, _ []idempotency.ID) (any, error) {
+		"delete": func(ctx context.Context, keys Keys, ids []idempotency.ID, _ keysRequest) (any, error) {
+			return keys.Delete(ctx, ids)
+		},
+		"list": func(ctx context.Context, keys Keys, _ []idempotency.ID, asked keysRequest) (any, error) {
+			return listKeys(ctx, keys, asked)
+		},
+		"accept-reset": func(ctx context.Context, keys Keys, _ []idempotency.ID, _ keysRequest) (any, error) {
 			return struct{}{}, keys.AcceptReset(ctx)
 		},
 	}
@@ -99,7 +138,7 @@ func serveKeys(w http.ResponseWriter, r *http.Request, controller Controller, do
 	keys, err := controller.Keys()
 	var answer any
 	if err == nil {
-		answer, err = do(r.Context(), keys, ids)
+		answer, err = do(r.Context(), keys, ids, asked)
 	}
 	if err != nil {
 		writeError(w, http.StatusServiceUnavailable, err)

@@ -43,7 +43,7 @@ const (
 	Running State = "running"
 	// Waiting would run, and can't for what its reasons say.
 	Waiting State = "waiting"
-	// Paused was told to take no records.
+	// Paused was told to take no records by a person.
 	Paused State = "paused"
 	// Draining finishes what is in flight, and takes nothing new.
 	Draining State = "draining"
@@ -58,10 +58,13 @@ type PipelineStatus struct {
 	Reasons []string `json:"reasons,omitempty"`
 	// Kinds are what the reasons are about, as in Status.
 	Kinds []string `json:"kinds,omitempty"`
+	// Paused is who paused it, nil where nobody did.
+	Paused *Pause `json:"paused,omitempty"`
 	// Outcomes counts records since the start, by outcome.
 	Outcomes map[string]int64 `json:"outcomes"`
 	Retries  int64            `json:"retries"`
-	// InFlight is how many records are delivered and not finished.
+	// InFlight is how many records are delivered and not finished; of a paused one,
+	// how many are still worked on.
 	InFlight int `json:"in_flight"`
 	// Lag is how many offsets are not committed yet: of this moment where the
 	// brokers answer, else as it was known a few seconds ago, else unknown. Of a

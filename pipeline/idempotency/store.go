@@ -206,6 +206,32 @@ type Inspector interface {
 	Epoch(ctx context.Context) (string, error)
 }
 
+// Lister goes through all keys of a store, a step at a time, so that nobody else
+// who uses it waits for long.
+type Lister interface {
+	// List returns about most keys, those that follow where the step before ended;
+	// from is empty for the first one. A key that is there all the time is listed,
+	// one that comes or goes meanwhile may be. Those that expired are left out.
+	List(ctx context.Context, from string, most int) (Listing, error)
+}
+
+// Listing is one step through the keys of a store.
+type Listing struct {
+	Keys []Listed
+	// Next is where the next step begins, empty behind the last one.
+	Next string
+	// Bytes is what the store takes, on its disk or of its memory; the last step
+	// tells it, and 0 means that the store does not know.
+	Bytes int64
+}
+
+// Listed is one key of a store, which does not keep what it was made of.
+type Listed struct {
+	// External is the key's ID as receivers see it.
+	External string
+	Row      *Row
+}
+
 // ResetError says that a store lost its memory: it was emptied, or a copy took
 // over that lags behind. What was confirmed before may be repeated, so its calls
 // return this error until a person accepts the loss.

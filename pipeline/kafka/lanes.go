@@ -148,6 +148,23 @@ func (p *partition) start() {
 // from catching up when the partition is given up.
 func (p *partition) resting() bool { return p.cutOff || p.held && !p.stopping }
 
+// handedOut counts the records of batches in flight that are not finished.
+func (p *partition) handedOut() int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	n := 0
+	for _, l := range p.lanes {
+		for _, f := range l.flights {
+			for _, s := range f.slots {
+				if !s.done.Load() {
+					n++
+				}
+			}
+		}
+	}
+	return n
+}
+
 // wants tells whether the first of what waits is to be handed out.
 func (p *partition) wants(waiting []*slot) bool {
 	return len(waiting) > 0 && (!p.stopping || waiting[0].record.Offset < p.goal())

@@ -189,6 +189,20 @@ func (s *Subscriber) InFlight() int {
 	return n
 }
 
+// HandedOut is how many records of InFlight are in batches that were handed out: a
+// pause leaves those to finish, and the others where they are.
+func (s *Subscriber) HandedOut() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	n := 0
+	for _, c := range s.consumers {
+		for _, p := range c.assigned() {
+			n += p.handedOut()
+		}
+	}
+	return n
+}
+
 // logged is a logger with the partition as attributes.
 func logged(logger *slog.Logger, topic string, partition int32) *slog.Logger {
 	return logger.With("topic", topic, "partition", partition)

@@ -28,11 +28,33 @@ type Reader interface {
 	Close() error
 }
 
+// Lister goes through all keys of a store as a Reader looks some up.
+type Lister interface {
+	idempotency.Lister
+	// Close ends the connections.
+	Close() error
+}
+
 // NewReader looks into the store that a plan names. Embedded keys are asked of
 // the process that holds them on the state folder dir, whichever that is at the
 // time of each look-up; where none does, their folder is opened for a moment. An
 // error never holds a password.
 func NewReader(plan plan.Store, dir string, log *slog.Logger) (Reader, error) {
+	return newReader(plan, dir, log)
+}
+
+// NewLister is NewReader for all keys. Of embedded ones it keeps the folder until it
+// is closed, where no process has it.
+func NewLister(plan plan.Store, dir string, log *slog.Logger) (Lister, error) {
+	return newReader(plan, dir, log)
+}
+
+type readerAndLister interface {
+	Reader
+	idempotency.Lister
+}
+
+func newReader(plan plan.Store, dir string, log *slog.Logger) (readerAndLister, error) {
 	if plan.Embedded {
 		abs, err := filepath.Abs(dir)
 		if err != nil {
@@ -61,6 +83,9 @@ func Delete(ctx context.Context, plan plan.Store, ids []idempotency.ID) (_ []boo
 type embeddedKeys struct {
 	dir string
 	log *slog.Logger
+	// folder is the keys' folder, from the first step of a list that found no
+	// process with it.
+	folder *keystore.Reader
 }
 
 const (
@@ -85,25 +110,59 @@ func (k *embeddedKeys) Get(ctx context.Context, ids []idempotency.ID) ([]*idempo
 	return all, now, nil
 }
 
-func (k *embeddedKeys) part(ctx context.Context, ids []idempotency.ID) ([]*idempotency.Row, error) {
+func (k *embeddedKeys) part(ctx context.Context, ids []idempotency.ID) (rows []*idempotency.Row, err error) {
+	err = k.where(ctx, func(keys api.Keys) error {
+		rows, err = keys.Get(ctx, ids)
+		return err
+	}, func(dir string) error {
+		rows, err = keystore.Peek(ctx, dir, k.log, ids)
+		return err
+	})
+	return rows, err
+}
+
+// List asks the process that holds the keys, or keeps their folder open until Close.
+func (k *embeddedKeys) List(ctx context.Context, from string, most int) (found idempotency.Listing, err error) {
+	if k.folder == nil {
+		err = k.where(ctx, func(keys api.Keys) error {
+			found, err = keys.List(ctx, from, most)
+			return err
+		}, func(dir string) error {
+			k.folder, err = keystore.OpenReader(dir, k.log)
+			return err
+		})
+	}
+	if err == nil && k.folder != nil {
+		return k.folder.List(ctx, from, most)
+	}
+	return found, err
+}
+
+// where goes to the keys: those of the process that holds them, or their folder.
+func (k *embeddedKeys) where(ctx context.Context, process func(api.Keys) error, folder func(dir string) error) error {
 	for deadline := time.Now().Add(lookPatience); ; {
 		runs, err := state.Discover(k.dir)
 		if err != nil {
-			return nil, err
+			return err
 		}
 		for _, run := range runs {
 			if run.Has(state.Keys) {
 				client := api.Dial(run.Socket)
 				defer client.Close()
-				return client.Keys().Get(ctx, ids)
+				return process(client.Keys())
 			}
 		}
-		rows, err := keystore.Peek(ctx, filepath.Join(k.dir, string(state.Keys)), k.log, ids)
+		err = folder(filepath.Join(k.dir, string(state.Keys)))
 		if !errors.As(err, new(*state.HeldError)) || time.Now().After(deadline) || !clock.Sleep(ctx, 100*time.Millisecond) {
-			return rows, state.Held(err, "the embedded key store")
+			return state.Held(err, "the embedded key store")
 		}
 	}
 }
 
-// Close does nothing: each look-up connects by itself.
-func (k *embeddedKeys) Close() error { return nil }
+// Close gives the folder free; each look-up of a key connects by itself.
+func (k *embeddedKeys) Close() error {
+	if k.folder == nil {
+		return nil
+	}
+	return k.folder.Close()
+}

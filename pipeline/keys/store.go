@@ -17,6 +17,7 @@ type Store interface {
 	idempotency.Store
 	idempotency.Inspector
 	idempotency.Resetter
+	idempotency.Lister
 	// Close ends the store; it is called once.
 	Close() error
 }

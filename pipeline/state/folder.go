@@ -7,6 +7,7 @@
 //	  broker/       the embedded broker's log, guarded by broker.lock
 //	  keys/         the embedded key store, guarded by keys.lock
 //	  run/<pid>.json  one file a running process, guarded by <pid>.lock
+//	  paused/<pipeline>.json  who paused a pipeline for longer than a process lives
 package state
 
 import (

@@ -39,8 +39,8 @@ type Options struct {
 	OnReset func(*idempotency.ResetError)
 }
 
-// Store is an idempotency.Store, Inspector and Resetter on a folder. It may be used
-// concurrently.
+// Store is an idempotency.Store, Inspector, Resetter and Lister on a folder. It may
+// be used concurrently.
 //
 // When the disk is almost full, or while it fails in the background, calls
 // return errors and work again once it recovered. When a write of unknown fate
@@ -70,6 +70,7 @@ var (
 	_ idempotency.Store     = (*Store)(nil)
 	_ idempotency.Inspector = (*Store)(nil)
 	_ idempotency.Resetter  = (*Store)(nil)
+	_ idempotency.Lister    = (*Store)(nil)
 )
 
 // Open opens the store in a folder, making it where there is none. Where

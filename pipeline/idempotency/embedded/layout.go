@@ -1,6 +1,7 @@
 package embedded
 
 import (
+	"bytes"
 	"encoding/binary"
 	"errors"
 	"time"
@@ -19,10 +20,28 @@ type key [16]byte
 
 func keyOf(id idempotency.ID) key { return key(id[:16]) }
 
+func (k key) compare(other key) int { return bytes.Compare(k[:], other[:]) }
+
+// external is what receivers see of the key.
+func (k key) external() string {
+	var id idempotency.ID
+	copy(id[:], k[:])
+	return id.External()
+}
+
 func (k key) row() []byte { return append([]byte("k/"), k[:]...) }
 
 func (k key) expiry(hour uint32) []byte {
 	return append(binary.BigEndian.AppendUint32([]byte("x/"), hour), k[:]...)
+}
+
+// ofRow takes a row's key apart.
+func ofRow(data []byte) (k key, ok bool) {
+	if len(data) != 2+len(k) {
+		return k, false
+	}
+	copy(k[:], data[2:])
+	return k, true
 }
 
 // ofExpiry takes an expiry key apart.

@@ -5,14 +5,16 @@ package memory
 
 import (
 	"context"
+	"slices"
 	"strconv"
+	"strings"
 	"sync"
 	"time"
 
 	"github.com/millrace/millrace/pipeline/idempotency"
 )
 
-// Store is an idempotency.Store and Inspector without a disk. It may be used
+// Store is an idempotency.Store, Inspector and Lister without a disk. It may be used
 // concurrently; its fields are set before that.
 type Store struct {
 	// Fail, when set, is asked before each call, by the call's name in lower
@@ -37,6 +39,7 @@ type Store struct {
 var (
 	_ idempotency.Store     = (*Store)(nil)
 	_ idempotency.Inspector = (*Store)(nil)
+	_ idempotency.Lister    = (*Store)(nil)
 )
 
 // New makes an empty store whose clock is now.
@@ -109,6 +112,27 @@ func (s *Store) Delete(ctx context.Context, ids []idempotency.ID) ([]bool, error
 		return nil, err
 	}
 	return were, nil
+}
+
+// List returns the keys that follow from, in the order of their external form.
+func (s *Store) List(ctx context.Context, from string, most int) (idempotency.Listing, error) {
+	var found idempotency.Listing
+	err := s.each(ctx, "list", 1, func(_ int, now time.Time) {
+		for _, rows := range []map[idempotency.ID]*idempotency.Row{s.kept, s.brief} {
+			for id := range rows {
+				row := idempotency.Alive(s.row(id), now)
+				if row != nil && id.External() > from && row == rows[id] {
+					found.Keys = append(found.Keys, idempotency.Listed{External: id.External(), Row: own(row)})
+				}
+			}
+		}
+	})
+	slices.SortFunc(found.Keys, func(a, b idempotency.Listed) int { return strings.Compare(a.External, b.External) })
+	if len(found.Keys) > most {
+		found.Keys = found.Keys[:most]
+		found.Next = found.Keys[most-1].External
+	}
+	return found, err
 }
 
 // Epoch names the store's memory; Lapse begins another.

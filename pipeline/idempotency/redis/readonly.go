@@ -38,7 +38,7 @@ func OpenReader(address string) (*Reader, error) {
 // Get returns the row of each key that has not expired, nil where there is none,
 // and the time on Redis's clock.
 func (r *Reader) Get(ctx context.Context, ids []idempotency.ID) ([]*idempotency.Row, time.Time, error) {
-	now, err := r.time(ctx)
+	now, err := timeOf(ctx, r.client)
 	if err != nil {
 		return nil, now, fmt.Errorf("look up keys on redis at %s: %w", r.address, err)
 	}
@@ -80,8 +80,9 @@ func (r *Reader) Delete(ctx context.Context, ids []idempotency.ID) ([]bool, erro
 	return were, nil
 }
 
-func (r *Reader) time(ctx context.Context) (time.Time, error) {
-	parts, err := r.client.Do(ctx, r.client.B().Time().Build()).AsIntSlice()
+// timeOf is the time on a Redis's clock.
+func timeOf(ctx context.Context, client rueidis.Client) (time.Time, error) {
+	parts, err := client.Do(ctx, client.B().Time().Build()).AsIntSlice()
 	if err == nil && len(parts) != 2 {
 		err = fmt.Errorf("TIME answers with %d values, want 2", len(parts))
 	}

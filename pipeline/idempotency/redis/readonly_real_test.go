@@ -110,3 +110,38 @@ func TestRealFullRedisIsReadAndCleared(t *testing.T) {
 		t.Fatal(rows, err)
 	}
 }
+
+// Who may do no more than the page on Redis says can list too, of its own prefix
+// alone, whatever that holds, and writes nothing.
+func TestRealReaderLists(t *testing.T) {
+	s := startServer(t)
+	admin := open(t, s.url("/0?prefix=other:"), Options{})
+	admin.do(t, "ACL", "SETUSER", "app", "on", ">secret", "~a*b:*", "+@connection", "+evalsha", "+eval", "+info", "+config|get", "+time",
+		"+get", "+set", "+del", "+hset", "+hsetnx", "+hget", "+hincrby", "+scan")
+	run := idempotency.NewRun()
+	if _, err := admin.Claim(t.Context(), []idempotency.Claim{aClaim(run)}); err != nil {
+		t.Fatal(err)
+	}
+	admin.do(t, "SET", "aXb:k:stranger", "no row")
+	address := "redis://app:secret@" + s.addr + "/0?prefix=a*b:"
+	claim := aClaim(run)
+	if _, err := open(t, address, Options{}).Claim(t.Context(), []idempotency.Claim{claim}); err != nil {
+		t.Fatal(err)
+	}
+	before := dump(t, admin.client)
+	reader, err := OpenReader(address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer reader.Close()
+	found, err := reader.List(t.Context(), "", 100)
+	if err != nil || len(found.Keys) != 1 || found.Keys[0].External != claim.ID.External() || found.Keys[0].Row.State != idempotency.Claimed || found.Next != "" || found.Bytes == 0 {
+		t.Errorf("%+v, %v", found, err)
+	}
+	if _, err := reader.List(t.Context(), "7@gone:1", 100); err == nil || !strings.Contains(err.Error(), "begin anew") {
+		t.Errorf("of a server that is gone: %v", err)
+	}
+	if diff := cmp.Diff(before, dump(t, admin.client)); diff != "" {
+		t.Errorf("listing changed the store: %s", diff)
+	}
+}

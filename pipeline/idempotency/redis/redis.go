@@ -48,8 +48,8 @@ func (e *EvictionError) Error() string {
 	return fmt.Sprintf("its maxmemory-policy is %s, so it may evict keys and their effects would be repeated: set it to noeviction, or idempotency.allow_eviction to true", e.Policy)
 }
 
-// Store is an idempotency.Store, Inspector and Resetter on Redis. It may be
-// used concurrently. Every call is one round trip; nothing is repeated by
+// Store is an idempotency.Store, Inspector, Resetter and Lister on Redis. It may be
+// used concurrently. Every call but List is one round trip; nothing is repeated by
 // itself.
 type Store struct {
 	client rueidis.Client
@@ -77,6 +77,7 @@ var (
 	_ idempotency.Store     = (*Store)(nil)
 	_ idempotency.Inspector = (*Store)(nil)
 	_ idempotency.Resetter  = (*Store)(nil)
+	_ idempotency.Lister    = (*Store)(nil)
 )
 
 // Open connects to the Redis at a redis:// or rediss:// URL, whose path is the

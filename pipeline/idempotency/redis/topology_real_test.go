@@ -73,7 +73,26 @@ func TestRealCluster(t *testing.T) {
 		}
 		time.Sleep(50 * time.Millisecond)
 	}
-	claimsMany(t, open(t, nodes[1].url("/0?addr="+nodes[2].addr), Options{}))
+	store := open(t, nodes[1].url("/0?addr="+nodes[2].addr), Options{})
+	claimsMany(t, store)
+	// Every node's keys are listed, in bounded steps, each once.
+	listed := map[string]int{}
+	for from, steps := "", 0; ; steps++ {
+		found, err := store.List(t.Context(), from, 20)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, k := range found.Keys {
+			listed[k.External]++
+		}
+		if from = found.Next; from != "" {
+			continue
+		}
+		if len(listed) != 200 || steps < 6 || found.Bytes == 0 {
+			t.Errorf("%d keys in %d steps, %d bytes", len(listed), steps, found.Bytes)
+		}
+		break
+	}
 }
 
 // Behind Sentinel the address is that of the sentinels, and names the set.

@@ -37,6 +37,7 @@ type Harness struct {
 type Opened interface {
 	idempotency.Store
 	idempotency.Inspector
+	idempotency.Lister
 }
 
 // Run runs the suite. Each test gets a harness of its own, whose store is empty
@@ -60,6 +61,8 @@ func Run(t *testing.T, make func(t testing.TB) Harness) {
 		"batches":                     testBatches,
 		"one key twice in a batch":    testTwiceInBatch,
 		"inspector":                   testInspector,
+		"list":                        testList,
+		"list under load":             testListUnderLoad,
 		"cancelled":                   testCancelled,
 		"one go among many":           testOneGo,
 		"busy until confirmed":        testNeverTwice,
