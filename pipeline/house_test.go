@@ -74,7 +74,7 @@ var arrows = map[string]string{
 	"pipeline/scenario": "handlers pipeline/compile pipeline/config pipeline/decide pipeline/deliver pipeline/diag pipeline/expression " +
 		"pipeline/idempotency pipeline/idempotency/memory pipeline/kafka pipeline/letters pipeline/outcome pipeline/plan pipeline/yamlconf",
 	"pipeline/preview": "handlers pipeline/api pipeline/decide pipeline/diag pipeline/expression pipeline/files pipeline/idempotency " +
-		"pipeline/kafka pipeline/keys pipeline/letters pipeline/outcome pipeline/plan",
+		"pipeline/kafka pipeline/keys pipeline/letters pipeline/outcome pipeline/plan pipeline/secrets",
 	"pipeline/survey": "handlers pipeline/compile pipeline/config pipeline/diag pipeline/idempotency/redis pipeline/kafka pipeline/plan " +
 		"pipeline/state pipeline/topics pipeline/yamlconf",
 	"pipeline/compile": "handlers pipeline/certificate pipeline/config pipeline/diag pipeline/expression pipeline/idempotency/redis " +
@@ -91,7 +91,7 @@ var arrows = map[string]string{
 	"pipeline/ingest":   "handlers pipeline/certificate pipeline/expression pipeline/listen pipeline/memory",
 	"pipeline/api":      "pipeline/idempotency pipeline/kafka pipeline/listen",
 	"pipeline/shape":    "pipeline/diag pipeline/expression pipeline/files pipeline/yamlconf",
-	"pipeline/secrets":  "pipeline/diag pipeline/expression",
+	"pipeline/secrets":  "handlers pipeline/diag pipeline/expression",
 	"pipeline/yamlconf": "handlers pipeline/diag pipeline/expression",
 	"pipeline/kafka":    "handlers pipeline/memory pipeline/oversize",
 
