@@ -63,7 +63,7 @@ func projectFiles(t *testing.T) []goFile {
 var arrows = map[string]string{
 	"cmd/millrace": "cmd handlers/builtin",
 	"cmd": "handlers pipeline pipeline/api pipeline/compile pipeline/config pipeline/diag pipeline/expression pipeline/files pipeline/idempotency " +
-		"pipeline/kafka pipeline/keys pipeline/memory pipeline/outcome pipeline/plan pipeline/preview pipeline/scenario pipeline/state " +
+		"pipeline/jobs pipeline/kafka pipeline/keys pipeline/memory pipeline/outcome pipeline/plan pipeline/preview pipeline/scenario pipeline/state " +
 		"pipeline/survey pipeline/topics pipeline/yamlconf",
 	"cmd/bench":   "handlers pipeline/kafka pipeline/testbed",
 	"cmd/docs":    "handlers/builtin pipeline/config pipeline/diag",
@@ -75,6 +75,7 @@ var arrows = map[string]string{
 		"pipeline/idempotency pipeline/idempotency/memory pipeline/kafka pipeline/letters pipeline/outcome pipeline/plan pipeline/yamlconf",
 	"pipeline/preview": "handlers pipeline/api pipeline/decide pipeline/diag pipeline/expression pipeline/files pipeline/idempotency " +
 		"pipeline/kafka pipeline/keys pipeline/letters pipeline/outcome pipeline/plan pipeline/secrets",
+	"pipeline/jobs": "handlers pipeline/kafka pipeline/letters pipeline/preview pipeline/secrets",
 	"pipeline/survey": "handlers pipeline/compile pipeline/config pipeline/diag pipeline/idempotency/redis pipeline/kafka pipeline/plan " +
 		"pipeline/state pipeline/topics pipeline/yamlconf",
 	"pipeline/compile": "handlers pipeline/certificate pipeline/config pipeline/diag pipeline/expression pipeline/idempotency/redis " +
