@@ -63,8 +63,8 @@ func projectFiles(t *testing.T) []goFile {
 var arrows = map[string]string{
 	"cmd/millrace": "cmd handlers/builtin",
 	"cmd": "handlers pipeline pipeline/api pipeline/compile pipeline/config pipeline/diag pipeline/expression pipeline/files pipeline/idempotency " +
-		"pipeline/jobs pipeline/kafka pipeline/keys pipeline/memory pipeline/outcome pipeline/plan pipeline/preview pipeline/scenario pipeline/state " +
-		"pipeline/survey pipeline/topics pipeline/yamlconf",
+		"pipeline/jobs pipeline/kafka pipeline/keys pipeline/letters pipeline/memory pipeline/outcome pipeline/plan pipeline/preview " +
+		"pipeline/scenario pipeline/secrets pipeline/state pipeline/survey pipeline/topics pipeline/yamlconf",
 	"cmd/bench":   "handlers pipeline/kafka pipeline/testbed",
 	"cmd/docs":    "handlers/builtin pipeline/config pipeline/diag",
 	"cmd/testbed": "pipeline/testbed",
