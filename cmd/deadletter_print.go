@@ -196,7 +196,7 @@ func (l *lookingAtLetters) all(letter *jobs.Letter) string {
 		line("idempotency key", fmt.Sprintf("%s, generation %d", bytesText([]byte(letter.Key), ""), letter.Generation))
 	}
 	line("config digest", letter.ConfigDigest)
-	shown := secrets.WithoutSecretHeaders(&letter.Record)
+	shown := secrets.Record(&letter.Record)
 	for _, h := range shown.Headers {
 		line("header", bytesText([]byte(h.Key), "")+": "+bytesText(h.Value, "null"))
 	}

@@ -74,7 +74,7 @@ var arrows = map[string]string{
 	"pipeline/scenario": "handlers pipeline/compile pipeline/config pipeline/decide pipeline/deliver pipeline/diag pipeline/expression " +
 		"pipeline/idempotency pipeline/idempotency/memory pipeline/kafka pipeline/letters pipeline/outcome pipeline/plan pipeline/yamlconf",
 	"pipeline/preview": "handlers pipeline/api pipeline/decide pipeline/diag pipeline/expression pipeline/files pipeline/idempotency " +
-		"pipeline/kafka pipeline/keys pipeline/letters pipeline/outcome pipeline/plan pipeline/secrets",
+		"pipeline/kafka pipeline/keys pipeline/letters pipeline/outcome pipeline/plan",
 	"pipeline/jobs": "handlers pipeline/kafka pipeline/letters pipeline/preview pipeline/secrets",
 	"pipeline/survey": "handlers pipeline/compile pipeline/config pipeline/diag pipeline/idempotency/redis pipeline/kafka pipeline/plan " +
 		"pipeline/state pipeline/topics pipeline/yamlconf",

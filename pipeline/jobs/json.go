@@ -81,7 +81,7 @@ func (l *Letter) AppendJSON(dst []byte, redactor *secrets.Redactor) []byte {
 	// Texts and numbers always encode.
 	_ = e.Encode(out)
 	text := append(bytes.TrimSuffix(line.Bytes(), []byte("}\n")), `,"record":`...)
-	text = append(handlers.AppendJSON(text, secrets.WithoutSecretHeaders(&l.Record)), '}')
+	text = append(handlers.AppendJSON(text, secrets.Record(&l.Record)), '}')
 	return append(dst, redactor.JSON(text)...)
 }
 

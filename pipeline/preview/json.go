@@ -3,11 +3,12 @@ package preview
 import (
 	"bytes"
 	"encoding/json"
+	"regexp"
+	"slices"
 	"strings"
 
 	"github.com/millrace/millrace/handlers"
 	"github.com/millrace/millrace/pipeline/plan"
-	"github.com/millrace/millrace/pipeline/secrets"
 )
 
 // AppendJSON appends a result as one line of JSON without a newline, with what
@@ -66,17 +67,32 @@ func (r *Result) shownKey() string {
 	return r.Key
 }
 
+const redacted = "[redacted]"
+
 // requestJSON is what a sink's request marshals to, null for none. A record keeps
 // the bytes of its payload.
 func requestJSON(request any) json.RawMessage {
 	if rec, ok := request.(*handlers.Record); ok {
-		return handlers.AppendJSON(nil, secrets.WithoutSecretHeaders(rec))
+		return handlers.AppendJSON(nil, withoutSecrets(rec))
 	}
 	text, err := compactJSON(request)
 	if err != nil {
 		text, _ = compactJSON(map[string]string{"error": "the request can't be shown: " + err.Error()})
 	}
 	return text
+}
+
+// withoutSecrets is a record without the values of headers whose names tell that
+// they are secret.
+func withoutSecrets(rec *handlers.Record) *handlers.Record {
+	shown := *rec
+	shown.Headers = slices.Clone(rec.Headers)
+	for i, h := range shown.Headers {
+		if h.Value != nil && handlers.SecretName(h.Key) {
+			shown.Headers[i].Value = []byte(redacted)
+		}
+	}
+	return &shown
 }
 
 // compactJSON is v as JSON on one line, without escapes for HTML.
@@ -88,13 +104,54 @@ func compactJSON(v any) ([]byte, error) {
 	return bytes.TrimSuffix(out.Bytes(), []byte("\n")), err
 }
 
-const redacted = secrets.Redacted
+// password is one within a URL, with what stands around it.
+var password = regexp.MustCompile(`(://[^/?#\s:@"]*:)[^/?#\s@"]+@`)
 
-// redact takes what is secret out of text.
-func redact(plan *plan.Plan, text string) string { return plan.Redactor.Shown(text) }
+// redact takes what is secret out of text, and passwords of URLs.
+func redact(plan *plan.Plan, text string) string {
+	return password.ReplaceAllString(plan.Redactor.Text(text), "${1}xxxxx@")
+}
 
-// redactJSON takes what is secret out of JSON.
-func redactJSON(plan *plan.Plan, line []byte) []byte { return plan.Redactor.JSON(line) }
+// redactJSON takes what is secret out of JSON. Where a secret is not inside of a
+// text, so that taking it out would break the JSON, every value is looked at by
+// itself.
+func redactJSON(plan *plan.Plan, line []byte) []byte {
+	shown := redact(plan, string(line))
+	if shown == string(line) || json.Valid([]byte(shown)) {
+		return []byte(shown)
+	}
+	var all any
+	d := json.NewDecoder(bytes.NewReader(line))
+	d.UseNumber()
+	if d.Decode(&all) != nil {
+		return []byte(`"` + redacted + `"`)
+	}
+	text, err := compactJSON(redactValue(plan, all))
+	if err != nil {
+		return []byte(`"` + redacted + `"`)
+	}
+	return text
+}
+
+func redactValue(plan *plan.Plan, v any) any {
+	switch v := v.(type) {
+	case string:
+		return redact(plan, v)
+	case json.Number:
+		if shown := redact(plan, v.String()); shown != v.String() {
+			return shown
+		}
+	case []any:
+		for i := range v {
+			v[i] = redactValue(plan, v[i])
+		}
+	case map[string]any:
+		for name := range v {
+			v[name] = redactValue(plan, v[name])
+		}
+	}
+	return v
+}
 
 // object writes a JSON object field by field, in order.
 type object struct {

@@ -3,8 +3,10 @@ package secrets
 import (
 	"bytes"
 	"encoding/json"
+	"net/http"
 	"regexp"
 	"slices"
+	"strings"
 
 	"github.com/millrace/millrace/handlers"
 )
@@ -12,20 +14,46 @@ import (
 // password is one within a URL, with what stands around it.
 var password = regexp.MustCompile(`(://[^/?#\s:@"]*:)[^/?#\s@"]+@`)
 
-// Shown is Text, also without the passwords of URLs, whoever wrote them.
+// Shown is text as people may see it that records, receivers or libraries had a part
+// in: without what is secret, and without the password of any URL.
 func (r *Redactor) Shown(text string) string {
-	return password.ReplaceAllString(r.Text(text), "${1}xxxxx@")
+	text = r.Text(text)
+	if !strings.Contains(text, "://") {
+		return text
+	}
+	return password.ReplaceAllString(text, "${1}"+Redacted+"@")
 }
 
-// JSON is Shown for JSON. Where a secret is not inside of a text, so that taking it
-// out would break the JSON, every value is looked at by itself.
-func (r *Redactor) JSON(line []byte) []byte {
-	shown := r.Shown(string(line))
-	if shown == string(line) || json.Valid([]byte(shown)) {
+// Error is err with a message that people may see; nil stays nil.
+func (r *Redactor) Error(err error) error {
+	if err == nil {
+		return nil
+	}
+	text := err.Error()
+	if shown := r.Shown(text); shown != text {
+		return &shownError{err, shown}
+	}
+	return err
+}
+
+type shownError struct {
+	error
+	shown string
+}
+
+func (e *shownError) Error() string { return e.shown }
+
+func (e *shownError) Unwrap() error { return e.error }
+
+// JSON is Shown for JSON, which stays valid. Where a secret is not inside of a text,
+// so that taking it out would break the JSON, every value is looked at by itself.
+func (r *Redactor) JSON(text []byte) []byte {
+	shown := r.Shown(string(text))
+	if shown == string(text) || json.Valid([]byte(shown)) {
 		return []byte(shown)
 	}
 	var all any
-	d := json.NewDecoder(bytes.NewReader(line))
+	d := json.NewDecoder(bytes.NewReader(text))
 	d.UseNumber()
 	if d.Decode(&all) != nil {
 		return []byte(`"` + Redacted + `"`)
@@ -52,18 +80,16 @@ func (r *Redactor) value(v any) any {
 			v[i] = r.value(v[i])
 		}
 	case map[string]any:
-		shown := make(map[string]any, len(v))
-		for name, inner := range v {
-			shown[r.Shown(name)] = r.value(inner)
+		for name := range v {
+			v[name] = r.value(v[name])
 		}
-		return shown
 	}
 	return v
 }
 
-// WithoutSecretHeaders is a record without the values of headers whose names tell
-// that they are secret.
-func WithoutSecretHeaders(rec *handlers.Record) *handlers.Record {
+// Record is a record without the values of headers whose names tell that they are
+// secret.
+func Record(rec *handlers.Record) *handlers.Record {
 	shown := *rec
 	shown.Headers = slices.Clone(rec.Headers)
 	for i, h := range shown.Headers {
@@ -73,3 +99,37 @@ func WithoutSecretHeaders(rec *handlers.Record) *handlers.Record {
 	}
 	return &shown
 }
+
+// Handler answers as next does, whose errors are JSON, and shows nothing secret in
+// them: they may quote others.
+func (r *Redactor) Handler(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
+		shown := &errorWriter{ResponseWriter: w}
+		next.ServeHTTP(shown, req)
+		if shown.failed {
+			_, _ = w.Write(r.JSON(shown.body.Bytes()))
+		}
+	})
+}
+
+// errorWriter keeps the body of an error back.
+type errorWriter struct {
+	http.ResponseWriter
+	failed bool
+	body   bytes.Buffer
+}
+
+func (w *errorWriter) WriteHeader(code int) {
+	w.failed = code >= http.StatusBadRequest
+	w.ResponseWriter.WriteHeader(code)
+}
+
+func (w *errorWriter) Write(body []byte) (int, error) {
+	if w.failed {
+		return w.body.Write(body)
+	}
+	return w.ResponseWriter.Write(body)
+}
+
+// Unwrap lets an answer be flushed, or have a deadline.
+func (w *errorWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }
