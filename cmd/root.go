@@ -108,8 +108,8 @@ line is wrong, and 3 where the configuration has errors.`,
 	flags.BoolVarP(&a.quiet, "quiet", "q", false, "only warnings, errors and results")
 	root.AddCommand(a.runCommand(), a.validateCommand(), a.testCommand(), a.publishCommand(), a.tailCommand(), a.topicsCommand(),
 		a.statusCommand(), a.keysCommand(), a.brokerCommand(), a.initCommand(), a.schemaCommand(), a.handlersCommand(), a.versionCommand())
-	root.AddCommand(a.dryRunCommand(), a.explainCommand(), a.deadLetterCommand(), a.evalCommand())
-	root.AddCommand(a.configCommand(), a.graphCommand(), a.completionCommand(root))
+	root.AddCommand(a.dryRunCommand(), a.explainCommand(), a.evalCommand())
+	root.AddCommand(a.configCommand(), a.graphCommand(), a.completionCommand(root), a.deadLetterCommand())
 	help(root)
 	for _, cmd := range root.Commands() {
 		usageArgs(cmd)
