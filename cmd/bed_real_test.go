@@ -43,6 +43,7 @@ func TestRealFloodKilled(t *testing.T)          { onBeds(t, testFloodKilled) }
 func TestRealOneNotification(t *testing.T)      { onBeds(t, testOneNotificationPerOrder) }
 func TestRealIngestAnswers(t *testing.T)        { onBeds(t, testIngestAnswers) }
 func TestRealKeys(t *testing.T)                 { onBeds(t, testKeys) }
+func TestRealDeadLetters(t *testing.T)          { onBeds(t, testDeadLetters) }
 func TestRealKeysFolderLost(t *testing.T)       { testKeysFolderLost(t, kafkaAlone(t)) }
 func TestRealPreviewWritesNothing(t *testing.T) { onBeds(t, testPreviewWritesNothing) }
 func TestRealSecondTerminal(t *testing.T)       { onBeds(t, testSecondTerminal) }

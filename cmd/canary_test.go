@@ -93,6 +93,10 @@ func lookingCommands(input string) map[string][][]string {
 			{"validate"}, {"validate", "--format", "json"}, {"validate", "--format", "github"}, {"validate", "--format", "sarif"},
 			{"validate", "--fix"}, {"validate", "--skip-env"}, {"validate", "--connect", "--timeout", "1s"},
 		},
+		"dead-letter": {
+			{"dead-letter", "list", "p"}, {"dead-letter", "list", "p", "--format", "json"}, {"dead-letter", "show", "p", "0/0", "1/0", "2/0", "3/0", "4/0", "5/0"},
+			{"dead-letter", "show", "p", "--format", "json", "0/0", "1/0", "2/0", "3/0", "4/0", "5/0"},
+		},
 		"config":     {{"config"}, {"config", "--format", "json"}, {"config", "--skip-env"}},
 		"graph":      {{"graph"}, {"graph", "--format", "dot"}},
 		"test":       {{"test", "-v"}, {"test", "-v", "--format", "json"}, {"test", "--format", "junit"}},

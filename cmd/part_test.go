@@ -36,6 +36,7 @@ pipelines:
 		{"keys get, half a file", file + "  b: {source: [\n", []string{"keys", "get", "a", "a:1"}, 3, "never closed"},
 		{"topics list", file + wrong, []string{"topics", "list"}, 0, "in  "},
 		{"topics plan", file + wrong, []string{"topics", "plan"}, 0, "a.dead-letter"},
+		{"dead-letter", file + wrong, []string{"dead-letter", "list", "a"}, 1, `"a.dead-letter" does not exist yet`},
 		{"explain", file + wrong, []string{"explain", "--where", "true"}, 0, "left out, since the configuration has errors there: b"},
 		{"explain of what is wrong", file + wrong, []string{"explain", "b", "--where", "true"}, 3, "the expression ends too early"},
 		{"dry-run", file + wrong, []string{"dry-run", "a"}, 0, "https://x.example/[unset]/1"},

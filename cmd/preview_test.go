@@ -134,6 +134,8 @@ func previewCommands(t *testing.T, b bed, dir, name, topic string) {
 		code  int
 		wants []string
 	}{
+		{[]string{"dead-letter", "list", name}, 0, []string{"2 open dead letters of " + name, "decode_failed", "key_failed", " " + topic + "/"}},
+		{[]string{"dead-letter", "list", name, "--format", "json"}, 0, []string{`"reason":"key_failed"`, `"value":"broken {"`}},
 		{[]string{"dry-run", "-n", "5"}, 0, []string{"done already", "order:o-2", "key_failed", "→ " + name + ".dead-letter", "that the key store remembers"}},
 		{[]string{"dry-run", name, "--since", "1h", "--format", "json"}, 0, []string{`"outcome":"duplicate"`, `"reason":"decode_failed"`}},
 		{[]string{"dry-run", "--no-store"}, 0, []string{"no keys are looked up", "POST http://127.0.0.1", b.name("copy") + "-eu", "o-2.jsonl: "}},

@@ -112,7 +112,7 @@ line is wrong, and 3 where the configuration has errors.`,
 		a.topicsCommand(), a.statusCommand(), a.pauseCommand(), a.resumeCommand(), a.keysCommand(), a.brokerCommand(),
 		a.initCommand(), a.schemaCommand(), a.handlersCommand(), a.versionCommand())
 	root.AddCommand(a.dryRunCommand(), a.explainCommand(), a.evalCommand())
-	root.AddCommand(a.configCommand(), a.graphCommand(), a.completionCommand(root))
+	root.AddCommand(a.configCommand(), a.graphCommand(), a.completionCommand(root), a.deadLetterCommand())
 	help(root)
 	for _, cmd := range root.Commands() {
 		usageArgs(cmd)

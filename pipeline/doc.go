@@ -18,7 +18,8 @@
 //   - events is what happens, to records, pipelines and the process, for metrics, logs, status and
 //     tests; api is what others see of the process, secrets what they never see; state is the folder
 //     beside the configuration.
-//   - preview (dry run, explain) and scenario (tests) decide and deliver without effects.
+//   - preview (dry run, explain) and scenario (tests) decide and deliver without effects; jobs finds
+//     the dead letters that are open.
 //
 // What comes from outside is bounded: memory counts its bytes, expression its steps, oversize its
 // records; files is the one reader of files that somebody named, listen bounds connections,

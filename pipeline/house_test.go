@@ -63,13 +63,15 @@ func projectFiles(t *testing.T) []goFile {
 // here, or an arrow, is added on purpose. No arrow leads back up.
 var arrows = map[string]string{
 	"cmd/millrace": "cmd handlers/builtin",
-	"cmd": "handlers pipeline pipeline/api pipeline/compile pipeline/config pipeline/diag " +
-		"pipeline/expression pipeline/files pipeline/idempotency pipeline/kafka pipeline/keys " +
-		"pipeline/memory pipeline/outcome pipeline/plan pipeline/preview pipeline/scenario " +
-		"pipeline/secrets pipeline/state pipeline/survey pipeline/topics pipeline/yamlconf",
+	"cmd": "handlers pipeline pipeline/api pipeline/clock pipeline/compile pipeline/config pipeline/diag " +
+		"pipeline/expression pipeline/files pipeline/idempotency pipeline/jobs pipeline/kafka " +
+		"pipeline/keys pipeline/letters pipeline/memory pipeline/outcome pipeline/plan pipeline/preview " +
+		"pipeline/scenario pipeline/secrets pipeline/state pipeline/survey pipeline/topics " +
+		"pipeline/yamlconf",
 	"pipeline": "handlers pipeline/api pipeline/clock pipeline/deliver pipeline/events pipeline/idempotency " +
 		"pipeline/idempotency/redis pipeline/ingest pipeline/kafka pipeline/kafka/embedded pipeline/keys " +
 		"pipeline/memory pipeline/outcome pipeline/plan pipeline/state pipeline/topics",
+	"pipeline/jobs": "handlers pipeline/kafka pipeline/letters pipeline/preview pipeline/secrets",
 	"pipeline/scenario": "handlers pipeline/compile pipeline/config pipeline/decide pipeline/deliver pipeline/diag " +
 		"pipeline/events pipeline/expression pipeline/idempotency pipeline/idempotency/memory " +
 		"pipeline/kafka pipeline/letters pipeline/outcome pipeline/plan pipeline/secrets " +
@@ -91,7 +93,7 @@ var arrows = map[string]string{
 		"pipeline/oversize pipeline/plan",
 	"pipeline/keys": "pipeline/api pipeline/clock pipeline/idempotency pipeline/idempotency/embedded " +
 		"pipeline/idempotency/redis pipeline/plan pipeline/state",
-	"pipeline/topics": "pipeline/kafka pipeline/plan",
+	"pipeline/topics": "pipeline/diag pipeline/kafka pipeline/plan",
 	"cmd/bench":       "handlers pipeline/kafka pipeline/testbed",
 	"pipeline/api":    "pipeline/idempotency pipeline/kafka pipeline/listen",
 	"pipeline/plan": "handlers pipeline/diag pipeline/expression pipeline/ingest pipeline/kafka pipeline/secrets " +

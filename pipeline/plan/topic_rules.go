@@ -14,9 +14,14 @@ var LegalTopic = regexp.MustCompile(`^[A-Za-z0-9._-]+$`)
 // InternalTopic begins the names of topics that belong to the cluster itself.
 const InternalTopic = "__"
 
-// resolvedLetters ends the name of the topic that notes which dead letters are
-// settled.
-const resolvedLetters = ".resolved"
+// ResolvedLetters is the topic that notes how the pipeline's dead letters were resolved,
+// empty where it has none.
+func (p *Pipeline) ResolvedLetters() string {
+	if p.DeadLetter == "" {
+		return ""
+	}
+	return p.DeadLetter + ".resolved"
+}
 
 // MayWrite tells why a record of the pipeline must not go to a topic, nil where it
 // may. It is asked at load of the names that are certain then, and of each record
@@ -26,7 +31,7 @@ func (p *Pipeline) MayWrite(topic string) error {
 	switch {
 	case strings.HasPrefix(topic, InternalTopic):
 		return fmt.Errorf("the topic is internal: names that begin with %s are the cluster's own", InternalTopic)
-	case p.DeadLetter != "" && (topic == p.DeadLetter || topic == p.DeadLetter+resolvedLetters):
+	case p.DeadLetter != "" && (topic == p.DeadLetter || topic == p.ResolvedLetters()):
 		return fmt.Errorf("the topic %q is that of the pipeline's dead letters", topic)
 	case p.Reads(topic):
 		return fmt.Errorf("the pipeline reads the topic %q itself: the record would go round for ever", topic)
