@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"slices"
 	"sync"
 	"time"
 
@@ -207,7 +208,7 @@ func (f *flow) partitions() []kafka.PartitionStatus {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if f.last != nil {
-		return f.last
+		return slices.Clone(f.last)
 	}
 	return f.subscriber.Status()
 }
