@@ -30,7 +30,7 @@ type flow struct {
 	subscriber *kafka.Subscriber
 	delivery   *deliver.Delivery
 	tally      *tally
-	// observer is told what happens to the flow and to its records.
+	// observer is told what happens to the pipeline and to its records.
 	observer events.Observer
 	// goal is what the flow has done at its end, nil where it has none.
 	goal *goal
@@ -55,7 +55,8 @@ type flowDeps struct {
 	run      *idempotency.Run
 	holder   idempotency.Holder
 	memory   *memory.Budget
-	observer events.Observer
+	metrics  *api.Metrics
+	observer events.Observer // of others, nil for none
 	log      *slog.Logger
 	version  string
 	stdout   io.Writer
@@ -71,7 +72,7 @@ type flowDeps struct {
 // beyond ctx: close ends it, and must be called.
 func openFlow(ctx context.Context, p *plan.Pipeline, deps flowDeps) (*flow, error) {
 	f := &flow{plan: p, state: api.Starting, failed: make(chan struct{}), log: deps.log.With("pipeline", p.Name), tally: new(tally)}
-	f.observer = events.Observers{f.tally, deps.observer}
+	f.observer = events.Observers{f.tally, meter{deps.metrics.Pipeline(p.Name)}}.With(deps.observer)
 	f.tell(events.Starting, nil)
 	if err := f.openParts(ctx, deps); err != nil {
 		err = errors.Join(fmt.Errorf("open pipeline %q: %w", p.Name, err), f.open.close(ctx))
