@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -57,30 +58,111 @@ func projectFiles(t *testing.T) []goFile {
 	return files
 }
 
+// arrows are the rooms that each room may import, and the whole of the house: a room that is not
+// here, or an arrow, is added on purpose. No arrow leads back up.
+var arrows = map[string]string{
+	"cmd/millrace": "cmd handlers/builtin",
+	"cmd": "handlers pipeline pipeline/api pipeline/compile pipeline/config pipeline/diag pipeline/expression " +
+		"pipeline/files pipeline/idempotency pipeline/kafka pipeline/keys pipeline/memory pipeline/outcome " +
+		"pipeline/plan pipeline/preview pipeline/scenario pipeline/secrets pipeline/state pipeline/survey " +
+		"pipeline/topics pipeline/yamlconf",
+	"cmd/bench":   "handlers pipeline/kafka pipeline/testbed",
+	"cmd/docs":    "handlers/builtin pipeline/config pipeline/diag",
+	"cmd/testbed": "pipeline/testbed",
+
+	"pipeline": "handlers pipeline/api pipeline/clock pipeline/deliver pipeline/events pipeline/idempotency " +
+		"pipeline/idempotency/redis pipeline/ingest pipeline/kafka pipeline/kafka/embedded pipeline/keys " +
+		"pipeline/memory pipeline/outcome pipeline/plan pipeline/state pipeline/topics",
+	"pipeline/scenario": "handlers pipeline/compile pipeline/config pipeline/decide pipeline/deliver pipeline/diag " +
+		"pipeline/events pipeline/expression pipeline/idempotency pipeline/idempotency/memory pipeline/kafka " +
+		"pipeline/letters pipeline/outcome pipeline/plan pipeline/secrets pipeline/yamlconf",
+	"pipeline/preview": "handlers pipeline/api pipeline/decide pipeline/diag pipeline/expression pipeline/files " +
+		"pipeline/idempotency pipeline/kafka pipeline/keys pipeline/letters pipeline/outcome pipeline/plan " +
+		"pipeline/secrets",
+	"pipeline/survey": "handlers pipeline/compile pipeline/config pipeline/diag pipeline/idempotency/redis pipeline/kafka pipeline/plan " +
+		"pipeline/state pipeline/topics pipeline/yamlconf",
+	"pipeline/compile": "handlers pipeline/certificate pipeline/config pipeline/diag pipeline/expression pipeline/idempotency/redis " +
+		"pipeline/ingest pipeline/kafka pipeline/listen pipeline/plan pipeline/secrets pipeline/shape pipeline/yamlconf",
+	"pipeline/config": "handlers pipeline/certificate pipeline/diag pipeline/expression pipeline/files pipeline/kafka pipeline/outcome " +
+		"pipeline/plan pipeline/secrets pipeline/shape pipeline/yamlconf",
+	"pipeline/deliver": "handlers pipeline/clock pipeline/decide pipeline/events pipeline/expression pipeline/idempotency " +
+		"pipeline/kafka pipeline/letters pipeline/memory pipeline/outcome pipeline/oversize pipeline/plan",
+	"pipeline/decide": "handlers pipeline/diag pipeline/expression pipeline/idempotency pipeline/outcome pipeline/oversize pipeline/plan",
+	"pipeline/keys": "pipeline/api pipeline/clock pipeline/idempotency pipeline/idempotency/embedded pipeline/idempotency/redis " +
+		"pipeline/plan pipeline/state",
+	"pipeline/topics":   "pipeline/kafka pipeline/plan",
+	"pipeline/plan":     "handlers pipeline/diag pipeline/expression pipeline/ingest pipeline/kafka pipeline/secrets pipeline/yamlconf",
+	"pipeline/ingest":   "handlers pipeline/certificate pipeline/expression pipeline/listen pipeline/memory",
+	"pipeline/api":      "pipeline/idempotency pipeline/kafka pipeline/listen",
+	"pipeline/shape":    "pipeline/diag pipeline/expression pipeline/files pipeline/yamlconf",
+	"pipeline/events":   "pipeline/outcome",
+	"pipeline/secrets":  "handlers pipeline/diag pipeline/expression",
+	"pipeline/yamlconf": "handlers pipeline/diag pipeline/expression",
+	"pipeline/kafka":    "handlers pipeline/memory pipeline/oversize",
+
+	"pipeline/kafka/embedded":        "pipeline/listen pipeline/memory pipeline/state",
+	"pipeline/idempotency/embedded":  "pipeline/idempotency pipeline/state",
+	"pipeline/idempotency/redis":     "pipeline/idempotency",
+	"pipeline/idempotency/memory":    "pipeline/idempotency",
+	"pipeline/idempotency/storetest": "pipeline/idempotency pipeline/idempotency/memory",
+
+	"pipeline/expression":  "handlers pipeline/diag",
+	"pipeline/letters":     "handlers",
+	"pipeline/oversize":    "handlers",
+	"pipeline/certificate": "pipeline/files",
+
+	"pipeline/clock": "", "pipeline/diag": "", "pipeline/files": "", "pipeline/idempotency": "", "pipeline/listen": "",
+	"pipeline/memory": "", "pipeline/outcome": "", "pipeline/state": "",
+	"pipeline/testbed": "", "pipeline/testbed/hostile": "", "pipeline/testbed/ledger": "",
+
+	"handlers/builtin":     "handlers handlers/file handlers/http handlers/kafka handlers/stdout",
+	"handlers/file":        "handlers",
+	"handlers/handlertest": "handlers",
+	"handlers/http":        "handlers",
+	"handlers/kafka":       "handlers",
+	"handlers/stdout":      "handlers",
+	"handlers":             "",
+}
+
 // fenced names what only some rooms may import.
 var fenced = []struct {
 	prefix string
 	rooms  []string
 }{
-	{"github.com/ThreeDotsLabs/watermill", []string{"pipeline", "pipeline/kafka"}},
+	{"github.com/ThreeDotsLabs/watermill", []string{"pipeline", "pipeline/deliver", "pipeline/kafka"}},
 	{"github.com/IBM/sarama", []string{"pipeline/kafka", "cmd/bench"}},
 	{"github.com/twmb/franz-go/pkg/kfake", []string{"pipeline/kafka/embedded"}},
-	{"github.com/twmb/franz-go", []string{"pipeline/kafka", "pipeline/kafka/embedded", "pipeline/testbed/hostile", "pipeline/testbed/ledger", "cmd/bench"}},
+	{"github.com/twmb/franz-go", []string{"pipeline/kafka", "pipeline/kafka/embedded", "pipeline/testbed/ledger", "pipeline/testbed/hostile", "cmd/bench"}},
 	{"github.com/cockroachdb/pebble", []string{"pipeline/idempotency/embedded"}},
+	{"github.com/redis/rueidis", []string{"pipeline/idempotency/redis"}},
 	{"github.com/spf13/cobra", []string{"cmd"}},
-	{"gopkg.in/yaml.v3", []string{"pipeline", "pipeline/yamlconf", "pipeline/diag"}},
+	{"gopkg.in/yaml.v3", []string{"pipeline/yamlconf", "pipeline/diag", "pipeline/config", "pipeline/compile", "pipeline/shape"}},
 	{"github.com/expr-lang/expr", []string{"pipeline/expression"}},
 }
 
+// effects are what decide may not import: it is a function of a record and a plan.
+var effects = []string{"context", "time", "net", "net/http", "os", "sync", "sync/atomic", "log/slog", "math/rand/v2", "io"}
+
 func TestImportsPointOneWay(t *testing.T) {
+	used := map[string]bool{}
 	for _, f := range projectFiles(t) {
-		if f.test || strings.HasSuffix(f.pkg, "test") {
+		if f.test || strings.HasPrefix(f.pkg, "examples/") {
 			continue
 		}
 		for _, spec := range f.syntax.Imports {
 			path := strings.Trim(spec.Path.Value, `"`)
+			if own, ok := strings.CutPrefix(path, module+"/"); ok {
+				used[f.pkg+" "+own] = true
+			}
 			if why := wrongImport(f.pkg, path); why != "" {
 				t.Errorf("%s imports %s: %s", f.path, path, why)
+			}
+		}
+	}
+	for from, rooms := range arrows {
+		for _, to := range strings.Fields(rooms) {
+			if !used[from+" "+to] {
+				t.Errorf("%s no longer imports %s: take the arrow out", from, to)
 			}
 		}
 	}
@@ -88,17 +170,14 @@ func TestImportsPointOneWay(t *testing.T) {
 
 func wrongImport(from, path string) string {
 	own, isOwn := strings.CutPrefix(path, module+"/")
-	if isOwn && level(own) > level(from) {
-		return "imports point one way: cmd, pipeline/preview and pipeline/scenario, pipeline, pipeline/*, handlers"
+	if isOwn && !slices.Contains(strings.Fields(arrows[from]), own) {
+		return "there is no such arrow in the house"
 	}
 	if from == "handlers" && (isOwn || strings.Contains(strings.Split(path, "/")[0], ".")) {
 		return "handlers uses the standard library only"
 	}
-	if strings.HasPrefix(from, "handlers/") && isOwn && own != "handlers" && from != "handlers/builtin" {
-		return "a sink depends on handlers and its client library"
-	}
-	if from == "pipeline/letters" && (isOwn && own != "handlers" || strings.Contains(strings.Split(path, "/")[0], ".") && !isOwn) {
-		return "what is durable depends on the record alone"
+	if from == "pipeline/decide" && slices.Contains(effects, path) {
+		return "decide has no effects"
 	}
 	if strings.Contains("/"+path+"/", "/internal/") && isOwn {
 		return "there is no internal level"
@@ -117,19 +196,41 @@ func wrongImport(from, path string) string {
 	return ""
 }
 
-// level is how far up a room is: a room imports its own level or lower ones.
-func level(pkg string) int {
-	switch {
-	case strings.HasPrefix(pkg, "cmd"), strings.HasPrefix(pkg, "examples"):
-		return 4
-	case pkg == "pipeline/preview", pkg == "pipeline/scenario":
-		return 3 // they use the whole pipeline, and only commands use them
-	case pkg == "pipeline":
-		return 2
-	case strings.HasPrefix(pkg, "pipeline/"):
-		return 1
-	default:
-		return 0
+// No arrow leads back up: rooms can be put on floors.
+func TestNoArrowRunsBackUp(t *testing.T) {
+	floors := map[string]int{}
+	var floor func(room string, above []string) int
+	floor = func(room string, above []string) int {
+		if slices.Contains(above, room) {
+			t.Fatalf("the rooms %s run in a circle", strings.Join(append(above, room), " → "))
+		}
+		if n, ok := floors[room]; ok {
+			return n
+		}
+		n := 0
+		for _, below := range strings.Fields(arrows[room]) {
+			n = max(n, floor(below, append(above, room))+1)
+		}
+		floors[room] = n
+		return n
+	}
+	for room := range arrows {
+		floor(room, nil)
+	}
+}
+
+// A room that can't be seen at a glance is two.
+func TestRoomsAreSmall(t *testing.T) {
+	files := map[string]int{}
+	for _, f := range projectFiles(t) {
+		if !f.test {
+			files[f.pkg]++
+		}
+	}
+	for room, n := range files {
+		if n > 30 && room != "cmd" && room != "pipeline/expression" {
+			t.Errorf("%s has %d files, more than 30", room, n)
+		}
 	}
 }
 

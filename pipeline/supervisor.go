@@ -117,13 +117,16 @@ func (s *supervisor) remove(ctx context.Context, name string) error {
 	return err
 }
 
-// replace puts a pipeline in the place of the one of the same name. The new one is
-// opened first, and where that fails the old one runs on; then the old one is drained
-// before the new one reads, so that no record is delivered by both.
+// replace puts a pipeline in the place of the one of the same name, unless nothing of it
+// changed. The new one is opened first, and where that fails the old one runs on; then the
+// old one is drained before the new one reads, so that no record is delivered by both.
 func (s *supervisor) replace(ctx context.Context, p *plan.Pipeline) error {
 	defer s.lock(p.Name)()
-	if s.find(p.Name) == nil {
+	switch old := s.find(p.Name); {
+	case old == nil:
 		return fmt.Errorf("there is no pipeline %q", p.Name)
+	case old.plan.Digest == p.Digest && old.stopped() == nil:
+		return nil
 	}
 	f, err := openFlow(ctx, p, s.deps)
 	if err != nil {

@@ -1,5 +1,6 @@
-// Package admin is what a running process tells of itself: health, metrics, and
-// the control socket that other commands talk to.
+// Package api is what a running process tells of itself and lets others change: one [Handler],
+// whoever listens, with a [Reporter] and a [Controller] behind it; health and metrics beside it,
+// and the [Client] by which commands talk to a process through its control socket.
 package api
 
 import (

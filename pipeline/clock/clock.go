@@ -32,7 +32,7 @@ type Timing struct {
 // NewTiming goes by c, or by the real time where that is nil.
 func NewTiming(c Clock) Timing {
 	if c == nil {
-		return Timing{Clock: Real{}}
+		return Timing{Clock: real{}}
 	}
 	return Timing{Clock: c, exact: true}
 }
@@ -63,12 +63,12 @@ func Exponential(initial, most time.Duration, n int) time.Duration {
 	return min(d, most)
 }
 
-// Real is the machine's time.
-type Real struct{}
+// real is the machine's time.
+type real struct{}
 
-func (Real) Now() time.Time { return time.Now() }
+func (real) Now() time.Time { return time.Now() }
 
-func (Real) Wait(ctx context.Context, done <-chan struct{}, d time.Duration) {
+func (real) Wait(ctx context.Context, done <-chan struct{}, d time.Duration) {
 	var passed <-chan time.Time
 	if d >= 0 {
 		t := time.NewTimer(d)
@@ -82,12 +82,12 @@ func (Real) Wait(ctx context.Context, done <-chan struct{}, d time.Duration) {
 	}
 }
 
-func (Real) AfterFunc(d time.Duration, f func()) (stop func()) {
+func (real) AfterFunc(d time.Duration, f func()) (stop func()) {
 	t := time.AfterFunc(d, f)
 	return func() { t.Stop() }
 }
 
-func (Real) Together(tasks []func()) {
+func (real) Together(tasks []func()) {
 	if len(tasks) == 1 {
 		tasks[0]()
 		return
@@ -101,5 +101,5 @@ func (Real) Together(tasks []func()) {
 
 // Sleep waits for d and tells whether it did, rather than ctx ending first.
 func Sleep(ctx context.Context, d time.Duration) bool {
-	return Timing{Clock: Real{}}.Sleep(ctx, d)
+	return Timing{Clock: real{}}.Sleep(ctx, d)
 }

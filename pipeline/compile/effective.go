@@ -22,7 +22,7 @@ const effectiveHead = "# The configuration as millrace understands it: files mer
 type Effective struct {
 	root *yaml.Node
 	// Redacted tells that secrets that stand in the files were replaced by
-	// ${env.REDACTED}: it can be validated as with LoadOptions.SkipEnv.
+	// ${env.REDACTED}: it can be validated as with config.Options.SkipEnv.
 	Redacted bool
 }
 

@@ -26,8 +26,9 @@ func (c *compiler) pipeline(f *config.File, path diag.Path, name string, p *conf
 	}
 	c.deadLetter(f, path, plan, &p.DeadLetter)
 	known := c.format(f, path.Field("source").Field("format"), plan)
+	held := used{}
 	plan.Scope = expression.NewScope(expression.Options{
-		Format: plan.Format, Constants: c.config.Constants[f], Limits: c.plan.Limits,
+		Format: plan.Format, Constants: held.constants(c.config.Constants[f]), Limits: c.plan.Limits,
 		Topics: knownTopics(plan), OnePartition: c.onePartition(plan),
 	})
 	plan.Result = plan.Scope
@@ -54,6 +55,7 @@ func (c *compiler) pipeline(f *config.File, path diag.Path, name string, p *conf
 		}
 	}
 	plan.Routes = c.routes(f, path, plan, p)
+	plan.Digest = c.digest(f, path, p, plan.Source.Topics, held)
 	return plan
 }
 

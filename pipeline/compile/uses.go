@@ -17,8 +17,10 @@ type TopicUse struct {
 	declared bool
 }
 
+// topicRole is what a topic is named for.
 type topicRole string
 
+// The roles of topics.
 const (
 	AsSource     topicRole = "source"
 	asDeadLetter topicRole = "dead-letter"
@@ -64,6 +66,7 @@ type PlacedSink struct {
 	Path diag.Path
 }
 
+// SinksOf are the sinks of a pipeline, with where they stand.
 func SinksOf(o *Definition) (all []PlacedSink) {
 	for i := range o.Plan.Routes {
 		list := o.Path.Field("sinks")

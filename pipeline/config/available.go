@@ -10,6 +10,7 @@ type unavailable struct {
 	ServerBlocks []string
 }
 
+// NotAvailable is that list.
 func NotAvailable() unavailable {
 	return unavailable{
 		sinkKinds:    []string{"sql", "redis", "email", "exec"},

@@ -184,7 +184,7 @@ type Payload struct {
 	Kind   payloadKind
 }
 
-// PayloadField is one field of an object of a PayloadConfig.
+// PayloadField is one field of an object of a Payload.
 type PayloadField struct {
 	Name  string
 	Value *Payload
@@ -192,8 +192,10 @@ type PayloadField struct {
 
 type payloadKind int
 
+// What a payload, or a part of one, is made of.
 const (
 	payloadLeaf payloadKind = iota
+	// PayloadObject has Fields, PayloadList Items; else it is a leaf.
 	PayloadObject
 	PayloadList
 )

@@ -36,6 +36,7 @@ func ReadMarkdown(name string, o Options, registry handlers.Registry, each func(
 	}
 }
 
+// IsMarkdown tells whether a file is Markdown, by its name.
 func IsMarkdown(name string) bool {
 	ext := strings.ToLower(filepath.Ext(name))
 	return ext == ".md" || ext == ".markdown"

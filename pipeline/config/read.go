@@ -55,7 +55,7 @@ type Config struct {
 	EnvNames  []string
 	// Fragment tells that there need not be anything to run.
 	Fragment bool
-	// SkipEnv is LoadOptions.SkipEnv.
+	// SkipEnv is config.Options.SkipEnv.
 	SkipEnv bool
 }
 
@@ -268,6 +268,7 @@ func readerOf(dir string) func(string) (string, error) {
 	}
 }
 
+// DisplayName is how a file is called in problems.
 func DisplayName(name string) string {
 	if name == "-" {
 		return "<stdin>"

@@ -162,6 +162,7 @@ func handlerSchema(s *yamlconf.Schema, kind string) map[string]any {
 	})
 }
 
+// Alternatives are names in a sentence: a, b or c.
 func Alternatives(names []string) string {
 	if len(names) == 0 {
 		return "none"

@@ -188,3 +188,136 @@ func (c *consumer) forget(p *partition) {
 	}
 	close(p.given)
 }
+
+// polls lets a callback of the client wait until the poll loop has dispatched
+// what an earlier poll returned. Without that, records of an old assignment
+// could be delivered into a new one of the same partition, and the records
+// before them would be taken for delivered.
+type polls struct {
+	mu     *sync.Mutex
+	moved  *sync.Cond
+	round  uint64
+	cancel context.CancelFunc
+	ended  bool
+}
+
+func newPolls() polls {
+	mu := &sync.Mutex{}
+	return polls{mu: mu, moved: sync.NewCond(mu)}
+}
+
+// begin starts a poll; the one before it has been dispatched.
+func (p *polls) begin(ctx context.Context) (context.Context, context.CancelFunc) {
+	ctx, cancel := context.WithCancel(ctx)
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.round++
+	p.cancel = cancel
+	p.moved.Broadcast()
+	return ctx, cancel
+}
+
+// end tells that there will be no further poll.
+func (p *polls) end() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.ended = true
+	p.moved.Broadcast()
+}
+
+// barrier cuts the current poll short and waits until it has been dispatched.
+func (p *polls) barrier() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.round == 0 {
+		return
+	}
+	round := p.round
+	p.cancel()
+	for p.round == round && !p.ended {
+		p.moved.Wait()
+	}
+}
+
+// hold stops the lanes from starting batches, or lets them go on.
+func (p *partition) hold(held bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.stopping {
+		return
+	}
+	p.held = held
+	p.gate()
+	p.start()
+}
+
+// stop makes the partition take no more records: by is when effects must have
+// ended. The lanes still deliver what lies before the foremost record that must
+// not come again; other batches end at once. It tells whether
+// this call was the first.
+func (p *partition) stop(by time.Time) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.stopping {
+		return false
+	}
+	p.stopping, p.by = true, by
+	p.ending.Store(true)
+	p.advance()
+	p.reach = p.tracker.reach()
+	p.review()
+	return true
+}
+
+// giveUpOn marks a record as one that will not be finished.
+func (p *partition) giveUpOn(s *slot) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.stuck = min(p.stuck, s.record.Offset)
+	if p.stopping {
+		p.review()
+	}
+}
+
+// review ends the batches of which nothing is wanted any more, and sets lanes
+// going that have something to catch up with.
+func (p *partition) review() {
+	for _, l := range p.lanes {
+		for _, f := range l.flights {
+			if !f.wanted(p.goal()) {
+				f.cancel(&Ending{p.by})
+			}
+		}
+	}
+	p.start()
+}
+
+// cut ends the context of what is in flight; nothing more is handed out.
+func (p *partition) cut() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.cutOff = true
+	p.cancel(&Ending{p.by})
+}
+
+// drain waits until no batch is in flight, while the lanes catch up with each
+// other. After catchUp contexts end, and after the deadline the batches are left
+// to themselves.
+func (p *partition) drain(catchUp, deadline <-chan struct{}) {
+	idle := make(chan struct{})
+	go func() {
+		p.work.Wait()
+		close(idle)
+	}()
+	select {
+	case <-idle:
+	case <-catchUp:
+	}
+	p.cut()
+	select {
+	case <-idle:
+	case <-deadline:
+	}
+	close(p.gone)
+	<-idle
+}

@@ -276,3 +276,18 @@ func (l *clientLogger) repeated(msg string) bool {
 	l.last[msg] = now
 	return false
 }
+
+// once logs a warning that repeats, the first time only.
+func (c *consumer) once(logger *slog.Logger, msg string, err error) {
+	c.mu.Lock()
+	key := msg + err.Error()
+	said := c.said[key]
+	if len(c.said) >= 1000 {
+		clear(c.said)
+	}
+	c.said[key] = true
+	c.mu.Unlock()
+	if !said {
+		logger.Warn(msg, "err", err)
+	}
+}

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kgo"
 )
 
 // measureInterval is how often the broker is asked how far its logs reach.
@@ -142,4 +143,43 @@ func (s *Subscriber) Measure(ctx context.Context) {
 		asked.Go(func() { c.measure(ctx) })
 	}
 	asked.Wait()
+}
+
+// progress is what may be committed now; ok is false where that is committed
+// already.
+func (p *partition) progress() (at kgo.EpochOffset, ok bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if !p.placed {
+		return at, false
+	}
+	p.advance()
+	at = kgo.EpochOffset{Epoch: p.tracker.epoch, Offset: p.tracker.next}
+	return at, p.unpinned || at.Offset != p.committed
+}
+
+// uncommitted is how many records were finished, must not come again and are not
+// committed.
+func (p *partition) uncommitted() int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if !p.placed || p.tracker.next < 0 {
+		return 0
+	}
+	p.advance()
+	return p.tracker.beyond() + int(p.tracker.next-max(p.committed, p.began))
+}
+
+// status is how far the partition is.
+func (p *partition) status() PartitionStatus {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	s := PartitionStatus{
+		Topic: p.topic, Partition: p.number, Committed: p.committed, End: p.end,
+		Pending: p.tracker.unfinished(), Alarm: p.alarm.Message, Lag: LagUnknown,
+	}
+	if time.Since(p.told) < staleAfter {
+		s.Lag = lagBehind(p.end, p.committed)
+	}
+	return s
 }

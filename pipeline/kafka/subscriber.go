@@ -14,6 +14,7 @@ import (
 
 	"github.com/ThreeDotsLabs/watermill/message"
 	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
 // Subscriber reads topics as a member of a consumer group and hands lane batches
@@ -253,3 +254,125 @@ func (e awayError) Unwrap() error { return e.error }
 func (awayError) Timeout() bool { return true }
 
 func (awayError) Temporary() bool { return true }
+
+// open resolves where to start and makes the client, which then joins.
+func (c *consumer) open(ctx context.Context) error {
+	starts, err := c.resolveStarts(ctx)
+	if err != nil {
+		return err
+	}
+	c.starts = starts
+	c.intake = newIntake(c.share, c.source.decompressLimit())
+	c.intake.short, c.intake.most = c.suspectPartition, c.share.Large()
+	// The callbacks use c.client: it must be set before the client joins,
+	// which it does on its own as soon as it exists.
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	asking, abandon := context.WithCancel(c.base)
+	c.abandon = abandon
+	if c.client, err = kgo.NewClient(append(c.options(), kgo.WithContext(asking))...); err != nil {
+		abandon()
+	}
+	return err
+}
+
+func (c *consumer) options() []kgo.Opt {
+	s := c.source
+	heartbeat := min(3*time.Second, s.SessionTimeout/3)
+	opts := append(append(c.cluster.kgoOptions(c.logger), c.cluster.patientOptions()...),
+		kgo.ConsumerGroup(s.Group),
+		kgo.Balancers(kgo.CooperativeStickyBalancer()),
+		kgo.FetchIsolationLevel(kgo.ReadCommitted()),
+		kgo.DisableAutoCommit(),
+		kgo.SessionTimeout(s.SessionTimeout),
+		kgo.HeartbeatInterval(heartbeat),
+		// A member that drains longer than this is thrown out, and its
+		// partitions are read twice.
+		kgo.RebalanceTimeout(max(time.Minute, s.Drain+heartbeat+10*time.Second)),
+		kgo.MetadataMaxAge(10*time.Second),
+		kgo.FetchMinBytes(s.FetchMin),
+		kgo.FetchMaxWait(s.FetchWait),
+		// Nothing is ever reset silently: where a partition begins is decided
+		// in place, and a log that lost the offset is an alarm.
+		kgo.ConsumeStartOffset(kgo.NewOffset().AtStart()),
+		kgo.ConsumeResetOffset(kgo.NoResetOffset()),
+		kgo.OnPartitionsAssigned(c.onAssigned),
+		kgo.OnPartitionsRevoked(c.onRevoked),
+		kgo.OnPartitionsLost(c.onLost),
+		kgo.OnOffsetsFetched(c.onFetched),
+		kgo.AdjustFetchOffsetsFn(c.onPlace),
+	)
+	opts = append(opts, fetching(c.intake, c.deps.Held, s.FetchMax)...)
+	if s.Instance != "" {
+		opts = append(opts, kgo.InstanceID(s.Instance))
+	}
+	if s.Pattern != nil {
+		return append(opts, kgo.ConsumeRegex(), kgo.ConsumeTopics(s.Pattern.String()))
+	}
+	return append(opts, kgo.ConsumeTopics(s.Topics...))
+}
+
+// shutdown gives everything up while the member is still in the group, and only
+// then leaves it. enough ends commits that were under way before.
+func (c *consumer) shutdown(enough context.CancelFunc) {
+	defer c.abandon()
+	defer c.intake.close()
+	by := time.Now().Add(c.source.Drain + leaveWithin)
+	c.giveUp(c.assigned(), true)
+	c.stop()
+	enough()
+	c.side.Wait()
+	// A member that lost its session has nothing to leave.
+	most := leaveTimeout
+	if c.joined.Load() {
+		most = max(most, time.Until(by))
+	}
+	impatient := time.AfterFunc(most, c.abandon)
+	defer impatient.Stop()
+	closed := make(chan struct{})
+	go func() {
+		defer close(closed)
+		c.client.Close()
+	}()
+	select {
+	case <-closed:
+	case <-time.After(joinPatience):
+		c.leaveAtOnce(closed)
+	}
+	// The client may have assigned partitions while it was leaving.
+	c.giveUp(c.assigned(), false)
+}
+
+// leaveAtOnce takes the member out of the group while the client waits for a join
+// that is under way, however long that lasts: cut off without that, it would stay in
+// the group as one who is counted on and never comes. It returns when the client is
+// closed. A static member stays, for the one who comes after it.
+func (c *consumer) leaveAtOnce(closed <-chan struct{}) {
+	member, _ := c.client.GroupMetadata()
+	if c.source.Instance == "" && member != "" {
+		req := kmsg.NewPtrLeaveGroupRequest()
+		req.Group, req.MemberID = c.source.Group, member
+		leaves := kmsg.NewLeaveGroupRequestMember()
+		leaves.MemberID, leaves.Reason = member, kmsg.StringPtr("the pipeline stops")
+		req.Members = append(req.Members, leaves)
+		if _, err := req.RequestWith(c.base, c.client); err == nil {
+			// Not every broker answers the join of a member that left.
+			left := time.AfterFunc(joinPatience, c.abandon)
+			defer left.Stop()
+		}
+	}
+	<-closed
+}
+
+// ask is the context of a question to the cluster that a stop does not wait for.
+func (c *consumer) ask() (context.Context, context.CancelFunc) {
+	ctx, cancel := context.WithTimeout(c.base, requestTimeout)
+	c.side.Go(func() {
+		select {
+		case <-c.stopNow:
+			cancel()
+		case <-ctx.Done():
+		}
+	})
+	return ctx, cancel
+}

@@ -64,6 +64,7 @@ func Reasons() []string {
 	return append(all, ReasonTooCostly, ReasonRefused, ReasonAttempts, ReasonUncertain, ReasonConflict, ReasonParked, ReasonUnguarded)
 }
 
+// Stages are the words for where a record failed.
 func Stages() []string {
 	var all []string
 	for _, s := range []Stage{StageDecode, StageFilter, StageKey, StageTransform, StageRoute, StageRender, StageClaim, StageWrite} {

@@ -67,6 +67,7 @@ func Check(r *handlers.Record, limit int64) error {
 	return CheckParts(len(r.Key), len(r.Value), headers, len(r.Headers), limit)
 }
 
+// CheckParts is Check of a record whose parts have these sizes.
 func CheckParts(key, value, headers, count int, limit int64) error {
 	if size := key + value + headers; limit > 0 && int64(size) > limit {
 		return fmt.Errorf("the record has %d bytes, %d of them its value, more than source.max_record_bytes (%d)", size, value, limit)

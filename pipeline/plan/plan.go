@@ -119,6 +119,9 @@ type Pipeline struct {
 	// RateLimit is records per second that reach a sink, 0 for no limit.
 	RateLimit float64
 
+	// Digest is of all that the plan is compiled from: where that of a later plan is the
+	// same, nothing of the pipeline changed.
+	Digest Digest
 	// Redactor is the plan's.
 	Redactor *secrets.Redactor
 }

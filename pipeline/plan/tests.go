@@ -89,6 +89,7 @@ const (
 	AnswerRate Answer = "rate"
 )
 
+// Answers are all of them.
 func Answers() []string {
 	return []string{string(AnswerOK), string(AnswerFail), string(AnswerTimeout), string(AnswerRefused), string(AnswerReset), string(AnswerUnknown), string(AnswerRate)}
 }
@@ -114,6 +115,7 @@ type Crash struct {
 	Times int
 }
 
+// CrashPoints are all of them.
 func CrashPoints() []string {
 	return []string{string(CrashAfterClaim), string(CrashAfterWrite), string(CrashAfterConfirm)}
 }

@@ -21,7 +21,7 @@ import (
 
 // Options say which tests are run.
 type Options struct {
-	// Files and Load are those of pipeline.Load.
+	// Files and Load are those of compile.Load.
 	Files    []string
 	Load     config.Options
 	Registry handlers.Registry

@@ -17,7 +17,7 @@ import (
 // Redacted stands for what nobody may see.
 const Redacted = handlers.Redacted
 
-// unset stands for what LoadOptions.SkipEnv left open.
+// unset stands for what config.Options.SkipEnv left open.
 const unset = "[unset]"
 
 // Redactor takes what is secret out of text that people read: the values of secret

@@ -44,6 +44,10 @@ type Document struct {
 	files    map[string]any
 }
 
+// Content is what the file and those that it refers to say, the same however they are
+// laid out.
+func (d *Document) Content() ([]byte, error) { return json.Marshal(d.files) }
+
 // Load returns what was read from an address, or reads it: other files, never the
 // network.
 func (d *Document) Load(address string) (any, error) {

@@ -52,6 +52,9 @@ type request struct {
 	Line string `json:"line"`
 }
 
+// Show is what a dry run shows to people.
+func (r request) Show() string { return r.Line }
+
 // Render makes the line. It is pure.
 func (s *sink) Render(view handlers.View) (any, error) {
 	text, err := view.Text(s.config.Text)

@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"io"
+	"math"
 	"net"
 	"runtime"
 	"slices"
@@ -61,13 +62,18 @@ func TestAClientWhoseTopicsWereDeleted(t *testing.T) {
 	produce(t, c, "orders", "still here")
 }
 
-// allocates tells how many bytes this process allocated meanwhile.
+// allocates tells how many bytes this process allocates for f: the least of three times,
+// since what else goes on meanwhile, such as the end of an earlier request, only adds to it.
 func allocates(f func()) uint64 {
-	var before, after runtime.MemStats
-	runtime.ReadMemStats(&before)
-	f()
-	runtime.ReadMemStats(&after)
-	return after.TotalAlloc - before.TotalAlloc
+	least := uint64(math.MaxUint64)
+	for range 3 {
+		var before, after runtime.MemStats
+		runtime.ReadMemStats(&before)
+		f()
+		runtime.ReadMemStats(&after)
+		least = min(least, after.TotalAlloc-before.TotalAlloc)
+	}
+	return least
 }
 
 // A request costs what it has, not what it claims to have.
