@@ -236,10 +236,86 @@ func TestNoOutputShowsASecret(t *testing.T) {
 	if err != nil || len(runs) != 1 {
 		t.Fatal(runs, err)
 	}
-	secrets.check(t, "the control socket", askSocket(t, runs[0].Socket, "/status"))
+	said := askSocket(t, runs[0].Socket, "/api/v1/status")
+	if !strings.Contains(said, "connection refused") {
+		t.Errorf("the control socket says no reason: %s", said)
+	}
+	secrets.check(t, "the control socket", said)
 	look()
 	p.stop()
 	look()
+	secrets.check(t, "run", p.log()+strings.Join(p.lines(), "\n"))
+}
+
+// TestWhatFailsShowsNoSecret has pipelines whose sinks fail with a secret in what they
+// say: in the error headers of dead letters, in the reasons of a status, in the events
+// that the log is made of.
+func TestWhatFailsShowsNoSecret(t *testing.T) {
+	t.Parallel()
+	secrets := canaries{}
+	dir, healthPort := t.TempDir(), freePort(t)
+	folder, topic := secrets.word("a folder's name"), secrets.word("a topic's name")
+	write(t, dir, "secrets.env", fmt.Sprintf("FOLDER_TOKEN=%s\nTOPIC_TOKEN=%s\n", folder, topic))
+	write(t, dir, "folder/"+folder, "a file in the way")
+	write(t, dir, "pipelines.yaml", fmt.Sprintf(`version: 1
+kafka: {embedded: {listen: 127.0.0.1:0}}
+server: {health: '127.0.0.1:%d'}
+pipelines:
+  buried:
+    source: {topic: in, group: buried}
+    idempotency: {key: '${payload.id}'}
+    sinks: [{file: {dir: folder, path: '${env.FOLDER_TOKEN}/${payload.id}.jsonl'}}]
+  stands:
+    source: {topic: in, group: stands}
+    dead_letter: off
+    sinks: [{file: {dir: folder, path: '${env.FOLDER_TOKEN}/${payload.id}.jsonl'}}]
+  waits:
+    source: {topic: in, group: waits}
+    sinks: [{kafka: {topic: '${env.TOPIC_TOKEN}-${payload.id}', missing_topic: pause}}]
+`, healthPort))
+	p := launch(t, dir, "run", "--log-level", "debug", "--env-file", "secrets.env")
+	global := []string{"-f", filepath.Join(dir, "pipelines.yaml"), "--env-file", filepath.Join(dir, "secrets.env")}
+	p.await("it is ready", func() bool { return strings.Contains(p.log(), `"msg":"ready"`) })
+	if code, says := secrets.checkedCommand(t, "", append([]string{"publish", "in", `{"id": "o-1"}`}, global...)...); code != exitDone {
+		t.Fatal(says)
+	}
+	reasons := func() []string {
+		var all []string
+		for _, each := range p.status().Pipelines {
+			all = append(all, each.Reasons...)
+		}
+		return all
+	}
+	p.await("two pipelines wait and one has a dead letter", func() bool {
+		return len(reasons()) >= 2 && p.status().Pipelines[0].Outcomes["dead_lettered"] == 1
+	})
+	// Each of them was told a secret: where none stands in its place, nothing is tested.
+	for _, reason := range reasons() {
+		if !strings.Contains(reason, "[redacted]") {
+			t.Errorf("no secret was in the reason %s", reason)
+		}
+	}
+	letters := readAll(t, p.broker(), "buried.dead-letter")
+	if said, _ := letters[0].Header("millrace-last-error"); !strings.Contains(string(said), "[redacted]") {
+		t.Errorf("no secret was in the letter: %s", said)
+	}
+	for _, h := range letters[0].Headers {
+		secrets.check(t, "the dead letter's header "+h.Key, string(h.Value))
+	}
+	if n := strings.Count(p.log(), "[redacted]"); n < 3 {
+		t.Errorf("%d secrets were in the log", n)
+	}
+	for _, line := range [][]string{
+		{"status"}, {"status", "--format", "json"}, {"explain", "buried", "--where", "true"}, {"explain", "stands", "--where", "true", "--format", "json"},
+		{"keys", "get", "buried", "o-1"}, {"tail", "buried.dead-letter", "-n", "-1", "--until-end"}, {"eval", "--pipeline", "buried", "--at", "buried.dead-letter/0/0", "headers"},
+	} {
+		secrets.checkedCommand(t, "", append(line, global...)...)
+	}
+	for _, path := range []string{"/livez", "/readyz", "/metrics"} {
+		_, body := health(t, healthPort, path)
+		secrets.check(t, path, body)
+	}
+	p.stop()
 	secrets.check(t, "run", p.log()+strings.Join(p.lines(), "\n"))
 }
 

@@ -177,7 +177,8 @@ func (a *app) clientLogger() (*slog.Logger, error) {
 	if quiet.logLevel == "info" {
 		quiet.logLevel = "error"
 	}
-	return quiet.logger()
+	log, err := quiet.logger()
+	return a.redactor.Logger(log), err
 }
 
 // ensureTopic makes sure that a topic exists, or says what to do.

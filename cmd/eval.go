@@ -76,7 +76,7 @@ and its topic's schema.`,
 }
 
 func (a *app) eval(ctx context.Context, source string, f evalFlags) error {
-	scope, redactor, err := a.evalScope(f.pipeline)
+	scope, err := a.evalScope(f.pipeline)
 	if err != nil {
 		return err
 	}
@@ -84,7 +84,7 @@ func (a *app) eval(ctx context.Context, source string, f evalFlags) error {
 	if err != nil {
 		return err
 	}
-	e.app, e.raw, e.redactor = a, f.raw, redactor
+	e.app, e.raw = a, f.raw
 	for _, warning := range e.warnings {
 		fmt.Fprintln(a.err, "warning: "+warning)
 	}
@@ -104,31 +104,30 @@ func (a *app) eval(ctx context.Context, source string, f evalFlags) error {
 	return err
 }
 
-// evalScope is a scope of its own, or a pipeline's with what its configuration keeps
-// secret.
-func (a *app) evalScope(name string) (*expression.Scope, *secrets.Redactor, error) {
+// evalScope is a scope of its own, or a pipeline's.
+func (a *app) evalScope(name string) (*expression.Scope, error) {
 	if name != "" {
 		named := []string{name}
 		part, err := a.loadPart(only("topics", pipelinePath(named)))
 		if err != nil {
-			return nil, nil, err
+			return nil, err
 		}
 		chosen, err := choose(part.Plan, named)
 		if err != nil {
-			return nil, nil, a.notThere(part, err)
+			return nil, a.notThere(part, err)
 		}
-		return chosen[0].Scope, part.Plan.Redactor, nil
+		return chosen[0].Scope, nil
 	}
 	env, err := a.environment()
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	file := func(name string) (string, error) {
 		text, err := files.Read(name, files.MaxBytes)
 		return strings.TrimSuffix(strings.TrimSuffix(string(text), "\n"), "\r"), err
 	}
 	return expression.NewScope(expression.Options{Format: expression.FormatJSON, Limits: a.limits(),
-		Constants: expression.Constants{Env: env, File: file}}), nil, nil
+		Constants: expression.Constants{Env: env, File: file}}), nil
 }
 
 // evaluation is an expression or a template, and how it fared so far.
@@ -138,11 +137,8 @@ type evaluation struct {
 	alone  bool // it reads nothing of a record
 	secret bool
 	raw    bool
-	// redactor takes out what the pipeline's configuration keeps secret; nil where
-	// there is no such.
-	redactor *secrets.Redactor
-	in       *expression.Input
-	value    func(in *expression.Input) (json.RawMessage, error)
+	in     *expression.Input
+	value  func(in *expression.Input) (json.RawMessage, error)
 
 	warnings        []string
 	records, failed int
@@ -217,7 +213,7 @@ func (e *evaluation) show(rec *handlers.Record, where string) error {
 	_ = e.in.Load(rec)
 	value, err := e.value(e.in)
 	if err != nil {
-		err = e.redactor.Error(err)
+		err = e.app.redactor.Error(err)
 		e.failed++
 		if where != "" {
 			where += ": "
@@ -232,8 +228,8 @@ func (e *evaluation) show(rec *handlers.Record, where string) error {
 	switch {
 	case e.secret:
 		value = quoted(secrets.Redacted)
-	case e.redactor != nil:
-		value = e.redactor.JSON(value)
+	case e.app.redactor != nil:
+		value = e.app.redactor.JSON(value)
 	}
 	var plain string
 	if e.raw && json.Unmarshal(value, &plain) == nil && len(value) > 0 && value[0] == '"' {

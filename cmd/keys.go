@@ -123,6 +123,9 @@ func (a *app) keysGet(ctx context.Context, pipelineName, key string, f keysFlags
 		return err
 	}
 	for i, row := range rows {
+		if row != nil {
+			row.Answer = a.redactor.Shown(row.Answer)
+		}
 		if err := named[i].print(a.out, f.format, row); err != nil {
 			return err
 		}

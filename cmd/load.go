@@ -47,6 +47,9 @@ func (a *app) compile(skipEnv bool) (*plan.Plan, diag.Problems, error) {
 	}
 	options.SkipEnv = skipEnv
 	plan, problems := compile.Load(a.configFiles(), options, a.registry)
+	if plan != nil {
+		a.redactor = plan.Redactor
+	}
 	return plan, problems, nil
 }
 

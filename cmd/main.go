@@ -54,5 +54,5 @@ func (p program) run(ctx context.Context, args []string, in io.Reader, out, errO
 	root.SetOut(out)
 	root.SetErr(errOut)
 	cmd, err := root.ExecuteContextC(ctx)
-	return exitCode(errOut, cmd, err)
+	return exitCode(errOut, cmd, a.redactor.Error(err))
 }

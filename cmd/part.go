@@ -50,6 +50,9 @@ func (a *app) loadPart(of uses) (compile.Part, error) {
 		return compile.Part{}, err
 	}
 	part := compile.LoadPart(a.configFiles(), options, a.registry, of)
+	if part.Plan != nil {
+		a.redactor = part.Plan.Redactor
+	}
 	if err := diag.Write(painted(a.err), diag.FormatText, part.Problems, colour(a.err)); err != nil {
 		return part, err
 	}

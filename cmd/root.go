@@ -13,6 +13,7 @@ import (
 	"golang.org/x/term"
 
 	"github.com/millrace/millrace/pipeline/diag"
+	"github.com/millrace/millrace/pipeline/secrets"
 )
 
 // The exit codes: product contract, every command.
@@ -42,11 +43,13 @@ type app struct {
 	in       io.Reader
 	out, err io.Writer
 
-	files     []string
-	stateDir  string
-	envFile   string
-	envNames  []string
-	texts     map[string][]byte // of files that can be read only once
+	files    []string
+	stateDir string
+	envFile  string
+	envNames []string
+	texts    map[string][]byte // of files that can be read only once
+	// redactor is that of the configuration, nil before it is loaded.
+	redactor  *secrets.Redactor
 	logLevel  string
 	logFormat string
 	quiet     bool

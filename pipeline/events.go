@@ -66,7 +66,7 @@ func (t *tally) Observe(e events.Event) {
 		}
 	case events.Retry:
 		t.retries.Add(1)
-	default:
+	case events.Alarm, events.Cleared:
 		t.alarms.Observe(e)
 	}
 }
@@ -126,7 +126,7 @@ type brokerTroubles struct{ alarms }
 
 // Observe keeps the alarms of the broker.
 func (b *brokerTroubles) Observe(e events.Event) {
-	if e.Pipeline == "" && (e.Reason == embedded.AlarmFull || e.Reason == embedded.AlarmUnreachable) {
+	if e.Reason == embedded.AlarmFull || e.Reason == embedded.AlarmUnreachable {
 		b.alarms.Observe(e)
 	}
 }

@@ -39,7 +39,7 @@ func TestWhatHappensIsToldOnce(t *testing.T) {
 	seen, redactor := new(told), secrets.New([]string{"hunter22"}, false)
 	r := NewRunner(&plan.Plan{Redactor: redactor}, RunnerDeps{Version: "test", Observer: seen, Logger: slog.New(slog.NewTextHandler(&log, nil))})
 	f := &flow{plan: &plan.Pipeline{Name: "p", Redactor: redactor}, tally: new(tally), log: r.deps.Logger, failed: make(chan struct{})}
-	f.observer = events.Observers{f.tally, r.observer}
+	f.observer = events.Observers{f.tally, meter{r.metrics.Pipeline("p")}, seen}
 
 	f.tell(events.Starting, nil)
 	f.alarm(kafka.Alarm{Topic: "t", Partition: 3, Kind: "data_loss", Message: "hunter22 is lost"})

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"slices"
 	"sync"
 	"time"
 
@@ -30,7 +31,7 @@ type flow struct {
 	delivery   *deliver.Delivery
 	tally      *tally
 	pauses     *pauseBook
-	// observer is told what happens to the flow and to its records.
+	// observer is told what happens to the pipeline and to its records.
 	observer events.Observer
 	// goal is what the flow has done at its end, nil where it has none.
 	goal *goal
@@ -56,7 +57,8 @@ type flowDeps struct {
 	holder   idempotency.Holder
 	memory   *memory.Budget
 	pauses   *pauseBook
-	observer events.Observer
+	metrics  *api.Metrics
+	observer events.Observer // of others, nil for none
 	log      *slog.Logger
 	version  string
 	stdout   io.Writer
@@ -73,7 +75,7 @@ type flowDeps struct {
 func openFlow(ctx context.Context, p *plan.Pipeline, deps flowDeps) (*flow, error) {
 	f := &flow{plan: p, state: api.Starting, failed: make(chan struct{}), log: deps.log.With("pipeline", p.Name),
 		tally: new(tally), pauses: deps.pauses}
-	f.observer = events.Observers{f.tally, deps.observer}
+	f.observer = events.Observers{f.tally, meter{deps.metrics.Pipeline(p.Name)}}.With(deps.observer)
 	f.tell(events.Starting, nil)
 	if err := f.openParts(ctx, deps); err != nil {
 		err = errors.Join(fmt.Errorf("open pipeline %q: %w", p.Name, err), f.open.close(ctx))
@@ -210,7 +212,7 @@ func (f *flow) partitions() []kafka.PartitionStatus {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if f.last != nil {
-		return f.last
+		return slices.Clone(f.last)
 	}
 	return f.subscriber.Status()
 }

@@ -14,7 +14,6 @@ import (
 	"github.com/millrace/millrace/pipeline/api"
 	"github.com/millrace/millrace/pipeline/compile"
 	"github.com/millrace/millrace/pipeline/config"
-	"github.com/millrace/millrace/pipeline/events"
 	"github.com/millrace/millrace/pipeline/kafka"
 	"github.com/millrace/millrace/pipeline/kafka/embedded"
 	"github.com/millrace/millrace/pipeline/memory"
@@ -63,7 +62,7 @@ func TestPauseSurvivesReplace(t *testing.T) {
 	publish(0, 10)
 	book := newPauseBook(log)
 	s := newSupervisor(flowDeps{
-		settings: settings, producer: publisher, memory: memory.NewBudget(0, 1), observer: events.Observers(nil),
+		settings: settings, producer: publisher, memory: memory.NewBudget(0, 1), metrics: api.NewMetrics("test", nil),
 		pauses: book, log: log, version: "test", stdout: io.Discard,
 	})
 	defer func() { _, _ = s.drain(), s.close(ctx) }()

@@ -33,7 +33,7 @@ type Runner struct {
 	deps    RunnerDeps
 	started time.Time
 	metrics *api.Metrics
-	// observer is told every event of the process.
+	// observer is told what happens in the process beside its pipelines.
 	observer events.Observer
 	memory   *memory.Budget
 	pauses   *pauseBook
@@ -91,11 +91,7 @@ func NewRunner(plan *plan.Plan, deps RunnerDeps) *Runner {
 	r := &Runner{plan: plan, deps: deps, started: time.Now(), settings: plan.Kafka}
 	r.pauses = newPauseBook(deps.Logger)
 	r.metrics = api.NewMetrics(deps.Version, r)
-	all := events.Observers{meter{r.metrics}, &r.brokerTroubles}
-	if deps.Observer != nil {
-		all = append(all, deps.Observer)
-	}
-	r.observer = all
+	r.observer = events.Observers{processMeter{r.metrics}, &r.brokerTroubles}.With(deps.Observer)
 	r.memory = memory.NewBudget(deps.Memory, len(plan.Pipelines))
 	r.metrics.Memory("held", r.memory.Held.Size(), r.memory.Held.Used)
 	r.metrics.Memory("work", r.memory.Work.Size(), r.memory.Work.Used)
@@ -253,8 +249,8 @@ func (r *Runner) openFlows(ctx context.Context, producer handlers.Producer, goal
 	}
 	deps := flowDeps{
 		settings: r.settings, store: r.keyStore(), producer: producer, run: run, memory: r.memory, pauses: r.pauses,
-		holder:   idempotency.Holder{Host: host, PID: os.Getpid(), Run: run.ID()},
-		observer: r.observer, log: r.deps.Logger, version: r.deps.Version, stdout: r.deps.Stdout,
+		holder:  idempotency.Holder{Host: host, PID: os.Getpid(), Run: run.ID()},
+		metrics: r.metrics, observer: r.deps.Observer, log: r.deps.Logger, version: r.deps.Version, stdout: r.deps.Stdout,
 		digest: r.plan.Digest, workMost: r.plan.Limits.Bytes,
 	}
 	if r.deps.UntilEnd {

@@ -93,6 +93,9 @@ func (f *flow) status(away bool) api.PipelineStatus {
 	for _, t := range all {
 		p.Reasons, p.Kinds = append(p.Reasons, f.plan.Redactor.Shown(t.Reason)), append(p.Kinds, t.Kind)
 	}
+	for i := range p.Partitions {
+		p.Partitions[i].Alarm = f.plan.Redactor.Shown(p.Partitions[i].Alarm)
+	}
 	if p.State == api.Running && (away || len(p.Reasons) > 0) {
 		p.State = api.Waiting
 	}

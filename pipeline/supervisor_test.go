@@ -15,6 +15,7 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/millrace/millrace/handlers"
+	"github.com/millrace/millrace/pipeline/api"
 	"github.com/millrace/millrace/pipeline/compile"
 	"github.com/millrace/millrace/pipeline/config"
 	"github.com/millrace/millrace/pipeline/events"
@@ -172,7 +173,7 @@ func testFlowsComeAndGo(t *testing.T, random *rand.Rand) {
 	told := new(lives)
 	s := newSupervisor(flowDeps{
 		settings: settings, store: store, producer: publisher, run: run, holder: idempotency.Holder{Host: "here", Run: run.ID()},
-		memory: memory.NewBudget(0, pipelines), observer: told, log: log, version: "test", stdout: io.Discard,
+		memory: memory.NewBudget(0, pipelines), metrics: api.NewMetrics("test", nil), observer: told, log: log, version: "test", stdout: io.Discard,
 	})
 
 	var loading sync.WaitGroup

@@ -94,6 +94,14 @@ type Observer interface {
 // Observers passes events on to each of several.
 type Observers []Observer
 
+// With are these and one more, which may be nil.
+func (o Observers) With(other Observer) Observers {
+	if other == nil {
+		return o
+	}
+	return append(o, other)
+}
+
 // Observe passes e on.
 func (o Observers) Observe(e Event) {
 	for _, each := range o {
