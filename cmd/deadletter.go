@@ -114,7 +114,8 @@ func pipelineAndIDs(_ *cobra.Command, args []string) error {
 	case 0:
 		return errors.New("it takes a pipeline and the ids of dead letters, and was given no argument")
 	case 1:
-		return fmt.Errorf("it takes a pipeline and the ids of dead letters, and was given only %q; `millrace dead-letter list %s` shows the ids", args[0], args[0])
+		return fmt.Errorf("it takes a pipeline and the ids of dead letters, and was given only %q; "+
+			"`millrace dead-letter list %s` shows the ids", args[0], args[0])
 	}
 	return nil
 }
@@ -204,7 +205,9 @@ type lookingAtLetters struct {
 }
 
 // openLetters finds a pipeline's dead letters; args are ids of some.
-func (a *app) openLetters(ctx context.Context, name string, f deadLetterFlags, args ...string) (*lookingAtLetters, error) {
+func (a *app) openLetters(
+	ctx context.Context, name string, f deadLetterFlags, args ...string,
+) (*lookingAtLetters, error) {
 	part, err := a.loadPart(only("kafka", "idempotency", pipelinePath([]string{name}).Field("dead_letter")))
 	if err != nil {
 		return nil, err
@@ -238,7 +241,8 @@ func (a *app) openLetters(ctx context.Context, name string, f deadLetterFlags, a
 	}
 	l.close, l.progress = c.close, a.newProgress("read", 0)
 	l.Letters = jobs.Letters{
-		Pipeline: name, Topic: p.DeadLetter, Resolved: p.ResolvedLetters(), Settings: c.settings, Admin: c.admin, Deps: kafka.Deps{Logger: log},
+		Pipeline: name, Topic: p.DeadLetter, Resolved: p.ResolvedLetters(),
+		Settings: c.settings, Admin: c.admin, Deps: kafka.Deps{Logger: log},
 		Largest: p.Source.MaxRecordBytes, OnRead: func(n int) { l.progress.add(n, 0) },
 	}
 	return l, nil

@@ -43,7 +43,8 @@ func (l *lookingAtLetters) printCounts(w io.Writer, found *jobs.Listing) error {
 		fmt.Fprintf(&out, "! %s of a later version can't be read: %v\n", count(found.Later, "letter"), found.LaterErr)
 	}
 	if found.Strange > 0 {
-		fmt.Fprintf(&out, "! %s here can't be read as a letter, the first: %v\n", count(found.Strange, "record"), found.StrangeErr)
+		fmt.Fprintf(&out, "! %s here can't be read as a letter, the first: %v\n",
+			count(found.Strange, "record"), found.StrangeErr)
 	}
 	if found.Unreadable > 0 {
 		fmt.Fprintf(&out, "! %s of the log can't be read\n", count(int(found.Unreadable), "offset"))
@@ -121,8 +122,8 @@ func (l *lookingAtLetters) printList(ctx context.Context, found *jobs.Listing) e
 		head = ""
 		for _, id := range ids {
 			if letter := of[id]; letter != nil {
-				row(table, id.String(), placeOf(&letter.Record), sinkText(letter.Sink), letter.Reason, fmt.Sprint(letter.Round),
-					fmt.Sprint(letter.Attempts), when(letter.At()), l.plan.Redactor.Shown(letter.LastError))
+				row(table, id.String(), placeOf(&letter.Record), sinkText(letter.Sink), letter.Reason,
+					fmt.Sprint(letter.Round), fmt.Sprint(letter.Attempts), when(letter.At()), l.plan.Redactor.Shown(letter.LastError))
 			}
 		}
 		if err := table.Flush(); err != nil {
@@ -186,7 +187,8 @@ func (l *lookingAtLetters) all(letter *jobs.Letter) string {
 	line("record", joined(placeOf(&letter.Record), when(letter.Record.Time)))
 	line("sink", sinkText(letter.Sink))
 	line("items", strings.Trim(strings.ReplaceAll(fmt.Sprint(letter.Items), " ", ", "), "[]"))
-	line("failed", fmt.Sprintf("%s, %s, in round %d after %s", letter.Stage, letter.Reason, letter.Round, count(letter.Attempts, "attempt")))
+	line("failed", fmt.Sprintf("%s, %s, in round %d after %s",
+		letter.Stage, letter.Reason, letter.Round, count(letter.Attempts, "attempt")))
 	line("first time", when(letter.First))
 	line("first error", oneLine(letter.FirstError))
 	line("last time", when(letter.At()))

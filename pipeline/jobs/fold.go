@@ -59,8 +59,9 @@ type found struct {
 
 func newFold(pipeline string, q Query, done resolved, passes uint64) *fold {
 	return &fold{
-		pipeline: pipeline, query: q, done: done, passes: passes, seed: maphash.MakeSeed(), latest: map[subject]held{},
-		topics: map[source]int32{}, sinks: map[string]int32{}, kinds: map[Group]int32{}, out: Listing{Others: map[string]int{}},
+		pipeline: pipeline, query: q, done: done, passes: passes, seed: maphash.MakeSeed(),
+		latest: map[subject]held{}, topics: map[source]int32{}, sinks: map[string]int32{}, kinds: map[Group]int32{},
+		out: Listing{Others: map[string]int{}},
 	}
 }
 
@@ -75,7 +76,8 @@ func (f *fold) add(r *handlers.Record) {
 		return
 	}
 	about := subject{
-		number(f.topics, source{l.Record.Topic, l.TopicID}), l.Record.Partition, l.Record.Offset, number(f.sinks, l.Sink),
+		number(f.topics, source{l.Record.Topic, l.TopicID}), l.Record.Partition, l.Record.Offset,
+		number(f.sinks, l.Sink),
 	}
 	if f.passes > 1 && maphash.Comparable(f.seed, about)%f.passes != f.pass {
 		return
@@ -166,7 +168,8 @@ func (f *fold) finishPass() {
 	}
 	clear(f.latest)
 	slices.SortFunc(f.found, func(a, b found) int {
-		return cmp.Or(a.at.Compare(b.at), cmp.Compare(a.id.Partition, b.id.Partition), cmp.Compare(a.id.Offset, b.id.Offset))
+		return cmp.Or(a.at.Compare(b.at), cmp.Compare(a.id.Partition, b.id.Partition),
+			cmp.Compare(a.id.Offset, b.id.Offset))
 	})
 	if n := f.query.Newest; n > 0 && len(f.found) > n {
 		f.found = slices.Clone(f.found[len(f.found)-n:])

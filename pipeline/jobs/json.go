@@ -59,7 +59,8 @@ type partJSON struct {
 // secret taken out. The record that it is of stands in it as every command shows one.
 func (l *Letter) AppendJSON(dst []byte, redactor *secrets.Redactor) []byte {
 	out := letterJSON{
-		ID: l.ID.String(), Pipeline: l.Pipeline, Items: l.Items, Stage: l.Stage, Reason: l.Reason, Round: l.Round, Attempts: l.Attempts,
+		ID: l.ID.String(), Pipeline: l.Pipeline, Items: l.Items,
+		Stage: l.Stage, Reason: l.Reason, Round: l.Round, Attempts: l.Attempts,
 		FirstTime: timeText(l.First), LastTime: timeText(l.At()), FirstError: l.FirstError, LastError: l.LastError,
 		IdempotencyKey: l.Key, Generation: l.Generation, ConfigDigest: l.ConfigDigest,
 	}

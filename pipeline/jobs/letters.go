@@ -80,7 +80,9 @@ func lastTime(l *letters.Letter, written time.Time) time.Time {
 
 // read visits the records of a topic, those of one partition in order, up to the end as
 // it is now.
-func (l *Letters) read(ctx context.Context, topic string, options kafka.ReadOptions, visit func(*handlers.Record)) error {
+func (l *Letters) read(
+	ctx context.Context, topic string, options kafka.ReadOptions, visit func(*handlers.Record),
+) error {
 	options.MaxRecordBytes = l.Largest
 	reader, err := kafka.NewReader(l.Settings, l.Deps, topic, options)
 	if err != nil {
@@ -107,7 +109,9 @@ func (l *Letters) read(ctx context.Context, topic string, options kafka.ReadOpti
 // resolutions visits what became of the letters of the topic with an id, the last of a
 // letter last; what is taken back comes with an empty How, and so does, with an error,
 // what can't be read.
-func (l *Letters) resolutions(ctx context.Context, topicID [16]byte, visit func(r letters.Resolution, back bool, err error)) error {
+func (l *Letters) resolutions(
+	ctx context.Context, topicID [16]byte, visit func(r letters.Resolution, back bool, err error),
+) error {
 	there, err := l.Admin.Topics(ctx, l.Resolved)
 	if err != nil || len(there) == 0 {
 		return err

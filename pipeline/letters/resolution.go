@@ -82,7 +82,8 @@ func DecodeResolution(r *handlers.Record) (Resolution, error) {
 		return resolution, fmt.Errorf("how a dead letter was resolved: %w", err)
 	}
 	if v.Version > ResolutionVersion {
-		return resolution, fmt.Errorf("how a dead letter was resolved has version %d of its format, and this Millrace reads up to %d", v.Version, ResolutionVersion)
+		return resolution, fmt.Errorf("how a dead letter was resolved has version %d of its format, "+
+			"and this Millrace reads up to %d", v.Version, ResolutionVersion)
 	}
 	switch v.How {
 	case Delivered, Duplicate, Replaced, Discarded:
