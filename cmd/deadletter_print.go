@@ -123,7 +123,8 @@ func (l *lookingAtLetters) printList(ctx context.Context, found *jobs.Listing) e
 		for _, id := range ids {
 			if letter := of[id]; letter != nil {
 				row(table, id.String(), placeOf(&letter.Record), sinkText(letter.Sink), letter.Reason,
-					fmt.Sprint(letter.Round), fmt.Sprint(letter.Attempts), when(letter.At()), l.plan.Redactor.Shown(letter.LastError))
+					fmt.Sprint(letter.Round), fmt.Sprint(letter.Attempts), when(letter.At()),
+					l.plan.Redactor.Shown(letter.LastError))
 			}
 		}
 		if err := table.Flush(); err != nil {

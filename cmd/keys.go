@@ -94,7 +94,8 @@ func pipelineAndKey(_ *cobra.Command, args []string) error {
 	case 1:
 		return fmt.Errorf("it takes a pipeline and a key, and was given only %q", args[0])
 	default:
-		return fmt.Errorf("it takes a pipeline and a key, in quotes where it has spaces, and was given %s", count(len(args), "argument"))
+		return fmt.Errorf("it takes a pipeline and a key, in quotes where it has spaces, and was given %s",
+			count(len(args), "argument"))
 	}
 }
 
@@ -141,7 +142,8 @@ func (a *app) keysDelete(ctx context.Context, pipelineName, key string, f keysFl
 	if err != nil {
 		return err
 	}
-	question := fmt.Sprintf("forget %q of %s? Its effect can then happen again.", key, strings.Join(sinksOf(named), ", "))
+	question := fmt.Sprintf("forget %q of %s? Its effect can then happen again.", key,
+		strings.Join(sinksOf(named), ", "))
 	if err := a.sure(question, f.yes); err != nil {
 		return err
 	}
@@ -182,7 +184,8 @@ func (a *app) keysAcceptReset(ctx context.Context, f keysFlags) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, closeStore()) }()
-	if err := a.sure("go on with what the key store holds now? Effects whose keys it lost may be repeated.", f.yes); err != nil {
+	if err := a.sure("go on with what the key store holds now? Effects whose keys it lost may be repeated.",
+		f.yes); err != nil {
 		return err
 	}
 	if err := store.AcceptReset(ctx); err != nil {
@@ -213,7 +216,8 @@ func usesKeys(pipelineName string) uses {
 	return func(p diag.Problem) bool {
 		inSink := strings.Contains(string(p.Path), ".sinks[")
 		return only("kafka", "idempotency")(p) || p.Path == path.Field("idempotency").Field("generation") ||
-			p.Path.Within(path) && inSink && (strings.HasSuffix(string(p.Path), ".name") || p.Code == diag.CodeUnknownKey || p.Code == diag.CodeSinkName)
+			p.Path.Within(path) && inSink && (strings.HasSuffix(string(p.Path), ".name") ||
+				p.Code == diag.CodeUnknownKey || p.Code == diag.CodeSinkName)
 	}
 }
 

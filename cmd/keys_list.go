@@ -79,7 +79,8 @@ Where nothing runs, the embedded store's folder is opened until the count ends.`
 // noPipeline takes no arguments, and says why a pipeline can't be one.
 func noPipeline(_ *cobra.Command, args []string) error {
 	if len(args) > 0 {
-		return fmt.Errorf("it takes no arguments, and was given %q: the store does not keep whose a key is; `millrace keys get PIPELINE KEY` looks one up", args[0])
+		return fmt.Errorf("it takes no arguments, and was given %q: the store does not keep whose a key is; "+
+			"`millrace keys get PIPELINE KEY` looks one up", args[0])
 	}
 	return nil
 }
@@ -104,7 +105,8 @@ func (a *app) keysList(ctx context.Context, l listing, f keysFlags) error {
 		return err
 	}
 	if more && !a.quiet {
-		fmt.Fprintf(a.err, "there are more: -n %d shows as many again, -n -1 all; `millrace keys stats` counts them\n", 2*l.most)
+		fmt.Fprintf(a.err, "there are more: -n %d shows as many again, -n -1 all; `millrace keys stats` counts them\n",
+			2*l.most)
 	}
 	return nil
 }
@@ -207,7 +209,8 @@ const keyStep = 512
 // eachKey visits the keys of the configuration's store until visit says that it is
 // enough, and returns how many bytes the store takes, once all were visited. Between
 // two steps it rests for as long as one took: pipelines go first.
-func (a *app) eachKey(ctx context.Context, f keysFlags, verb string, visit func(idempotency.Listed) (more bool, err error)) (bytes int64, err error) {
+func (a *app) eachKey(ctx context.Context, f keysFlags, verb string,
+	visit func(idempotency.Listed) (more bool, err error)) (bytes int64, err error) {
 	part, err := a.loadPart(only("kafka", "idempotency"))
 	if err != nil {
 		return 0, err
@@ -278,7 +281,8 @@ func (w *keyWriter) write(k idempotency.Listed) error {
 		}{k.External, k.Row})
 	}
 	if w.lines++; w.lines == 1 {
-		if _, err := fmt.Fprintf(w.w, keyColumns, "ID", "STATE", "CLAIMED", "CONFIRMED", "UNTIL", "RECORD", "HOLDER"); err != nil {
+		if _, err := fmt.Fprintf(w.w, keyColumns, "ID", "STATE", "CLAIMED", "CONFIRMED", "UNTIL", "RECORD",
+			"HOLDER"); err != nil {
 			return err
 		}
 	}
@@ -290,7 +294,8 @@ func (w *keyWriter) write(k idempotency.Listed) error {
 	if row.Uncertain {
 		state += "?"
 	}
-	_, err := fmt.Fprintf(w.w, keyColumns, k.External, state, second(row.ClaimedAt), second(row.ConfirmedAt), second(until),
+	_, err := fmt.Fprintf(w.w, keyColumns, k.External, state, second(row.ClaimedAt), second(row.ConfirmedAt),
+		second(until),
 		row.Origin, fmt.Sprintf("%s (pid %d)", row.Holder.Host, row.Holder.PID))
 	return err
 }

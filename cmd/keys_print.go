@@ -42,7 +42,8 @@ func (k namedKey) print(w io.Writer, format string, row *idempotency.Row) error 
 		}
 	}
 	line("record", row.Origin.String())
-	line("claimed", joined(when(row.ClaimedAt), fmt.Sprintf("by %s (pid %d, run %s)", row.Holder.Host, row.Holder.PID, row.Holder.Run)))
+	line("claimed", joined(when(row.ClaimedAt),
+		fmt.Sprintf("by %s (pid %d, run %s)", row.Holder.Host, row.Holder.PID, row.Holder.Run)))
 	if row.State == idempotency.Claimed {
 		line("lease until", when(row.Deadline))
 	}

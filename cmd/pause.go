@@ -47,9 +47,10 @@ those that they have now.`,
 			if err := f.pause.Check(); err != nil {
 				return usageError{fmt.Errorf("--reason: %w", err)}
 			}
-			return a.pauseOrResume(cmd.Context(), args, f, func(client *api.Client, name string) (api.PauseAnswer, error) {
-				return client.Pause(cmd.Context(), name, f.pause)
-			}, a.sayPaused)
+			return a.pauseOrResume(cmd.Context(), args, f,
+				func(client *api.Client, name string) (api.PauseAnswer, error) {
+					return client.Pause(cmd.Context(), name, f.pause)
+				}, a.sayPaused)
 		},
 	}
 	f.addTo(cmd)
@@ -71,9 +72,10 @@ runs, it makes a pipeline that was paused with --persist start unpaused.`,
 			if runs, err := a.processes(0); err == nil && len(runs) == 0 && f.all != (len(args) == 1) {
 				return a.resumeLater(args)
 			}
-			return a.pauseOrResume(cmd.Context(), args, f, func(client *api.Client, name string) (api.PauseAnswer, error) {
-				return client.Resume(cmd.Context(), name)
-			}, a.sayResumed)
+			return a.pauseOrResume(cmd.Context(), args, f,
+				func(client *api.Client, name string) (api.PauseAnswer, error) {
+					return client.Resume(cmd.Context(), name)
+				}, a.sayResumed)
 		},
 	}
 	f.addTo(cmd)
@@ -109,7 +111,8 @@ type pauseAnswer struct {
 
 // pauseOrResume does one or the other in every process that runs the pipeline, or
 // all of theirs, and says what came of it.
-func (a *app) pauseOrResume(ctx context.Context, args []string, f pauseFlags, do func(*api.Client, string) (api.PauseAnswer, error), say func(pauseAnswer)) error {
+func (a *app) pauseOrResume(ctx context.Context, args []string, f pauseFlags,
+	do func(*api.Client, string) (api.PauseAnswer, error), say func(pauseAnswer)) error {
 	if err := checkFormat(f.format); err != nil {
 		return err
 	}
@@ -147,7 +150,8 @@ func (a *app) pauseOrResume(ctx context.Context, args []string, f pauseFlags, do
 	return nil
 }
 
-func (a *app) toProcess(runs []state.Run, pid int, name string, do func(*api.Client, string) (api.PauseAnswer, error)) (pauseAnswer, error) {
+func (a *app) toProcess(runs []state.Run, pid int, name string,
+	do func(*api.Client, string) (api.PauseAnswer, error)) (pauseAnswer, error) {
 	i := slices.IndexFunc(runs, func(r state.Run) bool { return r.PID == pid })
 	if i < 0 {
 		return pauseAnswer{}, fmt.Errorf("process %d ended meanwhile", pid)
@@ -184,7 +188,9 @@ func withoutOwn(answers []pauseAnswer) {
 func (a *app) sayPaused(p pauseAnswer) {
 	switch {
 	case p.Changed && p.State == api.Stopped:
-		fmt.Fprintf(a.out, "%s: paused, but it had stopped by itself and reads nothing anyway: see `millrace status %s`\n", p.Pipeline, p.Pipeline)
+		fmt.Fprintf(a.out,
+			"%s: paused, but it had stopped by itself and reads nothing anyway: see `millrace status %s`\n", p.Pipeline,
+			p.Pipeline)
 	case p.Changed:
 		finish := "nothing is in flight"
 		if p.InFlight > 0 {
@@ -207,9 +213,11 @@ func (a *app) sayResumed(p pauseAnswer) {
 	case !p.Changed:
 		fmt.Fprintf(a.out, "%s: is not paused; it is %s\n", p.Pipeline, p.State)
 	case p.State == api.Stopped:
-		fmt.Fprintf(a.out, "%s: no longer paused, but it had stopped by itself: see `millrace status %s`\n", p.Pipeline, p.Pipeline)
+		fmt.Fprintf(a.out, "%s: no longer paused, but it had stopped by itself: see `millrace status %s`\n", p.Pipeline,
+			p.Pipeline)
 	default:
-		fmt.Fprintf(a.out, "%s: reads on in process %d, after %s; it was %s\n", p.Pipeline, p.PID, time.Since(p.Pause.Since).Round(time.Second), p.Pause)
+		fmt.Fprintf(a.out, "%s: reads on in process %d, after %s; it was %s\n", p.Pipeline, p.PID,
+			time.Since(p.Pause.Since).Round(time.Second), p.Pause)
 	}
 }
 

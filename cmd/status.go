@@ -181,7 +181,8 @@ func statusOf(ctx context.Context, run state.Run) (api.Status, error) {
 	case err == nil || ctx.Err() != nil:
 		return status, err
 	case limited.Err() != nil:
-		return api.Status{}, fmt.Errorf("process %d does not answer within %s: it is stopped (SIGSTOP), or has no time", run.PID, answerWithin)
+		return api.Status{}, fmt.Errorf("process %d does not answer within %s: it is stopped (SIGSTOP), or has no time",
+			run.PID, answerWithin)
 	default:
 		return api.Status{}, fmt.Errorf("ask process %d: %w", run.PID, err)
 	}

@@ -21,15 +21,18 @@ import (
 // Here, and nowhere else, these become events.
 
 func (f *flow) alarm(a kafka.Alarm) {
-	f.observer.Observe(alarmed(events.Event{Pipeline: f.plan.Name, Topic: a.Topic, Partition: a.Partition, Reason: a.Kind}, a.Message, a.Cleared))
+	f.observer.Observe(alarmed(events.Event{Pipeline: f.plan.Name, Topic: a.Topic, Partition: a.Partition,
+		Reason: a.Kind}, a.Message, a.Cleared))
 }
 
 func (f *flow) tell(reason string, err error) {
-	f.observer.Observe(events.Event{Kind: events.Lifecycle, Time: time.Now(), Pipeline: f.plan.Name, Reason: reason, Err: err})
+	f.observer.Observe(events.Event{Kind: events.Lifecycle, Time: time.Now(), Pipeline: f.plan.Name, Reason: reason,
+		Err: err})
 }
 
 func (r *Runner) brokerAlarm(a embedded.Alarm) {
-	r.observer.Observe(alarmed(events.Event{Topic: a.Topic, Partition: a.Partition, Reason: a.Kind}, a.Message, a.Cleared))
+	r.observer.Observe(alarmed(events.Event{Topic: a.Topic, Partition: a.Partition, Reason: a.Kind}, a.Message,
+		a.Cleared))
 }
 
 func (r *Runner) storeReset(loss *idempotency.ResetError) {

@@ -87,7 +87,8 @@ func openFlow(ctx context.Context, p *plan.Pipeline, deps flowDeps) (*flow, erro
 
 func (f *flow) openParts(ctx context.Context, deps flowDeps) error {
 	p := f.plan
-	sinks, err := openSinks(p, handlers.Env{Version: deps.version, Producer: deps.producer, Stdout: deps.stdout, Logger: f.log}, &f.open)
+	sinks, err := openSinks(p, handlers.Env{Version: deps.version, Producer: deps.producer, Stdout: deps.stdout,
+		Logger: f.log}, &f.open)
 	if err != nil {
 		return err
 	}
@@ -173,7 +174,8 @@ func (f *flow) fail(err error) {
 	f.mu.Unlock()
 	if first {
 		f.tell(events.Stopped, err)
-		f.log.Error("the pipeline has stopped, and does not go on by itself: its offset stays before the first unfinished record, which the next start reads again", "err", err)
+		f.log.Error("the pipeline has stopped, and does not go on by itself: its offset stays before the first "+
+			"unfinished record, which the next start reads again", "err", err)
 		close(f.failed)
 	}
 }
@@ -263,7 +265,8 @@ func (f *flow) troubles() []deliver.Trouble {
 	f.mu.Lock()
 	var all []deliver.Trouble
 	if f.err != nil {
-		all = append(all, deliver.Trouble{Kind: "stopped", Reason: f.err.Error() + "; the pipeline does not go on by itself"})
+		all = append(all, deliver.Trouble{Kind: "stopped",
+			Reason: f.err.Error() + "; the pipeline does not go on by itself"})
 	}
 	f.mu.Unlock()
 	return append(append(all, f.tally.troubles()...), f.delivery.Pauses.Troubles()...)

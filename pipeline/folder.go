@@ -18,7 +18,8 @@ const folderLook = time.Second
 type goneError struct{ dir string }
 
 func (e goneError) Error() string {
-	return fmt.Sprintf("the state folder %s was removed under this process: records and keys in it are gone, and no more are taken; stop before removing it, and start again now", e.dir)
+	return fmt.Sprintf("the state folder %s was removed under this process: records and keys in it are gone, and no "+
+		"more are taken; stop before removing it, and start again now", e.dir)
 }
 
 // awaitGone returns an error once the state folder is gone on which parts run,
@@ -43,7 +44,8 @@ func (r *Runner) watchFolder(ctx context.Context, end chan<- error) {
 	switch {
 	case err == nil:
 	case len(r.parts) == 0:
-		r.deps.Logger.Warn("the state folder was removed: other commands do not find this process any more, until it is started again", "dir", r.folder.Dir())
+		r.deps.Logger.Warn("the state folder was removed: other commands do not find this process any more, until it "+
+			"is started again", "dir", r.folder.Dir())
 	default:
 		r.deps.Logger.Error("the state folder was removed: this process ends", "dir", r.folder.Dir())
 		r.mu.Lock()

@@ -127,7 +127,8 @@ func (b *topicBook) missing(ctx context.Context, topic, policy string, mostNew i
 	case kafka.NotAllowed(err):
 		return nil // the producer is told the same, if it is true of writing
 	case err != nil:
-		return &handlers.Failure{Class: handlers.Infrastructure, NotSent: true, Err: fmt.Errorf("write to kafka: nothing was sent: %w", err)}
+		return &handlers.Failure{Class: handlers.Infrastructure, NotSent: true,
+			Err: fmt.Errorf("write to kafka: nothing was sent: %w", err)}
 	case len(found) > 0:
 		b.note(topic, true, nil)
 		return nil
@@ -170,7 +171,8 @@ func (b *topicBook) create(ctx context.Context, topic string, mostNew int) *hand
 	if never != nil {
 		return waits(topic, handlers.MissingCreate, never)
 	}
-	return &handlers.Failure{Class: handlers.Infrastructure, Scope: topic, NotSent: true, Err: fmt.Errorf("write to kafka: %w", err)}
+	return &handlers.Failure{Class: handlers.Infrastructure, Scope: topic, NotSent: true,
+		Err: fmt.Errorf("write to kafka: %w", err)}
 }
 
 // count takes one of the topics that may be made, and tells where none is left: their
@@ -179,7 +181,8 @@ func (b *topicBook) count(topic string, mostNew int) error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if !b.made[topic] && len(b.made) >= mostNew {
-		return fmt.Errorf("the topic %q does not exist, and this process has made %d new ones, all that max_new_topics allows: make it, or raise that", topic, len(b.made))
+		return fmt.Errorf("the topic %q does not exist, and this process has made %d new ones, all that "+
+			"max_new_topics allows: make it, or raise that", topic, len(b.made))
 	}
 	b.made[topic] = true
 	return nil

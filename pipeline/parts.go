@@ -67,7 +67,8 @@ func (r *Runner) openPart(ctx context.Context, open func() error) error {
 			return err
 		}
 		runs, failed := state.Discover(r.deps.StateDir)
-		if failed != nil || slices.ContainsFunc(runs, func(run state.Run) bool { return run.PID == taken.PID }) || !clock.Sleep(ctx, 100*time.Millisecond) {
+		if failed != nil || slices.ContainsFunc(runs, func(run state.Run) bool { return run.PID == taken.PID }) ||
+			!clock.Sleep(ctx, 100*time.Millisecond) {
 			return err
 		}
 	}
@@ -91,8 +92,10 @@ func brokerBeside(dir string) string {
 // OpenBroker starts the embedded broker on a state folder. Its error says which
 // process has it, or which key to change. alarm, where set, is told what a person
 // should know of the log; it must not block.
-func OpenBroker(ctx context.Context, folder *state.Folder, listen string, log *slog.Logger, alarm func(embedded.Alarm)) (*embedded.Broker, error) {
-	b, err := embedded.Open(ctx, embedded.Config{Dir: folder.Path(state.Broker), Listen: listen, Partitions: plan.EmbeddedPartitions, Logger: log, OnAlarm: alarm})
+func OpenBroker(ctx context.Context, folder *state.Folder, listen string, log *slog.Logger,
+	alarm func(embedded.Alarm)) (*embedded.Broker, error) {
+	b, err := embedded.Open(ctx, embedded.Config{Dir: folder.Path(state.Broker), Listen: listen,
+		Partitions: plan.EmbeddedPartitions, Logger: log, OnAlarm: alarm})
 	if err != nil {
 		return nil, state.Held(err, "the embedded broker")
 	}
@@ -100,7 +103,8 @@ func OpenBroker(ctx context.Context, folder *state.Folder, listen string, log *s
 }
 
 // announce serves the API on the control socket, and writes the run file.
-func announce(ctx context.Context, folder *state.Folder, run state.Run, handler http.Handler, log *slog.Logger, open *closers) error {
+func announce(ctx context.Context, folder *state.Folder, run state.Run, handler http.Handler, log *slog.Logger,
+	open *closers) error {
 	private, err := state.NewSocketFolder(os.Getenv("XDG_RUNTIME_DIR"))
 	if err != nil {
 		return err
@@ -165,7 +169,8 @@ func RunBroker(ctx context.Context, listen string, declared []plan.Topic, deps R
 	started := time.Now()
 	alone := brokerReporter{version: deps.Version, started: started, addr: broker.Addr()}
 	err = announce(lasting, folder, state.Run{
-		PID: os.Getpid(), Version: deps.Version, Started: started, Parts: []state.Part{state.Broker}, Broker: broker.Addr(),
+		PID: os.Getpid(), Version: deps.Version, Started: started, Parts: []state.Part{state.Broker},
+		Broker: broker.Addr(),
 	}, api.Handler(alone, nil), deps.Logger, &open)
 	if err != nil {
 		return err

@@ -50,11 +50,13 @@ func (b *pauseBook) open(folder *state.Folder, pipelines []string) error {
 		}
 		var p api.Pause
 		if err := json.Unmarshal(text, &p); err != nil || p.Check() != nil {
-			p = api.Pause{User: "unknown", Host: "unknown", Since: time.Now().UTC(), Reason: "who paused it and why can't be read any more"}
+			p = api.Pause{User: "unknown", Host: "unknown", Since: time.Now().UTC(),
+				Reason: "who paused it and why can't be read any more"}
 		}
 		p.Persist = true
 		b.now[name] = p
-		b.log.Warn("the pipeline starts paused, and reads nothing until `millrace resume`", "pipeline", name, "paused", p.String())
+		b.log.Warn("the pipeline starts paused, and reads nothing until `millrace resume`", "pipeline", name, "paused",
+			p.String())
 	}
 	return nil
 }
@@ -94,7 +96,8 @@ func (b *pauseBook) pause(pipeline string, p api.Pause) (holds api.Pause, change
 
 func (b *pauseBook) keep(pipeline string, p api.Pause) error {
 	if b.folder == nil {
-		return fmt.Errorf("pipeline %q can't be paused over a restart: there is no state folder to keep that in", pipeline)
+		return fmt.Errorf("pipeline %q can't be paused over a restart: there is no state folder to keep that in",
+			pipeline)
 	}
 	text, err := json.MarshalIndent(p, "", "  ")
 	if err != nil {
@@ -144,7 +147,8 @@ func (r *Runner) Pause(ctx context.Context, pipeline string, p api.Pause) (api.P
 		return api.PauseAnswer{}, err
 	}
 	if changed {
-		r.deps.Logger.Warn("paused by a person; what is in flight finishes", "pipeline", pipeline, "paused", holds.String())
+		r.deps.Logger.Warn("paused by a person; what is in flight finishes", "pipeline", pipeline, "paused",
+			holds.String())
 	}
 	answer := r.applyPause(pipeline)
 	answer.Changed, answer.Pause = changed, &holds
@@ -208,7 +212,10 @@ func (r *Runner) addMembers(ctx context.Context, answer *api.PauseAnswer) {
 			answer.OthersUnknown = r.plan.Redactor.Text(err.Error())
 		}
 		for _, a := range all {
-			own := slices.ContainsFunc(answer.Own, func(o kafka.Assignment) bool { return o.Topic == a.Topic && o.Partition == a.Partition })
+			own := slices.ContainsFunc(answer.Own, func(o kafka.Assignment) bool {
+				return o.Topic == a.Topic &&
+					o.Partition == a.Partition
+			})
 			if !own {
 				answer.Others = append(answer.Others, a)
 			}

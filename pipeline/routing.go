@@ -30,8 +30,10 @@ type routing struct {
 
 // startRouter hands what a source reads to a delivery, until ctx ends or stop is
 // called.
-func startRouter(ctx context.Context, log *slog.Logger, p *plan.Pipeline, source message.Subscriber, delivery *deliver.Delivery) (*routing, error) {
-	router, err := message.NewRouter(message.RouterConfig{CloseTimeout: p.Source.Drain + 5*time.Second}, kafka.WatermillLogger(log))
+func startRouter(ctx context.Context, log *slog.Logger, p *plan.Pipeline, source message.Subscriber,
+	delivery *deliver.Delivery) (*routing, error) {
+	router, err := message.NewRouter(message.RouterConfig{CloseTimeout: p.Source.Drain + 5*time.Second},
+		kafka.WatermillLogger(log))
 	if err != nil {
 		return nil, fmt.Errorf("make the router: %w", err)
 	}

@@ -241,7 +241,8 @@ func (r *Runner) wait(ctx context.Context, reached <-chan error) error {
 }
 
 // openFlows opens each pipeline's sinks and source, without reading yet.
-func (r *Runner) openFlows(ctx context.Context, producer handlers.Producer, goals map[*plan.Pipeline]*goal, open *closers) error {
+func (r *Runner) openFlows(ctx context.Context, producer handlers.Producer, goals map[*plan.Pipeline]*goal,
+	open *closers) error {
 	run := idempotency.NewRun()
 	host, err := os.Hostname()
 	if err != nil {
@@ -250,7 +251,8 @@ func (r *Runner) openFlows(ctx context.Context, producer handlers.Producer, goal
 	deps := flowDeps{
 		settings: r.settings, store: r.keyStore(), producer: producer, run: run, memory: r.memory, pauses: r.pauses,
 		holder:  idempotency.Holder{Host: host, PID: os.Getpid(), Run: run.ID()},
-		metrics: r.metrics, observer: r.deps.Observer, log: r.deps.Logger, version: r.deps.Version, stdout: r.deps.Stdout,
+		metrics: r.metrics, observer: r.deps.Observer, log: r.deps.Logger, version: r.deps.Version,
+		stdout: r.deps.Stdout,
 		digest: r.plan.Digest, workMost: r.plan.Limits.Bytes,
 	}
 	if r.deps.UntilEnd {
@@ -285,7 +287,8 @@ func (r *Runner) CutOff() {
 // run file.
 func (r *Runner) openDoors(ctx context.Context, folder *state.Folder, parts []state.Part, open *closers) error {
 	if r.plan.Health != "" {
-		health, err := api.ServeHealth(ctx, api.HealthConfig{Listen: r.plan.Health, Hosts: r.plan.Hosts, Reporter: r, Metrics: r.metrics, Logger: r.deps.Logger})
+		health, err := api.ServeHealth(ctx, api.HealthConfig{Listen: r.plan.Health, Hosts: r.plan.Hosts, Reporter: r,
+			Metrics: r.metrics, Logger: r.deps.Logger})
 		if err != nil {
 			return err
 		}
@@ -307,7 +310,8 @@ func (r *Runner) openIngest(producer handlers.Producer, open *closers) (*ingest.
 	if r.plan.Ingest == nil {
 		return nil, nil
 	}
-	in := ingest.New(r.plan.Ingest, producer, ingest.Deps{Logger: r.deps.Logger, OnRequest: r.ingested, Memory: r.memory.Ingest})
+	in := ingest.New(r.plan.Ingest, producer,
+		ingest.Deps{Logger: r.deps.Logger, OnRequest: r.ingested, Memory: r.memory.Ingest})
 	addr, err := in.Listen()
 	if err != nil {
 		return nil, err
@@ -335,7 +339,8 @@ func (r *Runner) watch(ctx context.Context) {
 		if !status.Ready {
 			continue
 		}
-		r.deps.Logger.Info("ready", "took", time.Since(r.started).Round(time.Millisecond).String(), "pipelines", len(status.Pipelines),
+		r.deps.Logger.Info("ready", "took", time.Since(r.started).Round(time.Millisecond).String(), "pipelines",
+			len(status.Pipelines),
 			"broker", status.Broker, "ingest", status.Ingest, "health", status.Health)
 		if r.deps.OnReady != nil {
 			r.deps.OnReady(status)
@@ -367,31 +372,4 @@ func absolute(files []string) []string {
 		}
 	}
 	return all
-}
-
-// closers are what to close at the end, last opened first.
-type closers []closer
-
-type closer struct {
-	what  string
-	close func(context.Context) error
-}
-
-func (c *closers) add(what string, close func(context.Context) error) {
-	*c = append(*c, closer{what, close})
-}
-
-// leave takes out what must not be closed any more.
-func (c *closers) leave(what ...string) {
-	*c = slices.DeleteFunc(*c, func(each closer) bool { return slices.Contains(what, each.what) })
-}
-
-func (c *closers) close(ctx context.Context) error {
-	var errs []error
-	for i := len(*c) - 1; i >= 0; i-- {
-		if err := (*c)[i].close(ctx); err != nil {
-			errs = append(errs, fmt.Errorf("close %s: %w", (*c)[i].what, err))
-		}
-	}
-	return errors.Join(errs...)
 }

@@ -25,7 +25,8 @@ func (r *Runner) storeDeps(folder *state.Folder) keys.Deps {
 
 // openOwnStore opens the embedded key store, where pipelines guard their effects by
 // it, and names it as a part of the process.
-func (r *Runner) openOwnStore(ctx context.Context, folder *state.Folder, parts []state.Part, open *closers) ([]state.Part, error) {
+func (r *Runner) openOwnStore(ctx context.Context, folder *state.Folder, parts []state.Part,
+	open *closers) ([]state.Part, error) {
 	if !r.needsKeys() || !r.plan.Store.Embedded {
 		return parts, nil
 	}

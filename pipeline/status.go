@@ -24,7 +24,8 @@ func (r *Runner) Status() api.Status {
 	}
 	s := api.Status{
 		PID: os.Getpid(), Version: r.deps.Version, Started: r.started, Files: absolute(r.plan.Files),
-		Embedded: r.embedded, Ingest: r.ingest, IngestTLS: r.plan.Ingest != nil && r.plan.Ingest.TLS != nil, Health: r.health, Ready: true, Pipelines: []api.PipelineStatus{},
+		Embedded: r.embedded, Ingest: r.ingest, IngestTLS: r.plan.Ingest != nil && r.plan.Ingest.TLS != nil,
+		Health: r.health, Ready: true, Pipelines: []api.PipelineStatus{},
 	}
 	waits, _, _ := strings.Cut(r.waiting, ": ")
 	full := r.brokerTroubles.why(embedded.AlarmFull)
@@ -32,7 +33,8 @@ func (r *Runner) Status() api.Status {
 		full = "the embedded broker is full: " + full
 	}
 	cluster, reasons := r.clusterDown, []deliver.Trouble{
-		{Kind: "state folder", Reason: r.folderGone}, {Kind: waits, Reason: r.waiting}, {Kind: "brokers", Reason: r.clusterDown}, {Kind: "embedded broker full", Reason: full},
+		{Kind: "state folder", Reason: r.folderGone}, {Kind: waits, Reason: r.waiting},
+		{Kind: "brokers", Reason: r.clusterDown}, {Kind: "embedded broker full", Reason: full},
 		{Kind: "embedded broker does not answer", Reason: r.brokerTroubles.why(embedded.AlarmUnreachable)},
 	}
 	if r.publisher != nil {
@@ -47,14 +49,16 @@ func (r *Runner) Status() api.Status {
 	}
 	for _, t := range reasons {
 		if t.Reason != "" {
-			s.Ready, s.Reasons, s.Kinds = false, append(s.Reasons, r.plan.Redactor.Shown(t.Reason)), append(s.Kinds, t.Kind)
+			s.Ready, s.Reasons, s.Kinds = false, append(s.Reasons, r.plan.Redactor.Shown(t.Reason)),
+				append(s.Kinds, t.Kind)
 		}
 	}
 	for _, plan := range r.plan.Pipelines {
 		f := flows[plan.Name]
 		if f == nil {
 			p := api.PipelineStatus{
-				Name: plan.Name, State: api.Starting, Paused: r.pauses.of(plan.Name), Outcomes: map[string]int64{}, Lag: kafka.LagUnknown, Partitions: []kafka.PartitionStatus{},
+				Name: plan.Name, State: api.Starting, Paused: r.pauses.of(plan.Name), Outcomes: map[string]int64{},
+				Lag: kafka.LagUnknown, Partitions: []kafka.PartitionStatus{},
 			}
 			if p.Paused != nil {
 				p.Reasons, p.Kinds = []string{p.Paused.String()}, []string{string(api.Paused)}

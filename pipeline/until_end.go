@@ -59,7 +59,8 @@ const (
 )
 
 // newGoal takes down where the topics of a pipeline end now.
-func newGoal(ctx context.Context, p *plan.Pipeline, settings kafka.Settings, cluster *kafka.Admin, log *slog.Logger) (*goal, error) {
+func newGoal(ctx context.Context, p *plan.Pipeline, settings kafka.Settings, cluster *kafka.Admin,
+	log *slog.Logger) (*goal, error) {
 	g := &goal{plan: p, settings: settings, admin: cluster, log: log}
 	all, err := cluster.Topics(ctx)
 	if err != nil {
@@ -104,7 +105,8 @@ func (g *goal) targets(ctx context.Context, names []string) (map[partitionName]*
 // look strikes out what is done, and tells whether nothing is left that could
 // still be. ours is how the flow's own partitions fare, and stands why one of them goes on only
 // once a person acts.
-func (g *goal) look(ctx context.Context, ours []kafka.PartitionStatus, stands func(topic string, number int32) string) (done bool, err error) {
+func (g *goal) look(ctx context.Context, ours []kafka.PartitionStatus,
+	stands func(topic string, number int32) string) (done bool, err error) {
 	if len(g.left) == 0 {
 		return true, nil
 	}
@@ -163,7 +165,8 @@ func (g *goal) elsewhere(ctx context.Context, name partitionName, t *target) (st
 	first, begun := starts[name.topic][name.number]
 	end, ended := ends[name.topic][name.number]
 	if begun && ended && (t.at < first || t.at > end) {
-		return fmt.Sprintf("it belongs to another member of the group %q, and the log holds offsets %d to %d only", g.plan.Source.Group, first, end), nil
+		return fmt.Sprintf("it belongs to another member of the group %q, and the log holds offsets %d to %d only",
+			g.plan.Source.Group, first, end), nil
 	}
 	return "", nil
 }
@@ -235,7 +238,8 @@ func (g *goal) anyRecord(ctx context.Context, name partitionName, t *target) (bo
 func (g *goal) verdict() error {
 	var errs []error
 	for name, t := range g.left {
-		errs = append(errs, fmt.Errorf("pipeline %q: %s stands still before the end, at offset %d of %d: %s", g.plan.Name, name, t.at, t.end, t.stuck))
+		errs = append(errs, fmt.Errorf("pipeline %q: %s stands still before the end, at offset %d of %d: %s",
+			g.plan.Name, name, t.at, t.end, t.stuck))
 	}
 	return errors.Join(errs...)
 }

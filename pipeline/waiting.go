@@ -28,7 +28,8 @@ const (
 // does not depend on the order in which a machine's services come up. Meanwhile the
 // status says what is waited for; each cause is logged once. It returns errStopped
 // when ctx ends first.
-func (r *Runner) await(ctx context.Context, what string, passes func(error) bool, try func(context.Context) error) error {
+func (r *Runner) await(ctx context.Context, what string, passes func(error) bool,
+	try func(context.Context) error) error {
 	defer r.setWaiting("")
 	since := time.Now().UTC().Format(time.TimeOnly)
 	said := map[string]bool{}

@@ -108,7 +108,8 @@ func certificateAlert(err error) bool {
 		return false
 	}
 	switch alert.Uint() {
-	case 42, 43, 44, 45, 46, 48, 49, 116: // bad, unsupported, revoked, expired, unknown, unknown CA, access denied, required
+	// bad, unsupported, revoked, expired, unknown, unknown CA, access denied, required
+	case 42, 43, 44, 45, 46, 48, 49, 116:
 		return true
 	}
 	return false

@@ -60,7 +60,8 @@ func (k remoteKeys) Get(ctx context.Context, ids []idempotency.ID) ([]*idempoten
 		return nil, fmt.Errorf("look up keys in the running process: %w", err)
 	}
 	if len(encoded) != len(ids) {
-		return nil, fmt.Errorf("look up keys in the running process: it answered for %d keys of %d", len(encoded), len(ids))
+		return nil, fmt.Errorf("look up keys in the running process: it answered for %d keys of %d", len(encoded),
+			len(ids))
 	}
 	rows := make([]*idempotency.Row, len(ids))
 	for i, text := range encoded {

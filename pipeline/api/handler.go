@@ -55,7 +55,8 @@ func Handler(reporter Reporter, controller Controller) http.Handler {
 	if controller != nil {
 		handlePauses(mux, controller)
 		for path, do := range keysCalls() {
-			mux.HandleFunc("POST "+prefix+"/keys/"+path, func(w http.ResponseWriter, r *http.Request) { serveKeys(w, r, controller, do) })
+			mux.HandleFunc("POST "+prefix+"/keys/"+path,
+				func(w http.ResponseWriter, r *http.Request) { serveKeys(w, r, controller, do) })
 		}
 	}
 	return mux

@@ -49,7 +49,8 @@ const maxConnections = 64
 func guarded(next http.Handler, hosts *listen.Hosts) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if !hosts.Take(r) {
-			writeError(w, http.StatusMisdirectedRequest, errors.New("this server is not called by that name: its operator may add it to server.hosts"))
+			writeError(w, http.StatusMisdirectedRequest,
+				errors.New("this server is not called by that name: its operator may add it to server.hosts"))
 			return
 		}
 		next.ServeHTTP(w, r)

@@ -38,18 +38,24 @@ type Metrics struct {
 // asked of reporter whenever the metrics are read; it may be nil.
 func NewMetrics(version string, reporter Reporter) *Metrics {
 	m := &Metrics{
-		registry:    prometheus.NewRegistry(),
-		records:     counter("records_total", "Records finished, by outcome.", "pipeline", "outcome"),
-		retries:     counter("retries_total", "Writes tried again.", "pipeline", "sink"),
-		writes:      counter("sink_writes_total", "Calls that a sink took, by result.", "pipeline", "sink", "result"),
-		claims:      counter("claims_total", "Claims of idempotency keys, by the store's answer.", "pipeline", "answer"),
-		lost:        counter("confirms_lost_total", "Confirms that came too late: another holder has the key.", "pipeline"),
-		deadLetters: counter("dead_letters_total", "Records written to the dead-letter topic, by reason.", "pipeline", "reason"),
-		paused:      gauge("paused", "1 while a sink takes no calls.", "pipeline", "sink"),
-		alarms:      gauge("alarms", "1 while a partition stands still until a person acts.", "pipeline", "topic", "partition", "kind"),
-		ingest:      counter("ingest_requests_total", "HTTP requests for a topic, by route and status.", "route", "status"),
+		registry: prometheus.NewRegistry(),
+		records:  counter("records_total", "Records finished, by outcome.", "pipeline", "outcome"),
+		retries:  counter("retries_total", "Writes tried again.", "pipeline", "sink"),
+		writes:   counter("sink_writes_total", "Calls that a sink took, by result.", "pipeline", "sink", "result"),
+		claims: counter("claims_total", "Claims of idempotency keys, by the store's answer.", "pipeline",
+			"answer"),
+		lost: counter("confirms_lost_total", "Confirms that came too late: another holder has the key.",
+			"pipeline"),
+		deadLetters: counter("dead_letters_total", "Records written to the dead-letter topic, by reason.", "pipeline",
+			"reason"),
+		paused: gauge("paused", "1 while a sink takes no calls.", "pipeline", "sink"),
+		alarms: gauge("alarms", "1 while a partition stands still until a person acts.", "pipeline", "topic",
+			"partition", "kind"),
+		ingest: counter("ingest_requests_total", "HTTP requests for a topic, by route and status.", "route",
+			"status"),
 		resets: prometheus.NewCounter(prometheus.CounterOpts{
-			Namespace: "millrace", Name: "store_resets_total", Help: "How often the key store was found to have lost its memory.",
+			Namespace: "millrace", Name: "store_resets_total",
+			Help: "How often the key store was found to have lost its memory.",
 		}),
 		writeSeconds: prometheus.NewHistogramVec(prometheus.HistogramOpts{
 			Namespace: "millrace", Name: "sink_write_seconds", Help: "How long one call of a sink took.",
@@ -102,7 +108,8 @@ func (m *Metrics) Memory(account string, size int64, used func() int64) {
 	m.registry.MustRegister(
 		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 			Namespace: "millrace", Name: "memory_bytes", ConstLabels: of,
-			Help: "Memory taken for what comes from outside: fetched and not finished (held), or being worked on (work).",
+			Help: "Memory taken for what comes from outside: fetched and not finished (held), or being worked on " +
+				"(work).",
 		}, func() float64 { return float64(used()) }),
 		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 			Namespace: "millrace", Name: "memory_size_bytes", ConstLabels: of,

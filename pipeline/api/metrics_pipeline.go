@@ -23,7 +23,10 @@ type PipelineMetrics struct {
 
 func newPipelineMetrics(m *Metrics, name string) *PipelineMetrics {
 	of := func(vec *prometheus.CounterVec) *cache {
-		return &cache{words: &m.words, make: func(word string) prometheus.Counter { return vec.WithLabelValues(name, word) }}
+		return &cache{words: &m.words, make: func(word string) prometheus.Counter {
+			return vec.WithLabelValues(name,
+				word)
+		}}
 	}
 	return &PipelineMetrics{
 		all:         m,

@@ -27,7 +27,8 @@ type Pause struct {
 
 // String says all of it.
 func (p Pause) String() string {
-	text := fmt.Sprintf("paused by %s@%s (pid %d) since %s UTC", p.User, p.Host, p.PID, p.Since.UTC().Format(time.DateTime))
+	text := fmt.Sprintf("paused by %s@%s (pid %d) since %s UTC", p.User, p.Host, p.PID,
+		p.Since.UTC().Format(time.DateTime))
 	if p.Persist {
 		text += ", also over a restart"
 	}

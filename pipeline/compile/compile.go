@@ -18,7 +18,8 @@ import (
 // Compile found an error. Compile has no effects, and reads nothing but the files
 // that expressions name with file(...).
 func Compile(config *config.Config, registry handlers.Registry) (*Result, diag.Problems) {
-	c := &compiler{config: config, registry: registry, used: map[*plan.Pipeline]used{}, plan: &plan.Plan{Digest: config.Digest}}
+	c := &compiler{config: config, registry: registry, used: map[*plan.Pipeline]used{},
+		plan: &plan.Plan{Digest: config.Digest}}
 	for _, f := range config.Files {
 		c.plan.Files = append(c.plan.Files, f.Name)
 	}

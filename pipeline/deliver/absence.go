@@ -126,46 +126,46 @@ const scopeMark = ": "
 
 // awayFor is how long j has to wait for the part of the sink's system that it goes to,
 // or for those that stand in line for it. It is set aside meanwhile.
-func (l *lane) awayFor(j *job, now time.Time) time.Duration {
-	if l.gate.scoped == nil {
+func (e *errand) awayFor(j *job, now time.Time) time.Duration {
+	if e.gate.scoped == nil {
 		return 0
 	}
-	wait := l.gate.absentFor(j, now)
-	if wait == 0 && l.w.batch.InLine() && l.w.batch.Ahead(j.index, l.placeOf(j)) {
+	wait := e.gate.absentFor(j, now)
+	if wait == 0 && e.w.batch.InLine() && e.w.batch.Ahead(j.index, e.placeOf(j)) {
 		wait = asidePoll
 	}
-	if wait > 0 && !j.aside && l.w.batch.SetsAside() {
-		l.w.batch.Stand(j.index, l.placeOf(j))
+	if wait > 0 && !j.aside && e.w.batch.SetsAside() {
+		e.w.batch.Stand(j.index, e.placeOf(j))
 		j.aside = true
-		l.w.aside(j.index)
+		e.w.aside(j.index)
 	}
 	return wait
 }
 
 // placeOf names where j goes: within it there is an order.
-func (l *lane) placeOf(j *job) string { return l.gate.plan.Name + "\x00" + l.orderKey(j) }
+func (e *errand) placeOf(j *job) string { return e.gate.plan.Name + "\x00" + e.orderKey(j) }
 
 // asidePoll is how often one that stands in line looks whether it is its turn.
 const asidePoll = 100 * time.Millisecond
 
 // handBack tells whether the lane ends, since all that is left of the batch waits for
 // parts of a system: it comes again, beside others. What came again waits for a while.
-func (l *lane) handBack() bool {
-	if !l.w.batch.SetsAside() || l.w.batch.Again && l.d.timing.Now().Sub(l.began) < maxPause {
+func (e *errand) handBack() bool {
+	if !e.w.batch.SetsAside() || e.w.batch.Again && e.d.timing.Now().Sub(e.began) < maxPause {
 		return false
 	}
-	return l.w.handBack()
+	return e.w.handBack()
 }
 
 // leaveAside tells a stop not to wait for what waits for a part of the sink's system:
 // nothing of it is under way, and the part may be away for long.
-func (l *lane) leaveAside() {
-	if !l.w.batch.Leaving() {
+func (e *errand) leaveAside() {
+	if !e.w.batch.Leaving() {
 		return
 	}
-	for _, j := range l.jobs {
+	for _, j := range e.jobs {
 		if j.aside && !j.finished {
-			l.w.batch.Stuck(j.index)
+			e.w.batch.Stuck(j.index)
 		}
 	}
 }

@@ -96,7 +96,8 @@ func (d *deadLetters) write(ctx, effects context.Context, letters []letter) bool
 	now := d.timing.Now()
 	for _, l := range letters {
 		d.observer.Observe(events.Event{
-			Kind: events.DeadLetter, Time: now, Pipeline: d.pipeline, Sink: l.sink, Topic: l.rec.Topic, Partition: l.rec.Partition, Offset: l.rec.Offset,
+			Kind: events.DeadLetter, Time: now, Pipeline: d.pipeline, Sink: l.sink, Topic: l.rec.Topic,
+			Partition: l.rec.Partition, Offset: l.rec.Offset,
 			Key: shownKey(d.plan, l.key), Stage: l.stage, Reason: l.reason, Attempt: l.attempts, Err: l.last,
 		})
 	}
@@ -106,7 +107,8 @@ func (d *deadLetters) write(ctx, effects context.Context, letters []letter) bool
 // failed returns what is still to be written: one that was refused as too large
 // goes without its value, then without the record's headers, then without its key.
 // Smaller tells that all of them do.
-func (d *deadLetters) failed(letters []letter, records []*handlers.Record, err error) (left []letter, again []*handlers.Record, smaller bool) {
+func (d *deadLetters) failed(letters []letter, records []*handlers.Record, err error) (left []letter,
+	again []*handlers.Record, smaller bool) {
 	smaller = true
 	for i := range letters {
 		f := handlers.FailureOf(err, i)
@@ -132,8 +134,9 @@ func (d *deadLetters) record(l letter) *handlers.Record {
 	whole := letters.Letter{
 		Record: *l.rec, TopicID: l.topicID, Missing: l.missing(),
 		Pipeline: d.pipeline, Sink: l.sink, Generation: 1, Stage: string(l.stage), Reason: l.reason,
-		FirstError: clipText(d.plan.Redactor.Shown(errorText(l.first))), LastError: clipText(d.plan.Redactor.Shown(errorText(l.last))),
-		Attempts: l.attempts, Round: 1, First: l.firstAt, Last: l.lastAt, ConfigDigest: d.digest,
+		FirstError: clipText(d.plan.Redactor.Shown(errorText(l.first))),
+		LastError:  clipText(d.plan.Redactor.Shown(errorText(l.last))),
+		Attempts:   l.attempts, Round: 1, First: l.firstAt, Last: l.lastAt, ConfigDigest: d.digest,
 	}
 	if guard := d.plan.Idempotency; guard != nil {
 		whole.Generation = guard.Generation
@@ -163,7 +166,8 @@ func (l *letter) missing() letters.Missing {
 	if l.left >= withoutKey && l.rec.Key != nil {
 		left.Key = oversize.PartOf(l.rec.Key)
 	}
-	return letters.Missing{Key: (*letters.Part)(left.Key), Headers: (*letters.Part)(left.Headers), Value: (*letters.Part)(left.Value)}
+	return letters.Missing{Key: (*letters.Part)(left.Key), Headers: (*letters.Part)(left.Headers),
+		Value: (*letters.Part)(left.Value)}
 }
 
 // What of a record is left out, one after the other, until its letter fits.

@@ -1,8 +1,6 @@
 package deliver
 
 import (
-	"cmp"
-	"context"
 	"errors"
 	"log/slog"
 	"sync"
@@ -11,12 +9,9 @@ import (
 
 	"github.com/ThreeDotsLabs/watermill/message"
 
-	"github.com/millrace/millrace/handlers"
 	"github.com/millrace/millrace/pipeline/clock"
 	"github.com/millrace/millrace/pipeline/decide"
 	"github.com/millrace/millrace/pipeline/events"
-	"github.com/millrace/millrace/pipeline/expression"
-	"github.com/millrace/millrace/pipeline/idempotency"
 	"github.com/millrace/millrace/pipeline/kafka"
 	"github.com/millrace/millrace/pipeline/memory"
 	"github.com/millrace/millrace/pipeline/outcome"
@@ -47,67 +42,6 @@ type Delivery struct {
 	calling atomic.Int64
 }
 
-// Deps is what a Delivery uses of its process.
-type Deps struct {
-	// Sinks are those of the plan's Sinks(), open, in the same order.
-	Sinks []handlers.Sink
-	// Store guards effects; it may be nil where the pipeline guards none.
-	Store idempotency.Store
-	// Run makes the tokens of this process, Holder names it.
-	Run    *idempotency.Run
-	Holder idempotency.Holder
-	// Producer writes dead letters.
-	Producer handlers.Producer
-	// ConfigDigest is what dead letters say of the configuration.
-	ConfigDigest string
-	Observer     events.Observer
-	Logger       *slog.Logger
-	// Stop is called when a record must stop the pipeline; it must not block.
-	Stop func(error)
-	// Clock is the time to go by, nil for the machine's.
-	Clock clock.Clock
-	// Work is where the memory is taken from that decoding needs, nil for no limit.
-	Work *memory.Account
-	// WorkMost is how much of it an ordinary record may need, 0 for the default of
-	// `limits`.
-	WorkMost int64
-}
-
-// New makes the delivery of one pipeline. It outlives ctx: Close ends it.
-func New(ctx context.Context, plan *plan.Pipeline, deps Deps) *Delivery {
-	d := &Delivery{
-		plan: plan, log: deps.Logger, stop: deps.Stop, timing: clock.NewTiming(deps.Clock), work: deps.Work,
-		workMost: cmp.Or(deps.WorkMost, expression.DefaultLimits().Bytes),
-	}
-	d.logbook = newLogbook(plan, deps.Logger, d.timing)
-	d.observer = events.Observers{deps.Observer, d.logbook}
-	d.Pauses = newPauses(plan.Name, d.observer, d.timing)
-	d.letters = &deadLetters{
-		plan: plan, pipeline: plan.Name, topic: plan.DeadLetter, digest: deps.ConfigDigest,
-		producer: deps.Producer, observer: d.observer, pauses: d.Pauses, timing: d.timing,
-	}
-	for i, s := range plan.Sinks() {
-		d.gates = append(d.gates, newGate(s, deps.Sinks[i], d.Pauses, d.timing))
-	}
-	if plan.Idempotency != nil {
-		d.guard = newGuard(ctx, plan.Idempotency, deps, d.Pauses, d.timing)
-	}
-	d.pace = newPace(plan.RateLimit, d.timing)
-	d.deciders.New = func() any { return decide.NewDecider(plan, deps.Sinks) }
-	return d
-}
-
-// Close stops extending leases. It must be called after the last Handle.
-func (d *Delivery) Close() {
-	if d.guard != nil {
-		d.guard.close()
-	}
-	for _, g := range d.gates {
-		g.close()
-	}
-	d.logbook.close()
-}
-
 // Reasons says what is paused now, and why; empty when nothing is.
 func (d *Delivery) Reasons() []string { return d.Pauses.reasons() }
 
@@ -129,10 +63,10 @@ func (d *Delivery) Handle(m *message.Message) error {
 		return nil // the partition is given up
 	}
 	w := newWork(d, batch)
-	lanes, refused, stopErr := d.decide(w)
+	errands, refused, stopErr := d.decide(w)
 	done()
 	var tasks []func()
-	for _, l := range lanes {
+	for _, l := range errands {
 		tasks = append(tasks, func() { l.deliver(ctx, effects) })
 	}
 	if len(refused) > 0 {
@@ -150,37 +84,13 @@ func (d *Delivery) Handle(m *message.Message) error {
 // did not wait for their calls any longer.
 func (d *Delivery) Cut() int64 { return d.cut.Load() }
 
-// UnderWay is how many records would be left with an unknown fate if the process
-// ended now: those whose calls are being made or confirmed and, where they would be
-// parked, those whose calls wait for another attempt.
-func (d *Delivery) UnderWay() int {
-	n := int(d.calling.Load())
-	if d.guard != nil && d.guard.plan.OnUncertain == plan.ActionPark {
-		n += d.guard.uncertain()
-	}
-	return n
-}
-
-// decodeFactor is how many times as large as its bytes a record may be once it is
-// decoded.
-const decodeFactor = 64
-
-// decodeCost is how much memory the decoding of records takes, one after the other.
-func (d *Delivery) decodeCost(records []*handlers.Record) int64 {
-	largest := 0
-	for _, r := range records {
-		largest = max(largest, len(r.Value))
-	}
-	return min(int64(largest)*decodeFactor, expression.Limits{Bytes: d.workMost}.For(largest).Bytes)
-}
-
 // decide decides every record of the batch: what has no effect is finished at
 // once, writes are queued by sink, refused records are returned for the dead
 // letters. A decision to stop ends the batch before that record.
-func (d *Delivery) decide(w *work) (lanes []*lane, refused []letter, stopErr error) {
+func (d *Delivery) decide(w *work) (errands []*errand, refused []letter, stopErr error) {
 	decider := d.deciders.Get().(*decide.Decider)
 	defer d.deciders.Put(decider)
-	bySink := make([]*lane, len(d.gates))
+	bySink := make([]*errand, len(d.gates))
 	began := d.timing.Now()
 	// Without dead letters, what is behind a refused record of its order waits with it.
 	var held map[string]bool
@@ -199,10 +109,11 @@ func (d *Delivery) decide(w *work) (lanes []*lane, refused []letter, stopErr err
 		switch {
 		case dec.Stop:
 			w.batch.Stuck(i)
-			return lanes, refused, &StopError{Rec: rec, stage: dec.Stage, err: dec.Err}
+			return errands, refused, &StopError{Rec: rec, stage: dec.Stage, err: dec.Err}
 		case dec.Outcome == outcome.DeadLettered:
 			w.left[i] = 1
-			refused = append(refused, letter{index: i, rec: rec, stage: dec.Stage, reason: dec.Reason, first: dec.Err, last: dec.Err, key: dec.Key})
+			refused = append(refused, letter{index: i, rec: rec, stage: dec.Stage, reason: dec.Reason, first: dec.Err,
+				last: dec.Err, key: dec.Key})
 		case dec.Outcome != "":
 			w.finish(i, dec.Outcome, dec.Reason, dec.Err, began)
 		}
@@ -217,9 +128,9 @@ func (d *Delivery) decide(w *work) (lanes []*lane, refused []letter, stopErr err
 			}
 			l := bySink[write.Sink]
 			if l == nil {
-				l = &lane{d: d, gate: d.gates[write.Sink], w: w}
+				l = &errand{d: d, gate: d.gates[write.Sink], w: w}
 				bySink[write.Sink] = l
-				lanes = append(lanes, l)
+				errands = append(errands, l)
 			}
 			l.add(i, rec, write, dec)
 		}
@@ -230,37 +141,7 @@ func (d *Delivery) decide(w *work) (lanes []*lane, refused []letter, stopErr err
 			held[string(orderOf(d.plan.Source.Order, rec))] = true
 		}
 	}
-	return lanes, refused, nil
-}
-
-// refuse dead-letters the records that could not be decided.
-func (d *Delivery) refuse(ctx, effects context.Context, w *work, refused []letter) {
-	if d.letters.topic == "" {
-		w.batch.Stuck(refused[0].index)
-		w.batch.Waits()
-	}
-	now := d.timing.Now()
-	for i := range refused {
-		refused[i].topicID, refused[i].firstAt, refused[i].lastAt = w.batch.TopicID, now, now
-	}
-	if !d.letters.write(ctx, effects, refused) {
-		return
-	}
-	now = d.timing.Now()
-	for _, l := range refused {
-		w.end(l.index, outcome.DeadLettered, l.reason, l.last, now)
-	}
-}
-
-// detach makes a context for effects, so that a stop lets a call finish instead
-// of cutting it off: it outlives ctx for as long as the partition is waited for.
-func detach(ctx context.Context, drain time.Duration) (context.Context, func()) {
-	effects, cancel := context.WithCancel(context.WithoutCancel(ctx))
-	stop := context.AfterFunc(ctx, func() {
-		clock.Sleep(effects, kafka.EffectsLeft(ctx, drain))
-		cancel()
-	})
-	return effects, func() { stop(); cancel() }
+	return errands, refused, nil
 }
 
 // work is one lane batch on its way: what is still to do of each record.
@@ -354,7 +235,8 @@ func (w *work) note(i int, reason string, err error) {
 func (w *work) finish(i int, o outcome.Outcome, reason string, err error, at time.Time) {
 	r := w.batch.Records[i]
 	e := events.Event{
-		Kind: events.Record, Time: at, Pipeline: w.d.plan.Name, Topic: r.Topic, Partition: r.Partition, Offset: r.Offset,
+		Kind: events.Record, Time: at, Pipeline: w.d.plan.Name, Topic: r.Topic, Partition: r.Partition,
+		Offset:  r.Offset,
 		Outcome: o, Reason: reason, Err: err,
 	}
 	if w.keys != nil {
@@ -367,18 +249,6 @@ func (w *work) finish(i int, o outcome.Outcome, reason string, err error, at tim
 // repeatable tells whether a write that ended so may come again: nothing was done
 // for it, or what was is known by its key.
 func (d *Delivery) repeatable(o outcome.Outcome, reason string) bool {
-	return o != outcome.DeadLettered && o != outcome.Delivered || o == outcome.Delivered && d.guard != nil && reason != outcome.ReasonUnguarded
+	return o != outcome.DeadLettered && o != outcome.Delivered ||
+		o == outcome.Delivered && d.guard != nil && reason != outcome.ReasonUnguarded
 }
-
-// StopError is why a record stopped its pipeline.
-type StopError struct {
-	Rec   *handlers.Record
-	stage outcome.Stage
-	err   error
-}
-
-func (e *StopError) Error() string {
-	return "stopped at " + coordinates(e.Rec) + " (" + string(e.stage) + "): " + e.err.Error()
-}
-
-func (e *StopError) Unwrap() error { return e.err }

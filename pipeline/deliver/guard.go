@@ -25,7 +25,7 @@ type guard struct {
 	timing clock.Timing
 
 	mu    sync.Mutex
-	lanes map[*lane]struct{}
+	lanes map[*errand]struct{}
 	// mine holds who of this process is at a key: another lane that wants it need
 	// not ask the store, and can't take it over when the store was away for longer
 	// than a lease.
@@ -43,7 +43,7 @@ type guard struct {
 func newGuard(ctx context.Context, plan *plan.Idempotency, deps Deps, p *pauses, t clock.Timing) *guard {
 	g := &guard{
 		plan: plan, store: deps.Store, run: deps.Run, holder: deps.Holder, pauses: p, timing: t,
-		lanes: map[*lane]struct{}{}, mine: map[idempotency.ID]*job{},
+		lanes: map[*errand]struct{}{}, mine: map[idempotency.ID]*job{},
 	}
 	ctx, g.end = context.WithCancel(context.WithoutCancel(ctx))
 	g.gone.Go(func() { g.extendAll(ctx) })
@@ -235,7 +235,7 @@ func (g *guard) leave(effects context.Context, jobs []*job) {
 // park keeps the keys of jobs, whose dead letters are written, from being claimed
 // by anything but a redrive. It tries until the store answers; false means that
 // effects ended first.
-func (g *guard) park(effects context.Context, l *lane, jobs []*job) bool {
+func (g *guard) park(effects context.Context, l *errand, jobs []*job) bool {
 	if g == nil || len(jobs) == 0 {
 		return true
 	}
@@ -259,13 +259,13 @@ func (g *guard) park(effects context.Context, l *lane, jobs []*job) bool {
 }
 
 // keep has the lane's held claims extended until forget.
-func (g *guard) keep(l *lane) {
+func (g *guard) keep(l *errand) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.lanes[l] = struct{}{}
 }
 
-func (g *guard) forget(l *lane) {
+func (g *guard) forget(l *errand) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	delete(g.lanes, l)
@@ -304,3 +304,43 @@ func (g *guard) lost() error {
 
 // IsReset tells whether the store lost its memory, rather than being down.
 func IsReset(err error) bool { return errors.As(err, new(*idempotency.ResetError)) }
+
+// storeDown does what `on_store_error` wants: block, or go on unguarded. Lost
+// memory always blocks: whether to go on then is not for this setting to say.
+func (e *errand) storeDown(run, asked []*job, err error) []*job {
+	g := e.d.guard
+	if errors.Is(err, errSettling) {
+		for _, j := range run {
+			j.next = e.d.timing.Now().Add(settleTime / 10)
+		}
+		return nil
+	}
+	g.pauses.set(pauseStore, err)
+	if g.plan.OnStoreError == plan.ActionProcess && !IsReset(err) {
+		for _, j := range asked {
+			j.unguarded = true
+		}
+		return run
+	}
+	for _, j := range run {
+		j.polls++
+		j.next = e.d.timing.Now().Add(e.d.timing.Jitter(clock.Exponential(storeRetry, time.Second, j.polls)))
+	}
+	return nil
+}
+
+// identity is what a sink that keeps its own keys is told of a job's effect.
+func (e *errand) identity(j *job, dec decide.Decision) *handlers.Identity {
+	id := &handlers.Identity{Pipeline: e.d.plan.Name, Sink: e.gate.plan.Name, Generation: 1, ID: j.claim.ID}
+	if g := e.d.guard; g != nil {
+		id.Generation, id.Key, id.Digest, id.TTL = g.plan.Generation, dec.Key, dec.Digest, g.plan.TTL
+		id.OnConflict, id.OnUncertain = string(g.plan.OnConflict), string(g.plan.OnUncertain)
+	}
+	return id
+}
+
+// refused notes why a job is dead-lettered without a write.
+func (e *errand) refused(j *job, err error) *job {
+	j.failed(&handlers.Failure{Err: err}, e.d.timing.Now())
+	return j
+}

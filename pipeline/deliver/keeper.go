@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/millrace/millrace/pipeline/idempotency"
+	"github.com/millrace/millrace/pipeline/plan"
 )
 
 // extendAll moves the deadlines of held claims every third of the lease, and at
@@ -30,7 +31,7 @@ func (g *guard) extendAll(ctx context.Context) {
 
 // heldJob is a claim that the keeper extends, with the lane that holds it.
 type heldJob struct {
-	lane  *lane
+	lane  *errand
 	job   *job
 	claim idempotency.Claim
 }
@@ -81,9 +82,9 @@ func (g *guard) extend(ctx context.Context, due []heldJob) bool {
 }
 
 // renew notes that a job's claim was extended at a time.
-func (l *lane) renew(j *job, token idempotency.Token, at time.Time) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
+func (e *errand) renew(j *job, token idempotency.Token, at time.Time) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
 	if j.held && j.claim.Token == token {
 		j.renewed = at
 	}
@@ -91,15 +92,15 @@ func (l *lane) renew(j *job, token idempotency.Token, at time.Time) {
 
 // lose marks a job's claim as gone, unless it was confirmed or given back in the
 // meantime. A write of which every claim is gone is cut off.
-func (l *lane) lose(j *job, token idempotency.Token) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
+func (e *errand) lose(j *job, token idempotency.Token) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
 	if !j.held || j.claim.Token != token {
 		return
 	}
 	j.lost.Store(true)
-	if l.cancel != nil && !slices.ContainsFunc(l.run, func(j *job) bool { return !j.lost.Load() }) {
-		l.cancel(errClaimLost)
+	if e.cancel != nil && !slices.ContainsFunc(e.run, func(j *job) bool { return !j.lost.Load() }) {
+		e.cancel(errClaimLost)
 	}
 }
 
@@ -148,4 +149,83 @@ func (g *guard) releaseLate(ctx context.Context) {
 		g.unreleased = slices.Delete(g.unreleased, 0, len(some))
 		g.mu.Unlock()
 	}
+}
+
+// stale tells whether a held claim may have run out, since it could not be
+// extended for long. It is not lost for that: asked for again with its token, the
+// store says whose it is.
+func (e *errand) stale(j *job, now time.Time) bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return now.Sub(j.renewed) > e.d.guard.plan.Lease*2/3
+}
+
+// hold notes that the job's claim is ours, since a time, for the keeper to extend.
+func (e *errand) hold(j *job, since time.Time) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	j.polls, j.renewed = 0, since
+	if !j.held {
+		j.held = true
+		e.held = append(e.held, j)
+	}
+}
+
+// drop notes that the claims of jobs are no longer ours, and gives each a new
+// token to ask anew with.
+func (e *errand) drop(jobs ...*job) {
+	if len(jobs) == 0 {
+		return
+	}
+	e.d.guard.free(jobs)
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	for _, j := range jobs {
+		j.held = false
+		j.lost.Store(false)
+		j.claim.Token = e.d.guard.run.Next()
+	}
+	e.held = slices.DeleteFunc(e.held, func(j *job) bool { return !j.held })
+}
+
+// release gives back the claims of jobs whose effect certainly did not happen, so
+// that none waits for a lease to run out and none is found uncertain. The others
+// keep theirs. Where the store does not answer, all do.
+func (e *errand) release(effects context.Context, jobs []*job) {
+	if e.d.guard == nil {
+		return
+	}
+	var idle []*job
+	for _, j := range jobs {
+		if j.held && !j.maybe {
+			idle = append(idle, j)
+		}
+	}
+	if e.d.guard.release(effects, idle) {
+		e.drop(idle...)
+	}
+}
+
+// giveBack releases, at the end of a lane, the claims whose effect certainly did
+// not happen, also those that were asked for without an answer. The others stay,
+// and are found as uncertain: where they are parked then, with what they met.
+func (e *errand) giveBack(effects context.Context) {
+	var idle, kept []*job
+	for _, j := range e.held {
+		if j.maybe {
+			kept = append(kept, j)
+		} else {
+			idle = append(idle, j)
+		}
+	}
+	for _, j := range e.jobs {
+		if j.asked && !j.held && !j.maybe && !j.finished {
+			idle = append(idle, j)
+		}
+	}
+	e.d.guard.abandon(effects, idle)
+	if e.d.guard.plan.OnUncertain == plan.ActionPark {
+		e.d.guard.leave(effects, kept)
+	}
+	e.d.guard.free(e.held)
 }

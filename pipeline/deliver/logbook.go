@@ -72,7 +72,8 @@ func (b *logbook) retry(e events.Event) {
 	b.warned[e.Sink] = text
 	b.mu.Unlock()
 	if fresh {
-		b.log.Warn("a write failed and is tried again", "sink", e.Sink, "record", place(e), "attempt", e.Attempt, "class", e.Reason, "err", e.Err)
+		b.log.Warn("a write failed and is tried again", "sink", e.Sink, "record", place(e), "attempt", e.Attempt,
+			"class", e.Reason, "err", e.Err)
 	}
 }
 
@@ -95,7 +96,8 @@ func (b *logbook) letter(e events.Event) {
 
 // report logs what a tally counted. The caller holds mu.
 func (b *logbook) report(t *tally, now time.Time) {
-	b.log.Warn("records went to the dead letters", "topic", b.plan.DeadLetter, "reason", t.last.Reason, "records", t.since,
+	b.log.Warn("records went to the dead letters", "topic", b.plan.DeadLetter, "reason", t.last.Reason, "records",
+		t.since,
 		"last", place(t.last), "sink", t.last.Sink, "stage", string(t.last.Stage), "err", t.last.Err)
 	t.since, t.at = 0, now
 }
@@ -118,7 +120,8 @@ func (b *logbook) conflicting(e events.Event) {
 	b.conflict = true
 	b.mu.Unlock()
 	if !told {
-		b.log.Warn("a repeated key came with other content; counted from here on", "record", place(e), "on_conflict", string(b.plan.Idempotency.OnConflict))
+		b.log.Warn("a repeated key came with other content; counted from here on", "record", place(e), "on_conflict",
+			string(b.plan.Idempotency.OnConflict))
 	}
 }
 
@@ -134,7 +137,7 @@ func (b *logbook) pause(e events.Event) {
 }
 
 // observe tells what happened to a job last.
-func (l *lane) observe(j *job, e events.Event) {
+func (l *errand) observe(j *job, e events.Event) {
 	e.Time, e.Pipeline, e.Sink, e.Key = l.at, l.d.plan.Name, l.gate.plan.Name, shownKey(l.d.plan, j.key)
 	e.Topic, e.Partition, e.Offset = j.rec.Topic, j.rec.Partition, j.rec.Offset
 	l.d.observer.Observe(e)

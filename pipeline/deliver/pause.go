@@ -28,7 +28,8 @@ type pauses struct {
 }
 
 func newPauses(pipeline string, o events.Observer, t clock.Timing) *pauses {
-	return &pauses{pipeline: pipeline, observer: o, timing: t, now: map[string]string{}, held: map[string]int{}, standing: map[partition][]string{}}
+	return &pauses{pipeline: pipeline, observer: o, timing: t, now: map[string]string{}, held: map[string]int{},
+		standing: map[partition][]string{}}
 }
 
 // set says that what takes no calls, because of err.
@@ -133,7 +134,8 @@ func (p *pauses) tell(kind events.Kind, what string, err error) {
 		sink = ""
 	}
 	sink, _, _ = strings.Cut(sink, scopeMark)
-	p.observer.Observe(events.Event{Kind: kind, Time: p.timing.Now(), Pipeline: p.pipeline, Sink: sink, Reason: what, Err: err})
+	p.observer.Observe(events.Event{Kind: kind, Time: p.timing.Now(), Pipeline: p.pipeline, Sink: sink, Reason: what,
+		Err: err})
 }
 
 // pauseSink begins the name of a pause that is a sink's.

@@ -63,7 +63,7 @@ func bucket(rate float64, asked time.Duration) func(*handlers.Call, int) error {
 }
 
 // Of two backends one answers 503: calls fail by chance, which no record is to
-// blame for.
+// refused for.
 func TestHalfTheBackendsAreDown(t *testing.T) {
 	for _, width := range []int{8, 48} {
 		t.Run(fmt.Sprint(width), func(t *testing.T) {

@@ -12,67 +12,69 @@ import (
 
 // write makes the calls of run, tells the gate how it went, and notes each
 // job's failure in its last; nil there means that the call is durable.
-func (l *lane) write(effects context.Context, run []*job, p pass) {
+func (e *errand) write(effects context.Context, run []*job, p pass) {
 	ctx, cancel := context.WithCancelCause(effects)
 	defer cancel(nil)
-	l.mu.Lock()
-	l.cancel, l.run = cancel, run
-	l.mu.Unlock()
+	e.mu.Lock()
+	e.cancel, e.run = cancel, run
+	e.mu.Unlock()
 
 	calls := make([]handlers.Call, len(run))
 	for i, j := range run {
 		j.tries++
 		calls[i] = j.call
 	}
-	began := l.d.timing.Now()
-	l.d.calling.Add(int64(len(run)))
-	err := safely(l.d.log, func() error { return l.gate.sink.Write(ctx, calls) })
-	l.at = l.d.timing.Now()
-	took := l.at.Sub(began)
+	began := e.d.timing.Now()
+	e.d.calling.Add(int64(len(run)))
+	err := safely(e.d.log, func() error { return e.gate.sink.Write(ctx, calls) })
+	e.at = e.d.timing.Now()
+	took := e.at.Sub(began)
 
-	l.mu.Lock()
-	l.cancel, l.run = nil, nil
-	l.mu.Unlock()
+	e.mu.Lock()
+	e.cancel, e.run = nil, nil
+	e.mu.Unlock()
 	found := finding{job: run[0]}
 	for i, j := range run {
-		j.call.Answer, j.took = l.d.plan.Redactor.Shown(calls[i].Answer), took
+		j.call.Answer, j.took = e.d.plan.Redactor.Shown(calls[i].Answer), took
 		// An earlier attempt of its own may be what the system knows.
 		j.repeated = calls[i].Repeated && !j.maybe
 		f := handlers.FailureOf(err, i)
 		if f == nil {
 			j.last, j.accused = nil, false
 			if j.maybe {
-				l.met(j, "")
+				e.met(j, "")
 			}
 			found.taken = true
-			l.gate.reached(j)
-			l.observe(j, events.Event{Kind: events.Write, Attempt: j.tries, Took: took})
+			e.gate.reached(j)
+			e.observe(j, events.Event{Kind: events.Write, Attempt: j.tries, Took: took})
 			continue
 		}
-		l.d.calling.Add(-1)
+		e.d.calling.Add(-1)
 		j.cut = effects.Err() != nil && !f.NotSent && f.Class != handlers.NotAttempted
 		if cutOff := effects.Err() != nil || j.lost.Load(); cutOff && f.MaySystem() {
-			f = &handlers.Failure{Class: handlers.Unknown, NotSent: f.NotSent, Own: true, Err: f.Err} // by us: nobody's fault
+			// by us: nobody's fault
+			f = &handlers.Failure{Class: handlers.Unknown, NotSent: f.NotSent, Own: true, Err: f.Err}
 		}
-		l.fault(j, f)
-		l.accuse(j, f, p, &found)
+		e.fault(j, f)
+		e.accuse(j, f, p, &found)
 	}
-	l.gate.result(p, found)
+	e.gate.result(p, found)
 }
 
 // accuse says what a failed call says of the system.
-func (l *lane) accuse(j *job, f *handlers.Failure, p pass, found *finding) {
+func (e *errand) accuse(j *job, f *handlers.Failure, p pass, found *finding) {
 	infra := f.Class == handlers.Infrastructure
 	switch {
 	case f.Scope != "" && infra:
 		j.accused = false
-		l.gate.miss(f)
-	case f.MaySystem() && l.gate.suspect(j.rec, p) || infra && (!f.Suspect || f.RetryAfter > 0):
-		found.down, found.asked, found.cause = true, max(found.asked, f.RetryAfter), l.blamed(j, f, p)
-		j.last = &handlers.Failure{Class: handlers.Infrastructure, Err: f.Err, RetryAfter: f.RetryAfter, NotSent: f.NotSent}
+		e.gate.miss(f)
+	case f.MaySystem() && e.gate.suspect(j.rec, p) || infra && (!f.Suspect || f.RetryAfter > 0):
+		found.down, found.asked, found.cause = true, max(found.asked, f.RetryAfter), e.causeOf(j, f, p)
+		j.last = &handlers.Failure{Class: handlers.Infrastructure, Err: f.Err, RetryAfter: f.RetryAfter,
+			NotSent: f.NotSent}
 		j.accused = false
 	case infra:
-		found.missed, found.cause = true, l.blamed(j, f, p)
+		found.missed, found.cause = true, e.causeOf(j, f, p)
 		j.accused = true
 	case f.MaySystem():
 		found.failed = true
@@ -81,9 +83,9 @@ func (l *lane) accuse(j *job, f *handlers.Failure, p pass, found *finding) {
 	}
 }
 
-// blamed is a failure that may be the record's, with the record that met it: where
+// causeOf is a failure that may be the record's, with the record that met it: where
 // the sink stays shut, it may be that one that has to be seen to.
-func (l *lane) blamed(j *job, f *handlers.Failure, p pass) error {
+func (e *errand) causeOf(j *job, f *handlers.Failure, p pass) error {
 	if f.Class == handlers.Infrastructure && !f.Suspect || !p.probe {
 		return f.Err
 	}
@@ -91,24 +93,24 @@ func (l *lane) blamed(j *job, f *handlers.Failure, p pass) error {
 }
 
 // fault notes what a failed call says of its job.
-func (l *lane) fault(j *job, f *handlers.Failure) {
+func (e *errand) fault(j *job, f *handlers.Failure) {
 	if f.Class == handlers.NotAttempted {
 		j.last = f
 		j.tries--
 		return
 	}
-	j.failed(f, l.at)
+	j.failed(f, e.at)
 	if !f.NotSent && f.Class != handlers.NotApplied && !j.maybe {
 		j.maybe = true
-		l.met(j, l.d.plan.Redactor.Shown(f.Error()))
+		e.met(j, e.d.plan.Redactor.Shown(f.Error()))
 	}
 }
 
 // met notes what the call of j met that left its fate unknown, for the keeper to tell
 // the store.
-func (l *lane) met(j *job, what string) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
+func (e *errand) met(j *job, what string) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
 	j.claim.Answer = what
 }
 

@@ -77,7 +77,9 @@ func Decode(data []byte) (*Row, error) {
 	case data[0] == 0:
 		return nil, errRow
 	case data[0] > rowVersion:
-		return nil, fmt.Errorf("the stored row has format version %d, this program knows up to %d: a newer one wrote it", data[0], rowVersion)
+		return nil,
+			fmt.Errorf("the stored row has format version %d, this program knows up to %d: a newer one wrote it",
+				data[0], rowVersion)
 	}
 	d := decoder{rest: data[1:]}
 	r := &Row{State: State(d.octet())}

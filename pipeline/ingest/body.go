@@ -64,7 +64,8 @@ func (s *Server) readBody(w http.ResponseWriter, req *http.Request, route *route
 	if req.ContentLength > limit {
 		return b, route.tooLarge()
 	}
-	wire := &wire{from: http.MaxBytesReader(w, req.Body, limit), control: http.NewResponseController(w), began: time.Now(), sum: route.Auth.hash()}
+	wire := &wire{from: http.MaxBytesReader(w, req.Body, limit), control: http.NewResponseController(w),
+		began: time.Now(), sum: route.Auth.hash()}
 	defer wire.end()
 	// One byte more than there can be, so that the end is seen without growing.
 	whole := int(limit) + 1
@@ -105,9 +106,12 @@ func busy() *answer {
 
 // tooLarge refuses a body that is larger than there may be.
 func (r *route) tooLarge() *answer {
-	a := refuse(http.StatusRequestEntityTooLarge, fmt.Sprintf("the record is larger than %d bytes, which is ingest.max_record_bytes", r.MaxBytes))
+	a := refuse(http.StatusRequestEntityTooLarge,
+		fmt.Sprintf("the record is larger than %d bytes, which is ingest.max_record_bytes", r.MaxBytes))
 	if r.Many {
-		a = refuse(http.StatusRequestEntityTooLarge, fmt.Sprintf("the body is larger than %d bytes, which is %d times ingest.max_record_bytes: send fewer records", r.maxBody(), manyBodies))
+		a = refuse(http.StatusRequestEntityTooLarge,
+			fmt.Sprintf("the body is larger than %d bytes, which is %d times ingest.max_record_bytes: send fewer "+
+				"records", r.maxBody(), manyBodies))
 	}
 	a.close = true
 	return a

@@ -81,7 +81,8 @@ func (e *examiner) examine(value []byte) ([]reason, error) {
 
 // look checks a part of the value that lies at a place below ctx's, and returns
 // why it does not fit.
-func (e *examiner) look(ctx *jsonschema.ValidatorContext, schema *jsonschema.Schema, part any, at string) *jsonschema.ValidationError {
+func (e *examiner) look(ctx *jsonschema.ValidatorContext, schema *jsonschema.Schema, part any,
+	at string) *jsonschema.ValidationError {
 	address, nested := addressOf(part)
 	key := visit{schema, address}
 	if fits, ok := e.known[key]; ok && nested && (fits || !e.explaining) {

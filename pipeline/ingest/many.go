@@ -44,7 +44,8 @@ func (r *route) records(req *http.Request, body []byte) ([]*handlers.Record, *an
 	for i, value := range values {
 		records[i] = &handlers.Record{Topic: r.Topic, Partition: -1, Offset: -1, Value: value, Headers: headers}
 		if int64(len(value)) > r.MaxBytes {
-			a := refuse(http.StatusRequestEntityTooLarge, fmt.Sprintf("the record is larger than %d bytes, which is ingest.max_record_bytes", r.MaxBytes))
+			a := refuse(http.StatusRequestEntityTooLarge,
+				fmt.Sprintf("the record is larger than %d bytes, which is ingest.max_record_bytes", r.MaxBytes))
 			return nil, a.of(i, len(values))
 		}
 		if key := req.Header.Get("Idempotency-Key"); key != "" {
@@ -102,7 +103,8 @@ func items(body []byte) (values [][]byte, a *answer) {
 }
 
 func tooMany() *answer {
-	return refuse(http.StatusRequestEntityTooLarge, fmt.Sprintf("there are more than %d records in the body: send fewer at once", maxRecords))
+	return refuse(http.StatusRequestEntityTooLarge,
+		fmt.Sprintf("there are more than %d records in the body: send fewer at once", maxRecords))
 }
 
 // maxBody is how large a body of the route may be, without its compression.
@@ -123,7 +125,8 @@ func (r *route) carried(req *http.Request) (headers []handlers.Header, a *answer
 		}
 	}
 	if size > maxCarried {
-		return nil, refuse(http.StatusRequestHeaderFieldsTooLarge, fmt.Sprintf("the headers that a record takes along are larger than %d bytes together", maxCarried))
+		return nil, refuse(http.StatusRequestHeaderFieldsTooLarge,
+			fmt.Sprintf("the headers that a record takes along are larger than %d bytes together", maxCarried))
 	}
 	return headers, nil
 }

@@ -57,7 +57,10 @@ func reasonsOf(err error) []reason {
 		return []reason{{Message: "the value cannot be checked"}}
 	}
 	found := leaves(nil, *invalid.DetailedOutput())
-	slices.SortFunc(found, func(a, b reason) int { return cmp.Or(cmp.Compare(a.Path, b.Path), cmp.Compare(a.Message, b.Message)) })
+	slices.SortFunc(found, func(a, b reason) int {
+		return cmp.Or(cmp.Compare(a.Path, b.Path),
+			cmp.Compare(a.Message, b.Message))
+	})
 	found = slices.Compact(found)
 	return found[:min(len(found), maxReasons)]
 }

@@ -50,14 +50,16 @@ func (s *Server) answer(w http.ResponseWriter, req *http.Request, route *route) 
 	defer func() {
 		if p := recover(); p != nil {
 			// What is panicked with may hold a part of the record.
-			s.deps.Logger.Error("ingest: a request ran into a fault of this program", "type", fmt.Sprintf("%T", p), "stack", string(debug.Stack()))
+			s.deps.Logger.Error("ingest: a request ran into a fault of this program", "type", fmt.Sprintf("%T", p),
+				"stack", string(debug.Stack()))
 			a = refuse(http.StatusInternalServerError, "the server ran into a fault of its own: its log says where")
 			a.close = true
 		}
 	}()
 	switch {
 	case !s.hosts.Take(req):
-		a = refuse(http.StatusMisdirectedRequest, "this server is not called by that name: its operator may add it to ingest.hosts")
+		a = refuse(http.StatusMisdirectedRequest,
+			"this server is not called by that name: its operator may add it to ingest.hosts")
 		a.close = true
 		return a
 	case route == nil:
@@ -153,7 +155,8 @@ func (s *Server) checkHead(req *http.Request, route *route) *answer {
 	case len(keys) > 1:
 		return refuse(http.StatusBadRequest, "there is more than one Idempotency-Key")
 	case len(keys) == 1 && !legalKey(keys[0]):
-		return refuse(http.StatusBadRequest, fmt.Sprintf("an Idempotency-Key is 1 to %d printable ASCII characters", maxKeyBytes))
+		return refuse(http.StatusBadRequest, fmt.Sprintf("an Idempotency-Key is 1 to %d printable ASCII characters",
+			maxKeyBytes))
 	}
 	return nil
 }
@@ -165,9 +168,11 @@ func (r *route) checkType(req *http.Request) *answer {
 	case isLines(types):
 		return refuse(http.StatusUnsupportedMediaType, "this route takes one record at a time, as JSON")
 	default:
-		return refuse(http.StatusUnsupportedMediaType, "send the record as JSON, with the header Content-Type: application/json")
+		return refuse(http.StatusUnsupportedMediaType,
+			"send the record as JSON, with the header Content-Type: application/json")
 	}
-	if encodings := req.Header.Values("Content-Encoding"); len(encodings) > 0 && !slices.Equal(encodings, []string{"gzip"}) && !slices.Equal(encodings, []string{"identity"}) {
+	if encodings := req.Header.Values("Content-Encoding"); len(encodings) > 0 &&
+		!slices.Equal(encodings, []string{"gzip"}) && !slices.Equal(encodings, []string{"identity"}) {
 		a := refuse(http.StatusUnsupportedMediaType, "send the body as it is, or compressed with gzip")
 		a.encoding = "gzip"
 		return a
@@ -191,7 +196,8 @@ func isLines(types []string) bool {
 		return false
 	}
 	media, _, err := mime.ParseMediaType(types[0])
-	return err == nil && slices.Contains([]string{"application/x-ndjson", "application/ndjson", "application/jsonl", "application/x-jsonlines"}, media)
+	return err == nil && slices.Contains([]string{"application/x-ndjson", "application/ndjson", "application/jsonl",
+		"application/x-jsonlines"}, media)
 }
 
 func legalKey(key string) bool {
@@ -308,13 +314,15 @@ func (s *Server) produce(ctx context.Context, route *route, records []*handlers.
 func (s *Server) notDurable(topic string, failure *handlers.Failure) *answer {
 	switch {
 	case errors.Is(failure, handlers.ErrTooLarge):
-		return refuse(http.StatusRequestEntityTooLarge, "the broker refuses the record as too large: its topic's max.message.bytes is smaller")
+		return refuse(http.StatusRequestEntityTooLarge,
+			"the broker refuses the record as too large: its topic's max.message.bytes is smaller")
 	case failure.Class == handlers.NotApplied:
 		s.deps.Logger.Error("ingest: the broker refuses a record", "topic", topic, "err", failure)
 		return refuse(http.StatusInternalServerError, "the broker refuses the record: the server's log says why")
 	}
 	if !s.failing.Swap(true) {
-		s.deps.Logger.Warn("ingest: records cannot be made durable, clients are told to send them again", "topic", topic, "err", failure)
+		s.deps.Logger.Warn("ingest: records cannot be made durable, clients are told to send them again", "topic",
+			topic, "err", failure)
 	}
 	a := refuse(http.StatusServiceUnavailable, "the record is not known to be durable: send it again")
 	a.retryAfter = "1"

@@ -39,7 +39,8 @@ var (
 	// errCostly is a value that would take too long to check.
 	errCostly = errors.New("it takes too many steps to check the value against the schema")
 	// errUnbounded is a schema whose work can't be counted.
-	errUnbounded = errors.New("it refers to another part by $dynamicRef or $recursiveRef with an anchor: write $ref, so that the work of a check is bounded")
+	errUnbounded = errors.New("it refers to another part by $dynamicRef or $recursiveRef with an anchor: write $ref, " +
+		"so that the work of a check is bounded")
 )
 
 // Schema tells whether values fit a JSON Schema, within a number of steps that

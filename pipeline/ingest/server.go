@@ -153,7 +153,8 @@ func (s *Server) Listen() (net.Addr, error) {
 	listener, err := net.Listen("tcp", s.address)
 	switch {
 	case errors.Is(err, syscall.EADDRINUSE):
-		return nil, fmt.Errorf("ingest.listen: another program listens on %s: stop it or choose another address", s.address)
+		return nil, fmt.Errorf("ingest.listen: another program listens on %s: stop it or choose another address",
+			s.address)
 	case err != nil:
 		return nil, fmt.Errorf("ingest.listen: %w", err)
 	}

@@ -49,13 +49,17 @@ func (e *examiner) takeOver(s *jsonschema.Schema, seen map[*jsonschema.Schema]bo
 	taken := &steps{
 		examiner: e, properties: s.Properties, others: s.AdditionalProperties, names: s.PropertyNames,
 		first: s.PrefixItems, contains: s.Contains, min: s.MinContains, max: s.MaxContains,
-		unevaluated: withoutNil([]*jsonschema.Schema{s.UnevaluatedProperties, s.UnevaluatedItems}), draft: s.DraftVersion,
+		unevaluated: withoutNil([]*jsonschema.Schema{s.UnevaluatedProperties, s.UnevaluatedItems}),
+		draft:       s.DraftVersion,
 	}
 	for regexp, schema := range s.PatternProperties {
 		taken.patterns = append(taken.patterns, patternStep{regexp, schema})
 		taken.instructions += instructions(regexp)
 	}
-	slices.SortFunc(taken.patterns, func(a, b patternStep) int { return cmp.Compare(a.regexp.String(), b.regexp.String()) })
+	slices.SortFunc(taken.patterns, func(a,
+		b patternStep) int {
+		return cmp.Compare(a.regexp.String(), b.regexp.String())
+	})
 	switch items := s.Items.(type) {
 	case []*jsonschema.Schema:
 		taken.first, taken.rest = items, s.AdditionalItems

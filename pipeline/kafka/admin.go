@@ -99,7 +99,8 @@ func (a *Admin) TopicConfigs(ctx context.Context, names ...string) (map[string]m
 // CreateTopics makes the topics that do not exist yet and tells which it made,
 // in alphabetical order. 0 partitions or replicas mean the cluster's default. It returns once the topics
 // can be used, or with the first refusal.
-func (a *Admin) CreateTopics(ctx context.Context, names []string, partitions, replication int, configs map[string]string) (made []string, err error) {
+func (a *Admin) CreateTopics(ctx context.Context, names []string, partitions, replication int,
+	configs map[string]string) (made []string, err error) {
 	if len(names) == 0 {
 		return nil, nil
 	}
@@ -107,7 +108,8 @@ func (a *Admin) CreateTopics(ctx context.Context, names []string, partitions, re
 	for key, value := range configs {
 		values[key] = &value
 	}
-	responses, err := a.admin.CreateTopics(ctx, orUnset[int32](partitions), orUnset[int16](replication), values, names...)
+	responses, err := a.admin.CreateTopics(ctx, orUnset[int32](partitions), orUnset[int16](replication), values,
+		names...)
 	if err != nil {
 		return nil, fmt.Errorf("create topics: %w", err)
 	}
@@ -237,7 +239,8 @@ const coordinatorPatience = 15 * time.Second
 // Committed lists the offsets that a group has committed.
 func (a *Admin) Committed(ctx context.Context, group string) (Offsets, error) {
 	fetched, err := fetchOffsets(ctx, a.admin, group)
-	for until := time.Now().Add(coordinatorPatience); errors.Is(err, kerr.CoordinatorNotAvailable) && time.Now().Before(until); {
+	for until := time.Now().Add(coordinatorPatience); errors.Is(err, kerr.CoordinatorNotAvailable) &&
+		time.Now().Before(until); {
 		if rest(ctx, 200*time.Millisecond) != nil {
 			break
 		}
@@ -264,7 +267,8 @@ func (a *Admin) Committed(ctx context.Context, group string) (Offsets, error) {
 // LeaveGroup takes a static member out of its group for good, so that its
 // partitions move at once. Its Subscriber must be closed before.
 func (a *Admin) LeaveGroup(ctx context.Context, group, instance string) error {
-	responses, err := a.admin.LeaveGroup(ctx, kadm.LeaveGroup(group).InstanceIDs(instance).Reason("the pipeline is being removed"))
+	responses, err := a.admin.LeaveGroup(ctx,
+		kadm.LeaveGroup(group).InstanceIDs(instance).Reason("the pipeline is being removed"))
 	if err == nil {
 		for _, r := range responses {
 			if r.Err != nil && !errors.Is(r.Err, kerr.UnknownMemberID) {

@@ -2,6 +2,7 @@ package kafka
 
 import (
 	"context"
+	"slices"
 	"sync"
 	"time"
 
@@ -320,4 +321,21 @@ func (p *partition) drain(catchUp, deadline <-chan struct{}) {
 	}
 	close(p.gone)
 	<-idle
+}
+
+// commitLast commits how far parts came before they are given up, until every one
+// of them is committed, trying again can't help, or ctx ends: a group that is just
+// sharing its partitions out anew refuses commits for a moment.
+func (c *consumer) commitLast(ctx context.Context, parts []*partition) {
+	for {
+		c.commit(ctx, parts)
+		member, _ := c.client.GroupMetadata()
+		parts = slices.DeleteFunc(slices.Clone(parts), func(p *partition) bool {
+			_, left := p.progress()
+			return !left || p.member != member
+		})
+		if len(parts) == 0 || rest(ctx, commitAgain) != nil {
+			return
+		}
+	}
 }

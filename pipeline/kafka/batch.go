@@ -36,7 +36,8 @@ type Batch struct {
 
 // NewBatch makes a batch whose finished records are told to done, by index;
 // done must be safe for concurrent use.
-func NewBatch(topic string, partition int32, topicID [16]byte, lane int, records []*handlers.Record, done func(index int)) *Batch {
+func NewBatch(topic string, partition int32, topicID [16]byte, lane int, records []*handlers.Record,
+	done func(index int)) *Batch {
 	ignored := func(int) {}
 	return &Batch{
 		Topic: topic, Partition: partition, TopicID: topicID, Lane: lane, Records: records,

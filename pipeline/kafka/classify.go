@@ -62,7 +62,8 @@ func classify(err error, topic string, taken bool) *handlers.Failure {
 }
 
 func classOf(err error) handlers.Class {
-	if _, ok := errors.AsType[sarama.ConfigurationError](err); ok || refusedWhole(err) || errors.Is(err, sarama.ErrInvalidPartition) {
+	if _, ok := errors.AsType[sarama.ConfigurationError](err); ok || refusedWhole(err) ||
+		errors.Is(err, sarama.ErrInvalidPartition) {
 		return handlers.NotApplied
 	}
 	code, ok := errors.AsType[sarama.KError](err)
@@ -88,7 +89,8 @@ func topicAway(err error) bool {
 
 // clusterAway tells whether no topic can be written to.
 func clusterAway(err error) bool {
-	for _, away := range []error{sarama.ErrOutOfBrokers, sarama.ErrClusterAuthorizationFailed, sarama.ErrSASLAuthenticationFailed} {
+	for _, away := range []error{sarama.ErrOutOfBrokers, sarama.ErrClusterAuthorizationFailed,
+		sarama.ErrSASLAuthenticationFailed} {
 		if errors.Is(err, away) {
 			return true
 		}

@@ -58,26 +58,10 @@ func (c *consumer) commit(ctx context.Context, parts []*partition) {
 	ctx, cancel := context.WithTimeout(ctx, commitTimeout)
 	defer cancel()
 	ctx = kgo.PreCommitFnContext(ctx, c.guard)
-	c.client.CommitOffsetsSync(ctx, offsets, func(_ *kgo.Client, req *kmsg.OffsetCommitRequest, resp *kmsg.OffsetCommitResponse, err error) {
-		c.committed(req, resp, err)
-	})
-}
-
-// commitLast commits how far parts came before they are given up, until every one
-// of them is committed, trying again can't help, or ctx ends: a group that is just
-// sharing its partitions out anew refuses commits for a moment.
-func (c *consumer) commitLast(ctx context.Context, parts []*partition) {
-	for {
-		c.commit(ctx, parts)
-		member, _ := c.client.GroupMetadata()
-		parts = slices.DeleteFunc(slices.Clone(parts), func(p *partition) bool {
-			_, left := p.progress()
-			return !left || p.member != member
+	c.client.CommitOffsetsSync(ctx, offsets,
+		func(_ *kgo.Client, req *kmsg.OffsetCommitRequest, resp *kmsg.OffsetCommitResponse, err error) {
+			c.committed(req, resp, err)
 		})
-		if len(parts) == 0 || rest(ctx, commitAgain) != nil {
-			return
-		}
-	}
 }
 
 // guard looks at a commit the moment before it is sent. The broker checks the
@@ -136,7 +120,8 @@ func (c *consumer) committed(req *kmsg.OffsetCommitRequest, resp *kmsg.OffsetCom
 				continue
 			}
 			if err := kerr.ErrorForCode(answer.ErrorCode); err != nil {
-				c.once(logged(c.logger, topic, answer.Partition), "an offset could not be committed", fmt.Errorf("commit: %w", err))
+				c.once(logged(c.logger, topic, answer.Partition), "an offset could not be committed",
+					fmt.Errorf("commit: %w", err))
 				continue
 			}
 			p.mu.Lock()
@@ -266,28 +251,4 @@ func (t *tracker) reach() int64 {
 		}
 	}
 	return t.next
-}
-
-// unfinished counts the records that are delivered and not finished.
-func (t *tracker) unfinished() int { return t.count(func(s *slot) bool { return !s.done.Load() }) }
-
-// beyond counts the records behind the prefix that are finished and must not come
-// again.
-func (t *tracker) beyond() int {
-	return t.count(func(s *slot) bool { return s.done.Load() && s.kept.Load() })
-}
-
-func (t *tracker) count(which func(*slot) bool) int {
-	n := 0
-	for i, slab := range t.slabs {
-		if i == 0 {
-			slab = slab[t.head:]
-		}
-		for j := range slab {
-			if which(&slab[j]) {
-				n++
-			}
-		}
-	}
-	return n
 }

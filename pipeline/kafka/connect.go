@@ -128,15 +128,19 @@ func hopeless(err error) bool {
 func handshakeFault(address string, err error) error {
 	fault := &faultError{err: err, sure: true}
 	if invalid, ok := errors.AsType[x509.CertificateInvalidError](err); ok && invalid.Reason == x509.Expired {
-		fault.what = "the certificate of " + address + " has expired or is not valid yet: renew it on the broker, or set this machine's clock"
+		fault.what = "the certificate of " + address +
+			" has expired or is not valid yet: renew it on the broker, or set this machine's clock"
 		return fault
 	}
 	if _, ok := errors.AsType[x509.HostnameError](err); ok {
-		fault.what = "the certificate of " + address + " is for other names: use one of them in kafka.brokers, and on the broker in advertised.listeners"
+		fault.what = "the certificate of " + address +
+			" is for other names: use one of them in kafka.brokers, and on the broker in advertised.listeners"
 		return fault
 	}
 	if _, ok := errors.AsType[*tls.CertificateVerificationError](err); ok {
-		fault.what = "the certificate of " + address + " is not signed by an authority of kafka.tls.ca, or of the system where that is not set: name the file of its authority there"
+		fault.what = "the certificate of " + address +
+			" is not signed by an authority of kafka.tls.ca, or of the system where that is not set: name the file " +
+			"of its authority there"
 		return fault
 	}
 	if _, ok := errors.AsType[tls.RecordHeaderError](err); ok {
@@ -144,7 +148,9 @@ func handshakeFault(address string, err error) error {
 		return fault
 	}
 	if errors.Is(err, io.EOF) || errors.Is(err, syscall.ECONNRESET) {
-		fault.what = address + " ended the connection instead of speaking TLS: where it is a plain-text port, take kafka.tls out, or name the broker's TLS port in kafka.brokers"
+		fault.what = address +
+			" ended the connection instead of speaking TLS: where it is a plain-text port, take kafka.tls out, or " +
+			"name the broker's TLS port in kafka.brokers"
 		// The cause itself would be taken for the network's fault.
 		fault.err, fault.sure = errors.New(err.Error()), false
 		return fault
@@ -187,21 +193,25 @@ func (c cluster) explain(err error) error {
 		}
 		return &faultError{what: what, err: err, sure: true}
 	case is(kerr.UnsupportedSaslMechanism, sarama.ErrUnsupportedSASLMechanism):
-		return &faultError{what: "the broker does not offer this mechanism: check kafka.sasl.mechanism", err: err, sure: true}
+		return &faultError{what: "the broker does not offer this mechanism: check kafka.sasl.mechanism", err: err,
+			sure: true}
 	case is(kerr.IllegalSaslState, sarama.ErrIllegalSASLState):
-		return &faultError{what: "the broker wants no authentication on this port: take kafka.sasl out, or name its SASL port in kafka.brokers", err: err, sure: true}
+		return &faultError{what: "the broker wants no authentication on this port: take kafka.sasl out, or name its " +
+			"SASL port in kafka.brokers", err: err, sure: true}
 	case c.sasl != nil && c.sasl.token && strings.Contains(err.Error(), "oauth response"):
 		// The reading library drops what the broker says of the token.
 		return &faultError{what: tokenRefused, err: err, sure: true}
 	case strings.Contains(err.Error(), "tls alert record"):
-		return &faultError{what: "the broker speaks TLS on this port: set kafka.tls, or name its plain-text port in kafka.brokers", err: err, sure: true}
+		return &faultError{what: "the broker speaks TLS on this port: set kafka.tls, or name its plain-text port in " +
+			"kafka.brokers", err: err, sure: true}
 	case closedAtOnce(err):
 		what := "the broker ended the connection: it may want authentication on this port, by kafka.sasl"
 		switch {
 		case c.dialer != nil && c.tls == nil:
 			what = "the embedded broker ended the connection"
 		case c.tls == nil:
-			what = "the broker ended the connection: it may have too many, or want TLS or authentication on this port, by kafka.tls or kafka.sasl"
+			what = "the broker ended the connection: it may have too many, or want TLS or authentication on this " +
+				"port, by kafka.tls or kafka.sasl"
 		}
 		return &faultError{what: what, err: err}
 	}
@@ -257,7 +267,8 @@ func loginOf(s *SASL) (*login, error) {
 	}
 	switch mechanism {
 	case "plain":
-		return &login{kgo: plain.Auth{User: user, Pass: password}.AsMechanism(), sarama: named(sarama.SASLTypePlaintext, nil)}, nil
+		return &login{kgo: plain.Auth{User: user, Pass: password}.AsMechanism(),
+			sarama: named(sarama.SASLTypePlaintext, nil)}, nil
 	case "scram-sha-256":
 		return salted(scram.Auth{User: user, Pass: password}.AsSha256Mechanism(), sarama.SASLTypeSCRAMSHA256), nil
 	case "scram-sha-512":

@@ -149,7 +149,8 @@ func (c *consumer) dispatch(t *kgo.FetchTopic) {
 			c.deliver(p, fetched.Records, short)
 		}
 		c.share.Give(taken)
-		if err := fetched.Err; err != nil && !errors.Is(err, context.Canceled) && !errors.Is(err, context.DeadlineExceeded) {
+		if err := fetched.Err; err != nil && !errors.Is(err, context.Canceled) &&
+			!errors.Is(err, context.DeadlineExceeded) {
 			c.fetchFailed(p, t.Topic, err)
 		}
 	}

@@ -31,7 +31,8 @@ func (c *consumer) starve(p *partition, none *errNoMemory) {
 
 // hunger is none with what to do about it.
 func (c *consumer) hunger(none *errNoMemory) error {
-	return fmt.Errorf("%w: records that are not finished hold %d of the %d bytes that there are for them; where that lasts, let their sinks go on, give the process more memory (GOMEMLIMIT), or lower source.max_record_bytes",
+	return fmt.Errorf("%w: records that are not finished hold %d of the %d bytes that there are for them; where that "+
+		"lasts, let their sinks go on, give the process more memory (GOMEMLIMIT), or lower source.max_record_bytes",
 		none, c.deps.Held.Used(), c.deps.Held.Size())
 }
 

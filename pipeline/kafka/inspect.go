@@ -174,7 +174,8 @@ func (a *Admin) InspectTopics(ctx context.Context, names ...string) (map[string]
 }
 
 func topicState(t kmsg.MetadataResponseTopic) TopicState {
-	state := TopicState{Topic: Topic{Name: *t.Topic, ID: t.TopicID, Partitions: len(t.Partitions), Internal: t.IsInternal}}
+	state := TopicState{Topic: Topic{Name: *t.Topic, ID: t.TopicID, Partitions: len(t.Partitions),
+		Internal: t.IsInternal}}
 	switch err := kerr.ErrorForCode(t.ErrorCode); {
 	case errors.Is(err, kerr.UnknownTopicOrPartition):
 		return state
@@ -265,7 +266,8 @@ func (a *Admin) InspectGroup(ctx context.Context, group string, topics map[strin
 		if g.ProtocolType != "" && g.ProtocolType != "consumer" {
 			state.Protocol = g.ProtocolType
 		}
-		state.Foreign = state.Members > 0 && (g.ProtocolType != "consumer" || g.Protocol != "" && g.Protocol != assignor)
+		state.Foreign = state.Members > 0 && (g.ProtocolType != "consumer" ||
+			g.Protocol != "" && g.Protocol != assignor)
 	}
 	fetched, err := fetchOffsets(ctx, a.admin, group)
 	if err != nil {
@@ -292,5 +294,6 @@ const assignor = "cooperative-sticky"
 // NotAllowed tells whether an error is that the credentials may not do what was
 // asked.
 func NotAllowed(err error) bool {
-	return errors.Is(err, kerr.TopicAuthorizationFailed) || errors.Is(err, kerr.GroupAuthorizationFailed) || errors.Is(err, kerr.ClusterAuthorizationFailed)
+	return errors.Is(err, kerr.TopicAuthorizationFailed) || errors.Is(err, kerr.GroupAuthorizationFailed) ||
+		errors.Is(err, kerr.ClusterAuthorizationFailed)
 }

@@ -62,7 +62,8 @@ type transit struct {
 }
 
 func newIntake(share *memory.Share, limit int) *intake {
-	in := &intake{share: share, most: math.MaxInt64, transit: map[topicPartition]transit{}, paused: map[topicPartition]bool{}}
+	in := &intake{share: share, most: math.MaxInt64, transit: map[topicPartition]transit{},
+		paused: map[topicPartition]bool{}}
 	in.unpack = newUnpacker(limit, in.take, share.Give)
 	return in
 }
@@ -144,7 +145,8 @@ func (in *intake) read(key topicPartition, m kgo.FetchBatchMetrics) (short bool)
 	defer in.mu.Unlock()
 	t := in.transit[key]
 	t.at = time.Now()
-	if i := slices.IndexFunc(in.loose, func(l loose) bool { return l.size == m.UncompressedBytes }); m.CompressionType != 0 && i >= 0 {
+	if i := slices.IndexFunc(in.loose,
+		func(l loose) bool { return l.size == m.UncompressedBytes }); m.CompressionType != 0 && i >= 0 {
 		t.taken += in.loose[i].taken
 		in.loose = slices.Delete(in.loose, i, i+1)
 	} else if m.CompressionType == 0 {
@@ -253,7 +255,8 @@ func cut(r *handlers.Record, why error, limit int64) *gap {
 	if int64(len(r.Value)) > left {
 		e.Value, r.Value = oversize.PartOf(r.Value), nil
 	}
-	if h := oversize.HeadersPart(r.Headers); h != nil && (len(r.Headers) > oversize.MaxHeaders || int64(h.Bytes) > left) {
+	if h := oversize.HeadersPart(r.Headers); h != nil &&
+		(len(r.Headers) > oversize.MaxHeaders || int64(h.Bytes) > left) {
 		e.Headers, r.Headers = h, nil
 	}
 	if int64(len(r.Key)) > left {

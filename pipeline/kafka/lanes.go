@@ -68,29 +68,6 @@ func (l *lane) busy() bool {
 	return waiting > maxWaiting
 }
 
-// held are the keys of which a record is in flight; all tells that it holds every
-// record of the lane.
-func (l *lane) held(order Order) (keys map[string]bool, all bool) {
-	if order == OrderNone {
-		return nil, false
-	}
-	for _, f := range l.flights {
-		for _, s := range f.slots {
-			if s.done.Load() || s.aside.Load() {
-				continue
-			}
-			if order == OrderPartition {
-				return nil, true
-			}
-			if keys == nil {
-				keys = map[string]bool{}
-			}
-			keys[string(s.record.Key)] = true
-		}
-	}
-	return keys, false
-}
-
 type queue struct{ slots []*slot }
 
 func newLanes(source Source) []*lane {

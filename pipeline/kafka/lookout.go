@@ -83,7 +83,8 @@ func nextBatch(data []byte) (*kmsg.RecordBatch, int) {
 }
 
 // judge reads one batch as the client does, and tells what of it can't be read.
-func (l lookout) judge(topic string, number int32, batch *kmsg.RecordBatch, stored []byte, from int64) (*unread, error) {
+func (l lookout) judge(topic string, number int32, batch *kmsg.RecordBatch, stored []byte, from int64) (*unread,
+	error) {
 	last := batch.FirstOffset + int64(max(0, batch.LastOffsetDelta))
 	if last < from {
 		return nil, nil
@@ -105,7 +106,8 @@ func (l lookout) judge(topic string, number int32, batch *kmsg.RecordBatch, stor
 	case fetched.Err != nil:
 		bad.err = fmt.Errorf("%s can't be read: %w", offsets(), fetched.Err)
 	case read < int(batch.NumRecords):
-		bad.err = fmt.Errorf("%s holds %d records, of which only the first %d can be read", offsets(), batch.NumRecords, read)
+		bad.err = fmt.Errorf("%s holds %d records, of which only the first %d can be read", offsets(), batch.NumRecords,
+			read)
 		// Of a transaction it is not known here whether its records may be seen.
 		if n := len(fetched.Records); n > 0 && batch.Attributes&transactional == 0 {
 			bad.first, bad.behind = fetched.Records[n-1].Offset+1, true
@@ -121,16 +123,20 @@ func (l lookout) judge(topic string, number int32, batch *kmsg.RecordBatch, stor
 const transactional = 1 << 4
 
 // holds tells whether the client would hand out any record of sound batches.
-func (l lookout) holds(topic string, number int32, stored *kmsg.FetchResponseTopicPartition, batches []byte, from int64) bool {
+func (l lookout) holds(topic string, number int32, stored *kmsg.FetchResponseTopicPartition, batches []byte,
+	from int64) bool {
 	fetched, _ := kgo.ProcessFetchPartition(
-		kgo.ProcessFetchPartitionOpts{Topic: topic, Partition: number, Offset: from, IsolationLevel: kgo.ReadCommitted()},
-		&kmsg.FetchResponseTopicPartition{Partition: number, RecordBatches: batches, AbortedTransactions: stored.AbortedTransactions},
+		kgo.ProcessFetchPartitionOpts{Topic: topic, Partition: number, Offset: from,
+			IsolationLevel: kgo.ReadCommitted()},
+		&kmsg.FetchResponseTopicPartition{Partition: number, RecordBatches: batches,
+			AbortedTransactions: stored.AbortedTransactions},
 		onlooker{l.in}, nil)
 	return len(fetched.Records) > 0
 }
 
 // stored fetches what is stored of a partition at an offset.
-func (l lookout) stored(ctx context.Context, name string, number int32, id [16]byte, from int64) (*kmsg.FetchResponseTopicPartition, error) {
+func (l lookout) stored(ctx context.Context, name string, number int32, id [16]byte,
+	from int64) (*kmsg.FetchResponseTopicPartition, error) {
 	leader, _, err := l.client.PartitionLeader(name, number)
 	if err != nil {
 		return nil, fmt.Errorf("look for the leader: %w", err)

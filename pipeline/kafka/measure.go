@@ -1,8 +1,10 @@
 package kafka
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
+	"fmt"
 	"slices"
 	"strconv"
 	"sync"
@@ -182,4 +184,66 @@ func (p *partition) status() PartitionStatus {
 		s.Lag = lagBehind(p.end, p.committed)
 	}
 	return s
+}
+
+// unfinished counts the records that are delivered and not finished.
+func (t *tracker) unfinished() int { return t.count(func(s *slot) bool { return !s.done.Load() }) }
+
+// beyond counts the records behind the prefix that are finished and must not come
+// again.
+func (t *tracker) beyond() int {
+	return t.count(func(s *slot) bool { return s.done.Load() && s.kept.Load() })
+}
+
+func (t *tracker) count(which func(*slot) bool) int {
+	n := 0
+	for i, slab := range t.slabs {
+		if i == 0 {
+			slab = slab[t.head:]
+		}
+		for j := range slab {
+			if which(&slab[j]) {
+				n++
+			}
+		}
+	}
+	return n
+}
+
+// Assignment is a partition and the member of a group that has it.
+type Assignment struct {
+	Topic     string `json:"topic"`
+	Partition int32  `json:"partition"`
+	// Client is what the member calls itself, Host where it connects from.
+	Client string `json:"client"`
+	Host   string `json:"host"`
+}
+
+// Assigned lists the partitions that the members of a group have now, those of one
+// member together; none while they share them out anew.
+func (a *Admin) Assigned(ctx context.Context, group string) ([]Assignment, error) {
+	described, err := a.admin.DescribeGroups(ctx, group)
+	if err == nil {
+		err = described[group].Err
+	}
+	if err != nil {
+		return nil, fmt.Errorf("ask who is in group %q: %w", group, a.cluster.explain(err))
+	}
+	var all []Assignment
+	for _, m := range described[group].Members {
+		has, ok := m.Assigned.AsConsumer()
+		if !ok {
+			continue
+		}
+		for _, t := range has.Topics {
+			for _, number := range t.Partitions {
+				all = append(all, Assignment{Topic: t.Topic, Partition: number, Client: m.ClientID, Host: m.ClientHost})
+			}
+		}
+	}
+	slices.SortFunc(all, func(a, b Assignment) int {
+		return cmp.Or(cmp.Compare(a.Host, b.Host), cmp.Compare(a.Client, b.Client), cmp.Compare(a.Topic, b.Topic),
+			cmp.Compare(a.Partition, b.Partition))
+	})
+	return all, nil
 }

@@ -80,7 +80,8 @@ func (w *oddWriter) write(ctx context.Context, r *handlers.Record, m *sarama.Pro
 			m.Offset, err = produceOne(ctx, client, leader, id, m, batch)
 		}
 		code, answered := errors.AsType[sarama.KError](err)
-		if err == nil || answered && (!kerr.IsRetriable(kerr.ErrorForCode(int16(code))) || code == sarama.ErrUnknownTopicOrPartition && !taken) {
+		if err == nil || answered && (!kerr.IsRetriable(kerr.ErrorForCode(int16(code))) ||
+			code == sarama.ErrUnknownTopicOrPartition && !taken) {
 			return taken, err
 		}
 		if rest(ctx, oddAgain) != nil {
@@ -90,7 +91,8 @@ func (w *oddWriter) write(ctx context.Context, r *handlers.Record, m *sarama.Pro
 }
 
 // leader finds where the record belongs, and who leads that partition.
-func (w *oddWriter) leader(ctx context.Context, client *kgo.Client, r *handlers.Record, m *sarama.ProducerMessage) (leader int32, id [16]byte, err error) {
+func (w *oddWriter) leader(ctx context.Context, client *kgo.Client, r *handlers.Record,
+	m *sarama.ProducerMessage) (leader int32, id [16]byte, err error) {
 	req := kmsg.NewPtrMetadataRequest()
 	topic := kmsg.NewMetadataRequestTopic()
 	topic.Topic = kmsg.StringPtr(r.Topic)
@@ -121,7 +123,8 @@ func (w *oddWriter) leader(ctx context.Context, client *kgo.Client, r *handlers.
 	return 0, id, sarama.ErrLeaderNotAvailable
 }
 
-func produceOne(ctx context.Context, client *kgo.Client, leader int32, id [16]byte, m *sarama.ProducerMessage, batch []byte) (offset int64, err error) {
+func produceOne(ctx context.Context, client *kgo.Client, leader int32, id [16]byte, m *sarama.ProducerMessage,
+	batch []byte) (offset int64, err error) {
 	req := kmsg.NewPtrProduceRequest()
 	req.Acks, req.TimeoutMillis = -1, int32(ackTimeout.Milliseconds())
 	t := kmsg.NewProduceRequestTopic()

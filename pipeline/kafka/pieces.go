@@ -50,7 +50,8 @@ func (c *consumer) pieces(ctx context.Context, p *partition) (next kgo.EpochOffs
 	if err != nil {
 		bad := &unread{first: max(from, batch.FirstOffset, p.lastDelivered()), epoch: batch.PartitionLeaderEpoch}
 		bad.next = max(bad.first, last) + 1
-		bad.err = fmt.Errorf("the batch at offsets %d to %d can't be read from offset %d on: %w", batch.FirstOffset, last, bad.first, err)
+		bad.err = fmt.Errorf("the batch at offsets %d to %d can't be read from offset %d on: %w", batch.FirstOffset,
+			last, bad.first, err)
 		c.say(p, bad)
 		p.accept([]slot{bad.slot(p.topic, p.number)})
 		return kgo.EpochOffset{Epoch: bad.epoch, Offset: bad.next}, nil
@@ -226,9 +227,11 @@ func (r *pieceReader) visible(chunk []byte, count int32) ([]*kgo.Record, error) 
 	read := 0
 	fetched, _ := kgo.ProcessFetchPartition(
 		kgo.ProcessFetchPartitionOpts{
-			Topic: r.p.topic, Partition: r.p.number, Offset: r.from, IsolationLevel: kgo.ReadCommitted(), DisableCRCValidation: true,
+			Topic: r.p.topic, Partition: r.p.number, Offset: r.from, IsolationLevel: kgo.ReadCommitted(),
+			DisableCRCValidation: true,
 		},
-		&kmsg.FetchResponseTopicPartition{Partition: r.p.number, RecordBatches: data, AbortedTransactions: r.stored.AbortedTransactions},
+		&kmsg.FetchResponseTopicPartition{Partition: r.p.number, RecordBatches: data,
+			AbortedTransactions: r.stored.AbortedTransactions},
 		nil, func(m kgo.FetchBatchMetrics) { read = m.NumRecords })
 	if fetched.Err == nil && read < int(count) {
 		fetched.Err = errRecord

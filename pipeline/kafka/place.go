@@ -24,7 +24,8 @@ type logView struct {
 // onPlace decides where each assigned partition begins. It runs after
 // onAssigned and onFetched and before anything is fetched; ctx ends when the
 // group session does.
-func (c *consumer) onPlace(ctx context.Context, offsets map[string]map[int32]kgo.Offset) (map[string]map[int32]kgo.Offset, error) {
+func (c *consumer) onPlace(ctx context.Context,
+	offsets map[string]map[int32]kgo.Offset) (map[string]map[int32]kgo.Offset, error) {
 	views, err := c.look(ctx, offsets)
 	if err != nil {
 		return nil, err
@@ -69,7 +70,8 @@ type placement struct {
 // incarnation of the topic and the log still has it. Without a commit the start
 // that was resolved before joining holds, and for what appeared later the
 // earliest record.
-func decidePlace(key topicPartition, committed kgo.EpochOffset, n note, noted bool, v logView, start startOffset, reset bool) placement {
+func decidePlace(key topicPartition, committed kgo.EpochOffset, n note, noted bool, v logView, start startOffset,
+	reset bool) placement {
 	first, haveFirst := v.starts[key.partition]
 	end, haveEnd := v.ends[key.partition]
 	earliest := placement{at: kgo.EpochOffset{Epoch: -1, Offset: first}, known: haveFirst}
@@ -81,8 +83,11 @@ func decidePlace(key topicPartition, committed kgo.EpochOffset, n note, noted bo
 	}
 	if noted && n.otherTopic(v.id) {
 		earliest.passing = true
-		earliest.alarm = Alarm{Topic: key.topic, Partition: key.partition, Kind: "topic_recreated", Message: fmt.Sprintf(
-			"the topic was deleted and made again since offset %d was committed: reading begins at its earliest record", committed.Offset)}
+		earliest.alarm = Alarm{Topic: key.topic, Partition: key.partition, Kind: "topic_recreated",
+			Message: fmt.Sprintf(
+				"the topic was deleted and made again since offset %d was committed: "+
+					"reading begins at its earliest record",
+				committed.Offset)}
 		return earliest
 	}
 	resumed := placement{at: committed, known: true, pinned: true}
@@ -114,7 +119,9 @@ func (c *consumer) mend(a Alarm) string {
 	if a.Kind != "out_of_range" && a.Kind != "data_loss" || c.source.ResetOutOfRange {
 		return ""
 	}
-	return fmt.Sprintf("; to go on at its earliest record, start with on_out_of_range: earliest, or stop every process of the group, run kafka-consumer-groups --bootstrap-server %s --group %s --topic %s:%d --reset-offsets --to-earliest --execute, and start again",
+	return fmt.Sprintf("; to go on at its earliest record, start with on_out_of_range: earliest, or stop every "+
+		"process of the group, run kafka-consumer-groups --bootstrap-server %s --group %s --topic %s:%d "+
+		"--reset-offsets --to-earliest --execute, and start again",
 		c.cluster.brokers[0], c.source.Group, a.Topic, a.Partition)
 }
 
@@ -124,7 +131,8 @@ func lostMessage(from, first int64) string {
 }
 
 func truncatedMessage(committed, end int64) string {
-	return fmt.Sprintf("the log ends at %d, before the committed offset %d: offsets %d to %d were lost and may be written anew",
+	return fmt.Sprintf("the log ends at %d, before the committed offset %d: offsets %d to %d were lost and may be "+
+		"written anew",
 		end, committed, end, committed-1)
 }
 

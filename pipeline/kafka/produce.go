@@ -21,7 +21,8 @@ const largeRecord = batchBytes - 1024
 // send writes records in order and tells what became of each. Large ones, and
 // those of an odd time, split the batch, so that nothing overtakes them. ctx does
 // not end while the caller waits: it has values only.
-func (p *Publisher) send(ctx context.Context, records []*handlers.Record) ([]sarama.ProducerMessage, map[int]*handlers.Failure) {
+func (p *Publisher) send(ctx context.Context, records []*handlers.Record) ([]sarama.ProducerMessage,
+	map[int]*handlers.Failure) {
 	s := newSending(p, records)
 	from := 0
 	for i := range s.messages {

@@ -50,7 +50,8 @@ const (
 	leftBehind = 5 * time.Second
 )
 
-const waiting = "writes wait for the cluster and are tried on: a leader moves, in-sync replicas are fewer than min.insync.replicas, or brokers can't be reached"
+const waiting = "writes wait for the cluster and are tried on: a leader moves, in-sync replicas are fewer than " +
+	"min.insync.replicas, or brokers can't be reached"
 
 // NewPublisher checks the settings. It does not touch the network: the first
 // record to be written connects.
@@ -104,7 +105,8 @@ func (p *Publisher) Produce(ctx context.Context, records []*handlers.Record) err
 
 // detached runs send and waits for it, but not longer than ctx: the library's
 // producer knows no contexts. Close waits for what is left behind.
-func (p *Publisher) detached(ctx context.Context, send func() []sarama.ProducerMessage) ([]sarama.ProducerMessage, error) {
+func (p *Publisher) detached(ctx context.Context, send func() []sarama.ProducerMessage) ([]sarama.ProducerMessage,
+	error) {
 	if err := ctx.Err(); err != nil {
 		return nil, unsent(fmt.Errorf("write to kafka: nothing was sent: %w", err))
 	}
@@ -226,7 +228,8 @@ func (p *Publisher) Close() error {
 			return err
 		case <-late.C:
 			if p.waitedFor() == 0 {
-				p.logger.Warn("writes that the cluster has not answered are left behind: whether they were written is unknown")
+				p.logger.Warn("writes that the cluster has not answered are left behind: whether they were written " +
+					"is unknown")
 				return nil
 			}
 			late.Reset(leftBehind / 10)

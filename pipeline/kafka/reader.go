@@ -83,7 +83,8 @@ func NewReader(settings Settings, deps Deps, topic string, options ReadOptions) 
 	}
 	limit := Source{MaxRecordBytes: options.MaxRecordBytes}.withDefaults().decompressLimit()
 	in := newIntake(deps.Held.Share(), limit)
-	r := &Reader{settings: settings, cluster: c, deps: deps, topic: topic, options: options, intake: in, short: map[int32]bool{}}
+	r := &Reader{settings: settings, cluster: c, deps: deps, topic: topic, options: options, intake: in,
+		short: map[int32]bool{}}
 	in.short = r.foundShort
 	return r, nil
 }
@@ -110,7 +111,8 @@ func (r *Reader) open(ctx context.Context) error {
 		at[number] = kgo.NewOffset().At(offset).WithEpoch(-1)
 		r.at[number] = offset
 	}
-	opts := append(r.cluster.kgoOptions(r.deps.Logger), fetching(r.intake, r.deps.Held, Source{}.withDefaults().FetchMax)...)
+	opts := append(r.cluster.kgoOptions(r.deps.Logger),
+		fetching(r.intake, r.deps.Held, Source{}.withDefaults().FetchMax)...)
 	r.client, err = kgo.NewClient(append(opts,
 		kgo.ConsumePartitions(map[string]map[int32]kgo.Offset{r.topic: at}),
 		kgo.FetchIsolationLevel(kgo.ReadCommitted()),
@@ -123,7 +125,8 @@ func (r *Reader) open(ctx context.Context) error {
 }
 
 // span resolves where to begin and to end.
-func span(ctx context.Context, settings Settings, deps Deps, topic string, options ReadOptions) (from, until map[int32]int64, err error) {
+func span(ctx context.Context, settings Settings, deps Deps, topic string, options ReadOptions) (from,
+	until map[int32]int64, err error) {
 	admin, err := NewAdmin(settings, deps)
 	if err != nil {
 		return nil, nil, err
@@ -197,7 +200,9 @@ func (r *Reader) Next(ctx context.Context) ([]*handlers.Record, error) {
 		case r.options.Last > 0:
 			r.tail = append(r.tail, records...)
 			if r.starved && r.given > 0 {
-				return nil, fmt.Errorf("read topic %q: its last %d records of each partition need more memory than reading may take: ask for fewer", r.topic, r.options.Last)
+				return nil,
+					fmt.Errorf("read topic %q: its last %d records of each partition need more memory than reading "+
+						"may take: ask for fewer", r.topic, r.options.Last)
 			}
 		case len(records) > 0:
 			return records, nil
@@ -259,7 +264,8 @@ func (r *Reader) poll(ctx context.Context) ([]*handlers.Record, error) {
 
 // readable keeps of what was fetched of a partition what belongs to the span, as far
 // as it can be read; reading goes on behind what can't.
-func (r *Reader) readable(ctx context.Context, number int32, fetched []*kgo.Record, err error, short bool) ([]*handlers.Record, error) {
+func (r *Reader) readable(ctx context.Context, number int32, fetched []*kgo.Record, err error,
+	short bool) ([]*handlers.Record, error) {
 	noMemory := errors.As(err, new(*errNoMemory))
 	r.starved = r.starved || noMemory
 	if noMemory || errors.Is(err, context.DeadlineExceeded) {

@@ -84,7 +84,8 @@ func (c *consumer) resolveOnce(ctx context.Context, client *kgo.Client) (startOf
 			if o.Err != nil {
 				return nil, fmt.Errorf("list offsets of %s/%d: %w", topic, number, o.Err)
 			}
-			starts[topicPartition{topic, number}] = startOffset{set: true, floating: floating, offset: o.Offset, topicID: ids[topic]}
+			starts[topicPartition{topic, number}] = startOffset{set: true, floating: floating, offset: o.Offset,
+				topicID: ids[topic]}
 		}
 	}
 	c.pin(ctx, admin, starts)
@@ -127,7 +128,8 @@ func (c *consumer) matching(ctx context.Context, admin *kadm.Client) ([]string, 
 	return topics, nil
 }
 
-func (c *consumer) listStarts(ctx context.Context, admin *kadm.Client, topics []string) (listed kadm.ListedOffsets, err error) {
+func (c *consumer) listStarts(ctx context.Context, admin *kadm.Client, topics []string) (listed kadm.ListedOffsets,
+	err error) {
 	start := c.source.Start
 	switch start.Kind {
 	case StartLatest:
@@ -167,7 +169,8 @@ func (c *consumer) warnUnknown(topic string, partitions int) {
 		return
 	}
 	slices.Sort(unknown)
-	c.logger.Warn("source.start names partitions that the topic does not have", "topic", topic, "unknown", unknown, "partitions", partitions)
+	c.logger.Warn("source.start names partitions that the topic does not have", "topic", topic, "unknown", unknown,
+		"partitions", partitions)
 }
 
 // startAlarm says of a partition that stands beyond its log because the start
@@ -178,7 +181,8 @@ func (s Source) startAlarm(a Alarm, at, end int64) Alarm {
 		return a
 	}
 	a.Kind = "out_of_range"
-	a.Message = fmt.Sprintf("source.start names offset %d, and the log ends at %d: nothing was lost, name an offset that there is", at, end)
+	a.Message = fmt.Sprintf("source.start names offset %d, and the log ends at %d: nothing was lost, name an offset "+
+		"that there is", at, end)
 	return a
 }
 

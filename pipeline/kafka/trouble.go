@@ -17,7 +17,8 @@ func (c *consumer) fetchFailed(p *partition, topic string, err error) {
 		return
 	case topic == "" && errors.Is(err, kerr.FencedInstanceID):
 		// Joining again would take the partitions back, and so on for ever.
-		c.fail(fmt.Errorf("another process has joined the group %q as instance %s, and this one has stopped reading: give each process a source.instance of its own", c.source.Group, c.source.Instance))
+		c.fail(fmt.Errorf("another process has joined the group %q as instance %s, and this one has stopped reading: "+
+			"give each process a source.instance of its own", c.source.Group, c.source.Instance))
 		return
 	case topic == "":
 		c.once(c.logger, "the group session failed and is tried again", c.cluster.explain(err))

@@ -31,7 +31,8 @@ func (e *errNoMemory) Error() string {
 type errTooLarge struct{ limit int }
 
 func (e *errTooLarge) Error() string {
-	return fmt.Sprintf("it takes more than %d bytes once it is decompressed, which is what source.max_record_bytes allows", e.limit)
+	return fmt.Sprintf("it takes more than %d bytes once it is decompressed, which is what source.max_record_bytes "+
+		"allows", e.limit)
 }
 
 // unpacker decompresses batches into memory that was taken before. Its methods are
@@ -152,7 +153,8 @@ func (u *unpacker) unzstd(dst, src []byte) ([]byte, error) {
 	d, ok := u.zstd.Get().(*zstd.Decoder)
 	if !ok {
 		var err error
-		if d, err = zstd.NewReader(nil, zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true), zstd.WithDecodeAllCapLimit(true)); err != nil {
+		if d, err = zstd.NewReader(nil, zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true),
+			zstd.WithDecodeAllCapLimit(true)); err != nil {
 			return nil, err
 		}
 	}

@@ -153,7 +153,8 @@ func (k *embeddedKeys) where(ctx context.Context, process func(api.Keys) error, 
 			}
 		}
 		err = folder(filepath.Join(k.dir, string(state.Keys)))
-		if !errors.As(err, new(*state.HeldError)) || time.Now().After(deadline) || !clock.Sleep(ctx, 100*time.Millisecond) {
+		if !errors.As(err, new(*state.HeldError)) || time.Now().After(deadline) ||
+			!clock.Sleep(ctx, 100*time.Millisecond) {
 			return state.Held(err, "the embedded key store")
 		}
 	}

@@ -38,7 +38,8 @@ type Deps struct {
 func Open(ctx context.Context, planned plan.Store, deps Deps) (Store, error) {
 	goesOn := planned.OnReset == plan.ActionContinue
 	if planned.Embedded {
-		store, err := keystore.Open(deps.Folder.Path(state.Keys), keystore.Options{Logger: deps.Logger, ContinueAfterReset: goesOn, OnReset: deps.OnReset})
+		store, err := keystore.Open(deps.Folder.Path(state.Keys),
+			keystore.Options{Logger: deps.Logger, ContinueAfterReset: goesOn, OnReset: deps.OnReset})
 		if err != nil {
 			return nil, state.Held(fmt.Errorf("open the embedded key store: %w", err), "the embedded key store")
 		}

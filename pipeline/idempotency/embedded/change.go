@@ -29,8 +29,10 @@ func (s *Store) Confirm(ctx context.Context, claims []idempotency.Claim) ([]idem
 
 // Settle releases or parks claims. What it changes is on the disk when it
 // returns.
-func (s *Store) Settle(ctx context.Context, claims []idempotency.Claim, as idempotency.Settlement) ([]idempotency.TokenState, error) {
-	states, err := s.states(ctx, claims, func(row *idempotency.Row, c *idempotency.Claim, now time.Time) (*idempotency.Row, idempotency.TokenState) {
+func (s *Store) Settle(ctx context.Context, claims []idempotency.Claim,
+	as idempotency.Settlement) ([]idempotency.TokenState, error) {
+	states, err := s.states(ctx, claims, func(row *idempotency.Row, c *idempotency.Claim,
+		now time.Time) (*idempotency.Row, idempotency.TokenState) {
 		return idempotency.ApplySettle(row, c, as, now)
 	})
 	if err != nil {
@@ -98,7 +100,8 @@ type transition func(*idempotency.Row, *idempotency.Claim, time.Time) (*idempote
 // apply makes a key's next row from its row, nil for none.
 type apply func(row *idempotency.Row) *idempotency.Row
 
-func (s *Store) states(ctx context.Context, claims []idempotency.Claim, step transition) ([]idempotency.TokenState, error) {
+func (s *Store) states(ctx context.Context, claims []idempotency.Claim, step transition) ([]idempotency.TokenState,
+	error) {
 	if err := s.lost(); err != nil {
 		return nil, err
 	}

@@ -121,7 +121,8 @@ func (d *disk) epoch(db *pebble.DB) (string, error) {
 		return "", fmt.Errorf("read key store in %q: %w", d.dir, err)
 	}
 	if found != nil && string(found) != layout {
-		return "", fmt.Errorf("the key store in %q has layout %s, this program knows %s: a newer one made it", d.dir, found, layout)
+		return "", fmt.Errorf("the key store in %q has layout %s, this program knows %s: a newer one made it", d.dir,
+			found, layout)
 	}
 	if found == nil {
 		return d.create(db)
@@ -179,7 +180,8 @@ func (d *disk) room() error {
 	before := d.full
 	d.full = nil
 	if err == nil && usage.AvailBytes < reserve {
-		d.full = fmt.Errorf("the disk of the key store in %q has %d MiB left, fewer than the %d MiB that are kept free: %w",
+		d.full = fmt.Errorf("the disk of the key store in %q has %d MiB left, fewer than the %d MiB that are kept "+
+			"free: %w",
 			d.dir, usage.AvailBytes>>20, reserve>>20, syscall.ENOSPC)
 	}
 	switch {

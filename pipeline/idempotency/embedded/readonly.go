@@ -75,7 +75,8 @@ func knownLayout(db *pebble.DB) error {
 }
 
 // Peek looks keys up in a folder as a Reader does, and has it only until it returns.
-func Peek(ctx context.Context, dir string, logger *slog.Logger, ids []idempotency.ID) (rows []*idempotency.Row, err error) {
+func Peek(ctx context.Context, dir string, logger *slog.Logger, ids []idempotency.ID) (rows []*idempotency.Row,
+	err error) {
 	r, err := OpenReader(dir, logger)
 	if err != nil {
 		return nil, err

@@ -91,10 +91,12 @@ func (s *Store) Remember(known string) {
 	if s.opts.ContinueAfterReset {
 		s.memory.accepted = true
 		s.writer.count.Store(max(s.writer.count.Load(), was.count))
-		s.opts.Logger.Warn("key store: it has lost keys of effects that were recorded, they may be repeated; going on as on_store_reset says", "was", loss.Was, "now", loss.Now)
+		s.opts.Logger.Warn("key store: it has lost keys of effects that were recorded, they may be repeated; going "+
+			"on as on_store_reset says", "was", loss.Was, "now", loss.Now)
 		return
 	}
-	s.opts.Logger.Error("key store: it has lost keys of effects that were recorded; blocked until `millrace keys accept-reset`", "was", loss.Was, "now", loss.Now)
+	s.opts.Logger.Error("key store: it has lost keys of effects that were recorded; blocked until `millrace keys "+
+		"accept-reset`", "was", loss.Was, "now", loss.Now)
 	s.memory.reset = loss
 }
 

@@ -83,8 +83,10 @@ func (s *Store) Confirm(ctx context.Context, claims []idempotency.Claim) ([]idem
 }
 
 // Settle releases or parks claims.
-func (s *Store) Settle(ctx context.Context, claims []idempotency.Claim, as idempotency.Settlement) ([]idempotency.TokenState, error) {
-	return s.states(ctx, "settle", claims, func(row *idempotency.Row, c *idempotency.Claim, now time.Time) (*idempotency.Row, idempotency.TokenState) {
+func (s *Store) Settle(ctx context.Context, claims []idempotency.Claim,
+	as idempotency.Settlement) ([]idempotency.TokenState, error) {
+	return s.states(ctx, "settle", claims, func(row *idempotency.Row, c *idempotency.Claim,
+		now time.Time) (*idempotency.Row, idempotency.TokenState) {
 		return idempotency.ApplySettle(row, c, as, now)
 	})
 }
@@ -171,7 +173,8 @@ func (s *Store) Lapse() {
 
 type apply func(*idempotency.Row, *idempotency.Claim, time.Time) (*idempotency.Row, idempotency.TokenState)
 
-func (s *Store) states(ctx context.Context, op string, claims []idempotency.Claim, do apply) ([]idempotency.TokenState, error) {
+func (s *Store) states(ctx context.Context, op string, claims []idempotency.Claim, do apply) ([]idempotency.TokenState,
+	error) {
 	states := make([]idempotency.TokenState, len(claims))
 	err := s.each(ctx, op, len(claims), func(i int, now time.Time) {
 		id := claims[i].ID

@@ -12,7 +12,8 @@ import (
 
 // settings are what an address may hold in its query.
 func settings() []string {
-	return []string{"prefix", "db", "addr", "master_set", "dial_timeout", "write_timeout", "skip_verify", "protocol", "client_cache", "max_retries", "client_name"}
+	return []string{"prefix", "db", "addr", "master_set", "dial_timeout", "write_timeout", "skip_verify", "protocol",
+		"client_cache", "max_retries", "client_name"}
 }
 
 // parse reads the URL. Its errors leave out what may be secret: none shows any
@@ -29,7 +30,8 @@ func parse(address string) (rueidis.ClientOption, string, error) {
 	query := u.Query()
 	for name := range query {
 		if !slices.Contains(settings(), name) {
-			return rueidis.ClientOption{}, "", errors.New("its address has a setting behind the ? that is none of " + strings.Join(settings(), ", "))
+			return rueidis.ClientOption{}, "", errors.New("its address has a setting behind the ? that is none of " +
+				strings.Join(settings(), ", "))
 		}
 	}
 	if query.Has("prefix") {

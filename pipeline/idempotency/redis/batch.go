@@ -88,7 +88,8 @@ func (s *Store) batch(ctx context.Context, calls []call, each func(i int, said i
 
 // send runs calls, the first of which is the epoch's. Those whose script the
 // server does not know yet are sent again with the script.
-func (s *Store) send(ctx context.Context, calls []call, each func(i int, said int64, row *idempotency.Row)) (epoch, error) {
+func (s *Store) send(ctx context.Context, calls []call, each func(i int, said int64, row *idempotency.Row)) (epoch,
+	error) {
 	results := s.run(ctx, calls, true)
 	s.clock.heard(results[0])
 	var again []int

@@ -167,11 +167,13 @@ func (s *Store) lose(met epoch, was string) error {
 		s.opts.OnReset(loss)
 	}
 	if s.opts.ContinueAfterReset {
-		s.opts.Logger.Warn("key store: memory lost, effects may be repeated; going on as on_store_reset says", "was", loss.Was, "now", loss.Now)
+		s.opts.Logger.Warn("key store: memory lost, effects may be repeated; going on as on_store_reset says", "was",
+			loss.Was, "now", loss.Now)
 		s.adopt(met)
 		return nil
 	}
-	s.opts.Logger.Error("key store: memory lost; blocked until `millrace keys accept-reset`", "was", loss.Was, "now", loss.Now)
+	s.opts.Logger.Error("key store: memory lost; blocked until `millrace keys accept-reset`", "was", loss.Was, "now",
+		loss.Now)
 	s.reset = loss
 	return loss
 }

@@ -44,7 +44,8 @@ func (r *Reader) List(ctx context.Context, from string, most int) (idempotency.L
 
 // list does one step on one server: from is its cursor there and the server's
 // address. Of a Cluster the servers are gone through by their addresses.
-func list(ctx context.Context, client rueidis.Client, prefix string, now time.Time, from string, most int) (idempotency.Listing, error) {
+func list(ctx context.Context, client rueidis.Client, prefix string, now time.Time, from string,
+	most int) (idempotency.Listing, error) {
 	var found idempotency.Listing
 	servers, err := masters(ctx, client)
 	if err != nil {
@@ -61,7 +62,8 @@ func list(ctx context.Context, client rueidis.Client, prefix string, now time.Ti
 	}
 	server := servers[addresses[at]]
 	begin := prefix + "k:"
-	scanned, err := server.Do(ctx, server.B().Scan().Cursor(cursor).Match(literal(begin)+"*").Count(int64(most)).Build()).AsScanEntry()
+	scanned, err := server.Do(ctx,
+		server.B().Scan().Cursor(cursor).Match(literal(begin)+"*").Count(int64(most)).Build()).AsScanEntry()
 	if err != nil {
 		return found, err
 	}
@@ -109,7 +111,8 @@ func masters(ctx context.Context, client rueidis.Client) (map[string]rueidis.Cli
 
 // rowsOf reads the rows of keys whose names begin with begin, as far as they are
 // there still.
-func rowsOf(ctx context.Context, client rueidis.Client, begin string, names []string, now time.Time) ([]idempotency.Listed, error) {
+func rowsOf(ctx context.Context, client rueidis.Client, begin string, names []string,
+	now time.Time) ([]idempotency.Listed, error) {
 	if len(names) == 0 {
 		return nil, nil
 	}

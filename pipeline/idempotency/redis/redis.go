@@ -45,7 +45,8 @@ type EvictionError struct{ Policy string }
 
 // Error names the policy and what can be done.
 func (e *EvictionError) Error() string {
-	return fmt.Sprintf("its maxmemory-policy is %s, so it may evict keys and their effects would be repeated: set it to noeviction, or idempotency.allow_eviction to true", e.Policy)
+	return fmt.Sprintf("its maxmemory-policy is %s, so it may evict keys and their effects would be repeated: set it "+
+		"to noeviction, or idempotency.allow_eviction to true", e.Policy)
 }
 
 // Store is an idempotency.Store, Inspector, Resetter and Lister on Redis. It may be
@@ -151,7 +152,8 @@ func (s *Store) checkSettings(ctx context.Context) error {
 	case policy != "noeviction" && !s.opts.AllowEviction:
 		return &EvictionError{Policy: policy}
 	case policy != "noeviction":
-		s.opts.Logger.Warn("key store: redis may evict keys, their effects may then be repeated", "maxmemory_policy", policy)
+		s.opts.Logger.Warn("key store: redis may evict keys, their effects may then be repeated", "maxmemory_policy",
+			policy)
 	}
 	s.opts.Logger.Info("key store: as durable as redis is set to be",
 		"appendonly", infoField(info, "aof_enabled") == "1",
@@ -227,7 +229,8 @@ func (s *Store) Confirm(ctx context.Context, claims []idempotency.Claim) ([]idem
 }
 
 // Settle releases or parks claims.
-func (s *Store) Settle(ctx context.Context, claims []idempotency.Claim, as idempotency.Settlement) ([]idempotency.TokenState, error) {
+func (s *Store) Settle(ctx context.Context, claims []idempotency.Claim,
+	as idempotency.Settlement) ([]idempotency.TokenState, error) {
 	if as == idempotency.Released {
 		return s.states(ctx, "release", claims)
 	}

@@ -56,5 +56,6 @@ func instant(micros int64) time.Time {
 }
 
 func newerRow(version int) error {
-	return fmt.Errorf("the stored row has format version %d, this program knows up to %d: a newer one wrote it", version, rowVersion)
+	return fmt.Errorf("the stored row has format version %d, this program knows up to %d: a newer one wrote it",
+		version, rowVersion)
 }

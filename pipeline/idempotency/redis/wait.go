@@ -16,7 +16,8 @@ import (
 // can't be reached. Refused credentials and settings are none of it.
 func MayPass(err error) bool {
 	if said, ok := errors.AsType[*rueidis.RedisError](err); ok {
-		return slices.ContainsFunc([]string{"LOADING", "MASTERDOWN", "CLUSTERDOWN", "TRYAGAIN", "READONLY", "BUSY ", "ERR max number of clients"},
+		return slices.ContainsFunc([]string{"LOADING", "MASTERDOWN", "CLUSTERDOWN", "TRYAGAIN", "READONLY", "BUSY ",
+			"ERR max number of clients"},
 			func(code string) bool { return strings.HasPrefix(said.Error(), code) })
 	}
 	if _, ok := errors.AsType[net.Error](err); ok {

@@ -84,7 +84,8 @@ func (c *comparison) claim(rt *rapid.T) {
 type stateCall func(idempotency.Store, context.Context, []idempotency.Claim) ([]idempotency.TokenState, error)
 
 func settle(as idempotency.Settlement) stateCall {
-	return func(s idempotency.Store, ctx context.Context, claims []idempotency.Claim) ([]idempotency.TokenState, error) {
+	return func(s idempotency.Store, ctx context.Context, claims []idempotency.Claim) ([]idempotency.TokenState,
+		error) {
 		return s.Settle(ctx, claims, as)
 	}
 }
@@ -117,7 +118,8 @@ func (c *comparison) forget(rt *rapid.T) {
 // advance takes steps whose sums stay clear of a lease's and a TTL's end, so
 // that a store whose clock also runs by itself decides as the model does.
 func (c *comparison) advance(rt *rapid.T) {
-	step := rapid.SampledFrom([]time.Duration{7 * time.Second, 35 * time.Second, 20 * time.Minute, 25 * time.Hour, 191 * time.Hour}).Draw(rt, "step")
+	step := rapid.SampledFrom([]time.Duration{7 * time.Second, 35 * time.Second, 20 * time.Minute, 25 * time.Hour,
+		191 * time.Hour}).Draw(rt, "step")
 	c.clock = c.clock.Add(step)
 	c.Advance(step)
 }

@@ -56,7 +56,8 @@ func testNeverTwice(t *testing.T, h Harness) {
 			var confirmed atomic.Bool
 			together(4, func(i int) {
 				if i == 0 {
-					if states, err := s.store.Confirm(t.Context(), []idempotency.Claim{c}); err != nil || states[0] != idempotency.Held {
+					if states, err := s.store.Confirm(t.Context(), []idempotency.Claim{c}); err != nil ||
+						states[0] != idempotency.Held {
 						t.Errorf("confirm: %v, %v", states, err)
 					}
 					confirmed.Store(true)
@@ -98,7 +99,8 @@ func testTwoHolders(t *testing.T, h Harness) {
 // its own for the same record.
 func testTwoSinks(t *testing.T, h Harness) {
 	me := newHolder(true)
-	race(t, h, []holder{me, me}, [][]string{{"a/http", "a/kafka", "b/http", "b/kafka"}, {"b/kafka", "b/http", "a/kafka", "a/http"}}, 4)
+	race(t, h, []holder{me, me}, [][]string{{"a/http", "a/kafka", "b/http", "b/kafka"},
+		{"b/kafka", "b/http", "a/kafka", "a/http"}}, 4)
 }
 
 // race has each lane do its keys by the rule that nobody waits while it holds an
@@ -124,7 +126,8 @@ func race(t *testing.T, h Harness, holders []holder, lanes [][]string, keys int3
 }
 
 // pass claims, confirms what may go and returns what is busy.
-func pass(t *testing.T, store Opened, me holder, claims []idempotency.Claim, effects *atomic.Int32) []idempotency.Claim {
+func pass(t *testing.T, store Opened, me holder, claims []idempotency.Claim,
+	effects *atomic.Int32) []idempotency.Claim {
 	verdicts, err := store.Claim(t.Context(), claims)
 	if err != nil {
 		t.Errorf("claim: %v", err)

@@ -47,7 +47,8 @@ func (b *Broker) boundPartitions(want map[string]int32) error {
 	}
 	most := mostPartitions(openFiles())
 	if more > 0 && have+more > most {
-		return fmt.Errorf("the embedded broker has %d partitions of at most %d, and these would be %d more: delete topics that are done with, or take a cluster", have, most, more)
+		return fmt.Errorf("the embedded broker has %d partitions of at most %d, and these would be %d more: delete "+
+			"topics that are done with, or take a cluster", have, most, more)
 	}
 	return nil
 }

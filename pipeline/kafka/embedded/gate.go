@@ -76,7 +76,8 @@ func newGate(config Config, produced func(int64), f found) *gate {
 		log: config.Logger, produced: produced, served: served(), batches: newBatchChecker(),
 		frames: memory.NewAccount(frameMemory()), large: make(chan struct{}, 1),
 		idle: config.idleTime, most: config.maxConns,
-		conns: map[*gateConn]struct{}{}, own: map[string]bool{}, keeps: newKeeps(f), transactional: f.transactional, wake: make(chan struct{}, 1),
+		conns: map[*gateConn]struct{}{}, own: map[string]bool{}, keeps: newKeeps(f), transactional: f.transactional,
+		wake: make(chan struct{}, 1),
 	}
 	return g
 }
@@ -298,7 +299,8 @@ func (g *gate) admit(conn net.Conn) *gateConn {
 		_ = out.Close()
 	}
 	if say {
-		g.log.Warn("the embedded broker has too many connections: the idlest is closed for each new one", "connections", g.most)
+		g.log.Warn("the embedded broker has too many connections: the idlest is closed for each new one", "connections",
+			g.most)
 	}
 	return c
 }

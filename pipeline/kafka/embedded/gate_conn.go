@@ -73,7 +73,8 @@ func (c *gateConn) next() error {
 	}
 	answer, err := c.gate.inspect(req)
 	if err != nil {
-		c.gate.log.Debug("the embedded broker cut a client off", "client", c.RemoteAddr().String(), "request", req.key.Name(), "err", err)
+		c.gate.log.Debug("the embedded broker cut a client off", "client", c.RemoteAddr().String(), "request",
+			req.key.Name(), "err", err)
 		return err
 	}
 	if answer != nil {

@@ -145,7 +145,8 @@ func (r *request) explain(answer *kmsg.ProduceResponse) *kmsg.ProduceResponse {
 		for j := range topic.Partitions {
 			partition := &topic.Partitions[j]
 			reason, ok := r.spoilt[place{topic.Topic, partition.Partition}]
-			if code := partition.ErrorCode; ok && (code == kerr.CorruptMessage.Code || code == kerr.InvalidRecord.Code) {
+			if code := partition.ErrorCode; ok && (code == kerr.CorruptMessage.Code ||
+				code == kerr.InvalidRecord.Code) {
 				partition.ErrorMessage = kmsg.StringPtr(reason)
 			}
 		}

@@ -142,7 +142,8 @@ func (g *guard) judge(used, room int64) {
 	switch {
 	case near != "" && !g.warned:
 		g.warned = true
-		g.alarm(Alarm{Kind: AlarmNearlyFull, Message: near + "; beyond that, producers are refused; delete topics that are done with"})
+		g.alarm(Alarm{Kind: AlarmNearlyFull, Message: near +
+			"; beyond that, producers are refused; delete topics that are done with"})
 	case near == "" && g.warned:
 		g.warned = false
 		g.alarm(Alarm{Kind: AlarmNearlyFull, Cleared: true})
@@ -157,7 +158,8 @@ func (g *guard) refuse(reason string) {
 		g.installed = true
 		g.cluster.ControlKey(int16(kmsg.Produce), g.answer)
 	}
-	g.alarm(Alarm{Kind: AlarmFull, Message: reason + "; producers are refused until topics are deleted or there is room"})
+	g.alarm(Alarm{Kind: AlarmFull, Message: reason +
+		"; producers are refused until topics are deleted or there is room"})
 }
 
 // answer refuses a produce request with KAFKA_STORAGE_ERROR, which producers take

@@ -17,8 +17,10 @@ func listenOn(ctx context.Context, address string) (net.Listener, error) {
 	case err == nil:
 		return listener, nil
 	case errors.Is(err, syscall.EADDRINUSE):
-		return nil, fmt.Errorf("the embedded broker can't listen on %s: another process has the port: change %s (port 0 picks a free one): %w",
-			address, listen.ListenKey, err)
+		return nil,
+			fmt.Errorf("the embedded broker can't listen on %s: another process has the port: change %s (port 0 "+
+				"picks a free one): %w",
+				address, listen.ListenKey, err)
 	default:
 		return nil, fmt.Errorf("the embedded broker can't listen on %s: check %s: %w", address, listen.ListenKey, err)
 	}

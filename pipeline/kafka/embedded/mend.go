@@ -87,7 +87,8 @@ func (m *mender) checkNew() error {
 		return err
 	}
 	if len(entries) > 0 {
-		return fmt.Errorf("%s holds records, but its file %s is gone: restore it, or move the folder away to begin anew", m.dir, metaFile)
+		return fmt.Errorf("%s holds records, but its file %s is gone: "+
+			"restore it, or move the folder away to begin anew", m.dir, metaFile)
 	}
 	return nil
 }
@@ -127,7 +128,8 @@ func (m *mender) setAsideOrphans(topics map[string]int32) error {
 		if err := os.Rename(filepath.Join(m.dir, partitionsName, entry.Name()), to); err != nil {
 			return err
 		}
-		m.alarm(Alarm{Kind: AlarmDamaged, Message: fmt.Sprintf("no topic claims the partition folder %s: it was moved to %s", entry.Name(), to)})
+		m.alarm(Alarm{Kind: AlarmDamaged,
+			Message: fmt.Sprintf("no topic claims the partition folder %s: it was moved to %s", entry.Name(), to)})
 	}
 	return nil
 }

@@ -44,7 +44,8 @@ func (p *partitionLog) hideMalformed(path string) error {
 		if batch == nil {
 			break // the end, or what is damaged, which comes next
 		}
-		if batchTime(batch) == noTime || len(batch) == minBatch || isControl(batch) || p.checker.checkRecords(batch) == nil {
+		if batchTime(batch) == noTime || len(batch) == minBatch || isControl(batch) ||
+			p.checker.checkRecords(batch) == nil {
 			continue // hidden, or empty, or the broker's own, or sound
 		}
 		binary.BigEndian.PutUint64(batch[atMaxTime:], noTimeBits)
@@ -59,7 +60,8 @@ func (p *partitionLog) hideMalformed(path string) error {
 	}
 	p.alarm(Alarm{
 		Kind: AlarmMalformed, Topic: p.topic, Partition: p.partition,
-		Message: fmt.Sprintf("%s/%d has %d batches whose records can't all be read; they stay, and times in them are not found any more", p.topic, p.partition, hidden),
+		Message: fmt.Sprintf("%s/%d has %d batches whose records can't all be read; they stay, and times in them are "+
+			"not found any more", p.topic, p.partition, hidden),
 	})
 	return file.Sync()
 }

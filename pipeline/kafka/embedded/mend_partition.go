@@ -108,8 +108,10 @@ func (p *partitionLog) reportLost(base, following int64, lost lostRange) error {
 			p.topic, p.partition, offsets(lost.from, to), len(lost.raw), kept)
 	case to < 0:
 		a.Kind = AlarmTorn
-		a.Message = fmt.Sprintf("the last %d bytes of %s/%d, at offset %d, are no whole batch of records: a crash cut them off "+
-			"before they were acknowledged, or they are damaged; they were moved to %s", len(lost.raw), p.topic, p.partition, lost.from, kept)
+		a.Message = fmt.Sprintf("the last %d bytes of %s/%d, at offset %d, are no whole batch of records: a crash "+
+			"cut them off "+
+			"before they were acknowledged, or they are damaged; they were moved to %s", len(lost.raw), p.topic,
+			p.partition, lost.from, kept)
 	default:
 		a.Message = fmt.Sprintf("%d bytes of %s/%d at offset %d are no records; they were moved to %s",
 			len(lost.raw), p.topic, p.partition, lost.from, kept)
@@ -137,7 +139,8 @@ func (p *partitionLog) raiseEnd(end, maxTime int64) error {
 		reached = max(reached, c.Offset)
 		p.alarm(Alarm{
 			Kind: AlarmDataLoss, Topic: p.topic, Partition: p.partition, Group: c.Group,
-			Message: fmt.Sprintf("%s/%d lost %s: group %q committed offset %d, and the log ends at %d; new records go on behind that offset",
+			Message: fmt.Sprintf("%s/%d lost %s: group %q committed offset %d, and the log ends at %d; new records "+
+				"go on behind that offset",
 				p.topic, p.partition, offsets(end, c.Offset), c.Group, c.Offset, end),
 		})
 	}
@@ -147,7 +150,8 @@ func (p *partitionLog) raiseEnd(end, maxTime int64) error {
 	if reached-end > maxGap {
 		p.alarm(Alarm{
 			Kind: AlarmDataLoss, Topic: p.topic, Partition: p.partition,
-			Message: fmt.Sprintf("offset %d of %s/%d is too far behind the log's end, %d, to go on there: new records go on at the end",
+			Message: fmt.Sprintf("offset %d of %s/%d is too far behind the log's end, %d, to go on there: new "+
+				"records go on at the end",
 				reached, p.topic, p.partition, end),
 		})
 		return nil

@@ -81,7 +81,8 @@ func (m *mender) mendStateLog(name, meaning string) ([][]byte, error) {
 	if err := writeFile(path, kept); err != nil {
 		return nil, err
 	}
-	a := Alarm{Kind: AlarmDamaged, Message: fmt.Sprintf("%d bytes of %s are damaged: %s; they were moved to %s", len(bad), name, meaning, moved)}
+	a := Alarm{Kind: AlarmDamaged, Message: fmt.Sprintf("%d bytes of %s are damaged: %s; they were moved to %s",
+		len(bad), name, meaning, moved)}
 	if torn {
 		a.Kind = AlarmTorn
 	}
@@ -120,7 +121,8 @@ func replayCommits(entries [][]byte) []commit {
 		commits = append(commits, commit{Group: at.group, Topic: at.topic, Partition: at.partition, Offset: offset})
 	}
 	slices.SortFunc(commits, func(a, b commit) int {
-		return cmp.Or(cmp.Compare(a.Topic, b.Topic), cmp.Compare(a.Partition, b.Partition), cmp.Compare(a.Group, b.Group))
+		return cmp.Or(cmp.Compare(a.Topic, b.Topic), cmp.Compare(a.Partition, b.Partition),
+			cmp.Compare(a.Group, b.Group))
 	})
 	return commits
 }

@@ -149,10 +149,11 @@ func (b *Broker) ruleAlterConfigs(r *kmsg.AlterConfigsRequest) {
 func ruleIncrementalAlterConfigs(r *kmsg.IncrementalAlterConfigsRequest) {
 	for i := range r.Resources {
 		resource := &r.Resources[i]
-		resource.Configs = slices.DeleteFunc(resource.Configs, func(c kmsg.IncrementalAlterConfigsRequestResourceConfig) bool {
-			set := c.Op == kmsg.IncrementalAlterConfigOpSet || c.Op == kmsg.IncrementalAlterConfigOpDelete
-			return resource.ResourceType != kmsg.ConfigResourceTypeTopic || !set || !settable(c.Name, c.Value)
-		})
+		resource.Configs = slices.DeleteFunc(resource.Configs,
+			func(c kmsg.IncrementalAlterConfigsRequestResourceConfig) bool {
+				set := c.Op == kmsg.IncrementalAlterConfigOpSet || c.Op == kmsg.IncrementalAlterConfigOpDelete
+				return resource.ResourceType != kmsg.ConfigResourceTypeTopic || !set || !settable(c.Name, c.Value)
+			})
 	}
 }
 

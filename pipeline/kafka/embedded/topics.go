@@ -66,7 +66,8 @@ func (b *Broker) confirmTopics(topics map[string]int32) error {
 	}
 	for name := range topics {
 		if _, ok := written[name]; !ok {
-			return fmt.Errorf("create topic %q: it could not be written to %s", name, filepath.Join(b.lock.Dir(), topicsFile))
+			return fmt.Errorf("create topic %q: it could not be written to %s", name,
+				filepath.Join(b.lock.Dir(), topicsFile))
 		}
 	}
 	return syncDir(b.lock.Dir())

@@ -84,7 +84,8 @@ func (w *watch) probe() {
 	switch {
 	case err != nil && !w.deaf:
 		w.deaf = true
-		w.alarm(Alarm{Kind: AlarmUnreachable, Message: fmt.Sprintf("the embedded broker does not answer on %s: %v", w.addr, err)})
+		w.alarm(Alarm{Kind: AlarmUnreachable, Message: fmt.Sprintf("the embedded broker does not answer on %s: %v",
+			w.addr, err)})
 	case err == nil && w.deaf:
 		w.deaf = false
 		w.alarm(Alarm{Kind: AlarmUnreachable, Cleared: true})
@@ -181,7 +182,8 @@ func (c *rawClient) try(r kmsg.Request) (_ kmsg.Response, err error) {
 		return nil, err
 	}
 	c.corr++
-	if _, err := c.conn.Write(kmsg.NewRequestFormatter(kmsg.FormatterClientID("millrace-embedded")).AppendRequest(nil, r, c.corr)); err != nil {
+	if _, err := c.conn.Write(kmsg.NewRequestFormatter(kmsg.FormatterClientID("millrace-embedded")).AppendRequest(nil,
+		r, c.corr)); err != nil {
 		return nil, err
 	}
 	var length [4]byte

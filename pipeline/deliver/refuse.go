@@ -1,0 +1,55 @@
+package deliver
+
+import (
+	"context"
+	"time"
+
+	"github.com/millrace/millrace/handlers"
+	"github.com/millrace/millrace/pipeline/clock"
+	"github.com/millrace/millrace/pipeline/expression"
+	"github.com/millrace/millrace/pipeline/kafka"
+	"github.com/millrace/millrace/pipeline/outcome"
+)
+
+// decodeFactor is how many times as large as its bytes a record may be once it is
+// decoded.
+const decodeFactor = 64
+
+// decodeCost is how much memory the decoding of records takes, one after the other.
+func (d *Delivery) decodeCost(records []*handlers.Record) int64 {
+	largest := 0
+	for _, r := range records {
+		largest = max(largest, len(r.Value))
+	}
+	return min(int64(largest)*decodeFactor, expression.Limits{Bytes: d.workMost}.For(largest).Bytes)
+}
+
+// refuse dead-letters the records that could not be decided.
+func (d *Delivery) refuse(ctx, effects context.Context, w *work, refused []letter) {
+	if d.letters.topic == "" {
+		w.batch.Stuck(refused[0].index)
+		w.batch.Waits()
+	}
+	now := d.timing.Now()
+	for i := range refused {
+		refused[i].topicID, refused[i].firstAt, refused[i].lastAt = w.batch.TopicID, now, now
+	}
+	if !d.letters.write(ctx, effects, refused) {
+		return
+	}
+	now = d.timing.Now()
+	for _, l := range refused {
+		w.end(l.index, outcome.DeadLettered, l.reason, l.last, now)
+	}
+}
+
+// detach makes a context for effects, so that a stop lets a call finish instead
+// of cutting it off: it outlives ctx for as long as the partition is waited for.
+func detach(ctx context.Context, drain time.Duration) (context.Context, func()) {
+	effects, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	stop := context.AfterFunc(ctx, func() {
+		clock.Sleep(effects, kafka.EffectsLeft(ctx, drain))
+		cancel()
+	})
+	return effects, func() { stop(); cancel() }
+}
