@@ -3,6 +3,7 @@ package handlers
 import (
 	"net/url"
 	"regexp"
+	"slices"
 	"strings"
 )
 
@@ -20,6 +21,9 @@ var (
 		`user|product|correlation|kafka|surrogate|map|field|s3)$`)
 	queryPart = regexp.MustCompile(`([?&])([^=?&#\s"]+)=([^&#\s"]+)`)
 )
+
+// Redacted stands for what nobody may see.
+const Redacted = "[redacted]"
 
 // SecretName tells whether the name of a header, a query parameter or a setting
 // says that its value is secret, and belongs into no output.
@@ -70,8 +74,21 @@ func ShownQuery(text string) string {
 		if !SecretParameter(name) {
 			return part
 		}
-		return m[1] + m[2] + "=[redacted]"
+		return m[1] + m[2] + "=" + Redacted
 	})
+}
+
+// WithoutSecrets is the record as people may see it: without the values of headers whose
+// names tell that they are secret.
+func (r *Record) WithoutSecrets() *Record {
+	shown := *r
+	shown.Headers = slices.Clone(r.Headers)
+	for i, h := range shown.Headers {
+		if h.Value != nil && SecretName(h.Key) {
+			shown.Headers[i].Value = []byte(Redacted)
+		}
+	}
+	return &shown
 }
 
 // Discloser is a request whose JSON leaves out what is secret.

@@ -23,13 +23,13 @@ type Rate float64
 type Secret string
 
 // String hides the secret in every format.
-func (Secret) String() string { return "[redacted]" }
+func (Secret) String() string { return Redacted }
 
 // GoString hides the secret from %#v.
-func (Secret) GoString() string { return "[redacted]" }
+func (Secret) GoString() string { return Redacted }
 
 // MarshalText hides the secret in JSON and in slog.
-func (Secret) MarshalText() ([]byte, error) { return []byte("[redacted]"), nil }
+func (Secret) MarshalText() ([]byte, error) { return []byte(Redacted), nil }
 
 // Env is what a sink may use of the process that it runs in.
 type Env struct {

@@ -83,7 +83,7 @@ var arrows = map[string]string{
 		"pipeline/plan pipeline/secrets pipeline/shape pipeline/yamlconf",
 	"pipeline/deliver": "handlers pipeline/clock pipeline/decide pipeline/expression pipeline/idempotency pipeline/kafka pipeline/letters " +
 		"pipeline/memory pipeline/outcome pipeline/oversize pipeline/plan",
-	"pipeline/decide": "handlers pipeline/diag pipeline/expression pipeline/idempotency pipeline/outcome pipeline/oversize pipeline/plan",
+	"pipeline/decide": "handlers pipeline/diag pipeline/expression pipeline/idempotency pipeline/outcome pipeline/oversize pipeline/plan ",
 	"pipeline/keys": "pipeline/api pipeline/clock pipeline/idempotency pipeline/idempotency/embedded pipeline/idempotency/redis " +
 		"pipeline/plan pipeline/state",
 	"pipeline/topics":   "pipeline/kafka pipeline/plan",

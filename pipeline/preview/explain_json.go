@@ -15,7 +15,7 @@ import (
 func (p *Preview) AppendExplanation(dst []byte, x *Explanation) []byte {
 	o := newObject(nil)
 	o.text("pipeline", x.Pipeline)
-	o.raw("record", handlers.AppendJSON(nil, x.Record))
+	o.raw("record", handlers.AppendJSON(nil, x.Record.WithoutSecrets()))
 	outcome, because := x.Ended()
 	o.orNull("ended", outcome)
 	o.orNull("because", because)
@@ -83,7 +83,7 @@ func stepJSON(s *decide.Step) json.RawMessage {
 	case s.Err != nil:
 		o.text("error", s.Err.Error())
 	case s.Secret:
-		o.text("value", redacted)
+		o.text("value", handlers.Redacted)
 	case s.Stage == outcome.StageRender && s.Source == "":
 		o.raw("value", requestJSON(s.Value))
 	default:

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"encoding/json"
 	"regexp"
-	"slices"
 	"strings"
 
 	"github.com/millrace/millrace/handlers"
@@ -62,37 +61,22 @@ func (w *Write) json(plan *plan.Plan) json.RawMessage {
 // shownKey is the key, unless a part of it is secret.
 func (r *Result) shownKey() string {
 	if r.KeySecret && r.Key != "" {
-		return redacted
+		return handlers.Redacted
 	}
 	return r.Key
 }
-
-const redacted = "[redacted]"
 
 // requestJSON is what a sink's request marshals to, null for none. A record keeps
 // the bytes of its payload.
 func requestJSON(request any) json.RawMessage {
 	if rec, ok := request.(*handlers.Record); ok {
-		return handlers.AppendJSON(nil, withoutSecrets(rec))
+		return handlers.AppendJSON(nil, rec.WithoutSecrets())
 	}
 	text, err := compactJSON(request)
 	if err != nil {
 		text, _ = compactJSON(map[string]string{"error": "the request can't be shown: " + err.Error()})
 	}
 	return text
-}
-
-// withoutSecrets is a record without the values of headers whose names tell that
-// they are secret.
-func withoutSecrets(rec *handlers.Record) *handlers.Record {
-	shown := *rec
-	shown.Headers = slices.Clone(rec.Headers)
-	for i, h := range shown.Headers {
-		if h.Value != nil && handlers.SecretName(h.Key) {
-			shown.Headers[i].Value = []byte(redacted)
-		}
-	}
-	return &shown
 }
 
 // compactJSON is v as JSON on one line, without escapes for HTML.
@@ -124,11 +108,11 @@ func redactJSON(plan *plan.Plan, line []byte) []byte {
 	d := json.NewDecoder(bytes.NewReader(line))
 	d.UseNumber()
 	if d.Decode(&all) != nil {
-		return []byte(`"` + redacted + `"`)
+		return []byte(`"` + handlers.Redacted + `"`)
 	}
 	text, err := compactJSON(redactValue(plan, all))
 	if err != nil {
-		return []byte(`"` + redacted + `"`)
+		return []byte(`"` + handlers.Redacted + `"`)
 	}
 	return text
 }
