@@ -150,7 +150,10 @@ pipelines:
         variable: env.DB_PASSWORD
         joined: '"<" + env.DB_PASSWORD + ">"'
         let: 'let t = file("token"); toBase64(t)'
-      headers: {auth: 'env.API_TOKEN'}
+      headers:
+        auth: 'env.API_TOKEN'
+        authorization: '"Bearer %[8]s"'
+        x-api-key: 'payload.id == "o-2" ? string(int("%[9]s" + payload.id)) : "%[9]s"'
     sinks:
       - http:
           url: 'http://user:%[3]s@%[2]s/hook/%[4]s?sig=%[5]s&code=%[6]s'
@@ -160,7 +163,7 @@ pipelines:
             X-Functions-Key: %[7]s
             X-Auth: '${env.X_AUTH}'
             X-Computed: '${toBase64(file("token"))}'
-      - {name: copies, kafka: {topic: copies}}
+      - {name: copies, kafka: {topic: copies, headers: {authorization: Basic %[10]s, x-api-key: '${payload.id == "o-1" ? string(int("%[11]s" + payload.id)) : "%[11]s"}'}}}
     retry: {attempts: 2, initial: 20ms, max: 50ms}
 tests:
   - name: one
@@ -190,7 +193,9 @@ func TestNoOutputShowsASecret(t *testing.T) {
 		secrets.plant("env.API_TOKEN"), secrets.plant("env.DB_PASSWORD"), secrets.plant("env.X_AUTH")))
 	write(t, dir, "records.jsonl", `{"payload": {"id": "o-1"}}`+"\n"+`{"value": "no JSON"}`+"\n")
 	file := fmt.Sprintf(canaryFile, healthPort, strings.TrimPrefix(server.URL, "http://"), secrets.word("the URL's password"),
-		"plain-path", secrets.word("the query's sig"), secrets.word("the query's code"), secrets.word("X-Functions-Key"))
+		"plain-path", secrets.word("the query's sig"), secrets.word("the query's code"), secrets.word("X-Functions-Key"),
+		secrets.word("a transform's authorization"), secrets.word("a transform's x-api-key"),
+		secrets.word("the kafka sink's authorization"), secrets.word("the kafka sink's x-api-key"))
 	write(t, dir, "pipelines.yaml", file)
 
 	global := []string{"-f", filepath.Join(dir, "pipelines.yaml"), "--env-file", filepath.Join(dir, "secrets.env")}

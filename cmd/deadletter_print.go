@@ -15,7 +15,6 @@ import (
 	"github.com/millrace/millrace/handlers"
 	"github.com/millrace/millrace/pipeline/jobs"
 	"github.com/millrace/millrace/pipeline/letters"
-	"github.com/millrace/millrace/pipeline/secrets"
 )
 
 // noSink stands for the sink of a record that was not decided.
@@ -199,7 +198,7 @@ func (l *lookingAtLetters) all(letter *jobs.Letter) string {
 		line("idempotency key", fmt.Sprintf("%s, generation %d", bytesText([]byte(letter.Key), ""), letter.Generation))
 	}
 	line("config digest", letter.ConfigDigest)
-	shown := secrets.Record(&letter.Record)
+	shown := letter.Record.WithoutSecrets()
 	for _, h := range shown.Headers {
 		line("header", bytesText([]byte(h.Key), "")+": "+bytesText(h.Value, "null"))
 	}

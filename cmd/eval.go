@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"os/signal"
+	"regexp"
 	"strings"
 	"syscall"
 	"time"
@@ -39,7 +40,7 @@ func (a *app) evalCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "eval EXPR", Short: "Try an expression, or a template with ${…}, on records",
 		Long: `Eval prints what an expression yields, as JSON, one line a record. Text that holds
-${…} is a template. Records come from standard input or --input, as JSON, one a line,
+${…} and is no expression is a template. Records come from standard input or --input, as JSON, one a line,
 such as {"payload": {"total": 5}}, with --values as bare values; or from a topic by
 --at. An expression that uses no part of a record needs none. A record for which it
 fails is told on standard error, and the exit code is then 1; an expression that is
@@ -144,25 +145,32 @@ type evaluation struct {
 	records, failed int
 }
 
+// inQuotes is text of an expression, in which ${ begins nothing.
+var inQuotes = regexp.MustCompile(`"(?:[^"\\]|\\.)*"`)
+
+// compileEval compiles an expression or, where that is none, a template. Where ${ stands in
+// the quotes of what is neither, an expression was meant.
 func compileEval(scope *expression.Scope, source string) (*evaluation, error) {
 	e := &evaluation{source: source}
-	var findings []expression.Finding
-	if strings.Contains(source, "${") {
+	x, findings := scope.Expression(source)
+	if x != nil {
+		e.alone, e.secret = len(x.Reads(scope.NewInput())) == 0, x.Secret()
+		e.value = func(in *expression.Input) (json.RawMessage, error) { return x.AppendJSON(nil, in) }
+	}
+	if x == nil && strings.Contains(source, "${") {
 		t, found := scope.Template(source, expression.PlaceText)
-		findings = found
+		reads := t != nil && len(t.Reads(scope.NewInput())) > 0
+		if reads || strings.Contains(inQuotes.ReplaceAllString(source, ""), "${") {
+			findings = found
+		} else {
+			t = nil
+		}
 		if t != nil {
-			e.alone, e.secret = len(t.Reads(scope.NewInput())) == 0, t.Secret()
+			e.alone, e.secret = !reads, t.Secret()
 			e.value = func(in *expression.Input) (json.RawMessage, error) {
 				text, err := t.Text(in)
 				return quoted(text), err
 			}
-		}
-	} else {
-		x, found := scope.Expression(source)
-		findings = found
-		if x != nil {
-			e.alone, e.secret = len(x.Reads(scope.NewInput())) == 0, x.Secret()
-			e.value = func(in *expression.Input) (json.RawMessage, error) { return x.AppendJSON(nil, in) }
 		}
 	}
 	for _, f := range findings {

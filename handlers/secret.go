@@ -3,6 +3,7 @@ package handlers
 import (
 	"net/url"
 	"regexp"
+	"slices"
 	"strings"
 )
 
@@ -75,6 +76,19 @@ func ShownQuery(text string) string {
 		}
 		return m[1] + m[2] + "=" + Redacted
 	})
+}
+
+// WithoutSecrets is the record as people may see it: without the values of headers whose
+// names tell that they are secret.
+func (r *Record) WithoutSecrets() *Record {
+	shown := *r
+	shown.Headers = slices.Clone(r.Headers)
+	for i, h := range shown.Headers {
+		if h.Value != nil && SecretName(h.Key) {
+			shown.Headers[i].Value = []byte(Redacted)
+		}
+	}
+	return &shown
 }
 
 // Discloser is a request whose JSON leaves out what is secret.

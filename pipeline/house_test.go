@@ -74,8 +74,7 @@ var arrows = map[string]string{
 	"pipeline/jobs": "handlers pipeline/kafka pipeline/letters pipeline/preview pipeline/secrets",
 	"pipeline/scenario": "handlers pipeline/compile pipeline/config pipeline/decide pipeline/deliver pipeline/diag " +
 		"pipeline/events pipeline/expression pipeline/idempotency pipeline/idempotency/memory " +
-		"pipeline/kafka pipeline/letters pipeline/outcome pipeline/plan pipeline/secrets " +
-		"pipeline/yamlconf",
+		"pipeline/kafka pipeline/letters pipeline/outcome pipeline/plan pipeline/yamlconf",
 	"pipeline/survey": "handlers pipeline/compile pipeline/config pipeline/diag pipeline/idempotency/redis " +
 		"pipeline/kafka pipeline/plan pipeline/state pipeline/topics pipeline/yamlconf",
 	"cmd/docs": "handlers/builtin pipeline/config pipeline/diag",

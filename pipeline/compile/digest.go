@@ -62,7 +62,7 @@ func (c *compiler) digest(f *config.File, path diag.Path, p *config.Pipeline, to
 			sum.Write(part)
 		}
 	}
-	encoder := &yamlconf.Encoder{Source: f.Source, Dir: f.Dir}
+	encoder := &yamlconf.Encoder{Source: f.Source, Dir: f.Dir, Whole: true}
 	for _, block := range []*yaml.Node{encoder.Encode(p, path), encoder.Encode(&c.storeDefaults, "idempotency")} {
 		text, err := yaml.Marshal(block)
 		if err != nil {

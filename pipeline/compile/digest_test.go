@@ -20,7 +20,8 @@ pipelines:
     source: {topic: orders}
     filter: payload.n > 1 && payload.at == file("token")
     idempotency: {key: 'k:${payload.n}:${env.SHOP}'}
-    sinks: [{http: {url: 'http://localhost:3001/${env.HOST_PATH}', headers: {X-Token: '${file("token")}'}}}]
+    transform: {headers: {x-token: '"made-1"'}}
+    sinks: [{http: {url: 'http://localhost:3001/${env.HOST_PATH}', headers: {X-Token: '${file("token")}', Authorization: Bearer sent-1}}}]
   b:
     source: {topic: others}
     sinks: [{stdout: {}}]
@@ -66,6 +67,8 @@ func TestDigestOfAPipeline(t *testing.T) {
 		{"payload.n > 1", "payload.n > 2", true, false},
 		{"'k:${payload.n}", "'l:${payload.n}", true, false},
 		{"3001", "3002", true, false},
+		{"made-1", "made-2", true, false},
+		{"sent-1", "sent-2", true, false},
 		{"partitions: 3", "partitions: 4", true, false},
 		{"ttl: 8d", "ttl: 9d", true, true},
 		{"\nidempotency:", "\ndrain: 5s\nidempotency:", true, true},

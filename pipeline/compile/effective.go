@@ -94,6 +94,6 @@ func (e *Effective) JSON() ([]byte, error) {
 }
 
 func redactedIn(n *yaml.Node) bool {
-	return n.Kind == yaml.ScalarNode && bytes.Contains([]byte(n.Value), []byte(yamlconf.Redacted)) ||
+	return n.Kind == yaml.ScalarNode && yamlconf.IsRedacted(n.Value) ||
 		slices.ContainsFunc(n.Content, redactedIn)
 }

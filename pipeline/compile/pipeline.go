@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/millrace/millrace/handlers"
 	"github.com/millrace/millrace/pipeline/config"
 	"github.com/millrace/millrace/pipeline/diag"
 	"github.com/millrace/millrace/pipeline/expression"
@@ -228,8 +229,12 @@ func (c *compiler) transform(f *config.File, path diag.Path, scope *expression.S
 		if strings.TrimSpace(h.Name) == "" {
 			c.atKey(f, h.Path, diag.CodeName, "a header needs a name", "")
 		}
-		planned.Headers = append(planned.Headers, plan.Header{Name: h.Name,
-			Value: c.leaf(f, scope, h.Path, h.Value.Source)})
+		header := plan.Header{Name: h.Name, Value: c.leaf(f, scope, h.Path, h.Value.Source), Source: h.Value.Source,
+			Secret: handlers.SecretName(h.Name)}
+		if header.Secret {
+			header.Source = expression.WithoutWritten(header.Source, handlers.Redacted)
+		}
+		planned.Headers = append(planned.Headers, header)
 	}
 	if t.Payload != nil {
 		planned.Payload = c.payload(f, scope, t.Payload)

@@ -11,6 +11,7 @@ import (
 	"github.com/millrace/millrace/pipeline/compile"
 	"github.com/millrace/millrace/pipeline/config"
 	"github.com/millrace/millrace/pipeline/decide"
+	"github.com/millrace/millrace/pipeline/diag"
 )
 
 // TestRedact looks for secrets in every form in which a rendered request may
@@ -129,5 +130,87 @@ func TestDigestHoldsNoSecret(t *testing.T) {
 	}
 	if digest("hunter22", "a") == digest("hunter22", "b") {
 		t.Error("the digest of another configuration is the same")
+	}
+}
+
+// TestHeadersAreShownWithoutSecrets has headers whose names alone tell that they are secret,
+// wherever headers are set: neither the configuration as it is understood nor what is said of
+// the lines beside and of themselves shows them.
+func TestHeadersAreShownWithoutSecrets(t *testing.T) {
+	const good = `version: 1
+pipelines:
+  p:
+    source: {topic: orders}
+    transform:
+      headers:
+        authorization: '"Bearer zz-s3cret"'
+        x-api-key: '"zz-s3cret"'
+        x-auth: env.X ?? "zz-s3cret"
+        x-token: '"Bearer " + file("token")'
+        trace: '"shown-here"'
+      payload: {id: payload.id}
+    sinks:
+      - kafka:
+          topic: o
+          headers: {authorization: Basic zz-s3cret, x-api-key: zz-s3cret, trace: shown-there}
+tests:
+  - name: t
+    pipeline: p
+    records:
+      - payload: {id: 1}
+        headers: {authorization: zz-s3cret, x-api-key: zz-s3cret, trace: also-shown}
+    expect:
+      - outcome: delivered
+        request: {headers: {x-api-key: zz-s3cret}}
+`
+	options := func(text string) config.Options {
+		return config.Options{Stdin: strings.NewReader(text), SkipEnv: true}
+	}
+	effective, problems := compile.LoadEffective([]string{"-"}, options(good), builtin.Registry())
+	if problems.HasErrors() {
+		t.Fatal(problems)
+	}
+	text, err := effective.YAML()
+	if err != nil {
+		t.Fatal(err)
+	}
+	shown := string(text)
+	for _, want := range []string{"authorization: env.REDACTED # redacted", "authorization: ${env.REDACTED}", `'"Bearer " + file("token")'`, "shown-here", "shown-there"} {
+		if !strings.Contains(shown, want) {
+			t.Errorf("no %s in %s", want, shown)
+		}
+	}
+	if strings.Contains(shown, "s3cret") {
+		t.Error(shown)
+	}
+	if _, problems := compile.Load([]string{"-"}, options(shown), builtin.Registry()); problems.HasErrors() {
+		t.Errorf("what is shown is no configuration: %v", problems)
+	}
+	for _, slip := range [][2]string{
+		{`'"shown-here"'`, "shown-here +"}, {`'"zz-s3cret"'`, `'int("zz-s3cret")'`}, {`'"zz-s3cret"'`, `'"zz-s3cret'`}, {`'"zz-s3cret"'`, "zz-s3cret"},
+		{`'"zz-s3cret"'`, "['zz-s3cret', 1]"}, {`env.X ?? "zz-s3cret"`, `env.X "zz-s3cret"`}, {`'"Bearer zz-s3cret"'`, "Bearer zz-s3cret"},
+		{"payload: {id: payload.id}", "payload: {id: payload.id +}"}, {"topic: o\n", "topic: ${payload.}\n"}, {"      headers:\n", "      heders:\n"},
+		{"          headers: {", "          heders: {"}, {"- payload: {id: 1}", "- paylod: {id: 1}"}, {"outcome: delivered", "outcome: delivere"},
+	} {
+		if !strings.Contains(good, slip[0]) {
+			t.Fatal(slip)
+		}
+		_, problems := compile.Load([]string{"-"}, options(strings.Replace(good, slip[0], slip[1], 1)), builtin.Registry())
+		var out strings.Builder
+		for _, format := range []diag.Format{diag.FormatText, diag.FormatJSON, diag.FormatGitHub, diag.FormatSARIF} {
+			if err := diag.Write(&out, format, problems, false); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if at := strings.Index(out.String(), "s3cret"); at >= 0 {
+			t.Errorf("%q for %q: %s", slip[1], slip[0], out.String()[:at+len("s3cret")])
+		}
+		if !problems.HasErrors() {
+			t.Errorf("%q for %q is no error", slip[1], slip[0])
+		}
+		shown += out.String()
+	}
+	if !strings.Contains(shown, "also-shown") {
+		t.Error("what is no secret is hidden too")
 	}
 }

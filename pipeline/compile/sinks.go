@@ -251,10 +251,9 @@ func fieldsOf(s *plan.Sink) map[any]plan.SinkField {
 func templateField(text yamlconf.Text) plan.SinkField {
 	f := plan.SinkField{Path: string(text.Path), Source: text.Template.Source, URL: text.Place == "url"}
 	name := strings.Trim(strings.TrimPrefix(string(text.Path), string(text.Path.Parent())), `."`)
-	switch {
-	case f.URL:
+	if f.URL {
 		f.Source = yamlconf.ShownURL(f.Source)
-	case text.Place == "header" || text.Place == "bytes" || text.Place == "name" || text.Place == "query":
+	} else {
 		f.Secret, f.Source = yamlconf.SecretAt(text.Place, name), yamlconf.ShownAt(text.Place, name, f.Source)
 	}
 	f.Source = strings.ReplaceAll(f.Source, yamlconf.Redacted, secrets.Redacted)

@@ -41,6 +41,16 @@ kafka: {brokers: ['k:9092'], sasl: {mechanism: plain, username: app, password: Z
 ingest: {listen: '127.0.0.1:8080', auth: {bearer: 'Zq2lit-s3cret'}}
 pipelines:
   p: {source: {topic: orders}, sinks: [{http: {url: 'http://u:Zq3lit-s3cret@localhost/', query: {key: Zq4lit-s3cret}}}]}
+`, `version: 1
+pipelines:
+  p:
+    source: {topic: orders}
+    transform:
+      headers:
+        authorization: '"Bearer Zq1lit-s3cret"'
+        x-auth-token: '"Zq2lit-s3cret" + key'
+    sinks:
+      - kafka: {topic: out, headers: {authorization: Basic Zq3lit-s3cret, x-token: 'Zq4lit-s3cret'}}
 `}
 
 // stride is how far apart the bytes are at which slips are made: with 1 it takes minutes.
@@ -53,7 +63,7 @@ func TestSlipsShowNoSecret(t *testing.T) {
 	for i, file := range slipFiles {
 		shown := 0
 		for at := stride / 2; at < len(file); at += stride {
-			if inSecret(file, at) || inWord(file, at, "key: Zq") || inWord(file, at, "X-Api-Key: ") {
+			if inSecret(file, at) || inWord(file, at, "key: Zq") || inWord(file, at, "X-Api-Key: ") || inWord(file, at, "x-auth-token: ") || inWord(file, at, "x-token: ") {
 				continue // only the name that a user chose tells that these are secret
 			}
 			for _, slip := range []string{"", " ", ":", ",", "'", "\"", "{", "[", "}", "#", "x", "\n", "\n  "} {

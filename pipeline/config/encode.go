@@ -48,7 +48,11 @@ func (c DeadLetter) EncodeYAML(e *yamlconf.Encoder, path diag.Path) *yaml.Node {
 func (c Headers) EncodeYAML(e *yamlconf.Encoder, _ diag.Path) *yaml.Node {
 	out := yamlconf.MapNode()
 	for _, h := range c {
-		yamlconf.Put(out, h.Name, e.Expression(h.Value))
+		value := h.Value
+		if !e.Whole {
+			value = yamlconf.ShownExpression(h.Name, value)
+		}
+		yamlconf.Put(out, h.Name, e.Expression(value))
 	}
 	return out
 }

@@ -125,7 +125,9 @@ func (d *Decider) Decide(rec *handlers.Record) Decision {
 			err = d.out.Load(made)
 		}
 		if err != nil {
-			return d.failed(outcome.StageTransform, err)
+			failed := d.failed(outcome.StageTransform, err)
+			failed.Key = dec.Key
+			return failed
 		}
 		d.made = true
 		rec = made
@@ -180,7 +182,9 @@ func (d *Decider) route(rec *handlers.Record, dec Decision) Decision {
 				d.trace.condition(outcome.StageRoute, "", fmt.Sprintf("routes[%d].when", i), r.When, d.out, holds, err)
 			}
 			if err != nil {
-				return d.failed(outcome.StageRoute, err)
+				failed := d.failed(outcome.StageRoute, err)
+				failed.Key = dec.Key
+				return failed
 			}
 			if !holds {
 				continue
@@ -243,6 +247,7 @@ func (d *Decider) request(s *plan.Sink, sink handlers.Sink) (any, outcome.Stage,
 	if d.trace != nil {
 		d.view.trace = d.trace.render(s)
 	}
+	d.view.fields = s.Fields
 	request, err := render(sink, &d.view)
 	if d.trace != nil {
 		d.trace.rendered(s.Name, request, err)

@@ -3,6 +3,8 @@ package decide
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
+	"strings"
 
 	"github.com/millrace/millrace/handlers"
 	"github.com/millrace/millrace/pipeline/diag"
@@ -69,7 +71,32 @@ func (t *trace) add(s Step) {
 	if s.Err != nil {
 		s.Value = nil
 	}
+	for i := range s.Reads {
+		s.Reads[i].Value = shown(s.Reads[i])
+	}
 	t.steps = append(t.steps, s)
+}
+
+// shown is what people may see of a part of a record: no value of a header whose name
+// tells that it is secret.
+func shown(r expression.Read) any {
+	name := strings.TrimPrefix(r.Name, "source.")
+	header, ok := strings.CutPrefix(name, "headers")
+	switch all, isMap := r.Value.(map[string]any); {
+	case !ok || r.Value == nil:
+		return r.Value
+	case header == "" && isMap:
+		all = maps.Clone(all)
+		for name := range all {
+			if handlers.SecretName(name) {
+				all[name] = handlers.Redacted
+			}
+		}
+		return all
+	case handlers.SecretName(strings.Trim(header, `.?[]"'`)):
+		return handlers.Redacted
+	}
+	return r.Value
 }
 
 func (t *trace) decoded(format expression.Format, err error) {
@@ -94,13 +121,19 @@ func (t *trace) leaf(stage outcome.Stage, where string, e *expression.Expression
 }
 
 // bytes is a transform's key or header, nil where it is null.
-func (t *trace) bytes(where string, e *expression.Expression, in *expression.Input, value []byte, err error) {
-	s := Step{Stage: outcome.StageTransform, Where: where, Source: e.Source(), Reads: e.Reads(in), Secret: e.Secret(),
+func (t *trace) bytes(where, source string, e *expression.Expression, in *expression.Input, value []byte, err error) {
+	s := Step{Stage: outcome.StageTransform, Where: where, Source: source, Reads: e.Reads(in), Secret: e.Secret(),
 		Err: err}
 	if value != nil {
 		s.Value = string(value)
 	}
 	t.add(s)
+}
+
+// hide tells that what the last step made is secret by its name.
+func (t *trace) hide(secret bool) {
+	last := &t.steps[len(t.steps)-1]
+	last.Secret = last.Secret || secret
 }
 
 // payload tells the leaves of a transform's tree. They are evaluated again, each
@@ -134,7 +167,7 @@ func (t *trace) rendered(sink string, request any, err error) {
 type renderTrace struct {
 	trace  *trace
 	sink   string
-	fields map[any]plan.SinkField // by compiled program
+	fields map[any]plan.SinkField // by their compiled programs
 }
 
 func (r *renderTrace) template(program *expression.Template, in *expression.Input, made any, err error) {

@@ -7,6 +7,7 @@ import (
 	"slices"
 
 	"github.com/millrace/millrace/handlers"
+	"github.com/millrace/millrace/pipeline/expression"
 	"github.com/millrace/millrace/pipeline/outcome"
 	"github.com/millrace/millrace/pipeline/plan"
 )
@@ -19,7 +20,7 @@ func (d *Decider) transform(rec *handlers.Record) (*handlers.Record, error) {
 	if t.Key != nil {
 		key, err := t.Key.Bytes(d.in)
 		if d.trace != nil {
-			d.trace.bytes("transform.key", t.Key, d.in, key, err)
+			d.trace.bytes("transform.key", t.Key.Source(), t.Key, d.in, key, err)
 		}
 		if err != nil {
 			return nil, fmt.Errorf("key: %w", err)
@@ -31,8 +32,12 @@ func (d *Decider) transform(rec *handlers.Record) (*handlers.Record, error) {
 	}
 	for _, h := range t.Headers {
 		value, err := h.Value.Bytes(d.in)
+		if h.Secret {
+			err = expression.Withheld(err)
+		}
 		if d.trace != nil {
-			d.trace.bytes("transform.headers."+h.Name, h.Value, d.in, value, err)
+			d.trace.bytes("transform.headers."+h.Name, h.Source, h.Value, d.in, value, err)
+			d.trace.hide(h.Secret)
 		}
 		if err != nil {
 			return nil, fmt.Errorf("header %q: %w", h.Name, err)

@@ -14,6 +14,8 @@ type view struct {
 	// source is the record as it was read.
 	source *handlers.Record
 	json   bool
+	// fields are the sink's, by their compiled programs.
+	fields map[any]plan.SinkField
 	// trace is nil but in Trace.
 	trace *renderTrace
 }
@@ -31,6 +33,7 @@ func (v *view) Text(t handlers.Template) (string, error) {
 	if err == nil && !t.Constant && program.Place() == expression.PlaceTopic {
 		err = v.plan.MayWrite(text)
 	}
+	err = v.withheld(program, err)
 	if v.trace != nil {
 		v.trace.template(program, v.in, text, err)
 	}
@@ -43,10 +46,19 @@ func (v *view) Parts(t handlers.Template) ([]string, []any, error) {
 		return []string{t.Source}, nil, nil
 	}
 	literals, values, err := program.Parts(v.in)
+	err = v.withheld(program, err)
 	if v.trace != nil {
 		v.trace.template(program, v.in, values, err)
 	}
 	return literals, values, err
+}
+
+// withheld is an error without what it quotes of a template that makes a secret.
+func (v *view) withheld(program *expression.Template, err error) error {
+	if err != nil && v.fields[program].Secret {
+		return expression.Withheld(err)
+	}
+	return err
 }
 
 func (v *view) Value(e handlers.Expression) (any, error) {

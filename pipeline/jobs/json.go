@@ -82,7 +82,7 @@ func (l *Letter) AppendJSON(dst []byte, redactor *secrets.Redactor) []byte {
 	// Texts and numbers always encode.
 	_ = e.Encode(out)
 	text := append(bytes.TrimSuffix(line.Bytes(), []byte("}\n")), `,"record":`...)
-	text = append(handlers.AppendJSON(text, secrets.Record(&l.Record)), '}')
+	text = append(handlers.AppendJSON(text, l.Record.WithoutSecrets()), '}')
 	return append(dst, redactor.JSON(text)...)
 }
 

@@ -152,6 +152,10 @@ type Transform struct {
 type Header struct {
 	Name  string
 	Value *expression.Expression
+	// Source is what people may see of the expression, Secret tells that they may not
+	// see what it yields.
+	Source string
+	Secret bool
 }
 
 // Payload is a tree of what a transform makes the value of: exactly one of

@@ -16,7 +16,7 @@ import (
 func (p *Preview) AppendExplanation(dst []byte, x *Explanation) []byte {
 	o := newObject(nil)
 	o.text("pipeline", x.Pipeline)
-	o.raw("record", handlers.AppendJSON(nil, x.Record))
+	o.raw("record", handlers.AppendJSON(nil, x.Record.WithoutSecrets()))
 	outcome, because := x.Ended()
 	o.orNull("ended", outcome)
 	o.orNull("because", because)

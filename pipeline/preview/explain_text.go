@@ -25,7 +25,7 @@ func (p *Preview) WriteExplanation(out io.Writer, style Style, x *Explanation) e
 	if outcome, because := x.Ended(); outcome != "" {
 		e.row("ended", e.outcome(outcome)+": "+because)
 	}
-	e.record(x.Record)
+	e.record(x.Record.WithoutSecrets())
 	stage := outcome.Stage("")
 	for i := range x.Steps {
 		e.step(&x.Steps[i], x.Steps[i].Stage != stage)
@@ -261,11 +261,14 @@ func (e *explainer) letters(x *Explanation) {
 		e.row("", "  ! some were not read: "+l.Later.Error())
 	}
 	for _, f := range l.Found {
-		text := fmt.Sprintf("%s at %s: %s failed", f.At, timeText(f.Time), f.Stage)
+		text := fmt.Sprintf("%s at %s: %s", f.At, timeText(f.Time), f.Reason)
+		if f.Reason != f.Stage+"_failed" {
+			text += " at " + f.Stage
+		}
 		if f.Sink != "" {
 			text += " for sink " + f.Sink
 		}
-		e.row("dead letter", e.safe(text+", "+f.Reason))
+		e.row("dead letter", e.safe(text))
 		e.row("", "  "+e.safe(f.LastError))
 	}
 }

@@ -70,7 +70,7 @@ func (r *Result) shownKey() string {
 // the bytes of its payload.
 func requestJSON(request any) json.RawMessage {
 	if rec, ok := request.(*handlers.Record); ok {
-		return handlers.AppendJSON(nil, secrets.Record(rec))
+		return handlers.AppendJSON(nil, rec.WithoutSecrets())
 	}
 	text, err := compactJSON(request)
 	if err != nil {

@@ -222,8 +222,8 @@ func (c *comparison) writes(e *plan.Expectation, g *got, what string) {
 		left = slices.Delete(left, at, at+1)
 	}
 	for _, w := range left {
-		c.add(Failure{Path: e.Path.Field("writes"), Message: fmt.Sprintf("%s: the sink %s was called too", what,
-			w.sink), Got: pretty(marshal(w.request)),
+		c.add(Failure{Path: e.Path.Field("writes"),
+			Message: fmt.Sprintf("%s: the sink %s was called too", what, w.sink), Got: pretty(marshal(w.shown())),
 			Hint: "writes lists every sink that is called"})
 	}
 }

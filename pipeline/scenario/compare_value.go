@@ -13,7 +13,6 @@ import (
 	"github.com/millrace/millrace/handlers"
 	"github.com/millrace/millrace/pipeline/diag"
 	"github.com/millrace/millrace/pipeline/plan"
-	"github.com/millrace/millrace/pipeline/secrets"
 	"github.com/millrace/millrace/pipeline/yamlconf"
 )
 
@@ -91,17 +90,23 @@ func (c *comparison) headers(n plan.Named, what string, r *handlers.Record, requ
 		}
 		got := []byte("null")
 		switch {
-		case there && handlers.SecretName(name):
-			got = quoted(secrets.Redacted)
 		case there:
-			got = quoted(string(have))
+			got = quoted(seen(name, string(have)))
 		}
 		wanted := []byte("null")
 		if want[name] != nil {
-			wanted = quoted(expected)
+			wanted = quoted(seen(name, expected))
 		}
 		c.differ(n.Path.Field(name), what+"."+name, wanted, got, hint)
 	}
+}
+
+// seen is what may be seen of a header.
+func seen(name, value string) string {
+	if handlers.SecretName(name) {
+		return handlers.Redacted
+	}
+	return value
 }
 
 // textOf is a header's value: text, or bytes as base64.
@@ -124,14 +129,17 @@ func textOf(v any) string {
 // compared is the request as the sink sends it, what is shown lacks secrets.
 func (c *comparison) request(n plan.Named, what string, w *write) {
 	want, _ := parse(n.JSON).(map[string]any)
-	shown, ok := parse(marshal(w.request)).(map[string]any)
+	shown, ok := parse(marshal(w.shown())).(map[string]any)
 	if !ok {
-		c.differ(n.Path, what, n.JSON, marshal(w.request), "")
+		c.differ(n.Path, what, n.JSON, marshal(w.shown()), "")
 		return
 	}
 	sent := shown
-	if d, ok := w.request.(handlers.Discloser); ok {
-		sent, _ = parse(marshal(d.Disclose())).(map[string]any)
+	switch r := w.request.(type) {
+	case handlers.Discloser:
+		sent, _ = parse(marshal(r.Disclose())).(map[string]any)
+	case *handlers.Record:
+		sent, _ = parse(marshal(r)).(map[string]any)
 	}
 	for _, name := range sortedKeys(want) {
 		got, there := c.part(n.Path, what, want, sent, shown, name)
@@ -204,6 +212,9 @@ func (c *comparison) same(path diag.Path, what string, want, got, shown any) {
 		return
 	}
 	if at, ok := firstDifference(path, want, got); ok {
+		if shown == handlers.Redacted {
+			want = shown
+		}
 		c.differ(at, what+within(path, at), marshal(want), marshal(shown), "")
 	}
 }

@@ -37,6 +37,14 @@ type write struct {
 	calls   int
 }
 
+// shown is the request as people may see it: one that is no record shows no secret by itself.
+func (w *write) shown() any {
+	if r, ok := w.request.(*handlers.Record); ok {
+		return r.WithoutSecrets()
+	}
+	return w.request
+}
+
 // letter is a dead letter as it lies in its topic, and what it says.
 type letter struct {
 	*handlers.Record

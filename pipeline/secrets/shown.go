@@ -5,10 +5,7 @@ import (
 	"encoding/json"
 	"net/http"
 	"regexp"
-	"slices"
 	"strings"
-
-	"github.com/millrace/millrace/handlers"
 )
 
 // password is one within a URL, with what stands around it.
@@ -85,19 +82,6 @@ func (r *Redactor) value(v any) any {
 		}
 	}
 	return v
-}
-
-// Record is a record without the values of headers whose names tell that they are
-// secret.
-func Record(rec *handlers.Record) *handlers.Record {
-	shown := *rec
-	shown.Headers = slices.Clone(rec.Headers)
-	for i, h := range shown.Headers {
-		if h.Value != nil && handlers.SecretName(h.Key) {
-			shown.Headers[i].Value = []byte(Redacted)
-		}
-	}
-	return &shown
 }
 
 // Handler answers as next does, whose errors are JSON, and shows nothing secret in

@@ -54,7 +54,7 @@ func TestErrorsKeepWhatTheyAre(t *testing.T) {
 
 func TestHeadersByTheirNames(t *testing.T) {
 	rec := &handlers.Record{Headers: []handlers.Header{{Key: "Authorization", Value: []byte("x")}, {Key: "id", Value: []byte("y")}, {Key: "token"}}}
-	shown := Record(rec)
+	shown := rec.WithoutSecrets()
 	if string(shown.Headers[0].Value) != Redacted || string(shown.Headers[1].Value) != "y" || shown.Headers[2].Value != nil || string(rec.Headers[0].Value) != "x" {
 		t.Errorf("%q of %q", shown.Headers, rec.Headers)
 	}

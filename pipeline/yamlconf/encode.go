@@ -25,6 +25,8 @@ type Encoder struct {
 	// Secrets and Unknown are the decoder's.
 	Secrets map[diag.Path]string
 	Unknown map[diag.Path]bool
+	// Whole tells that secrets are written too, for what nobody sees.
+	Whole bool
 }
 
 // Encodable is implemented by Custom types, not pointers to them, that can be
@@ -59,10 +61,34 @@ func (e *Encoder) Encode(into any, path diag.Path) *yaml.Node {
 // Raw is the value at path as it stands in the file, with aliases and merges
 // written out; nil where there is none.
 func (e *Encoder) Raw(path diag.Path) *yaml.Node {
-	if n := e.Source.Node(path); n != nil {
-		return expanded(n)
+	n := e.Source.Node(path)
+	if n == nil {
+		return nil
 	}
-	return nil
+	n = expanded(n)
+	if !e.Whole {
+		hideHeaders(n, false)
+	}
+	return n
+}
+
+// hideHeaders leaves secrets out of the headers of records as they stand in a file.
+func hideHeaders(n *yaml.Node, names bool) {
+	for i, child := range n.Content {
+		key := ""
+		if n.Kind == yaml.MappingNode {
+			if i%2 == 0 {
+				continue
+			}
+			key = n.Content[i-1].Value
+		}
+		switch {
+		case names && handlers.SecretName(key) && child.Kind == yaml.ScalarNode && child.Tag != "!!null":
+			n.Content[i] = TextNode(Redacted)
+		case key != "payload" && key != "value" && key != "body":
+			hideHeaders(child, names || key == "headers")
+		}
+	}
 }
 
 func (e *Encoder) value(v reflect.Value, path diag.Path, f field) *yaml.Node {
@@ -133,8 +159,7 @@ func (e *Encoder) entries(v reflect.Value, path diag.Path, f field) *yaml.Node {
 	}
 	for _, name := range slices.Sorted(maps.Keys(keys)) {
 		value := v.MapIndex(keys[name])
-		if t, ok := value.Interface().(handlers.Template); ok &&
-			(f.place == "header" || f.place == "name" || f.place == "query") {
+		if t, ok := value.Interface().(handlers.Template); ok && !e.Whole {
 			value = reflect.ValueOf(handlers.Template{Source: ShownAt(f.place, name, t.Source)})
 		}
 		if n := e.value(value, path.Field(name), f.element()); n != nil {
@@ -156,6 +181,7 @@ func (e *Encoder) template(source string, path diag.Path, f field) *yaml.Node {
 		return nil
 	}
 	switch {
+	case e.Whole:
 	case f.secret:
 		source = secretText(source)
 	case f.place == "url":
@@ -185,6 +211,8 @@ func (e *Encoder) static(v reflect.Value, path diag.Path, f field) *yaml.Node {
 	}
 	_, secret := e.Secrets[path]
 	switch {
+	case e.Whole && v.Kind() == reflect.String:
+		return TextNode(v.String())
 	case f.secret:
 		return TextNode(rebased(secretText(source), e.Dir, true))
 	case f.url && strings.ContainsAny(v.String(), "@?"):

@@ -18,7 +18,7 @@ func TextNode(text string) *yaml.Node {
 	if strings.Contains(text, "\n") {
 		n.Style = yaml.LiteralStyle
 	}
-	if strings.Contains(text, Redacted) {
+	if IsRedacted(text) {
 		n.LineComment = "# redacted: the text stands in the file"
 	}
 	return n

@@ -9,6 +9,7 @@ import (
 
 	"github.com/millrace/millrace/handlers"
 	"github.com/millrace/millrace/pipeline/diag"
+	"github.com/millrace/millrace/pipeline/expression"
 )
 
 var (
@@ -44,8 +45,9 @@ type masker struct{ source *diag.Source }
 type spot struct {
 	key string
 	// names tells that keys name headers or query parameters, data that they are
-	// a user's own.
-	names, data bool
+	// a user's own, content that they are those of a payload, and expression that
+	// values are expressions.
+	names, data, content, expression bool
 }
 
 func (m masker) node(n *yaml.Node, in spot) {
@@ -57,7 +59,7 @@ func (m masker) node(n *yaml.Node, in spot) {
 		m.urls(n, urlKey.MatchString(in.key))
 	case yaml.MappingNode:
 		for i := 0; i+1 < len(n.Content); i += 2 {
-			m.entry(n.Content[i].Value, n.Content[i+1], in)
+			m.entry(n.Content[i], n.Content[i+1], in)
 		}
 	default:
 		for _, child := range n.Content {
@@ -66,17 +68,41 @@ func (m masker) node(n *yaml.Node, in spot) {
 	}
 }
 
-func (m masker) entry(key string, value *yaml.Node, in spot) {
-	inner := spot{key: key, data: in.data || key == "transform" || key == "tests" || key == "payload"}
-	inner.names = !inner.data && (key == "headers" || key == "query" ||
+func (m masker) entry(name, value *yaml.Node, in spot) {
+	key := name.Value
+	if in.names && value.Tag == "!!null" && value.Value == "" {
+		m.keyAlone(name)
+	}
+	inner := spot{key: key, content: in.content || key == "payload" || in.data && (key == "body" || key == "value"),
+		expression: in.expression || key == "transform"}
+	inner.data = in.data || inner.content || inner.expression || key == "tests"
+	inner.names = !inner.content && (key == "headers" || key == "query" ||
 		diag.Nearest(key, []string{"headers", "query"}) != "")
 	secret := secretKey(key) || in.names && near(in.key, "query") && handlers.SecretParameter(key) ||
 		in.names && !headerName.MatchString(key)
-	if secret && !in.data && (in.names || ofScalars(value)) {
+	switch {
+	case secret && (in.names || in.key == "transform") && in.expression,
+		inner.names && inner.expression && value.Kind == yaml.ScalarNode:
+		m.written(value)
+		return
+	case secret && (in.names || !in.data && ofScalars(value)),
+		inner.names && inner.data && value.Kind == yaml.ScalarNode:
 		m.all(value)
 		return
 	}
 	m.node(value, inner)
+}
+
+// keyAlone hides what is, or ends with, a value that YAML takes for a key, since its colon or
+// the comma is at the wrong place.
+func (m masker) keyAlone(key *yaml.Node) {
+	from := strings.IndexAny(key.Value, " :") + 1
+	if at, ok := m.source.ScalarNode(key); ok && from > 0 && strings.Contains(string(m.source.Written(at)), "\n") {
+		from-- // what is said of the key is said at its first line
+	}
+	if from > 0 || !hasColon(m.source, key) {
+		m.source.MaskPart(key, from, len(key.Value))
+	}
 }
 
 // ofScalars tells that a value is not a block of settings, whose name may be a
@@ -115,6 +141,19 @@ func (m masker) all(n *yaml.Node) {
 				m.source.MaskPart(n, at[0]+text[0]+1, at[0]+text[1]-1)
 			}
 		}
+	}
+}
+
+// written hides what may be a secret of an expression that makes one.
+func (m masker) written(n *yaml.Node) {
+	if n.Kind == yaml.AliasNode && n.Alias != nil {
+		n = n.Alias
+	}
+	for _, child := range n.Content {
+		m.written(child)
+	}
+	for _, part := range expression.Written(n.Value) {
+		m.source.MaskPart(n, part[0], part[1])
 	}
 }
 

@@ -6,12 +6,21 @@ import (
 	"strings"
 
 	"github.com/millrace/millrace/handlers"
+	"github.com/millrace/millrace/pipeline/expression"
 )
 
 // Redacted stands for a secret whose text is in the configuration itself. It is
 // a variable that nobody sets: what holds it can be validated with --skip-env,
 // and not be run by mistake.
-const Redacted = "${env.REDACTED}"
+const Redacted = "${" + redactedExpression + "}"
+
+// redactedExpression is Redacted where an expression stands.
+const redactedExpression = "env.REDACTED"
+
+// IsRedacted tells whether a secret was left out of a text that is written.
+func IsRedacted(text string) bool {
+	return text == redactedExpression || strings.Contains(text, Redacted)
+}
 
 const (
 	// oneReference is a variable or a file, without a default that might be a
@@ -111,6 +120,15 @@ func ShownAt(place, name, source string) string {
 		return Redacted
 	}
 	return source
+}
+
+// ShownExpression is an expression of a name, such as that of a header, or one that is
+// Redacted where the name tells that it makes a secret and the secret stands in it.
+func ShownExpression(name string, x handlers.Expression) handlers.Expression {
+	if handlers.SecretName(name) && len(expression.Written(x.Source)) > 0 {
+		x.Source = redactedExpression
+	}
+	return x
 }
 
 var fileCall = regexp.MustCompile(`\bfile\(\s*(?:"([^"\\]+)"|'([^'\\]+)')\s*\)`)

@@ -25,7 +25,7 @@ func (d *Decoder) Unplaced(n Node) {
 		if m.keyText(n.key) {
 			return
 		}
-		if n.IsEmpty() && !strings.ContainsAny(name, " :") && !d.hasColon(n.key) &&
+		if n.IsEmpty() && !strings.ContainsAny(name, " :") && !hasColon(d.source, n.key) &&
 			d.options.Vocabulary.slip(name) == "" {
 			m.value(n.key, unknown) // it may be a value
 		}
@@ -35,13 +35,13 @@ func (d *Decoder) Unplaced(n Node) {
 
 // hasColon tells whether there is a colon behind a key, which there need not be in
 // braces.
-func (d *Decoder) hasColon(key *yaml.Node) bool {
-	at, ok := d.source.ScalarNode(key)
+func hasColon(source *diag.Source, key *yaml.Node) bool {
+	at, ok := source.ScalarNode(key)
 	if !ok {
 		return true
 	}
-	behind := d.source.NodeOffset(key) + len(d.source.Written(at))
-	return bytes.HasPrefix(bytes.TrimLeft(d.source.Text()[min(behind, len(d.source.Text())):], " \t"), []byte(":"))
+	behind := source.NodeOffset(key) + len(source.Written(at))
+	return bytes.HasPrefix(bytes.TrimLeft(source.Text()[min(behind, len(source.Text())):], " \t"), []byte(":"))
 }
 
 // unknownParameters keeps what a URL has behind its ? out of excerpts, but for what
