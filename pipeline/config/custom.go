@@ -196,7 +196,7 @@ type payloadKind int
 
 // What a payload, or a part of one, is made of.
 const (
-	payloadLeaf payloadKind = iota
+	_ payloadKind = iota // a leaf
 	// PayloadObject has Fields, PayloadList Items; else it is a leaf.
 	PayloadObject
 	PayloadList

@@ -32,17 +32,6 @@ func Clip(text string, most int) string {
 	return string([]rune(text)[:most-1]) + "…"
 }
 
-// ClipBytes cuts text to at most so many bytes, between characters, and says so by an ellipsis.
-func ClipBytes(text string, most int) string {
-	if len(text) <= most {
-		return text
-	}
-	for most > 0 && !utf8.RuneStart(text[most]) {
-		most--
-	}
-	return text[:most] + "…"
-}
-
 // Printable replaces, one for one, what would move a terminal's cursor or hide text.
 func Printable(text string) string {
 	return strings.Map(func(r rune) rune {

@@ -116,8 +116,6 @@ func plain(message string) string {
 	return message
 }
 
-func itoa(n int) string { return strconv.Itoa(n) }
-
 // isName tells whether s can follow a dot.
 func isName(s string) bool {
 	for i, r := range s {
