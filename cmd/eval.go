@@ -42,9 +42,9 @@ func (a *app) evalCommand() *cobra.Command {
 		Long: `Eval prints what an expression yields, as JSON, one line a record. Text that holds
 ${…} and is no expression is a template. Records come from standard input or
 --input, as JSON, one a line, such as {"payload": {"total": 5}}, with --values as
-bare values; or from a topic by --at. An expression that uses no part of a record needs none. A record for which it
-fails is told on standard error, and the exit code is then 1; an expression that is
-wrong by itself is wrong usage, 2.
+bare values; or from a topic by --at. An expression that uses no part of a record
+needs none. A record for which it fails is told on standard error, and the exit code
+is then 1; an expression that is wrong by itself is wrong usage, 2.
 
 --pipeline compiles it as that pipeline would: with its format, its file(...) paths,
 and its topic's schema.`,
