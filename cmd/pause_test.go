@@ -30,7 +30,7 @@ func told(t *testing.T, dir string, code int, says string, args ...string) strin
 func TestPause(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
-	r := &receiver{taken: map[string]int{}, keys: map[string]string{}, code: func(string) int { return 200 }, took: 20 * time.Millisecond}
+	r := &receiver{taken: map[string]int{}, keys: map[string]string{}, code: func(string) int { return 200 }, took: 150 * time.Millisecond}
 	server := httptest.NewServer(r)
 	defer server.Close()
 	write(t, dir, "pipelines.yaml", fmt.Sprintf(receiverFile, strings.TrimPrefix(server.URL, "http://")))
