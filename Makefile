@@ -55,7 +55,7 @@ fuzz: ## every fuzz target for 30 s (FUZZTIME=…); stops at the first that fail
 		done
 
 # Without the detector: those that take long for what they do, not for what they share, and those that count what is allocated.
-LONG := ^TestLedger$$|^TestMemoryUnderHostileClients$$|^TestReceiver(Limits|IsHalfDead)$$|^TestSomeRecordsAlwaysFail$$|^TestBadRecordsInARow$$|^TestShareOfBadRecords$$|^TestHostileFilesCostLittle$$|^TestDecodingIsCharged$$|^TestLoadIsBounded$$
+LONG := ^TestLedger$$|^TestMemoryUnderHostileClients$$|^TestReceiver(Limits|IsHalfDead)$$|^TestSomeRecordsAlwaysFail$$|^TestBadRecordsInARow$$|^TestShareOfBadRecords$$|^TestHostileFilesCostLittle$$|^TestDecodingIsCharged$$|^TestLoadIsBounded$$|^TestOwnSink$$|^TestNoProblemShowsASecret$$|^TestSlipsShowNoSecret$$
 
 race: ## the tests under the race detector; needs a C compiler
 	CGO_ENABLED=1 $(GO) test -race -timeout 20m -skip '$(LONG)' ./...
