@@ -12,7 +12,7 @@ import (
 	"text/tabwriter"
 	"unicode/utf8"
 
-	"github.com/millrace/millrace/handlers"
+	"github.com/millrace/millrace/pipeline/diag"
 	"github.com/millrace/millrace/pipeline/jobs"
 	"github.com/millrace/millrace/pipeline/letters"
 )
@@ -121,7 +121,7 @@ func (l *lookingAtLetters) printList(ctx context.Context, found *jobs.Listing) e
 		head = ""
 		for _, id := range ids {
 			if letter := of[id]; letter != nil {
-				row(table, id.String(), placeOf(&letter.Record), sinkText(letter.Sink), letter.Reason,
+				row(table, id.String(), letter.Record.Coordinates(), sinkText(letter.Sink), letter.Reason,
 					fmt.Sprint(letter.Round), fmt.Sprint(letter.Attempts), when(letter.At()),
 					l.plan.Redactor.Shown(letter.LastError))
 			}
@@ -131,24 +131,12 @@ func (l *lookingAtLetters) printList(ctx context.Context, found *jobs.Listing) e
 		}
 		width := l.app.style().Width
 		for line := range strings.Lines(text.String()) {
-			if _, err := fmt.Fprintln(l.app.out, cut(strings.TrimRight(line, " \n"), width)); err != nil {
+			if _, err := fmt.Fprintln(l.app.out, diag.Clip(strings.TrimRight(line, " \n"), width)); err != nil {
 				return err
 			}
 		}
 	}
 	return nil
-}
-
-// cut cuts a line to a number of characters; 0 cuts nothing.
-func cut(line string, width int) string {
-	if runes := []rune(line); width > 0 && len(runes) > width {
-		return string(runes[:width-1]) + "…"
-	}
-	return line
-}
-
-func placeOf(r *handlers.Record) string {
-	return fmt.Sprintf("%s/%d/%d", r.Topic, r.Partition, r.Offset)
 }
 
 // printJSON writes a letter a line.
@@ -184,7 +172,7 @@ func (l *lookingAtLetters) all(letter *jobs.Letter) string {
 		}
 	}
 	fmt.Fprintf(&out, "%s/%s, a dead letter of %s\n", l.Topic, letter.ID, letter.Pipeline)
-	line("record", joined(placeOf(&letter.Record), when(letter.Record.Time)))
+	line("record", joined(letter.Record.Coordinates(), when(letter.Record.Time)))
 	line("sink", sinkText(letter.Sink))
 	line("items", strings.Trim(strings.ReplaceAll(fmt.Sprint(letter.Items), " ", ", "), "[]"))
 	line("failed", fmt.Sprintf("%s, %s, in round %d after %s",

@@ -101,7 +101,10 @@ func (a *app) keysList(ctx context.Context, l listing, f keysFlags) error {
 		left--
 		return true, w.write(k)
 	})
-	if err = errors.Join(err, w.flush()); err != nil {
+	if err == nil {
+		err = w.end()
+	}
+	if err != nil {
 		return err
 	}
 	if more && !a.quiet {
@@ -300,8 +303,8 @@ func (w *keyWriter) write(k idempotency.Listed) error {
 	return err
 }
 
-// flush says where there was nothing to write.
-func (w *keyWriter) flush() error {
+// end says where there was nothing to write, all keys looked at.
+func (w *keyWriter) end() error {
 	if w.json != nil || w.lines > 0 {
 		return nil
 	}

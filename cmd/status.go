@@ -124,10 +124,6 @@ func (a *app) showStatuses(all []api.Status, format string) error {
 	return nil
 }
 
-// answerWithin is how long a process may take to tell its status: it waits for brokers
-// for less.
-const answerWithin = 5 * time.Second
-
 // statuses asks every process on the state folder, for one pipeline where it is
 // named. Those that answered are returned with the error of those that did not.
 func (a *app) statuses(ctx context.Context, pid int, args []string) ([]api.Status, error) {
@@ -174,18 +170,11 @@ func (a *app) statuses(ctx context.Context, pid int, args []string) ([]api.Statu
 func statusOf(ctx context.Context, run state.Run) (api.Status, error) {
 	client := api.Dial(run.Socket)
 	defer client.Close()
-	limited, cancel := context.WithTimeout(ctx, answerWithin)
-	defer cancel()
-	status, err := client.Status(limited)
-	switch {
-	case err == nil || ctx.Err() != nil:
-		return status, err
-	case limited.Err() != nil:
-		return api.Status{}, fmt.Errorf("process %d does not answer within %s: it is stopped (SIGSTOP), or has no time",
-			run.PID, answerWithin)
-	default:
-		return api.Status{}, fmt.Errorf("ask process %d: %w", run.PID, err)
+	status, err := client.Status(ctx)
+	if err != nil && ctx.Err() == nil {
+		err = fmt.Errorf("process %d: %w", run.PID, err)
 	}
+	return status, err
 }
 
 func showStatus(w io.Writer, s api.Status) error {

@@ -69,7 +69,7 @@ func (w *where) holds(r *handlers.Record) bool {
 	switch {
 	case err != nil:
 		if w.failed++; w.first == nil {
-			w.first = fmt.Errorf("%s/%d/%d: %w", r.Topic, r.Partition, r.Offset, err)
+			w.first = fmt.Errorf("%s: %w", r.Coordinates(), err)
 		}
 	case ok:
 		w.kept++

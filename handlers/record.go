@@ -1,6 +1,9 @@
 package handlers
 
-import "time"
+import (
+	"fmt"
+	"time"
+)
 
 // Header is one Kafka record header. Headers keep their order and may repeat;
 // a nil Value is Kafka's null, which differs from an empty one.
@@ -32,3 +35,6 @@ func (r *Record) Header(key string) ([]byte, bool) {
 	}
 	return nil, false
 }
+
+// Coordinates name the record as every command does: topic/partition/offset.
+func (r *Record) Coordinates() string { return fmt.Sprintf("%s/%d/%d", r.Topic, r.Partition, r.Offset) }

@@ -269,5 +269,5 @@ func (f *flow) troubles() []deliver.Trouble {
 			Reason: f.err.Error() + "; the pipeline does not go on by itself"})
 	}
 	f.mu.Unlock()
-	return append(append(all, f.tally.troubles()...), f.delivery.Pauses.Troubles()...)
+	return append(append(all, f.tally.troubles()...), f.delivery.Troubles()...)
 }

@@ -180,14 +180,12 @@ func (r *Runner) applyPause(pipeline string) api.PauseAnswer {
 	s := r.supervisor
 	r.mu.Unlock()
 	answer := api.PauseAnswer{Pipeline: pipeline, State: api.Starting}
-	for _, f := range s.all() {
-		if f.plan.Name == pipeline {
-			r.pauses.apply(f)
-			status := f.status(false)
-			answer.State, answer.InFlight = status.State, status.InFlight
-			for _, p := range status.Partitions {
-				answer.Own = append(answer.Own, kafka.Assignment{Topic: p.Topic, Partition: p.Partition})
-			}
+	if f := s.find(pipeline); f != nil {
+		r.pauses.apply(f)
+		status := f.status(false)
+		answer.State, answer.InFlight = status.State, status.InFlight
+		for _, p := range status.Partitions {
+			answer.Own = append(answer.Own, kafka.Assignment{Topic: p.Topic, Partition: p.Partition})
 		}
 	}
 	return answer

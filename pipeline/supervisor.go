@@ -68,12 +68,13 @@ func (s *supervisor) add(ctx context.Context, p *plan.Pipeline) (*flow, error) {
 	return f, nil
 }
 
-// run lets the records of an open flow flow. One that fails is drained at once: its
-// other lanes finish, and its offset stays before the record that stopped it.
+// run lets the records of an open flow flow. One that can't begin is closed and
+// forgotten; one that fails later is drained at once: its other lanes finish, and its
+// offset stays before the record that stopped it.
 func (s *supervisor) run(ctx context.Context, f *flow) error {
 	s.deps.pauses.apply(f)
 	if err := f.start(ctx); err != nil {
-		return fmt.Errorf("start pipeline %q: %w", f.plan.Name, err)
+		return errors.Join(fmt.Errorf("start pipeline %q: %w", f.plan.Name, err), s.discard(ctx, f))
 	}
 	s.watched.Go(func() { f.awaitRunning(ctx) })
 	s.watched.Go(func() {
@@ -111,6 +112,10 @@ func (s *supervisor) remove(ctx context.Context, name string) error {
 	if f == nil {
 		return fmt.Errorf("there is no pipeline %q", name)
 	}
+	return s.discard(ctx, f)
+}
+
+func (s *supervisor) discard(ctx context.Context, f *flow) error {
 	err := errors.Join(f.drain(), f.close(ctx))
 	s.mu.Lock()
 	s.flows = slices.DeleteFunc(s.flows, func(other *flow) bool { return other == f })

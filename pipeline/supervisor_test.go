@@ -252,3 +252,35 @@ func testFlowsComeAndGo(t *testing.T, random *rand.Rand) {
 	goleak.VerifyNone(t, before)
 	told.check(t, replaced)
 }
+
+// A pipeline whose records can't begin to flow leaves nothing open, nor its name taken.
+func TestAFlowThatCannotBeginIsForgotten(t *testing.T) {
+	loaded, problems := compile.Load([]string{"-"}, config.Options{
+		Stdin: strings.NewReader("pipelines: {p: {source: {topic: t}, sinks: [{ledger: {}}]}}")},
+		handlers.NewRegistry(handlers.Define("ledger", "Counts.", "ledger: {}",
+			func(noSettings, handlers.Env) (handlers.Sink, error) { return &ledgerSink{}, nil })))
+	if loaded == nil {
+		t.Fatal(problems)
+	}
+	log := slog.New(slog.DiscardHandler)
+	s := newSupervisor(flowDeps{
+		settings: kafka.Settings{Brokers: []string{"127.0.0.1:1"}, ClientID: "test"}, memory: memory.NewBudget(0, 1),
+		metrics: api.NewMetrics("test", nil), pauses: newPauseBook(log), log: log, version: "test", stdout: io.Discard,
+	})
+	f, err := s.add(t.Context(), loaded.Pipelines[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := f.subscriber.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.run(t.Context(), f); err == nil {
+		t.Error("it runs without a source")
+	}
+	if s.find("p") != nil {
+		t.Error("its name is still taken")
+	}
+	if state := f.running(); state != api.Stopped {
+		t.Errorf("it is %s", state)
+	}
+}

@@ -287,7 +287,7 @@ func (r *Runner) atEnd(ctx context.Context) (bool, error) {
 		if f.stopped() != nil {
 			continue
 		}
-		if done, err := f.goal.look(ctx, f.subscriber.Status(), f.delivery.Pauses.Stands); !done || err != nil {
+		if done, err := f.goal.look(ctx, f.subscriber.Status(), f.delivery.Stands); !done || err != nil {
 			return false, err
 		}
 	}

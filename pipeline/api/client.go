@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"strings"
+	"time"
 
 	"github.com/millrace/millrace/pipeline/idempotency"
 )
@@ -18,6 +19,10 @@ import (
 type Client struct {
 	http http.Client
 }
+
+// answerWithin is how long a process may take for one answer: it waits for brokers and
+// stores for less.
+const answerWithin = 10 * time.Second
 
 // ResponseError is what the process answered instead of doing what was asked.
 type ResponseError struct {
@@ -30,7 +35,8 @@ type ResponseError struct {
 func (e *ResponseError) Error() string { return e.Message }
 
 // Dial returns a client of the process that listens on socket. It connects with
-// the first request, so a process that is gone is found only then.
+// the first request, so a process that is gone is found only then. A request that the
+// process does not answer within ten seconds fails.
 func Dial(socket string) *Client {
 	return &Client{http: http.Client{Transport: &http.Transport{
 		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
@@ -117,8 +123,19 @@ func requestOf(ids []idempotency.ID) keysRequest {
 }
 
 // do sends in as JSON, where it is not nil, and decodes the answer into out,
-// where that is not nil. An answer other than 2xx is a *ResponseError.
+// where that is not nil. An answer other than 2xx is a *ResponseError. One that takes
+// longer than answerWithin is none: a process that is stopped accepts and stays silent.
 func (c *Client) do(ctx context.Context, method, path string, in, out any) error {
+	limited, cancel := context.WithTimeout(ctx, answerWithin)
+	defer cancel()
+	err := c.exchange(limited, method, path, in, out)
+	if err != nil && limited.Err() != nil && ctx.Err() == nil {
+		return fmt.Errorf("it does not answer within %s: it is stopped (SIGSTOP), or has no time", answerWithin)
+	}
+	return err
+}
+
+func (c *Client) exchange(ctx context.Context, method, path string, in, out any) error {
 	var body io.Reader
 	if in != nil {
 		text, err := json.Marshal(in)

@@ -108,8 +108,11 @@ func mayFeed(t *handlers.Template, p *plan.Pipeline) string {
 			return topic
 		}
 	}
+	if p.Source.Pattern == nil {
+		return ""
+	}
 	example := templatePart.ReplaceAllString(t.Source, "x")
-	if p.Source.Pattern != nil && (keepsName(t, p) || p.Source.Pattern.MatchString(example)) {
+	if keepsName(t, p) || p.Source.Pattern.MatchString(example) {
 		return example
 	}
 	return ""
@@ -133,10 +136,10 @@ func wholePart(t *handlers.Template) bool { return templatePart.ReplaceAllString
 // mayRender tells whether a template with text of its own may make a name. One
 // that takes the whole name from the record may make any, which says nothing.
 func mayRender(t *handlers.Template, name string) bool {
-	literals := templatePart.Split(t.Source, -1)
-	if wholePart(t) || !strings.HasPrefix(name, t.Prefix) {
+	if !strings.HasPrefix(name, t.Prefix) || wholePart(t) {
 		return false
 	}
+	literals := templatePart.Split(t.Source, -1)
 	for i, text := range literals {
 		literals[i] = regexp.QuoteMeta(text)
 	}

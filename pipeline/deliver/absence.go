@@ -148,7 +148,7 @@ func (e *errand) placeOf(j *job) string { return e.gate.plan.Name + "\x00" + e.o
 // asidePoll is how often one that stands in line looks whether it is its turn.
 const asidePoll = 100 * time.Millisecond
 
-// handBack tells whether the lane ends, since all that is left of the batch waits for
+// handBack tells whether the errand ends, since all that is left of the batch waits for
 // parts of a system: it comes again, beside others. What came again waits for a while.
 func (e *errand) handBack() bool {
 	if !e.w.batch.SetsAside() || e.w.batch.Again && e.d.timing.Now().Sub(e.began) < maxPause {

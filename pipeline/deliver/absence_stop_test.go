@@ -78,7 +78,7 @@ func TestStopDoesNotWaitForAMissingTopic(t *testing.T) {
 			t.Fatalf("%d delivered", r.journal.count(outcome.Delivered))
 		}
 	}
-	if reasons := strings.Join(r.delivery.Reasons(), ""); !strings.Contains(reasons, "gone") {
+	if reasons := strings.Join(r.reasons(), ""); !strings.Contains(reasons, "gone") {
 		t.Errorf("paused: %q", reasons)
 	}
 	began := time.Now()

@@ -7,7 +7,7 @@ import (
 	"github.com/millrace/millrace/pipeline/plan"
 )
 
-// chase makes the lane go on, after a stop, with the calls that may have taken
+// chase makes the errand go on, after a stop, with the calls that may have taken
 // effect, and tells whether there are any. Where `on_uncertain` is park, the next
 // start could only park them: it does not know what this one does, that they may be
 // made again. What lies behind another call of its order is not made before that.
@@ -35,7 +35,7 @@ func (e *errand) busy() bool {
 // leaves it to the next start.
 func (e *errand) rests(j *job) bool { return j.finished || e.chasing && !(j.chased && j.held) }
 
-// yield lets what is not in order behind the lane's jobs come beside them.
+// yield lets what is not in order behind the errand's jobs come beside them.
 func (e *errand) yield() {
 	if now := e.d.timing.Now(); now.Sub(e.yielded) >= yieldEvery {
 		e.yielded = now
@@ -43,5 +43,5 @@ func (e *errand) yield() {
 	}
 }
 
-// yieldEvery is how often a lane that waits looks for what is free to go.
+// yieldEvery is how often an errand that waits looks for what is free to go.
 const yieldEvery = 200 * time.Millisecond

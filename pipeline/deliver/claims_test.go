@@ -347,7 +347,7 @@ func TestParkingWaitsForTheStore(t *testing.T) {
 		if diff := cmp.Diff([]string{"1 attempts", "2 parked"}, r.letters.reasons()); diff != "" || len(sink.called()) != 5 {
 			t.Errorf("%d calls, letters %s", len(sink.called()), diff)
 		}
-		if reasons := r.delivery.Reasons(); len(reasons) > 0 {
+		if reasons := r.reasons(); len(reasons) > 0 {
 			t.Errorf("still paused: %v", reasons)
 		}
 	})

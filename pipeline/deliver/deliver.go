@@ -32,7 +32,7 @@ type Delivery struct {
 	log      *slog.Logger
 	stop     func(error)
 	deciders sync.Pool
-	Pauses   *pauses
+	pauses   *pauses
 	timing   clock.Timing
 	work     *memory.Account
 	workMost int64
@@ -42,8 +42,12 @@ type Delivery struct {
 	calling atomic.Int64
 }
 
-// Reasons says what is paused now, and why; empty when nothing is.
-func (d *Delivery) Reasons() []string { return d.Pauses.reasons() }
+// Troubles are what is paused now, and why; none when nothing is.
+func (d *Delivery) Troubles() []Trouble { return d.pauses.troubles() }
+
+// Stands is the record at which a partition stands until a person acts, and why; empty
+// where it does not.
+func (d *Delivery) Stands(topic string, number int32) string { return d.pauses.stands(topic, number) }
 
 // Handle delivers the lane batch of m. It is a Watermill handler. When m's
 // context ends it finishes what it has begun within the drain time and begins

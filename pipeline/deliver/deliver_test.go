@@ -144,7 +144,7 @@ func TestReceiverDown(t *testing.T) {
 		if keys, total := sink.effects(); keys != 500 || total != 500 {
 			t.Errorf("%d effects of %d keys", total, keys)
 		}
-		if reasons := r.delivery.Reasons(); len(reasons) > 0 {
+		if reasons := r.reasons(); len(reasons) > 0 {
 			t.Errorf("still paused: %v", reasons)
 		}
 		if calls := len(sink.calls); calls > 500+3*3600/3 {

@@ -191,7 +191,7 @@ func TestDeadLetterOffBlocks(t *testing.T) {
 			finished <- done
 		}()
 		time.Sleep(time.Hour)
-		if len(r.delivery.Reasons()) == 0 {
+		if len(r.reasons()) == 0 {
 			t.Error("it blocks without saying so")
 		}
 		refuse.Store(false)

@@ -20,7 +20,7 @@ type errand struct {
 	w    *work
 	jobs []*job // those not finished, and some that are
 	left int
-	// began is when the lane did.
+	// began is when the errand did.
 	began time.Time
 	// at is when something last happened to its jobs: the time is not asked for again
 	// for each of them.
@@ -165,7 +165,7 @@ func (e *errand) end(j *job, o outcome.Outcome, reason string, err error) {
 	j.finished = true
 	e.left--
 	if j.stuck {
-		e.d.Pauses.release(PauseOff)
+		e.d.pauses.release(PauseOff)
 	}
 	if e.gate.scoped != nil && e.w.batch.InLine() {
 		e.w.setOut([]*job{j})

@@ -59,7 +59,7 @@ func (g *gate) suspect(rec *handlers.Record, p pass) bool {
 		g.row = map[string]bool{}
 	}
 	if len(g.row) < suspectRow {
-		g.row[coordinates(rec)] = true
+		g.row[rec.Coordinates()] = true
 	}
 	return len(g.row) >= suspectRow
 }

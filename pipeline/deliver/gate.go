@@ -11,9 +11,9 @@ import (
 	"github.com/millrace/millrace/pipeline/plan"
 )
 
-// gate is the way to one sink, shared by all lanes of a pipeline. It stands open
+// gate is the way to one sink, shared by all errands of a pipeline. It stands open
 // while the sink takes calls. It shuts when the sink's system can't: then one
-// probe at a time goes through, the lanes taking turns, until one is taken. After
+// probe at a time goes through, the errands taking turns, until one is taken. After
 // that it is narrow: one run passes at a time, then twice as many, and so on, so
 // that a receiver that came back, or takes only so many, is not run over.
 type gate struct {
@@ -30,7 +30,7 @@ type gate struct {
 
 	mu      sync.Mutex
 	waiters []*waiter // in turn
-	lanes   int       // that have something to write
+	errands int       // that have something to write
 	inside  int       // runs under way
 	alone   bool      // one of them lets no other in
 	shut    bool
@@ -59,11 +59,11 @@ type pass struct {
 	era               int
 }
 
-// waiter is a lane that wants to pass.
+// waiter is an errand that wants to pass.
 type waiter struct {
 	pass
 	wants   bool          // to be a trial
-	fresh   bool          // its lane has records that were never tried
+	fresh   bool          // its errand has records that were never tried
 	turn    chan struct{} // closed once its wait is over; nil where it has none
 	granted bool
 }
@@ -185,7 +185,7 @@ func (g *gate) advance() {
 }
 
 // first is the waiter whose turn it is: while the gate is shut or narrow one whose
-// lane has records that were never tried, since those that failed may be bad: by turns
+// errand has records that were never tried, since those that failed may be bad: by turns
 // the first and the last that came, since those that came together may be bad together.
 // But each fourth time it is the one that waits longest. The caller holds mu.
 func (g *gate) first() int {
@@ -229,22 +229,22 @@ func (g *gate) leave(p pass) {
 	g.advance()
 }
 
-// join notes that a lane has something to write.
+// join notes that an errand has something to write.
 func (g *gate) join() {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	g.lanes++
+	g.errands++
 }
 
-// part is join's end. With the last lane the pauses end: nobody waits. But what a lane
+// part is join's end. With the last errand the pauses end: nobody waits. But what an errand
 // hands back, since it waits for a part of the system, comes again soon.
 func (g *gate) part(handsBack bool) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if g.lanes--; handsBack {
+	if g.errands--; handsBack {
 		g.again = g.timing.Now().Add(maxPause)
 	}
-	if g.lanes > 0 {
+	if g.errands > 0 {
 		return
 	}
 	if wait := g.again.Sub(g.timing.Now()); wait > 0 && len(g.absent) > 0 {
@@ -254,7 +254,7 @@ func (g *gate) part(handsBack bool) {
 		g.idle = g.timing.AfterFunc(wait, func() {
 			g.mu.Lock()
 			defer g.mu.Unlock()
-			if g.lanes == 0 {
+			if g.errands == 0 {
 				g.forget()
 			}
 		})

@@ -15,7 +15,7 @@ import (
 )
 
 // guard is a pipeline's side of the idempotency store: it makes claims, and
-// keeps those that lanes hold alive.
+// keeps those that errands hold alive.
 type guard struct {
 	plan   *plan.Idempotency
 	store  idempotency.Store
@@ -24,9 +24,9 @@ type guard struct {
 	pauses *pauses
 	timing clock.Timing
 
-	mu    sync.Mutex
-	lanes map[*errand]struct{}
-	// mine holds who of this process is at a key: another lane that wants it need
+	mu      sync.Mutex
+	errands map[*errand]struct{}
+	// mine holds who of this process is at a key: another errand that wants it need
 	// not ask the store, and can't take it over when the store was away for longer
 	// than a lease.
 	mine map[idempotency.ID]*job
@@ -43,7 +43,7 @@ type guard struct {
 func newGuard(ctx context.Context, plan *plan.Idempotency, deps Deps, p *pauses, t clock.Timing) *guard {
 	g := &guard{
 		plan: plan, store: deps.Store, run: deps.Run, holder: deps.Holder, pauses: p, timing: t,
-		lanes: map[*errand]struct{}{}, mine: map[idempotency.ID]*job{},
+		errands: map[*errand]struct{}{}, mine: map[idempotency.ID]*job{},
 	}
 	ctx, g.end = context.WithCancel(context.WithoutCancel(ctx))
 	g.gone.Go(func() { g.extendAll(ctx) })
@@ -70,7 +70,7 @@ func claimsOf(jobs []*job) []idempotency.Claim {
 	return claims
 }
 
-// claim asks the store for the jobs' keys. A key that another lane of this process
+// claim asks the store for the jobs' keys. A key that another errand of this process
 // is at is Busy without being asked for.
 func (g *guard) claim(effects context.Context, jobs []*job) ([]idempotency.Verdict, error) {
 	if len(jobs) == 0 {
@@ -235,7 +235,7 @@ func (g *guard) leave(effects context.Context, jobs []*job) {
 // park keeps the keys of jobs, whose dead letters are written, from being claimed
 // by anything but a redrive. It tries until the store answers; false means that
 // effects ended first.
-func (g *guard) park(effects context.Context, l *errand, jobs []*job) bool {
+func (g *guard) park(effects context.Context, e *errand, jobs []*job) bool {
 	if g == nil || len(jobs) == 0 {
 		return true
 	}
@@ -247,7 +247,7 @@ func (g *guard) park(effects context.Context, l *errand, jobs []*job) bool {
 		g.saw(err)
 		if err == nil {
 			g.pauses.clear(pauseStore)
-			l.drop(jobs...)
+			e.drop(jobs...)
 			return true
 		}
 		if effects.Err() != nil {
@@ -258,18 +258,18 @@ func (g *guard) park(effects context.Context, l *errand, jobs []*job) bool {
 	}
 }
 
-// keep has the lane's held claims extended until forget.
-func (g *guard) keep(l *errand) {
+// keep has the errand's held claims extended until forget.
+func (g *guard) keep(e *errand) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	g.lanes[l] = struct{}{}
+	g.errands[e] = struct{}{}
 }
 
-func (g *guard) forget(l *errand) {
+func (g *guard) forget(e *errand) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	delete(g.lanes, l)
-	if len(g.lanes) == 0 {
+	delete(g.errands, e)
+	if len(g.errands) == 0 {
 		g.pauses.forget(pauseStore)
 	}
 }
@@ -280,14 +280,14 @@ func (g *guard) uncertain() int {
 	n := 0
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	for l := range g.lanes {
-		l.mu.Lock()
-		for _, j := range l.held {
-			if j.claim.Answer != "" && !slices.Contains(l.run, j) {
+	for e := range g.errands {
+		e.mu.Lock()
+		for _, j := range e.held {
+			if j.claim.Answer != "" && !slices.Contains(e.run, j) {
 				n++
 			}
 		}
-		l.mu.Unlock()
+		e.mu.Unlock()
 	}
 	return n
 }

@@ -207,6 +207,15 @@ type rig struct {
 	stopped  chan error
 }
 
+// reasons is why something is paused now, sorted.
+func (r *rig) reasons() []string {
+	var all []string
+	for _, t := range r.delivery.Troubles() {
+		all = append(all, t.Reason)
+	}
+	return all
+}
+
 // keyedOnValue is a pipeline without sinks whose key is the record's value.
 func keyedOnValue(t testing.TB) *plan.Pipeline {
 	t.Helper()

@@ -17,7 +17,7 @@ type job struct {
 	claim idempotency.Claim
 
 	// held tells that the claim is ours, since its renewal at the latest; keeper
-	// reads and moves both under the lane's mu.
+	// reads and moves both under the errand's mu.
 	held    bool
 	renewed time.Time
 	// asked tells that a claim was sent and its answer is not known.

@@ -21,7 +21,7 @@ func (e *errand) count() {
 			e.d.cut.Add(1)
 		}
 		if !j.finished && j.stuck {
-			e.d.Pauses.drop(PauseOff)
+			e.d.pauses.drop(PauseOff)
 		}
 	}
 }
@@ -159,7 +159,7 @@ func (e *errand) block(jobs []*job) {
 		if !j.stuck {
 			j.stuck = true
 			e.w.batch.Stuck(j.index)
-			e.d.Pauses.hold(PauseOff, fmt.Errorf("%s: %w", coordinates(j.rec), j.last))
+			e.d.pauses.hold(PauseOff, fmt.Errorf("%s: %w", j.rec.Coordinates(), j.last))
 		}
 	}
 }

@@ -29,11 +29,11 @@ func (g *guard) extendAll(ctx context.Context) {
 	}
 }
 
-// heldJob is a claim that the keeper extends, with the lane that holds it.
+// heldJob is a claim that the keeper extends, with the errand that holds it.
 type heldJob struct {
-	lane  *errand
-	job   *job
-	claim idempotency.Claim
+	errand *errand
+	job    *job
+	claim  idempotency.Claim
 }
 
 // dueForExtension lists the held claims that were last renewed a third of a lease
@@ -43,14 +43,14 @@ func (g *guard) dueForExtension() []heldJob {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	before := g.timing.Now().Add(-g.plan.Lease/3 + g.plan.Lease/12)
-	for l := range g.lanes {
-		l.mu.Lock()
-		for _, j := range l.held {
+	for e := range g.errands {
+		e.mu.Lock()
+		for _, j := range e.held {
 			if !g.away.IsZero() || j.renewed.Before(before) {
-				due = append(due, heldJob{l, j, j.claim})
+				due = append(due, heldJob{e, j, j.claim})
 			}
 		}
-		l.mu.Unlock()
+		e.mu.Unlock()
 	}
 	return due
 }
@@ -73,9 +73,9 @@ func (g *guard) extend(ctx context.Context, due []heldJob) bool {
 	}
 	for i, h := range due {
 		if states[i] == idempotency.Held {
-			h.lane.renew(h.job, h.claim.Token, began)
+			h.errand.renew(h.job, h.claim.Token, began)
 		} else {
-			h.lane.lose(h.job, h.claim.Token)
+			h.errand.lose(h.job, h.claim.Token)
 		}
 	}
 	return true
@@ -206,7 +206,7 @@ func (e *errand) release(effects context.Context, jobs []*job) {
 	}
 }
 
-// giveBack releases, at the end of a lane, the claims whose effect certainly did
+// giveBack releases, at the end of an errand, the claims whose effect certainly did
 // not happen, also those that were asked for without an answer. The others stay,
 // and are found as uncertain: where they are parked then, with what they met.
 func (e *errand) giveBack(effects context.Context) {

@@ -137,15 +137,11 @@ func (b *logbook) pause(e events.Event) {
 }
 
 // observe tells what happened to a job last.
-func (l *errand) observe(j *job, e events.Event) {
-	e.Time, e.Pipeline, e.Sink, e.Key = l.at, l.d.plan.Name, l.gate.plan.Name, shownKey(l.d.plan, j.key)
-	e.Topic, e.Partition, e.Offset = j.rec.Topic, j.rec.Partition, j.rec.Offset
-	l.d.observer.Observe(e)
-}
-
-// coordinates names a record for people.
-func coordinates(r *handlers.Record) string {
-	return fmt.Sprintf("%s/%d/%d", r.Topic, r.Partition, r.Offset)
+func (e *errand) observe(j *job, happened events.Event) {
+	happened.Time, happened.Pipeline, happened.Sink = e.at, e.d.plan.Name, e.gate.plan.Name
+	happened.Topic, happened.Partition, happened.Offset = j.rec.Topic, j.rec.Partition, j.rec.Offset
+	happened.Key = shownKey(e.d.plan, j.key)
+	e.d.observer.Observe(happened)
 }
 
 // place names the record of an event for people.

@@ -50,16 +50,16 @@ func New(ctx context.Context, plan *plan.Pipeline, deps Deps) *Delivery {
 	}
 	d.logbook = newLogbook(plan, deps.Logger, d.timing)
 	d.observer = events.Observers{deps.Observer, d.logbook}
-	d.Pauses = newPauses(plan.Name, d.observer, d.timing)
+	d.pauses = newPauses(plan.Name, d.observer, d.timing)
 	d.letters = &deadLetters{
 		plan: plan, pipeline: plan.Name, topic: plan.DeadLetter, digest: deps.ConfigDigest,
-		producer: deps.Producer, observer: d.observer, pauses: d.Pauses, timing: d.timing,
+		producer: deps.Producer, observer: d.observer, pauses: d.pauses, timing: d.timing,
 	}
 	for i, s := range plan.Sinks() {
-		d.gates = append(d.gates, newGate(s, deps.Sinks[i], d.Pauses, d.timing))
+		d.gates = append(d.gates, newGate(s, deps.Sinks[i], d.pauses, d.timing))
 	}
 	if plan.Idempotency != nil {
-		d.guard = newGuard(ctx, plan.Idempotency, deps, d.Pauses, d.timing)
+		d.guard = newGuard(ctx, plan.Idempotency, deps, d.pauses, d.timing)
 	}
 	d.pace = newPace(plan.RateLimit, d.timing)
 	d.deciders.New = func() any { return decide.NewDecider(plan, deps.Sinks) }
@@ -96,7 +96,7 @@ type StopError struct {
 }
 
 func (e *StopError) Error() string {
-	return "stopped at " + coordinates(e.Rec) + " (" + string(e.stage) + "): " + e.err.Error()
+	return "stopped at " + e.Rec.Coordinates() + " (" + string(e.stage) + "): " + e.err.Error()
 }
 
 func (e *StopError) Unwrap() error { return e.err }

@@ -65,14 +65,14 @@ func TestDeadLetterOffKeepsOrder(t *testing.T) {
 			}
 		})
 		time.Sleep(30 * time.Second)
-		if reasons := r.delivery.Reasons(); len(reasons) != 1 || !strings.HasPrefix(reasons[0], PauseOff+": in/0/2: ") {
+		if reasons := r.reasons(); len(reasons) != 1 || !strings.HasPrefix(reasons[0], PauseOff+": in/0/2: ") {
 			t.Errorf("reasons %q", reasons)
 		}
 		wg.Wait()
 		if diff := cmp.Diff([]string{"1", "4"}, sink.called()); diff != "" {
 			t.Error(diff)
 		}
-		if reasons := r.delivery.Reasons(); len(reasons) != 0 {
+		if reasons := r.reasons(); len(reasons) != 0 {
 			t.Errorf("reasons afterwards %q", reasons)
 		}
 	})

@@ -52,39 +52,32 @@ func (p *pauses) hold(what string, err error) {
 }
 
 // release ends one hold, and with the last the pause.
-func (p *pauses) release(what string) {
-	p.mu.Lock()
-	p.held[what]--
-	last := p.held[what] == 0
-	p.mu.Unlock()
-	if last {
-		p.clear(what)
-	}
-}
+func (p *pauses) release(what string) { p.letGo(what, nil) }
 
 // drop ends one hold because nobody waits any more.
-func (p *pauses) drop(what string) {
+func (p *pauses) drop(what string) { p.letGo(what, errForgotten) }
+
+func (p *pauses) letGo(what string, err error) {
 	p.mu.Lock()
 	p.held[what]--
 	last := p.held[what] == 0
 	p.mu.Unlock()
 	if last {
-		p.forget(what)
+		p.end(what, err)
 	}
 }
 
 // stand says that a partition stands at a record until a person acts, or leave is called
 // because nobody waits any more.
 func (p *pauses) stand(rec *handlers.Record, err error) (leave func()) {
-	err = fmt.Errorf("%s: %w", coordinates(rec), err)
+	err = fmt.Errorf("%s: %w", rec.Coordinates(), err)
 	p.hold(PauseOff, err)
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	s := p.standing[partition{rec.Topic, rec.Partition}]
-	p.standing[partition{rec.Topic, rec.Partition}] = append(s, err.Error())
+	at := partition{rec.Topic, rec.Partition}
+	p.standing[at] = append(p.standing[at], err.Error())
 	return func() {
 		p.mu.Lock()
-		at := partition{rec.Topic, rec.Partition}
 		if p.standing[at] = p.standing[at][1:]; len(p.standing[at]) == 0 {
 			delete(p.standing, at)
 		}
@@ -93,9 +86,7 @@ func (p *pauses) stand(rec *handlers.Record, err error) (leave func()) {
 	}
 }
 
-// Stands is the record at which a partition stands until a person acts, and why; empty
-// where it does not.
-func (p *pauses) Stands(topic string, number int32) string {
+func (p *pauses) stands(topic string, number int32) string {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if s := p.standing[partition{topic, number}]; len(s) > 0 {
@@ -148,18 +139,9 @@ const PauseOff = "dead_letter: off"
 // notByItself is what holds where only a person can take a record out of the way.
 const notByItself = "does not go past it by itself"
 
-// reasons lists what is paused, sorted.
-func (p *pauses) reasons() []string {
-	var all []string
-	for _, t := range p.Troubles() {
-		all = append(all, t.Reason)
-	}
-	return all
-}
-
-// Troubles is reasons with their kinds. A part of a sink's system may have its name
-// from a record.
-func (p *pauses) Troubles() []Trouble {
+// troubles are what is paused, sorted. A part of a sink's system may have its name from
+// a record, which a kind must not hold.
+func (p *pauses) troubles() []Trouble {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	var all []Trouble

@@ -148,7 +148,7 @@ func (e *errand) orderKey(j *job) string {
 	return e.gate.scopeOf(j) + "\x00" + string(j.call.Order)
 }
 
-// fresh tells whether the lane has a record that was never tried.
+// fresh tells whether the errand has a record that was never tried.
 func (e *errand) fresh() bool {
 	for _, j := range e.jobs {
 		if !e.rests(j) && j.tries == 0 {

@@ -319,7 +319,7 @@ func TestOneScopeIsAway(t *testing.T) {
 				if n := r.journal.count(outcome.Delivered); n != 3 {
 					t.Errorf("%d delivered while x is away", n)
 				}
-				if reasons := r.delivery.Reasons(); len(reasons) != 1 || reasons[0] != "sink s0: x: no such topic x" {
+				if reasons := r.reasons(); len(reasons) != 1 || reasons[0] != "sink s0: x: no such topic x" {
 					t.Errorf("reasons %q", reasons)
 				}
 				<-finished
@@ -329,7 +329,7 @@ func TestOneScopeIsAway(t *testing.T) {
 				if diff := cmp.Diff([]string{"1", "4"}, sink.order("a", 'x')); diff != "" {
 					t.Error(diff)
 				}
-				if reasons := r.delivery.Reasons(); len(reasons) > 0 {
+				if reasons := r.reasons(); len(reasons) > 0 {
 					t.Errorf("still paused: %v", reasons)
 				}
 			})

@@ -89,7 +89,7 @@ func (e *errand) causeOf(j *job, f *handlers.Failure, p pass) error {
 	if f.Class == handlers.Infrastructure && !f.Suspect || !p.probe {
 		return f.Err
 	}
-	return fmt.Errorf("%w (last tried with the record %s)", f.Err, coordinates(j.rec))
+	return fmt.Errorf("%w (last tried with the record %s)", f.Err, j.rec.Coordinates())
 }
 
 // fault notes what a failed call says of its job.

@@ -71,7 +71,7 @@ func (l *Letters) one(ctx context.Context, id ID) (*Letter, error) {
 
 // whereabouts says where a record that its letter does not hold whole is found.
 func (l *Letters) whereabouts(ctx context.Context, r *handlers.Record, topicID [16]byte) (string, error) {
-	place := fmt.Sprintf("%s/%d/%d", r.Topic, r.Partition, r.Offset)
+	place := r.Coordinates()
 	there, err := l.Admin.Topics(ctx, r.Topic)
 	if err != nil {
 		return "", err

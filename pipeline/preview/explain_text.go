@@ -21,7 +21,7 @@ import (
 // out.
 func (p *Preview) WriteExplanation(out io.Writer, style Style, x *Explanation) error {
 	e := explainer{preview: p, style: style}
-	e.title(coordinates(x.Record) + " in " + x.Pipeline)
+	e.title(x.Record.Coordinates() + " in " + x.Pipeline)
 	if outcome, because := x.Ended(); outcome != "" {
 		e.row("ended", e.outcome(outcome)+": "+because)
 	}

@@ -242,7 +242,7 @@ func (s *Summary) whyFiltered() []string {
 }
 
 func haltHint(r *Result) string {
-	at := coordinates(r.Record)
+	at := r.Record.Coordinates()
 	switch r.Halt {
 	case HaltStop:
 		return fmt.Sprintf("the pipeline would stop at %s (%s): what follows is shown as if it went on", at, r.Reason)
@@ -288,9 +288,4 @@ func valueText(v any) string {
 		return fmt.Sprint(v)
 	}
 	return strings.TrimSuffix(out.String(), "\n")
-}
-
-// coordinates name a record as every command writes it.
-func coordinates(r *handlers.Record) string {
-	return fmt.Sprintf("%s/%d/%d", r.Topic, r.Partition, r.Offset)
 }

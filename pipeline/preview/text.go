@@ -41,7 +41,7 @@ func (t *Table) Write(results []Result) error {
 	several := len(t.preview.flows) > 1
 	for i := range results {
 		r := &results[i]
-		t.widths[0] = max(t.widths[0], len(coordinates(r.Record)))
+		t.widths[0] = max(t.widths[0], len(r.Record.Coordinates()))
 		if several {
 			t.widths[1] = max(t.widths[1], len("PIPELINE"), len(r.Pipeline))
 		}
@@ -62,7 +62,7 @@ func (t *Table) Write(results []Result) error {
 
 func (t *Table) result(out *strings.Builder, r *Result) {
 	ending := outcomeText(r.Outcome, r.Halt)
-	line := t.columns(coordinates(r.Record), r.Pipeline)
+	line := t.columns(r.Record.Coordinates(), r.Pipeline)
 	from, padding := len([]rune(line)), strings.Repeat(" ", t.widths[2]-len(ending)+2)
 	line = strings.TrimRight(wrap(line+ending+padding+t.safe(r.detail()), t.Style.Width, indent), " ")
 	if runes := []rune(line); t.Style.Colour && len(runes) >= from+len(ending) &&
@@ -145,7 +145,7 @@ func (w *Write) why(rec *handlers.Record) string {
 	case w.Outcome == outcome.Duplicate && w.Row != nil:
 		text := "of " + w.Row.Origin.String()
 		switch {
-		case !w.Here && w.Row.Origin.String() == coordinates(rec):
+		case !w.Here && w.Row.Origin.String() == rec.Coordinates():
 			text = "done already " + timeText(w.Row.ConfirmedAt)
 		case !w.Here:
 			text += ", done " + timeText(w.Row.ConfirmedAt)

@@ -1,7 +1,6 @@
 package scenario
 
 import (
-	"fmt"
 	"slices"
 	"strings"
 	"time"
@@ -141,7 +140,7 @@ type Told struct {
 func (in *rehearsal) tell(g *got, sink, text string) {
 	t := Told{After: in.clock.Now().Sub(begin()), Sink: sink, Text: text}
 	if g != nil {
-		t.Record = fmt.Sprintf("%s/%d/%d", g.record.Topic, g.record.Partition, g.record.Offset)
+		t.Record = g.record.Coordinates()
 	}
 	in.told = append(in.told, t)
 }
