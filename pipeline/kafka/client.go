@@ -152,10 +152,8 @@ func (c cluster) saramaConfig() (*sarama.Config, error) {
 	conf.Producer.Retry.Backoff = 250 * time.Millisecond
 	conf.Producer.Return.Errors = true
 	conf.Producer.Return.Successes = true
-	if c.dialer != nil {
-		// The library's own way of TLS keeps the certificates that it began with.
-		conf.Net.Proxy.Enable, conf.Net.Proxy.Dialer = true, c.dialer
-	}
+	// The library's own way of TLS keeps the certificates that it began with.
+	conf.Net.Proxy.Enable, conf.Net.Proxy.Dialer = true, newBootstrap(c)
 	if c.sasl != nil {
 		c.sasl.sarama(conf)
 	}

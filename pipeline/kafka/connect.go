@@ -58,20 +58,7 @@ func (e *encrypted) DialContext(ctx context.Context, network, address string) (n
 	if err != nil {
 		return nil, err
 	}
-	return e.secure(raw, address, func(c *tls.Conn) error { return c.HandshakeContext(ctx) })
-}
-
-// Dial is DialContext for the library that knows no contexts.
-func (e *encrypted) Dial(network, address string) (net.Conn, error) {
-	raw, err := net.DialTimeout(network, address, dialTimeout)
-	if err != nil {
-		return nil, err
-	}
-	return e.secure(raw, address, (*tls.Conn).Handshake)
-}
-
-func (e *encrypted) secure(raw net.Conn, address string, handshake func(*tls.Conn) error) (net.Conn, error) {
-	conn, err := e.shake(raw, address, handshake)
+	conn, err := e.shake(ctx, raw, address)
 	if err != nil {
 		raw.Close()
 		return nil, err
@@ -79,7 +66,7 @@ func (e *encrypted) secure(raw net.Conn, address string, handshake func(*tls.Con
 	return conn, nil
 }
 
-func (e *encrypted) shake(raw net.Conn, address string, handshake func(*tls.Conn) error) (net.Conn, error) {
+func (e *encrypted) shake(ctx context.Context, raw net.Conn, address string) (net.Conn, error) {
 	conf, err := e.config()
 	if err != nil {
 		return nil, err
@@ -91,7 +78,7 @@ func (e *encrypted) shake(raw net.Conn, address string, handshake func(*tls.Conn
 		return nil, err
 	}
 	conn := tls.Client(raw, conf)
-	if err := handshake(conn); err != nil {
+	if err := conn.HandshakeContext(ctx); err != nil {
 		return nil, handshakeFault(address, err)
 	}
 	return conn, raw.SetDeadline(time.Time{})

@@ -270,9 +270,13 @@ func (w *writer) open() (*wkafka.Publisher, sarama.SyncProducer, error) {
 	if err != nil {
 		return nil, nil, err
 	}
+	if err := w.cluster.reachable(); err != nil {
+		return nil, nil, w.cluster.explain(err)
+	}
 	var grab grabber
 	publisher, err := wkafka.NewPublisher(wkafka.PublisherConfig{
-		Brokers: w.cluster.brokers, Marshaler: w.marshaler, OverwriteSaramaConfig: conf, Tracer: &grab,
+		Brokers: []string{w.cluster.bootstrapAddress()}, Marshaler: w.marshaler, OverwriteSaramaConfig: conf,
+		Tracer: &grab,
 	}, w.logger)
 	if err != nil {
 		return nil, nil, w.cluster.explain(err)

@@ -30,7 +30,6 @@ type Settings struct {
 // Dialer makes connections to brokers.
 type Dialer interface {
 	DialContext(ctx context.Context, network, address string) (net.Conn, error)
-	Dial(network, address string) (net.Conn, error)
 }
 
 // TLS names the certificate files; empty ones mean the system's roots and no

@@ -15,11 +15,6 @@ func (b *Broker) DialContext(ctx context.Context, network, address string) (net.
 	return b.gate.dial(ctx, network, address)
 }
 
-// Dial is DialContext for clients that know no contexts.
-func (b *Broker) Dial(network, address string) (net.Conn, error) {
-	return b.gate.dial(context.Background(), network, address)
-}
-
 func (g *gate) dial(ctx context.Context, network, address string) (net.Conn, error) {
 	raw, err := (&net.Dialer{Timeout: dialTime}).DialContext(ctx, network, address)
 	if err != nil {

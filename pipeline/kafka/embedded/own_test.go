@@ -16,7 +16,7 @@ func TestOwnConnectionsAreKept(t *testing.T) {
 	create(t, b, map[string]int32{"orders": 1})
 	var own []net.Conn
 	for range 12 {
-		conn, err := b.Dial("tcp", b.Addr())
+		conn, err := b.DialContext(t.Context(), "tcp", b.Addr())
 		if err != nil {
 			t.Fatal(err)
 		}
