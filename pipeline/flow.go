@@ -68,6 +68,8 @@ type flowDeps struct {
 	workMost int64
 	// commitMost, where set, bounds the time between two commits.
 	commitMost time.Duration
+	// work, where set, is the job that the flow does.
+	work *work
 }
 
 // openFlow opens a pipeline's sinks and source, without reading yet. The flow lasts
@@ -75,7 +77,11 @@ type flowDeps struct {
 func openFlow(ctx context.Context, p *plan.Pipeline, deps flowDeps) (*flow, error) {
 	f := &flow{plan: p, state: api.Starting, failed: make(chan struct{}), log: deps.log.With("pipeline", p.Name),
 		tally: new(tally), pauses: deps.pauses}
-	f.observer = events.Observers{f.tally, meter{deps.metrics.Pipeline(p.Name)}}.With(deps.observer)
+	if deps.work != nil {
+		f.observer = events.Observers{f.tally, deps.work.progress}
+	} else {
+		f.observer = events.Observers{f.tally, meter{deps.metrics.Pipeline(p.Name)}}.With(deps.observer)
+	}
 	f.tell(events.Starting, nil)
 	if err := f.openParts(ctx, deps); err != nil {
 		err = errors.Join(fmt.Errorf("open pipeline %q: %w", p.Name, err), f.open.close(ctx))
@@ -95,7 +101,7 @@ func (f *flow) openParts(ctx context.Context, deps flowDeps) error {
 	f.delivery = deliver.New(ctx, p, deliver.Deps{
 		Sinks: sinks, Store: deps.store, Run: deps.run, Holder: deps.holder, Producer: deps.producer,
 		ConfigDigest: deps.digest, Observer: f.observer, Logger: f.log,
-		Stop: f.fail, Work: deps.memory.Work, WorkMost: deps.workMost,
+		Stop: f.fail, Work: deps.memory.Work, WorkMost: deps.workMost, Again: deps.work.again(),
 	})
 	f.open.add("the delivery", func(context.Context) error { f.delivery.Close(); return nil })
 	kafkaDeps := kafka.Deps{Logger: f.log, Held: deps.memory.Held, OnAlarm: f.alarm, OnEnd: f.fail}

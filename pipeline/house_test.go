@@ -69,9 +69,10 @@ var arrows = map[string]string{
 		"pipeline/scenario pipeline/secrets pipeline/state pipeline/survey pipeline/topics " +
 		"pipeline/yamlconf",
 	"pipeline": "handlers pipeline/api pipeline/clock pipeline/deliver pipeline/events pipeline/idempotency " +
-		"pipeline/idempotency/redis pipeline/ingest pipeline/kafka pipeline/kafka/embedded pipeline/keys " +
-		"pipeline/memory pipeline/outcome pipeline/plan pipeline/state pipeline/topics",
-	"pipeline/jobs": "handlers pipeline/kafka pipeline/letters pipeline/preview pipeline/secrets",
+		"pipeline/idempotency/redis pipeline/ingest pipeline/jobs pipeline/kafka pipeline/kafka/embedded " +
+		"pipeline/keys pipeline/memory pipeline/outcome pipeline/plan pipeline/state pipeline/topics",
+	"pipeline/jobs": "handlers pipeline/api pipeline/clock pipeline/events pipeline/expression pipeline/idempotency " +
+		"pipeline/kafka pipeline/letters pipeline/outcome pipeline/plan pipeline/preview pipeline/secrets",
 	"pipeline/scenario": "handlers pipeline/compile pipeline/config pipeline/decide pipeline/deliver pipeline/diag " +
 		"pipeline/events pipeline/expression pipeline/idempotency pipeline/idempotency/memory " +
 		"pipeline/kafka pipeline/letters pipeline/outcome pipeline/plan pipeline/yamlconf",

@@ -82,7 +82,7 @@ func brokerBeside(dir string) string {
 		return ""
 	}
 	for _, run := range runs {
-		if run.Has(state.Broker) && len(run.Pipelines) == 0 {
+		if run.Has(state.Broker) && len(run.Pipelines) == 0 && run.Job == "" {
 			return run.Broker
 		}
 	}

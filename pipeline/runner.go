@@ -58,6 +58,7 @@ type Runner struct {
 	publisher  *kafka.Publisher
 	// brokerTroubles are those of the embedded broker.
 	brokerTroubles brokerTroubles
+	works          works
 }
 
 // RunnerDeps is what a Runner uses of its process.
@@ -83,6 +84,10 @@ type RunnerDeps struct {
 	MemoryFrom string
 	// OnReady, where set, is called once every pipeline has joined its group.
 	OnReady func(api.Status)
+	// Job, where set, is done instead of running the pipelines: Run ends with it, and
+	// OnJob is told from time to time how it fares, and at its end.
+	Job   *api.StartJob
+	OnJob func(api.JobStatus)
 }
 
 // NewRunner makes a runner; it has no effect until Run.
@@ -152,7 +157,12 @@ func (r *Runner) run(ctx, lasting context.Context, open *closers) error {
 	if err != nil {
 		return err
 	}
-	if err := r.openFlows(lasting, producer, goals, open); err != nil {
+	deps := r.flowDeps(producer)
+	r.works.open(lasting, deps)
+	if r.deps.Job != nil {
+		return r.runJob(ctx)
+	}
+	if err := r.openFlows(lasting, deps, goals, open); err != nil {
 		return err
 	}
 	in, err := r.openIngest(producer, open)
@@ -210,6 +220,7 @@ func (r *Runner) flow(ctx, lasting context.Context, in *ingest.Server) error {
 		return failed // a drain could make nothing durable
 	}
 	r.deps.Logger.Info("draining", "drain", r.plan.Drain)
+	r.works.end()
 	err := errors.Join(failed, r.supervisor.drain(), r.leave(lasting))
 	cut := false
 	for _, f := range r.supervisor.all() {
@@ -240,21 +251,24 @@ func (r *Runner) wait(ctx context.Context, reached <-chan error) error {
 	}
 }
 
-// openFlows opens each pipeline's sinks and source, without reading yet.
-func (r *Runner) openFlows(ctx context.Context, producer handlers.Producer, goals map[*plan.Pipeline]*goal,
-	open *closers) error {
+// flowDeps are what the flows of the process share.
+func (r *Runner) flowDeps(producer handlers.Producer) flowDeps {
 	run := idempotency.NewRun()
 	host, err := os.Hostname()
 	if err != nil {
 		host = "unknown"
 	}
-	deps := flowDeps{
+	return flowDeps{
 		settings: r.settings, store: r.keyStore(), producer: producer, run: run, memory: r.memory, pauses: r.pauses,
 		holder:  idempotency.Holder{Host: host, PID: os.Getpid(), Run: run.ID()},
 		metrics: r.metrics, observer: r.deps.Observer, log: r.deps.Logger, version: r.deps.Version,
 		stdout: r.deps.Stdout,
 		digest: r.plan.Digest, workMost: r.plan.Limits.Bytes,
 	}
+}
+
+// openFlows opens each pipeline's sinks and source, without reading yet.
+func (r *Runner) openFlows(ctx context.Context, deps flowDeps, goals map[*plan.Pipeline]*goal, open *closers) error {
 	if r.deps.UntilEnd {
 		deps.commitMost = goalEvery // it waits for its commits
 	}
@@ -286,7 +300,7 @@ func (r *Runner) CutOff() {
 // openDoors opens what others see of the process: health, control socket and
 // run file.
 func (r *Runner) openDoors(ctx context.Context, folder *state.Folder, parts []state.Part, open *closers) error {
-	if r.plan.Health != "" {
+	if r.plan.Health != "" && r.deps.Job == nil {
 		health, err := api.ServeHealth(ctx, api.HealthConfig{Listen: r.plan.Health, Hosts: r.plan.Hosts, Reporter: r,
 			Metrics: r.metrics, Logger: r.deps.Logger})
 		if err != nil {
@@ -300,10 +314,14 @@ func (r *Runner) openDoors(ctx context.Context, folder *state.Folder, parts []st
 	if folder == nil {
 		return nil
 	}
-	return announce(ctx, folder, state.Run{
+	run := state.Run{
 		PID: os.Getpid(), Version: r.deps.Version, Started: r.started, Files: absolute(r.plan.Files),
 		Pipelines: names(r.plan.Pipelines), Parts: parts, Broker: r.broker(),
-	}, r.plan.Redactor.Handler(api.Handler(r, r)), r.deps.Logger, open)
+	}
+	if r.deps.Job != nil {
+		run.Job, run.Pipelines = r.deps.Job.Job.ID, nil
+	}
+	return announce(ctx, folder, run, r.plan.Redactor.Handler(api.Handler(r, r)), r.deps.Logger, open)
 }
 
 func (r *Runner) openIngest(producer handlers.Producer, open *closers) (*ingest.Server, error) {

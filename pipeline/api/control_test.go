@@ -75,9 +75,30 @@ func TestControlStatus(t *testing.T) {
 
 // held are the keys of a process.
 type held struct {
+	jobs   []api.JobStatus
 	rows   map[idempotency.ID]*idempotency.Row
 	err    error
 	paused *api.Pause
+}
+
+func (h *held) StartJob(_ context.Context, start api.StartJob) (api.JobStatus, error) {
+	if start.Job.Pipeline != "orders" {
+		return api.JobStatus{}, &api.UnknownPipelineError{Name: start.Job.Pipeline}
+	}
+	h.jobs = append(h.jobs, api.JobStatus{Job: start.Job, State: api.JobRunning})
+	return h.jobs[len(h.jobs)-1], h.err
+}
+
+func (h *held) Jobs() []api.JobStatus { return h.jobs }
+
+func (h *held) CancelJob(id string) (api.JobStatus, error) {
+	for i := range h.jobs {
+		if h.jobs[i].ID == id {
+			h.jobs[i].State = api.JobCancelled
+			return h.jobs[i], nil
+		}
+	}
+	return api.JobStatus{}, &api.UnknownJobError{ID: id}
 }
 
 func (h *held) Keys() (api.Keys, error) { return h, h.err }

@@ -37,6 +37,7 @@ type Controller interface {
 	Pause(ctx context.Context, pipeline string, pause Pause) (PauseAnswer, error)
 	// Resume ends what Pause began, and nothing else that a pipeline waits for.
 	Resume(ctx context.Context, pipeline string) (PauseAnswer, error)
+	Jobs
 }
 
 // Handler is the API of a running process: what it does, from reporter, and what can be
@@ -54,6 +55,7 @@ func Handler(reporter Reporter, controller Controller) http.Handler {
 	})
 	if controller != nil {
 		handlePauses(mux, controller)
+		handleJobs(mux, controller)
 		for path, do := range keysCalls() {
 			mux.HandleFunc("POST "+prefix+"/keys/"+path,
 				func(w http.ResponseWriter, r *http.Request) { serveKeys(w, r, controller, do) })

@@ -52,6 +52,7 @@ func (e *errand) claim(ctx, effects context.Context, run []*job) []*job {
 func (e *errand) answer(ctx, effects context.Context, run, asked []*job, answers []idempotency.Verdict,
 	began time.Time) []*job {
 	letters := map[string][]*job{} // by reason
+	var forgotten []*job
 	away := map[*job]bool{}
 	busy := map[string]bool{}
 	e.at = e.d.timing.Now()
@@ -64,7 +65,7 @@ func (e *errand) answer(ctx, effects context.Context, run, asked []*job, answers
 		} else if j.held {
 			e.drop(j) // it ran out, and somebody else took it
 		}
-		if v.Goes {
+		if v.Goes && (v.Uncertain || !e.forgets(j)) {
 			continue
 		}
 		away[j] = true
@@ -78,6 +79,8 @@ func (e *errand) answer(ctx, effects context.Context, run, asked []*job, answers
 			e.observe(j, events.Event{Kind: events.Conflict})
 		}
 		switch {
+		case v.Goes:
+			forgotten = append(forgotten, j)
 		case v.Waits:
 			j.polls++
 			j.next = e.at.Add(e.d.timing.Jitter(clock.Exponential(busyRetry, time.Second, j.polls)))
@@ -85,8 +88,12 @@ func (e *errand) answer(ctx, effects context.Context, run, asked []*job, answers
 		case v.Err != nil:
 			letters[v.Reason] = append(letters[v.Reason], e.refused(j, v.Err))
 		default:
-			e.end(j, v.Outcome, v.Reason, nil)
+			e.duplicate(j, v.Reason, a.Row)
 		}
+	}
+	e.release(effects, forgotten)
+	for _, j := range forgotten {
+		e.end(j, outcome.Dropped, outcome.ReasonForgotten, nil)
 	}
 	if len(away) == 0 {
 		return run

@@ -12,6 +12,7 @@ import (
 	"github.com/millrace/millrace/pipeline/clock"
 	"github.com/millrace/millrace/pipeline/decide"
 	"github.com/millrace/millrace/pipeline/events"
+	"github.com/millrace/millrace/pipeline/idempotency"
 	"github.com/millrace/millrace/pipeline/kafka"
 	"github.com/millrace/millrace/pipeline/memory"
 	"github.com/millrace/millrace/pipeline/outcome"
@@ -36,6 +37,8 @@ type Delivery struct {
 	timing   clock.Timing
 	work     *memory.Account
 	workMost int64
+	again    *Again
+	holder   idempotency.Holder
 	cut      atomic.Int64
 	// calling are the calls that are being made, and those that were taken and are
 	// not confirmed.
@@ -99,6 +102,10 @@ func (d *Delivery) decide(w *work) (errands []*errand, refused []letter, stopErr
 	// Without dead letters, what is behind a refused record of its order waits with it.
 	var held map[string]bool
 	for i, rec := range w.batch.Records {
+		if d.passes(rec) {
+			w.batch.Passed(i)
+			continue
+		}
 		if len(held) > 0 && held[string(orderOf(d.plan.Source.Order, rec))] {
 			continue
 		}

@@ -48,6 +48,7 @@ func (e *errand) add(index int, rec *handlers.Record, write decide.Write, dec de
 	} else {
 		j.claim.ID = idempotency.Coordinates(e.d.plan.Name, name, 1, e.w.batch.TopicID, rec.Partition, rec.Offset)
 	}
+	j.claim.ID = e.d.identityOf(j.claim.ID)
 	j.call.ID = j.claim.ID.External()
 	if e.gate.keeps {
 		j.call.Identity = e.identity(j, dec)

@@ -49,7 +49,7 @@ func (e *errand) skipDone(effects context.Context) {
 	for i, row := range rows {
 		if row != nil && row.State == idempotency.Confirmed && row.Digest == e.jobs[i].claim.Digest {
 			e.observe(e.jobs[i], events.Event{Kind: events.Claim, Reason: idempotency.Duplicate.String(), Took: took})
-			e.end(e.jobs[i], outcome.Duplicate, "", nil)
+			e.duplicate(e.jobs[i], "", row)
 		}
 	}
 }

@@ -40,13 +40,15 @@ type Deps struct {
 	// WorkMost is how much of it an ordinary record may need, 0 for the default of
 	// `limits`.
 	WorkMost int64
+	// Again is set where records are done once more, beside the pipeline's own delivery.
+	Again *Again
 }
 
 // New makes the delivery of one pipeline. It outlives ctx: Close ends it.
 func New(ctx context.Context, plan *plan.Pipeline, deps Deps) *Delivery {
 	d := &Delivery{
 		plan: plan, log: deps.Logger, stop: deps.Stop, timing: clock.NewTiming(deps.Clock), work: deps.Work,
-		workMost: cmp.Or(deps.WorkMost, expression.DefaultLimits().Bytes),
+		workMost: cmp.Or(deps.WorkMost, expression.DefaultLimits().Bytes), again: deps.Again, holder: deps.Holder,
 	}
 	d.logbook = newLogbook(plan, deps.Logger, d.timing)
 	d.observer = events.Observers{deps.Observer, d.logbook}

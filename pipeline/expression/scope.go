@@ -68,6 +68,9 @@ func NewScope(o Options) *Scope {
 	return &Scope{scope{options: o, paths: &trie{}}}
 }
 
+// Fresh makes a scope of the same kind of records in which nothing is compiled yet.
+func (s *Scope) Fresh() *Scope { return NewScope(s.options) }
+
 // Result makes the scope of what a transform leaves: its payload, key, headers
 // and value are the transformed record's, and `source` reaches the original. The
 // original's format does not matter to it: a transformed payload is JSON.

@@ -49,6 +49,13 @@ func appendNumber(parts []byte, n int64) []byte {
 	return binary.BigEndian.AppendUint64(parts, uint64(n))
 }
 
+// Within is the ID of the same effect where it is made once more on purpose, for a job:
+// another for each.
+func (id ID) Within(job string) ID {
+	var room [128]byte
+	return sha256.Sum256(appendPart(appendPart(room[:0], string(id[:])), job))
+}
+
 // external is base32 in lower case.
 var external = base32.NewEncoding("abcdefghijklmnopqrstuvwxyz234567").WithPadding(base32.NoPadding)
 

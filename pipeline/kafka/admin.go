@@ -232,56 +232,6 @@ func offsetsOf(listed kadm.ListedOffsets, err error) (Offsets, error) {
 	return offsets, nil
 }
 
-// coordinatorPatience is how long a new cluster may take to make the topic that
-// keeps what groups commit; it does so for the first question about one.
-const coordinatorPatience = 15 * time.Second
-
-// Committed lists the offsets that a group has committed.
-func (a *Admin) Committed(ctx context.Context, group string) (Offsets, error) {
-	fetched, err := fetchOffsets(ctx, a.admin, group)
-	for until := time.Now().Add(coordinatorPatience); errors.Is(err, kerr.CoordinatorNotAvailable) &&
-		time.Now().Before(until); {
-		if rest(ctx, 200*time.Millisecond) != nil {
-			break
-		}
-		fetched, err = fetchOffsets(ctx, a.admin, group)
-	}
-	if err != nil {
-		return nil, err
-	}
-	offsets := Offsets{}
-	for topic, partitions := range fetched {
-		for number, o := range partitions {
-			if o.At < 0 {
-				continue
-			}
-			if offsets[topic] == nil {
-				offsets[topic] = map[int32]int64{}
-			}
-			offsets[topic][number] = o.At
-		}
-	}
-	return offsets, nil
-}
-
-// LeaveGroup takes a static member out of its group for good, so that its
-// partitions move at once. Its Subscriber must be closed before.
-func (a *Admin) LeaveGroup(ctx context.Context, group, instance string) error {
-	responses, err := a.admin.LeaveGroup(ctx,
-		kadm.LeaveGroup(group).InstanceIDs(instance).Reason("the pipeline is being removed"))
-	if err == nil {
-		for _, r := range responses {
-			if r.Err != nil && !errors.Is(r.Err, kerr.UnknownMemberID) {
-				err = r.Err
-			}
-		}
-	}
-	if err != nil {
-		return fmt.Errorf("leave group %q as %q: %w", group, instance, err)
-	}
-	return nil
-}
-
 // NeverTopic tells whether the cluster refused to make a topic because of its name,
 // such as one that differs from another's only in dots and underscores.
 func NeverTopic(err error) bool { return errors.Is(err, kerr.InvalidTopicException) }

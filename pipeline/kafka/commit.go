@@ -86,7 +86,11 @@ func (c *consumer) guard(req *kmsg.OffsetCommitRequest) error {
 			// The offset may have moved since, and an older one must never
 			// overtake a newer.
 			at, _ := p.progress()
-			text := note{topicID: p.topicID, epoch: epoch}.String()
+			n := note{topicID: p.topicID, epoch: epoch}
+			if c.source.Note != nil {
+				n.text = c.source.Note(p.topic, p.number, at.Offset)
+			}
+			text := n.String()
 			asked.Offset, asked.LeaderEpoch, asked.Metadata = at.Offset, at.Epoch, &text
 		}
 	}

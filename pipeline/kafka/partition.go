@@ -65,13 +65,14 @@ type partition struct {
 	// stuck is the first record that will not be finished: nothing behind it is
 	// caught up with.
 	stuck int64
-	// full, held, hungry, examined and alarm.Kind are the reasons why nothing is
-	// fetched: the unfinished span is at its bound, somebody paused the source,
-	// there is no memory for the next batch, that is looked at, a person has to act.
-	full, held, examined bool
-	hungry               int64
-	alarm                Alarm
-	paused               bool
+	// full, held, over, hungry, examined and alarm.Kind are the reasons why nothing is
+	// fetched: the unfinished span is at its bound, somebody paused the source, the
+	// source's end is reached, there is no memory for the next batch, that is looked at,
+	// a person has to act.
+	full, held, over, examined bool
+	hungry                     int64
+	alarm                      Alarm
+	paused                     bool
 	// bad is what can't be read, ahead of what was delivered.
 	bad       *unread
 	fault     fault
@@ -156,11 +157,27 @@ func (p *partition) enter(slots []slot) {
 	if p.stopping || !p.placed || p.alarm.Kind != "" {
 		return
 	}
+	slots = p.within(slots)
 	p.share.Note(p.tracker.add(slots))
 	p.spread(slots)
 	p.start()
 	p.advance()
 	p.gate()
+}
+
+// within are the slots before the partition's end; behind that nothing is fetched any
+// more. The caller holds mu.
+func (p *partition) within(slots []slot) []slot {
+	if p.source.Until == nil {
+		return slots
+	}
+	until := p.source.Until[p.topic][p.number]
+	n := len(slots)
+	for n > 0 && slots[n-1].record.Offset >= until {
+		n--
+	}
+	p.over = p.over || n < len(slots)
+	return slots[:n:n]
 }
 
 // finish marks a record as finished. It takes the lock only where that moves the
@@ -218,7 +235,7 @@ func (p *partition) gate() {
 	case p.tracker.pending < (count+1)/2 && p.tracker.bytes < (bytes+1)/2:
 		p.full = false
 	}
-	want := p.full || p.held || p.examined || p.hungry > 0 || p.alarm.Kind != ""
+	want := p.full || p.held || p.over || p.examined || p.hungry > 0 || p.alarm.Kind != ""
 	if want == p.paused {
 		return
 	}

@@ -145,6 +145,9 @@ func (c *consumer) place(p *partition, d placement, v logView) kgo.Offset {
 	if d.pinned {
 		p.committed = d.at.Offset
 	}
+	if p.source.Until != nil {
+		p.over = d.at.Offset >= p.source.Until[p.topic][p.number]
+	}
 	if end, ok := v.ends[p.number]; ok {
 		p.end, p.told = end, time.Now()
 	}

@@ -240,15 +240,21 @@ func (c *consumer) higher(fetched kadm.OffsetResponses, starts startOffsets) kad
 const notePrefix = "millrace/1 "
 
 // note is what stands beside a committed offset: which incarnation of the topic
-// it belongs to, and which memory of the idempotency store.
+// it belongs to, which memory of the idempotency store, which has no spaces, and what
+// else the source keeps there.
 type note struct {
 	topicID [16]byte
 	epoch   string
+	text    string
 }
 
 // String is the note as the group keeps it.
 func (n note) String() string {
-	return notePrefix + hex.EncodeToString(n.topicID[:]) + " " + n.epoch
+	all := notePrefix + hex.EncodeToString(n.topicID[:]) + " " + n.epoch
+	if n.text != "" {
+		all += " " + n.text
+	}
+	return all
 }
 
 // parseNote reads a note; ok is false for a commit that another tool made.
@@ -264,7 +270,7 @@ func parseNote(text string) (n note, ok bool) {
 	if _, err := hex.Decode(n.topicID[:], []byte(id)); err != nil {
 		return note{}, false
 	}
-	n.epoch = epoch
+	n.epoch, n.text, _ = strings.Cut(epoch, " ")
 	return n, true
 }
 

@@ -29,6 +29,9 @@ const (
 	ReasonParked     = "parked"
 	ReasonRepeated   = "repeated"
 	ReasonUnguarded  = "unguarded"
+	// ReasonForgotten is of a record that a replay leaves out: it may have been done so
+	// long ago that its key is forgotten.
+	ReasonForgotten = "forgotten"
 )
 
 // All are all outcomes in the order in which they are shown.

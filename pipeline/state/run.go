@@ -24,6 +24,8 @@ type Run struct {
 	// Broker is the address of the embedded broker where it runs one, else of
 	// the cluster.
 	Broker string `json:"broker,omitempty"`
+	// Job is the job that it does instead of running pipelines, empty for none.
+	Job string `json:"job,omitempty"`
 	// Socket is the path of the control socket, empty where it has none.
 	Socket string `json:"socket,omitempty"`
 }
