@@ -54,6 +54,17 @@ func commandsBelow(cmd *cobra.Command) []*cobra.Command {
 	return all
 }
 
+// jobIDs are the jobs that the state folder knows, for the commands that take one.
+func (a *app) jobIDs(cmd *cobra.Command) []string {
+	var ids []string
+	if parent := cmd.Parent(); parent != nil && parent.Name() == "jobs" {
+		for _, job := range a.endedJobs() {
+			ids = append(ids, job.ID)
+		}
+	}
+	return ids
+}
+
 // completeArgs completes by the place of an argument in the usage line.
 func (a *app) completeArgs(cmd *cobra.Command) cobra.CompletionFunc {
 	places := strings.Fields(cmd.Use)[1:]
@@ -68,6 +79,8 @@ func (a *app) completeArgs(cmd *cobra.Command) cobra.CompletionFunc {
 			return a.topicNames(), noFiles
 		case "KIND":
 			return a.handlerKinds(), noFiles
+		case "ID":
+			return a.jobIDs(cmd), noFiles
 		case "FOLDER":
 			return nil, cobra.ShellCompDirectiveFilterDirs
 		case "FILE":

@@ -16,6 +16,8 @@ import (
 
 func TestRealReplay(t *testing.T) { testReplay(t, kafkaAndRedis(t), 50_000) }
 
+func TestRealJobs(t *testing.T) { testJobs(t, kafkaAndRedis(t)) }
+
 func TestRealReplayIsKilled(t *testing.T) { testReplayIsKilled(t, kafkaAndRedis(t), 20_000) }
 
 // Two machines begin a replay of the same pipeline at once: one does it, the other one

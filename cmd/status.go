@@ -201,6 +201,10 @@ func showStatus(w io.Writer, s api.Status) error {
 	for _, reason := range s.Reasons {
 		fmt.Fprintf(w, "  ! %s\n", reason)
 	}
+	for _, job := range s.Jobs {
+		fmt.Fprintf(w, "job %s: %s of %s, %d of %s done\n", job.ID, job.Kind, job.Pipeline, job.Done,
+			count(job.Records, "record"))
+	}
 	if len(s.Pipelines) == 0 {
 		return nil
 	}

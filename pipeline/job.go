@@ -138,14 +138,13 @@ func (r *Runner) Jobs() []api.JobStatus {
 	return statuses
 }
 
-// CancelJob ends a job; what is in flight finishes.
+// CancelJob has a job end, once what is in flight is finished.
 func (r *Runner) CancelJob(id string) (api.JobStatus, error) {
 	w := r.works.find(id)
 	if w == nil {
 		return api.JobStatus{}, &api.UnknownJobError{ID: id}
 	}
 	w.cancel(errCancelled)
-	<-w.done
 	return w.look(), nil
 }
 

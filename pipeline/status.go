@@ -44,7 +44,7 @@ func (r *Runner) Status() api.Status {
 	s.Broker = r.broker()
 	store := r.storeTrouble()
 	reasons = append([]deliver.Trouble{{Kind: "key store", Reason: store}}, reasons...)
-	if len(flows) < len(r.plan.Pipelines) {
+	if len(flows) < len(r.plan.Pipelines) && r.deps.Job == nil {
 		reasons = append(reasons, deliver.Trouble{Kind: "starting", Reason: "starting"})
 	}
 	for _, t := range reasons {
@@ -52,6 +52,14 @@ func (r *Runner) Status() api.Status {
 			s.Ready, s.Reasons, s.Kinds = false, append(s.Reasons, r.plan.Redactor.Shown(t.Reason)),
 				append(s.Kinds, t.Kind)
 		}
+	}
+	for _, job := range r.Jobs() {
+		if job.State == api.JobRunning {
+			s.Jobs = append(s.Jobs, job)
+		}
+	}
+	if r.deps.Job != nil {
+		return s // it runs no pipelines
 	}
 	for _, plan := range r.plan.Pipelines {
 		f := flows[plan.Name]

@@ -144,8 +144,8 @@ type Jobs interface {
 	StartJob(ctx context.Context, start StartJob) (JobStatus, error)
 	// Jobs are those that the process works on, or did.
 	Jobs() []JobStatus
-	// CancelJob ends a job: what is in flight finishes. The error is an
-	// *UnknownJobError where it works on none of the id.
+	// CancelJob has a job end, once what is in flight is finished: it does not wait for
+	// that. The error is an *UnknownJobError where it works on none of the id.
 	CancelJob(id string) (JobStatus, error)
 }
 

@@ -30,6 +30,8 @@ type Status struct {
 	IngestTLS bool             `json:"ingest_tls,omitempty"`
 	Health    string           `json:"health,omitempty"`
 	Pipelines []PipelineStatus `json:"pipelines"`
+	// Jobs are those that the process works on now.
+	Jobs []JobStatus `json:"jobs,omitempty"`
 }
 
 // State is what a pipeline does.
