@@ -2,7 +2,8 @@
 // supervises a flow for each (supervisor.go, flow.go, routing.go), which can be started, stopped
 // and replaced alone. until_end.go lets a run end by itself, status.go and meter.go say how it
 // fares, waiting.go and watch_cluster.go what it waits for, missing_topic.go makes topics of
-// templated names, and parts.go opens the state folder and the embedded broker.
+// templated names, and parts.go opens the state folder and the embedded broker. job.go does jobs, such as a replay,
+// as flows of their own beside the live ones.
 //
 // The rooms below, in the order of a record's way; docs/architecture.md has the ideas and the
 // arrows between them:
@@ -18,8 +19,9 @@
 //   - events is what happens, to records, pipelines and the process, for metrics, logs, status and
 //     tests; api is what others see of the process, secrets what they never see; state is the folder
 //     beside the configuration.
-//   - preview (dry run, explain) and scenario (tests) decide and deliver without effects; jobs finds
-//     the dead letters that are open.
+//   - preview (dry run, explain) and scenario (tests) decide and deliver without effects; jobs is
+//     what a person has done beside the live groups: it counts, locks and keeps the progress of
+//     replays, and finds the dead letters that are open.
 //
 // What comes from outside is bounded: memory counts its bytes, expression its steps, oversize its
 // records; files is the one reader of files that somebody named, listen bounds connections,

@@ -1,5 +1,7 @@
-// Package jobs looks after dead letters: which of a pipeline's are still open, and all that is
-// known of one. It reads without a group and changes nothing.
+// Package jobs is what a person has done with records beside the live groups. Of a replay it
+// counts the window ([Counter]), and has its lock ([Lock]) and its progress ([Progress]) in the
+// job's own group. Of dead letters it finds those that are still open, and all that is known of
+// one, without a group and without changing anything.
 package jobs
 
 import (
