@@ -54,11 +54,17 @@ fuzz: ## every fuzz target for 30 s (FUZZTIME=…); stops at the first that fail
 			$(GO) test "./$$dir" -run '^$$' -fuzz "^$$name\$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 5s </dev/null || exit 1; \
 		done
 
+# What nothing runs beside: the language, and what is made of it. It is left out with the detector.
+ALONE := cmd(/.*)?|examples|pipeline/(certificate|compile|config|decide|diag|expression|files|letters|outcome|oversize|plan|preview|secrets|shape|survey|topics|yamlconf)
+# Of the commands, those that run something.
+RUNNING := Flood|Pause|UntilEnd|Instance|Road|Replay|Jobs|Redrive|Discard|Skip|Seek|Keys|Waiting|Trouble|Folder|Signals|Receiver|Ingest|Stands
+
 # Without the detector: those that take long for what they do, not for what they share, and those that count what is allocated.
 LONG := ^TestLedger$$|^TestMemoryUnderHostileClients$$|^TestReceiver(Limits|IsHalfDead)$$|^TestSomeRecordsAlwaysFail$$|^TestBadRecordsInARow$$|^TestShareOfBadRecords$$|^TestHostileFilesCostLittle$$|^TestDecodingIsCharged$$|^TestLoadIsBounded$$|^TestOwnSink$$|^TestNoProblemShowsASecret$$|^TestSlipsShowNoSecret$$
 
 race: ## the tests under the race detector; needs a C compiler
-	CGO_ENABLED=1 $(GO) test -race -timeout 20m -skip '$(LONG)' ./...
+	CGO_ENABLED=1 $(GO) test -race -timeout 20m -skip '$(LONG)' $$($(GO) list ./... | grep -vE '^[^/]*/[^/]*/[^/]*/($(ALONE))$$')
+	CGO_ENABLED=1 $(GO) test -race -timeout 20m -skip '$(LONG)' -run '$(RUNNING)' ./cmd
 
 sbom: ## bin/millrace.cdx.json: the bill of materials of the binary (CycloneDX)
 	@mkdir -p bin

@@ -71,6 +71,8 @@ type shownJob struct {
 	api.JobStatus
 	// Member is who works on it, as the cluster tells, empty where nobody does.
 	Member string `json:"member,omitempty"`
+	// stands tells that its group is there.
+	stands bool
 	// client asks the process that works on it, nil where none of this folder does.
 	client *api.Client
 }
@@ -103,12 +105,16 @@ func (a *app) openJobs(ctx context.Context, f jobFlags) (*lookingAtJobs, error) 
 		return nil, errors.Join(err, l.cluster.close())
 	}
 	for _, s := range standing {
-		job := shownJob{JobStatus: api.JobStatus{Job: s.Job, State: api.JobInterrupted, Counts: map[string]int64{}}}
+		job := shownJob{stands: true,
+			JobStatus: api.JobStatus{Job: s.Job, State: api.JobInterrupted, Counts: map[string]int64{}}}
 		for _, span := range s.Spans {
 			for word, n := range span.Counts {
 				job.Counts[word] += n
 				job.Done += n
 			}
+		}
+		if ended, err := l.find(s.Job.ID); err == nil {
+			job.State, job.Ended, job.Error = ended.State, ended.Ended, ended.Error
 		}
 		if len(s.Members) > 0 {
 			job.State, job.Member = api.JobRunning, s.Members[0].String()
@@ -269,7 +275,7 @@ func (a *app) jobsCancel(ctx context.Context, id string, f jobFlags) (err error)
 		}
 	case job.State == api.JobRunning:
 		return fmt.Errorf("%s is worked on elsewhere, by %s: cancel it there", id, job.Member)
-	case job.State != api.JobInterrupted:
+	case !job.stands:
 		return fmt.Errorf("%s has ended already: it %s", id, cmp.Or(stateVerb[job.State], string(job.State)))
 	default:
 		if err := l.forget(ctx, &job); err != nil {

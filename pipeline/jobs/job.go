@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -66,6 +67,8 @@ type Standing struct {
 // Find looks for the job of a pipeline, nil where there is none.
 func (l Lock) Find(ctx context.Context, pipeline string) (*Standing, error) {
 	notes, err := l.Admin.Notes(ctx, GroupOf(pipeline))
+	// Partitions that are not the job's may have a commit too.
+	notes = slices.DeleteFunc(notes, func(n kafka.Noted) bool { return n.Text == "" })
 	if err != nil || len(notes) == 0 {
 		return nil, err
 	}

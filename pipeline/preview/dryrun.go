@@ -161,7 +161,7 @@ func (r *Result) bury(f *flow) {
 }
 
 // sum makes the record's outcome of those of its writes: the first that holds of
-// dead_lettered, delivered, duplicate. One write without an end leaves the record
+// dead_lettered, delivered, dropped, duplicate. One write without an end leaves the record
 // without one.
 func (r *Result) sum(f *flow) {
 	for _, w := range r.Writes {
