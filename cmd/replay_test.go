@@ -12,6 +12,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kgo"
+
 	"github.com/millrace/millrace/handlers"
 	"github.com/millrace/millrace/pipeline/api"
 	"github.com/millrace/millrace/pipeline/idempotency"
@@ -386,4 +389,29 @@ func TestReplayOfOldRecords(t *testing.T) {
 func (r *replays) with(p *process) *replays {
 	r.p = p
 	return r
+}
+
+// Where retention has taken a part of the window, it says from where on records exist.
+func TestReplayOfWhatRetentionCut(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	write(t, dir, "pipelines.yaml", replayFile(bed{}))
+	p := start(t, dir, "run")
+	f := replayOrders(bed{}, 60)
+	bed{}.send(t, p.broker(), f.records)
+	bed{}.ended(t, p)
+	client, err := kgo.NewClient(kgo.SeedBrokers(p.broker()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer client.Close()
+	cut := kadm.Offsets{}
+	cut.AddOffset("orders", 2, 5, -1)
+	if _, err := kadm.NewClient(client).DeleteRecords(t.Context(), cut); err != nil {
+		t.Fatal(err)
+	}
+	_, out, errs := millrace(t, dir, "replay", "invoices", "--yes", "--from", f.records[0].Time.Add(-time.Second).UTC().Format(time.RFC3339))
+	if !strings.Contains(errs, "! orders/2 holds records from ") || strings.Count(errs, "(offset 5) on only") != 1 || !strings.Contains(out, "55") {
+		t.Errorf("it says\n%s%s", errs, out)
+	}
 }
