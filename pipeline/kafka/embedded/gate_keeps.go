@@ -22,7 +22,7 @@ type keeps struct {
 
 const (
 	// mostGroups are the groups that there may be, with at most mostMembers each.
-	mostGroups  = 500
+	mostGroups  = 2000
 	mostMembers = 200
 	// mostTxns are the transactional ids that there may be.
 	mostTxns = 1000
