@@ -40,9 +40,7 @@ type target struct {
 	// when that changed.
 	at    int64
 	since time.Time
-	// empty counts the times that no record was found between at and end, full
-	// tells that one was.
-	empty int
+	// full tells that a record was found between at and end.
 	full  bool
 	stuck string
 }
@@ -53,9 +51,6 @@ const (
 	// stillFor is how long a commit must not have moved before it is asked
 	// whether any record lies behind it.
 	stillFor = 2 * time.Second
-	// emptyReads is how often a log must be found empty behind a commit, since
-	// one look at a broker that is slow finds nothing either.
-	emptyReads = 2
 )
 
 // newGoal takes down where the topics of a pipeline end now.
@@ -188,7 +183,7 @@ func (g *goal) finished(ctx context.Context, name partitionName, t *target) (boo
 // moved notes what the group has committed.
 func (t *target) moved(at int64) {
 	if at != t.at || t.since.IsZero() {
-		t.at, t.since, t.empty, t.full = at, time.Now(), 0, false
+		t.at, t.since, t.full = at, time.Now(), false
 	}
 }
 
@@ -200,15 +195,8 @@ func (g *goal) behind(ctx context.Context, name partitionName, t *target) bool {
 		return false
 	}
 	found, err := g.anyRecord(ctx, name, t)
-	switch {
-	case err != nil:
-		t.empty = 0
-	case found:
-		t.full = true
-	default:
-		t.empty++
-	}
-	return t.empty >= emptyReads
+	t.full = found
+	return err == nil && !found
 }
 
 func (g *goal) anyRecord(ctx context.Context, name partitionName, t *target) (bool, error) {
@@ -225,13 +213,7 @@ func (g *goal) anyRecord(ctx context.Context, name partitionName, t *target) (bo
 	if err != nil && !errors.Is(err, io.EOF) {
 		return false, err
 	}
-	if len(records) > 0 || unreadable {
-		return true, nil
-	}
-	// A reader gives up on a partition that stays silent, also when the broker
-	// is gone: only one that answers now was silent for want of records.
-	_, err = g.admin.EndOffsets(ctx, name.topic)
-	return false, err
+	return len(records) > 0 || unreadable, nil
 }
 
 // verdict is nil where everything is done, else what stands still.

@@ -67,6 +67,34 @@ func (l lookout) find(ctx context.Context, topic string, number int32, id [16]by
 	}
 }
 
+// next is where the first record lies, or what can't be read, from an offset on and before
+// an end; it is the end where there is none.
+func (l lookout) next(ctx context.Context, topic string, number int32, id [16]byte, from, end int64) (int64, error) {
+	for from < end {
+		stored, err := l.stored(ctx, topic, number, id, from)
+		if err != nil {
+			return from, err
+		}
+		behind := from
+		for rest := stored.RecordBatches; ; {
+			batch, size := nextBatch(rest)
+			if batch == nil {
+				break
+			}
+			if l.holds(topic, number, stored, rest[:size], from) {
+				return from, nil
+			}
+			behind = max(behind, batch.FirstOffset+int64(max(0, batch.LastOffsetDelta))+1)
+			rest = rest[size:]
+		}
+		if behind == from {
+			return end, nil
+		}
+		from = behind
+	}
+	return end, nil
+}
+
 // nextBatch is the batch that data begins with, and its size; nil where there is no
 // whole one of the format that Kafka has had since 0.11.
 func nextBatch(data []byte) (*kmsg.RecordBatch, int) {
@@ -122,7 +150,7 @@ func (l lookout) judge(topic string, number int32, batch *kmsg.RecordBatch, stor
 // transactional is the attribute of batches of transactions.
 const transactional = 1 << 4
 
-// holds tells whether the client would hand out any record of sound batches.
+// holds tells whether the client would hand out any record of batches, or an error.
 func (l lookout) holds(topic string, number int32, stored *kmsg.FetchResponseTopicPartition, batches []byte,
 	from int64) bool {
 	fetched, _ := kgo.ProcessFetchPartition(
@@ -131,7 +159,7 @@ func (l lookout) holds(topic string, number int32, stored *kmsg.FetchResponseTop
 		&kmsg.FetchResponseTopicPartition{Partition: number, RecordBatches: batches,
 			AbortedTransactions: stored.AbortedTransactions},
 		onlooker{l.in}, nil)
-	return len(fetched.Records) > 0
+	return len(fetched.Records) > 0 || fetched.Err != nil
 }
 
 // stored fetches what is stored of a partition at an offset.

@@ -37,9 +37,9 @@ type ReadOptions struct {
 	OnUnreadable func(partition int32, first, next int64, err error)
 }
 
-// quietEnd is how long a partition may yield nothing before its end before it
-// counts as read: records at its end may have been compacted away.
-const quietEnd = 5 * time.Second
+// quietEnd is how long partitions may yield nothing before their ends until it is looked
+// whether any record lies there: they may have been compacted away.
+const quietEnd = time.Second
 
 // Reader reads one topic without a group and leaves nothing behind. It is used
 // by one goroutine at a time.
@@ -241,8 +241,7 @@ func (r *Reader) poll(ctx context.Context) ([]*handlers.Record, error) {
 	r.short = map[int32]bool{}
 	r.mu.Unlock()
 	if pollCtx.Err() != nil && fetches.NumRecords() == 0 && len(short) == 0 {
-		clear(r.left)
-		return nil, nil
+		return nil, r.quiet(ctx)
 	}
 	r.starved = false
 	var records []*handlers.Record
@@ -260,6 +259,25 @@ func (r *Reader) poll(ctx context.Context) ([]*handlers.Record, error) {
 		failed = errors.Join(failed, err)
 	}
 	return records, failed
+}
+
+// quiet looks which of the partitions that yield nothing hold no record before their ends.
+func (r *Reader) quiet(ctx context.Context) error {
+	ids, err := topicIDs(ctx, r.client, []string{r.topic})
+	if err != nil {
+		return fmt.Errorf("read topic %q: %w", r.topic, err)
+	}
+	for number, end := range r.left {
+		l := lookout{r.client, r.cluster, r.intake}
+		next, err := l.next(ctx, r.topic, number, ids[r.topic], r.at[number], end)
+		if err != nil {
+			return fmt.Errorf("read %s/%d: whether there are more records is not known: %w", r.topic, number, err)
+		}
+		if next >= end {
+			delete(r.left, number)
+		}
+	}
+	return nil
 }
 
 // readable keeps of what was fetched of a partition what belongs to the span, as far
