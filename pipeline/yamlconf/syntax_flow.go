@@ -32,7 +32,8 @@ func (f *finder) flow(start int) *finding {
 			at += len(firstLine(text[at:]))
 			continue
 		case longQuote >= 0 && before == whole && strings.IndexByte("]},:", c) < 0:
-			return syntaxAt(longQuote, fmt.Sprintf("the quote %c that starts here is never closed", text[longQuote]), "")
+			return syntaxAt(longQuote,
+				fmt.Sprintf("the quote %c that starts here is never closed", text[longQuote]), "")
 		case before == whole && strings.IndexByte("]},:", c) < 0,
 			before == plain && strings.IndexByte("[{\"'", c) >= 0:
 			return syntaxAt(at, "a comma or "+closers[text[open[len(open)-1]]]+" is expected before this",
