@@ -265,8 +265,5 @@ func (c *compiler) shown(f *config.File, path diag.Path, value string) string {
 	if at := strings.LastIndex(value, "@"); at >= 0 {
 		value = "…" + value[at:] // what is before it may be a login
 	}
-	if runes := []rune(value); len(runes) > 60 {
-		value = string(runes[:59]) + "…"
-	}
-	return strconv.Quote(value)
+	return strconv.Quote(diag.Clip(value, 60))
 }

@@ -200,6 +200,7 @@ func (c *compilation) partCalled(name string, args []ast.Node) string {
 	return fmt.Sprintf("%s[%q]", name, text.Value)
 }
 
+// textIn is a node as it stands in the source.
 func (c *compilation) textIn(n ast.Node) string {
 	s := c.extent(n)
 	return c.source[s.from:s.to]

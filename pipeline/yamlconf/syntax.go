@@ -123,7 +123,7 @@ func (f *finder) valueInQuotes(found *finding) string {
 		strings.Contains(value, " #") || !keyOnly.MatchString(before) {
 		return ""
 	}
-	return inQuotes(value)
+	return diag.Quote(value)
 }
 
 // rest is what stands on the line of a byte from there on.
@@ -131,8 +131,6 @@ func (f *finder) rest(at int) string {
 	line := f.lineAt(at)
 	return strings.TrimRight(f.line(line)[at-f.starts[line]:], " \t")
 }
-
-func inQuotes(text string) string { return "'" + strings.ReplaceAll(text, "'", "''") + "'" }
 
 var keyOnly = regexp.MustCompile(`(^|: |- )\s*$`)
 

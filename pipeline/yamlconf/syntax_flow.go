@@ -3,6 +3,8 @@ package yamlconf
 import (
 	"fmt"
 	"strings"
+
+	"github.com/millrace/millrace/pipeline/diag"
 )
 
 // What stands before a place in a list or map in brackets.
@@ -126,7 +128,7 @@ func cutText(text string, start, at int) *finding {
 			return found
 		case depth == 0 && strings.IndexByte(",]}", c) >= 0:
 			found.from, found.to = start, start+len(strings.TrimRight(text[start:i], " \t"))
-			found.fix = inQuotes(text[found.from:found.to])
+			found.fix = diag.Quote(text[found.from:found.to])
 			return found
 		}
 	}

@@ -179,17 +179,8 @@ func missingColon(rest string, at int) *finding {
 // closingQuote finds the quote that ends the text which starts at at, -1 where
 // there is none on the line.
 func closingQuote(text string, at int) int {
-	quote := text[at]
-	for i := at + 1; i < len(text); i++ {
-		switch {
-		case quote == '"' && text[i] == '\\':
-			i++
-		case text[i] != quote:
-		case quote == '\'' && i+1 < len(text) && text[i+1] == quote:
-			i++
-		default:
-			return i
-		}
+	if end := diag.ClosingQuote(text[at:]); end >= 0 {
+		return at + end
 	}
 	return -1
 }
