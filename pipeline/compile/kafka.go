@@ -183,8 +183,9 @@ func (c *compiler) store() {
 func (c *compiler) unsafeStore(f *config.File, path diag.Path, address string) {
 	switch cleartext, unverified := redis.Unsafe(address); {
 	case unverified:
-		c.warn(f, path, diag.CodeUnverified, "idempotency.store does not check whose certificate it is shown: "+
-			"whoever is on the way may answer", "remove skip_verify; SSL_CERT_FILE=ca.pem adds an authority of your own")
+		c.warn(f, path, diag.CodeUnverified,
+			"idempotency.store does not check whose certificate it is shown: whoever is on the way may answer",
+			"remove skip_verify; SSL_CERT_FILE=ca.pem adds an authority of your own")
 	case cleartext:
 		c.warn(f, path, diag.CodeCleartext, "idempotency.store sends its password unencrypted to another machine",
 			"write rediss:// and name Redis's TLS port")

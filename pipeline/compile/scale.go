@@ -24,13 +24,15 @@ func (c *compiler) scale() {
 	for _, f := range c.config.Files {
 		for _, t := range f.Blocks.Topics {
 			if n := t.Value.Partitions; n > manyPartitions && c.sound(f, t.Path.Field("partitions")) {
-				c.warn(f, t.Path.Field("partitions"), diag.CodeCostly, fmt.Sprintf("%d partitions are more than a topic is likely "+
-					"to need", n),
+				c.warn(f, t.Path.Field("partitions"), diag.CodeCostly,
+					fmt.Sprintf("%d partitions are more than a topic is likely to need", n),
 					"each costs the brokers files and memory, and partitions can be added later")
 			}
 			if n := t.Value.Replication; n > manyReplication {
-				c.warn(f, t.Path.Field("replication"), diag.CodeCostly, fmt.Sprintf("%d replicas are more than a topic is likely to "+
-					"need: every write waits for those in sync", n), "3 survive the loss of two brokers")
+				c.warn(f, t.Path.Field("replication"), diag.CodeCostly,
+					fmt.Sprintf("%d replicas are more than a topic is likely to need: "+
+						"every write waits for those in sync", n),
+					"3 survive the loss of two brokers")
 			}
 		}
 	}
@@ -60,8 +62,8 @@ func (c *compiler) lanes(o Definition) {
 			"8 to 32 lanes keep most receivers busy")
 	case lanes > lanesPlenty:
 		c.warn(o.File, path, diag.CodeCostly,
-			fmt.Sprintf("%d lanes of each partition are more than a receiver is likely to take",
-			lanes), "8 to 32 lanes keep most receivers busy")
+			fmt.Sprintf("%d lanes of each partition are more than a receiver is likely to take", lanes),
+			"8 to 32 lanes keep most receivers busy")
 	}
 }
 
