@@ -8,14 +8,14 @@ import (
 	"testing"
 	"time"
 
-	"github.com/millrace/millrace/pipeline/testbed"
+	"github.com/millrace/millrace/pipeline/testbed/kafkacluster"
 )
 
 // Three brokers with three copies of everything; one dies under load. It goes on
 // by itself, but for a topic that wants all three copies: there it waits, says
 // so, and goes on when the broker is back. Nothing is lost, nothing comes twice.
 func TestRealBrokerKilled(t *testing.T) {
-	cluster := testbed.NeedKafka(t, testbed.KafkaOptions{Nodes: 3})
+	cluster := kafkacluster.Need(t, kafkacluster.Options{Nodes: 3})
 	b := bed{brokers: cluster.Brokers(), store: shared.Redis(t).URL() + "?prefix=" + prefix(), replication: 3}
 	r := startReplicas(t, cluster, b, 100_000)
 	r.bed.invoiced(r.second, 10_000)

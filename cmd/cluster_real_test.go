@@ -8,7 +8,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/millrace/millrace/pipeline/testbed"
+	"github.com/millrace/millrace/pipeline/testbed/kafkacluster"
 )
 
 // What another tool makes of a group's offsets is taken as it is, back and forth.
@@ -29,7 +29,7 @@ func TestRealOffsetsOfAnotherTool(t *testing.T) {
 	}
 	reset := func(to string) {
 		t.Helper()
-		_, err := shared.Kafka(t).Run(t.Context(), testbed.ConsumerGroups, "--reset-offsets", "--to-offset", to,
+		_, err := shared.Kafka(t).Run(t.Context(), kafkacluster.ConsumerGroups, "--reset-offsets", "--to-offset", to,
 			"--group", b.name("reset"), "--topic", b.name("orders")+":0", "--execute")
 		if err != nil {
 			t.Fatal(err)

@@ -10,22 +10,24 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/millrace/millrace/pipeline/testbed"
+	"github.com/millrace/millrace/pipeline/testbed/certificates"
+	"github.com/millrace/millrace/pipeline/testbed/kafkacluster"
+	"github.com/millrace/millrace/pipeline/testbed/redisserver"
 )
 
 // validate --connect writes nothing to a cluster and a Redis that were never
 // used, although that cluster makes topics for whoever asks, and nothing to
 // those that were. Then it tells what would stop a run.
 func TestRealConnectWritesNothing(t *testing.T) {
-	certificates, err := testbed.NewCertificates(t.TempDir())
+	certificates, err := certificates.New(t.TempDir())
 	if err != nil {
 		t.Fatal(err)
 	}
-	k := testbed.NeedKafka(t, testbed.KafkaOptions{
+	k := kafkacluster.Need(t, kafkacluster.Options{
 		Properties: map[string]string{"auto.create.topics.enable": "true"},
-		Security:   &testbed.Security{Certificates: certificates, Users: map[string]string{"app": "s3cret-of-app"}},
+		Security:   &kafkacluster.Security{Certificates: certificates, Users: map[string]string{"app": "s3cret-of-app"}},
 	})
-	redis := testbed.NeedRedis(t, testbed.RedisOptions{})
+	redis := redisserver.Need(t, redisserver.Options{})
 	b := bed{brokers: k.Brokers(), store: redis.URL()}
 	url, requests := silent(t)
 	dir := t.TempDir()
@@ -108,9 +110,9 @@ func TestRealConnectWritesNothing(t *testing.T) {
 	// wrong with their keys.
 	yesterday := time.Now().Add(-24 * time.Hour).UTC().Format("2006-01-02")
 	for _, c := range []struct{ blocks, says string }{
-		{fmt.Sprintf("kafka: {brokers: [%q], tls: {ca: %q}}\n", k.Addresses(testbed.ExpiredTLS)[0], certificates.CA), "has expired"},
-		{fmt.Sprintf("kafka: {brokers: [%q], tls: {ca: %q}}\n", k.Addresses(testbed.ExpiredTLS)[0], certificates.CA), yesterday},
-		{fmt.Sprintf("kafka: {brokers: [%q], sasl: {mechanism: plain, username: app, password: wrong-s3cret}}\n", k.Addresses(testbed.SASL)[0]), "check kafka.sasl.username and kafka.sasl.password"},
+		{fmt.Sprintf("kafka: {brokers: [%q], tls: {ca: %q}}\n", k.Addresses(kafkacluster.ExpiredTLS)[0], certificates.CA), "has expired"},
+		{fmt.Sprintf("kafka: {brokers: [%q], tls: {ca: %q}}\n", k.Addresses(kafkacluster.ExpiredTLS)[0], certificates.CA), yesterday},
+		{fmt.Sprintf("kafka: {brokers: [%q], sasl: {mechanism: plain, username: app, password: wrong-s3cret}}\n", k.Addresses(kafkacluster.SASL)[0]), "check kafka.sasl.username and kafka.sasl.password"},
 	} {
 		write(t, dir, "pipelines.yaml", c.blocks+"pipelines: {copy: {source: {topic: orders}, dead_letter: off, sinks: [{stdout: {}}]}}\n")
 		if out := expect(t, dir, 3, c.says, "validate", "--connect"); strings.Contains(out, "wrong-s3cret") || strings.Count(out, "[MR1") != 1 {

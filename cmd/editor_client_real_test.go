@@ -18,7 +18,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/millrace/millrace/pipeline/testbed"
+	"github.com/millrace/millrace/pipeline/testbed/nodejs"
 )
 
 // editor speaks the language server protocol, as an editor does, with the YAML
@@ -57,7 +57,7 @@ type message struct {
 // openEditor starts the language server; it ends with the test.
 func openEditor(t *testing.T) *editor {
 	t.Helper()
-	cmd := testbed.NeedNode(t, filepath.Join("node_modules", "yaml-language-server", "bin", "yaml-language-server"), "--stdio")
+	cmd := nodejs.Need(t, filepath.Join("node_modules", "yaml-language-server", "bin", "yaml-language-server"), "--stdio")
 	e := &editor{t: t, ended: make(chan struct{}), answers: map[int]chan json.RawMessage{}, findings: map[string]chan []finding{}}
 	var err error
 	if e.in, err = cmd.StdinPipe(); err != nil {

@@ -6,15 +6,15 @@ import (
 	"testing"
 	"time"
 
-	"github.com/millrace/millrace/pipeline/testbed"
 	"github.com/millrace/millrace/pipeline/testbed/ledger"
+	"github.com/millrace/millrace/pipeline/testbed/redisserver"
 )
 
 // The ledger on a cluster, with two replicas and a Redis of its own, which goes
 // away as well.
 func TestRealReplicaLedger(t *testing.T) {
 	t.Parallel()
-	redis := testbed.NeedRedis(t, testbed.RedisOptions{AppendFsync: "always"})
+	redis := redisserver.Need(t, redisserver.Options{AppendFsync: "always"})
 	b := kafkaAndRedis(t)
 	keepBooks(t, ledger.Options{
 		Seed: 1, Time: 60 * time.Second, Rate: 150, Backlog: 1500,

@@ -8,17 +8,18 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/millrace/millrace/pipeline/testbed"
+	"github.com/millrace/millrace/pipeline/testbed/certificates"
+	"github.com/millrace/millrace/pipeline/testbed/redisserver"
 )
 
 // rediss:// with a user that may do no more than the documents say, a database
 // and a prefix.
 func TestRealRedisTLSAndUser(t *testing.T) {
-	certificates, err := testbed.NewCertificates(t.TempDir())
+	certificates, err := certificates.New(t.TempDir())
 	if err != nil {
 		t.Fatal(err)
 	}
-	redis := testbed.NeedRedis(t, testbed.RedisOptions{
+	redis := redisserver.Need(t, redisserver.Options{
 		Certificates: certificates, Password: "the-default-users",
 		Users: []string{"app on >h@sh/ed ~shop:* " + redisRules},
 	})
@@ -66,7 +67,7 @@ func TestRealRedisTLSAndUser(t *testing.T) {
 const redisRules = "+@connection +evalsha +eval +info +config|get +time +get +set +del +hset +hsetnx +hget +hincrby"
 
 func TestRealRedisThatEvicts(t *testing.T) {
-	redis := testbed.NeedRedis(t, testbed.RedisOptions{Args: []string{"--maxmemory", "64mb", "--maxmemory-policy", "allkeys-lru"}})
+	redis := redisserver.Need(t, redisserver.Options{Args: []string{"--maxmemory", "64mb", "--maxmemory-policy", "allkeys-lru"}})
 	b := kafkaAndRedis(t)
 	b.store = redis.URL()
 	b.create(t, 6, "orders", "invoices", "dead")

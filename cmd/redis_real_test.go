@@ -8,7 +8,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/millrace/millrace/pipeline/testbed"
+	"github.com/millrace/millrace/pipeline/testbed/redisserver"
 )
 
 // Redis is away for 20 s under load, hanging or dead: the sink is not called
@@ -17,20 +17,20 @@ import (
 func TestRealRedisAway(t *testing.T) {
 	t.Parallel()
 	for name, way := range map[string]struct {
-		away, back func(context.Context, *testbed.Redis) error
+		away, back func(context.Context, *redisserver.Server) error
 	}{
 		"hanging": {
-			func(_ context.Context, r *testbed.Redis) error { return r.Pause() },
-			func(_ context.Context, r *testbed.Redis) error { return r.Continue() },
+			func(_ context.Context, r *redisserver.Server) error { return r.Pause() },
+			func(_ context.Context, r *redisserver.Server) error { return r.Continue() },
 		},
 		"dead": {
-			func(_ context.Context, r *testbed.Redis) error { return r.Kill() },
-			func(ctx context.Context, r *testbed.Redis) error { return r.Start(ctx) },
+			func(_ context.Context, r *redisserver.Server) error { return r.Kill() },
+			func(ctx context.Context, r *redisserver.Server) error { return r.Start(ctx) },
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			redis := testbed.NeedRedis(t, testbed.RedisOptions{AppendFsync: "always"})
+			redis := redisserver.Need(t, redisserver.Options{AppendFsync: "always"})
 			b := kafkaAndRedis(t)
 			b.store = redis.URL()
 			b.create(t, 6, "orders", "invoices", "dead")
@@ -71,7 +71,7 @@ func TestRealRedisAway(t *testing.T) {
 // replica, until a person accepts it. One that starts afterwards blocks as well.
 func TestRealRedisFlushed(t *testing.T) {
 	t.Parallel()
-	redis := testbed.NeedRedis(t, testbed.RedisOptions{})
+	redis := redisserver.Need(t, redisserver.Options{})
 	b := kafkaAndRedis(t)
 	b.store = redis.URL() + "?prefix=shop:"
 	b.create(t, 6, "orders", "invoices", "dead")
@@ -126,7 +126,7 @@ func TestRealRedisFlushed(t *testing.T) {
 // commits, and blocks before the first call; or goes on, where so configured.
 func TestRealRedisFlushedWhileAway(t *testing.T) {
 	t.Parallel()
-	redis := testbed.NeedRedis(t, testbed.RedisOptions{})
+	redis := redisserver.Need(t, redisserver.Options{})
 	b := kafkaAndRedis(t)
 	b.store = redis.URL()
 	b.create(t, 6, "orders", "invoices", "dead")

@@ -9,7 +9,7 @@ import (
 	"time"
 
 	"github.com/millrace/millrace/handlers"
-	"github.com/millrace/millrace/pipeline/testbed"
+	"github.com/millrace/millrace/pipeline/testbed/kafkacluster"
 )
 
 // replicasOrders is how many records several replicas share.
@@ -23,7 +23,7 @@ type replicas struct {
 	began         time.Time
 }
 
-func startReplicas(t *testing.T, cluster *testbed.Kafka, b bed, n int) *replicas {
+func startReplicas(t *testing.T, cluster *kafkacluster.Cluster, b bed, n int) *replicas {
 	t.Helper()
 	b.create(t, 6, "orders", "invoices")
 	explainGroup(t, cluster, b.name("invoices"))
@@ -48,14 +48,14 @@ func (r *replicas) send(t *testing.T, records []*handlers.Record) {
 }
 
 // explainGroup shows how the brokers see a group, when the test has failed.
-func explainGroup(t *testing.T, cluster *testbed.Kafka, group string) {
+func explainGroup(t *testing.T, cluster *kafkacluster.Cluster, group string) {
 	t.Cleanup(func() {
 		if !t.Failed() {
 			return
 		}
 		for _, more := range []string{"--offsets", "--state", "--members"} {
 			ctx, cancel := context.WithTimeout(context.WithoutCancel(t.Context()), time.Minute)
-			out, err := cluster.Run(ctx, testbed.ConsumerGroups, "--describe", "--group", group, more, "--verbose")
+			out, err := cluster.Run(ctx, kafkacluster.ConsumerGroups, "--describe", "--group", group, more, "--verbose")
 			cancel()
 			t.Logf("the group, %s: %v\n%s", more, err, out)
 		}

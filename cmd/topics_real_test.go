@@ -8,7 +8,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/millrace/millrace/pipeline/testbed"
+	"github.com/millrace/millrace/pipeline/testbed/kafkacluster"
 	"github.com/millrace/millrace/pipeline/topics"
 )
 
@@ -34,7 +34,7 @@ func TestRealTopics(t *testing.T) {
 	}
 	describe := func() string {
 		t.Helper()
-		out, err := shared.Kafka(t).Run(t.Context(), testbed.Topics, "--describe", "--topic", b.name("orders"))
+		out, err := shared.Kafka(t).Run(t.Context(), kafkacluster.Topics, "--describe", "--topic", b.name("orders"))
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -8,14 +8,14 @@ import (
 	"testing"
 
 	"github.com/millrace/millrace/pipeline/api"
-	"github.com/millrace/millrace/pipeline/testbed"
+	"github.com/millrace/millrace/pipeline/testbed/redisserver"
 )
 
 // Redis is not up when a run starts, and goes away later without any traffic: both
 // times the state and the log say so, and it goes on by itself.
 func TestRealRedisNotUpYet(t *testing.T) {
 	t.Parallel()
-	redis := testbed.NeedRedis(t, testbed.RedisOptions{AppendFsync: "always"})
+	redis := redisserver.Need(t, redisserver.Options{AppendFsync: "always"})
 	if err := redis.Kill(); err != nil {
 		t.Fatal(err)
 	}

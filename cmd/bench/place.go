@@ -4,7 +4,8 @@ import (
 	"context"
 	"errors"
 
-	"github.com/millrace/millrace/pipeline/testbed"
+	"github.com/millrace/millrace/pipeline/testbed/kafkacluster"
+	"github.com/millrace/millrace/pipeline/testbed/redisserver"
 )
 
 // source is the topic that every variant reads.
@@ -40,11 +41,11 @@ func (p *place) open(ctx context.Context, binary, dir string) (end func() error,
 }
 
 func (p *place) startCluster(ctx context.Context) (end func() error, err error) {
-	k, err := testbed.StartKafka(ctx, testbed.KafkaOptions{Heap: "1g"})
+	k, err := kafkacluster.Start(ctx, kafkacluster.Options{Heap: "1g"})
 	if err != nil {
 		return nil, err
 	}
-	r, err := testbed.StartRedis(ctx, testbed.RedisOptions{AppendFsync: "everysec"})
+	r, err := redisserver.Start(ctx, redisserver.Options{AppendFsync: "everysec"})
 	if err != nil {
 		return nil, errors.Join(err, k.Close())
 	}

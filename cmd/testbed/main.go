@@ -21,7 +21,10 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/millrace/millrace/pipeline/testbed"
+	"github.com/millrace/millrace/pipeline/testbed/kafkacluster"
+	"github.com/millrace/millrace/pipeline/testbed/nodejs"
+	"github.com/millrace/millrace/pipeline/testbed/process"
+	"github.com/millrace/millrace/pipeline/testbed/redisserver"
 )
 
 // Beside the usual ports, so that neither a Kafka or a Redis of the machine nor
@@ -64,11 +67,11 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 	case "down":
 		return down(ctx, dir, out)
 	case "fetch":
-		jars, err := testbed.Fetch(ctx)
+		jars, err := kafkacluster.Fetch(ctx)
 		if err == nil {
 			fmt.Fprintln(out, "Kafka's jars are in", jars)
 		}
-		packages, nodeErr := testbed.FetchNode(ctx)
+		packages, nodeErr := nodejs.Fetch(ctx)
 		if nodeErr == nil {
 			fmt.Fprintln(out, "what runs with Node.js is in", packages)
 		}
@@ -87,13 +90,13 @@ type component struct {
 func components() []component {
 	return []component{
 		{"Kafka", "kafka/node1", func(ctx context.Context, dir string) error {
-			_, err := testbed.StartKafka(ctx, testbed.KafkaOptions{
+			_, err := kafkacluster.Start(ctx, kafkacluster.Options{
 				Dir: filepath.Join(dir, "kafka"), Port: kafkaPort, Heap: "512m", Detached: true,
 			})
 			return err
 		}},
 		{"Redis", "redis", func(ctx context.Context, dir string) error {
-			_, err := testbed.StartRedis(ctx, testbed.RedisOptions{
+			_, err := redisserver.Start(ctx, redisserver.Options{
 				Dir: filepath.Join(dir, "redis"), Port: redisPort, AppendFsync: "everysec", Detached: true,
 			})
 			return err
@@ -103,7 +106,7 @@ func components() []component {
 
 func up(ctx context.Context, dir string, out io.Writer) error {
 	for _, c := range components() {
-		running, err := testbed.Running(filepath.Join(dir, c.dir))
+		running, err := process.Running(filepath.Join(dir, c.dir))
 		if err != nil {
 			return err
 		}
@@ -129,7 +132,7 @@ func down(ctx context.Context, dir string, out io.Writer) error {
 	defer cancel()
 	var errs []error
 	for _, c := range components() {
-		was, err := testbed.End(ctx, filepath.Join(dir, c.dir))
+		was, err := process.End(ctx, filepath.Join(dir, c.dir))
 		switch {
 		case err != nil:
 			errs = append(errs, fmt.Errorf("end %s: %w", c.name, err))

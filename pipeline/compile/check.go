@@ -138,10 +138,8 @@ func (c *compiler) longLoops() {
 			names += " → " + e.to.Name
 		}
 		path := circle[0].path
-		c.add(diag.Problem{Path: path, Place: o.File.Source.Value(path), Severity: diag.Warning,
-			Code:    diag.CodeLongLoop,
-			Message: "pipelines feed each other in a circle: " + names,
-			Hint:    "make sure that a filter lets records out of it"})
+		c.warn(o.File, path, diag.CodeLongLoop, "pipelines feed each other in a circle: "+names,
+			"make sure that a filter lets records out of it")
 	}
 }
 

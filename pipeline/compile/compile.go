@@ -110,6 +110,12 @@ func (c *compiler) atValue(f *config.File, path diag.Path, code diag.Code, messa
 	c.add(diag.Problem{Path: path, Place: f.Source.Value(path), Code: code, Message: message, Hint: hint})
 }
 
+// warn adds a warning of a value.
+func (c *compiler) warn(f *config.File, path diag.Path, code diag.Code, message, hint string) {
+	c.add(diag.Problem{Path: path, Place: f.Source.Value(path), Severity: diag.Warning, Code: code, Message: message,
+		Hint: hint})
+}
+
 // server takes `drain:`, `limits:` and `server:`.
 func (c *compiler) server() {
 	c.plan.Drain = 20 * time.Second

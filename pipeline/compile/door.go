@@ -39,10 +39,9 @@ func (c *compiler) ingestDoor(plan *ingest.Plan) {
 	}
 	bearer := func(r ingest.Route) bool { return r.Auth != nil && r.Auth.Bearer != "" }
 	if plan.TLS == nil && c.with("ingest.tls") == nil && slices.ContainsFunc(plan.Routes, bearer) {
-		c.add(diag.Problem{Path: path, Place: f.Source.Value(path), Severity: diag.Warning, Code: diag.CodeCleartext,
-			Message: "ingest.auth without ingest.tls: the token travels unencrypted from other machines",
-			Hint: "add tls: {cert: server.pem, key: server.key}, or listen on 127.0.0.1 behind a proxy " +
-				"that has them"})
+		c.warn(f, path, diag.CodeCleartext,
+			"ingest.auth without ingest.tls: the token travels unencrypted from other machines",
+			"add tls: {cert: server.pem, key: server.key}, or listen on 127.0.0.1 behind a proxy that has them")
 	}
 }
 

@@ -17,7 +17,7 @@ import (
 	"github.com/millrace/millrace/pipeline/compile"
 	"github.com/millrace/millrace/pipeline/config"
 	"github.com/millrace/millrace/pipeline/plan"
-	"github.com/millrace/millrace/pipeline/testbed"
+	"github.com/millrace/millrace/pipeline/testbed/nodejs"
 )
 
 // readMermaid prints what Mermaid's own parser understands of the charts that
@@ -81,7 +81,7 @@ func TestRealMermaidReadsGraphs(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	cmd := testbed.NeedNode(t, "--input-type=module", "-e", readMermaid)
+	cmd := nodejs.Need(t, "--input-type=module", "-e", readMermaid)
 	cmd.Stdin = bytes.NewReader(input)
 	var stderr bytes.Buffer
 	cmd.Stderr = &stderr

@@ -126,10 +126,6 @@ func (c *compiler) topicRead(f *config.File, path diag.Path, topic string) {
 		return
 	}
 	p := diag.Problem{Path: path, Place: f.Source.Value(path), Severity: diag.Warning, Code: diag.CodeUnreadTopic,
-		Message: fmt.Sprintf("no pipeline reads the topic %q, and topics: does not name it", topic),
-		Fix:     diag.Nearest(topic, known)}
-	if p.Fix != "" {
-		p.Hint = fmt.Sprintf("did you mean %q?", p.Fix)
-	}
-	c.add(p)
+		Message: fmt.Sprintf("no pipeline reads the topic %q, and topics: does not name it", topic)}
+	c.add(p.Meant(diag.Nearest(topic, known)))
 }

@@ -169,10 +169,8 @@ func (c *compiler) store() {
 		}
 		c.atValue(f, path, diag.CodeChoice, message, hint)
 	case c.plan.Store.Embedded && c.plan.Embedded == "" && c.with("kafka") != nil:
-		c.add(diag.Problem{Path: path, Place: f.Source.Value(path), Severity: diag.Warning,
-			Code:    diag.CodeStoreEmbedded,
-			Message: "the embedded store beside a cluster: exactly one process may run",
-			Hint:    "replicas with stores of their own repeat each other's effects"})
+		c.warn(f, path, diag.CodeStoreEmbedded, "the embedded store beside a cluster: exactly one process may run",
+			"replicas with stores of their own repeat each other's effects")
 	}
 	if f != nil && c.storeDefaults.Lease > 0 && c.storeDefaults.Lease >= c.storeDefaults.TTL &&
 		c.sound(f, "idempotency.ttl") && c.sound(f, "idempotency.lease") {
@@ -183,19 +181,15 @@ func (c *compiler) store() {
 // unsafeStore warns of a store whose password, or whose answers, are not safe on
 // their way.
 func (c *compiler) unsafeStore(f *config.File, path diag.Path, address string) {
-	p := diag.Problem{Path: path, Place: f.Source.Value(path), Severity: diag.Warning}
 	switch cleartext, unverified := redis.Unsafe(address); {
 	case unverified:
-		p.Code, p.Message = diag.CodeUnverified, "idempotency.store does not check whose certificate it is shown: "+
-			"whoever is on the way may answer"
-		p.Hint = "remove skip_verify; SSL_CERT_FILE=ca.pem adds an authority of your own"
+		c.warn(f, path, diag.CodeUnverified,
+			"idempotency.store does not check whose certificate it is shown: whoever is on the way may answer",
+			"remove skip_verify; SSL_CERT_FILE=ca.pem adds an authority of your own")
 	case cleartext:
-		p.Code, p.Message = diag.CodeCleartext, "idempotency.store sends its password unencrypted to another machine"
-		p.Hint = "write rediss:// and name Redis's TLS port"
-	default:
-		return
+		c.warn(f, path, diag.CodeCleartext, "idempotency.store sends its password unencrypted to another machine",
+			"write rediss:// and name Redis's TLS port")
 	}
-	c.add(p)
 }
 
 func (c *compiler) lifetime(f *config.File, block diag.Path, s config.Store) {
@@ -265,8 +259,5 @@ func (c *compiler) shown(f *config.File, path diag.Path, value string) string {
 	if at := strings.LastIndex(value, "@"); at >= 0 {
 		value = "…" + value[at:] // what is before it may be a login
 	}
-	if runes := []rune(value); len(runes) > 60 {
-		value = string(runes[:59]) + "…"
-	}
-	return strconv.Quote(value)
+	return strconv.Quote(diag.Clip(value, 60))
 }

@@ -76,11 +76,10 @@ func (c *compiler) retention() {
 				continue
 			}
 			path := o.Path.Field("idempotency").Field("ttl")
-			c.add(diag.Problem{Path: path, Place: o.File.Source.Value(path), Severity: diag.Warning,
-				Code: diag.CodeLifetime,
-				Message: fmt.Sprintf("keys live for %s, and records of %q for %s: a late replay repeats effects",
+			c.warn(o.File, path, diag.CodeLifetime,
+				fmt.Sprintf("keys live for %s, and records of %q for %s: a late replay repeats effects",
 					yamlconf.FormatDuration(guard.TTL), t.Name, yamlconf.FormatDuration(t.Retention)),
-				Hint: "make the ttl longer than the topic's retention"})
+				"make the ttl longer than the topic's retention")
 			break
 		}
 	}

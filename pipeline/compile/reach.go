@@ -77,8 +77,7 @@ func (c *compiler) constantCondition(f *config.File, path diag.Path, condition *
 	if !answer {
 		message, hint = ifFalse, ""
 	}
-	c.add(diag.Problem{Path: path, Place: f.Source.Value(path), Severity: diag.Warning, Code: diag.CodeUnreachable,
-		Message: message, Hint: hint})
+	c.warn(f, path, diag.CodeUnreachable, message, hint)
 }
 
 // withoutSpace is an expression without the white space outside of its texts.

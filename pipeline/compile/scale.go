@@ -6,7 +6,6 @@ import (
 	"slices"
 	"strconv"
 
-	"github.com/millrace/millrace/pipeline/config"
 	"github.com/millrace/millrace/pipeline/diag"
 	"github.com/millrace/millrace/pipeline/kafka"
 )
@@ -25,13 +24,15 @@ func (c *compiler) scale() {
 	for _, f := range c.config.Files {
 		for _, t := range f.Blocks.Topics {
 			if n := t.Value.Partitions; n > manyPartitions && c.sound(f, t.Path.Field("partitions")) {
-				c.costly(f, t.Path.Field("partitions"), fmt.Sprintf("%d partitions are more than a topic is likely "+
-					"to need", n),
+				c.warn(f, t.Path.Field("partitions"), diag.CodeCostly,
+					fmt.Sprintf("%d partitions are more than a topic is likely to need", n),
 					"each costs the brokers files and memory, and partitions can be added later")
 			}
 			if n := t.Value.Replication; n > manyReplication {
-				c.costly(f, t.Path.Field("replication"), fmt.Sprintf("%d replicas are more than a topic is likely to "+
-					"need: every write waits for those in sync", n), "3 survive the loss of two brokers")
+				c.warn(f, t.Path.Field("replication"), diag.CodeCostly,
+					fmt.Sprintf("%d replicas are more than a topic is likely to need: "+
+						"every write waits for those in sync", n),
+					"3 survive the loss of two brokers")
 			}
 		}
 	}
@@ -56,17 +57,14 @@ func (c *compiler) lanes(o Definition) {
 	}
 	switch {
 	case total > manyConcurrent:
-		c.costly(o.File, path, fmt.Sprintf("%d lanes of each partition are up to %d calls at once", lanes, total),
+		c.warn(o.File, path, diag.CodeCostly,
+			fmt.Sprintf("%d lanes of each partition are up to %d calls at once", lanes, total),
 			"8 to 32 lanes keep most receivers busy")
 	case lanes > lanesPlenty:
-		c.costly(o.File, path, fmt.Sprintf("%d lanes of each partition are more than a receiver is likely to take",
-			lanes), "8 to 32 lanes keep most receivers busy")
+		c.warn(o.File, path, diag.CodeCostly,
+			fmt.Sprintf("%d lanes of each partition are more than a receiver is likely to take", lanes),
+			"8 to 32 lanes keep most receivers busy")
 	}
-}
-
-func (c *compiler) costly(f *config.File, path diag.Path, message, hint string) {
-	c.add(diag.Problem{Path: path, Place: f.Source.Value(path), Severity: diag.Warning, Code: diag.CodeCostly,
-		Message: message, Hint: hint})
 }
 
 // offsets reports a start at partitions that the topics do not have.

@@ -211,9 +211,7 @@ func (c *compiler) testSink(f *config.File, path diag.Path, place diag.Place, p 
 
 // nearestProblem adds the nearest of several names to a problem, or all of them.
 func nearestProblem(p diag.Problem, name string, names []string, all string) diag.Problem {
-	if p.Fix = diag.Nearest(name, names); p.Fix != "" {
-		p.Hint = "did you mean " + strconv.Quote(p.Fix) + "?"
-	} else if len(names) > 0 && len(names) <= 16 {
+	if p = p.Meant(diag.Nearest(name, names)); p.Fix == "" && len(names) > 0 && len(names) <= 16 {
 		p.Hint = all + diag.Or(names)
 	}
 	return p

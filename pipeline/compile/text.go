@@ -111,7 +111,7 @@ func (c *compiler) eatenByComment(f *config.File, path diag.Path, source string,
 	}
 	c.add(diag.Problem{Path: path, Place: place, Code: diag.CodeEaten,
 		Message: "YAML takes what follows # as a comment, and without it the expression is not complete",
-		Hint:    "put the whole text in single quotes: '…'", Fix: "'" + strings.ReplaceAll(all, "'", "''") + "'",
+		Hint:    "put the whole text in single quotes: '…'", Fix: diag.Quote(all),
 		FixAt: f.Source.FromValue(path)})
 	return true
 }

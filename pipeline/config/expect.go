@@ -198,12 +198,8 @@ func wordJSON(d *yamlconf.Decoder, n yamlconf.Node, what string, words []string)
 		return []byte(yamlconf.JSONText(n.Text())), true
 	}
 	p := diag.Problem{Path: n.Path, Place: d.Source().Value(n.Path), Code: diag.CodeChoice,
-		Message: fmt.Sprintf("%s must be %s, not %q", what, diag.Or(words), n.Text()),
-		Fix:     diag.Nearest(n.Text(), words)}
-	if p.Fix != "" {
-		p.Hint = "did you mean " + strconv.Quote(p.Fix) + "?"
-	}
-	d.Add(p)
+		Message: fmt.Sprintf("%s must be %s, not %q", what, diag.Or(words), n.Text())}
+	d.Add(p.Meant(diag.Nearest(n.Text(), words)))
 	return nil, false
 }
 
@@ -262,13 +258,11 @@ func (c *Script) step(d *yamlconf.Decoder, n yamlconf.Node) {
 	case text == string(plan.AnswerRate):
 		p.Message, p.Hint = "rate does not say how many calls are taken in which time", "write such as rate 20/s"
 	case err == nil:
-		p.Fix = "fail " + text
-		p.Hint = "did you mean " + strconv.Quote(p.Fix) + "?"
+		p = p.Meant("fail " + text)
 	case m == nil:
 	case !slices.Contains(words, m[1]):
 		if near := diag.Nearest(m[1], words); near != "" {
-			p.Fix = strings.Replace(text, m[1], near, 1)
-			p.Hint = "did you mean " + strconv.Quote(p.Fix) + "?"
+			p = p.Meant(strings.Replace(text, m[1], near, 1))
 		}
 	case m[2] != "" && m[1] != string(plan.AnswerFail):
 		p.Hint = "only fail has a status: fail " + m[2]

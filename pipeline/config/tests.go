@@ -3,7 +3,6 @@ package config
 import (
 	"fmt"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
@@ -298,16 +297,12 @@ func (c *Crash) point(d *yamlconf.Decoder, n yamlconf.Node, text string) {
 		c.Point = plan.CrashPoint(text)
 		return
 	}
-	near := diag.Nearest(text, plan.CrashPoints())
-	p := diag.Problem{Path: n.Path, Place: d.Source().Key(n.Path), Code: diag.CodeChoice, Fix: near,
+	p := diag.Problem{Path: n.Path, Place: d.Source().Key(n.Path), Code: diag.CodeChoice,
 		Message: fmt.Sprintf("crash must be %s, not %q", diag.Or(plan.CrashPoints()), text)}
 	if n.Path == c.Path {
 		p.Place = d.Source().Value(n.Path)
 	}
-	if near != "" {
-		p.Hint = "did you mean " + strconv.Quote(near) + "?"
-	}
-	d.Add(p)
+	d.Add(p.Meant(diag.Nearest(text, plan.CrashPoints())))
 }
 
 // JSONSchema is a point, or a map of one.

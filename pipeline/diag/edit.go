@@ -128,7 +128,11 @@ func (s *Source) ScalarNode(n *yaml.Node) (Region, bool) {
 	start := s.contentStart(n)
 	if n.Style&(yaml.SingleQuotedStyle|yaml.DoubleQuotedStyle) != 0 {
 		start--
-		return s.Range(start, start+quotedLength(s.text[start:])), true
+		end := start + ClosingQuote(s.text[start:]) + 1
+		if end == start {
+			end = len(s.text)
+		}
+		return s.Range(start, end), true
 	}
 	last := n.Value[:len(n.Value)-1]
 	for !utf8.RuneStart(n.Value[len(last)]) {
@@ -137,8 +141,9 @@ func (s *Source) ScalarNode(n *yaml.Node) (Region, bool) {
 	return s.Range(start, s.scalarOffset(n, len(last))+len(n.Value)-len(last)), true
 }
 
-// quotedLength is how long the text in quotes is that text begins with.
-func quotedLength(text []byte) int {
+// ClosingQuote is where the text in YAML's quotes ends that text begins with, -1 where it
+// is never closed.
+func ClosingQuote[T string | []byte](text T) int {
 	quote := text[0]
 	for i := 1; i < len(text); i++ {
 		switch {
@@ -148,10 +153,10 @@ func quotedLength(text []byte) int {
 		case quote == '\'' && i+1 < len(text) && text[i+1] == quote:
 			i++
 		default:
-			return i + 1
+			return i
 		}
 	}
-	return len(text)
+	return -1
 }
 
 // Spell is how text is written in the place of the scalar at path: in the same
@@ -173,13 +178,13 @@ func (s *Source) Spell(path Path, text string) (string, Region) {
 	written := string(s.text[region.Start.offset:region.End.offset])
 	switch {
 	case n.Style&yaml.SingleQuotedStyle != 0:
-		return quote(text), region
+		return Quote(text), region
 	case n.Style&yaml.DoubleQuotedStyle != 0:
 		return doubleQuote(text), region
 	case readsAs("{a: "+text+"}", text), !readsAs("{a: "+written+"}", n.Value) && readsAs("a: "+text, text):
 		return text, region
 	default:
-		return quote(text), region
+		return Quote(text), region
 	}
 }
 
@@ -228,12 +233,13 @@ func readsAs(document, text string) bool {
 		value.LineComment == ""
 }
 
-func quote(text string) string { return "'" + strings.ReplaceAll(text, "'", "''") + "'" }
+// Quote is text in single quotes, as YAML writes it.
+func Quote(text string) string { return "'" + strings.ReplaceAll(text, "'", "''") + "'" }
 
 func doubleQuote(text string) string {
 	out, err := yaml.Marshal(&yaml.Node{Kind: yaml.ScalarNode, Style: yaml.DoubleQuotedStyle, Value: text})
 	if err != nil || bytes.Count(out, []byte("\n")) != 1 {
-		return quote(text)
+		return Quote(text)
 	}
 	return strings.TrimSuffix(string(out), "\n")
 }

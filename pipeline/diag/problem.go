@@ -2,6 +2,7 @@ package diag
 
 import (
 	"cmp"
+	"fmt"
 	"slices"
 	"strings"
 )
@@ -48,6 +49,15 @@ func (p Problem) Error() string {
 		return p.Place.String() + ": warning: " + p.Message
 	}
 	return p.Place.String() + ": " + p.Message
+}
+
+// Meant is the problem with what was probably written instead of another word as its mend; ""
+// says that nothing is near.
+func (p Problem) Meant(near string) Problem {
+	if near != "" {
+		p.Hint, p.Fix = fmt.Sprintf("did you mean %q?", near), near
+	}
+	return p
 }
 
 // Problems is a list of problems. The zero value is ready to use.

@@ -102,7 +102,7 @@ func TestFindings(t *testing.T) {
 		{source: `startswith(payload.a, "x")`, code: CodeUnknownFunction, at: "startswith", message: `unknown function "startswith"`, hint: `write payload.a startsWith "x"`},
 		{source: `env("X") == "x"`, code: CodeUnknownFunction, at: "env", message: `unknown function "env"`, hint: "write env.X", fix: `env.X == "x"`},
 		{source: `header("x-y") == "x"`, code: CodeUnknownFunction, at: "header", message: `unknown function "header"`, hint: `write headers["x-y"]`, fix: `headers["x-y"] == "x"`},
-		{source: `timestamp("2024-01-01") == nil`, code: CodeUnknownFunction, at: "timestamp", message: `unknown function "timestamp"`, hint: `text is read as a time by date("2024-01-01")`, fix: `date("2024-01-01") == nil`},
+		{source: `timestamp("2024-01-01") == nil`, code: CodeUnknownFunction, at: "timestamp", message: `unknown function "timestamp"`, hint: `write date("2024-01-01")`, fix: `date("2024-01-01") == nil`},
 		{source: `payload.a.toLowerCase() == "x"`, code: CodeUnknownFunction, at: "toLowerCase", message: "unknown method toLowerCase", hint: "here it is lower(payload.a)", fix: `lower(payload.a) == "x"`},
 		{source: `timestamp.Local() == nil`, code: CodeUnknownFunction, at: "Local", message: "unknown method Local", hint: "here it is UTC() or In(timezone(…))"},
 		{source: `timestamp.Add()`, code: CodeArguments, at: "timestamp.Add", message: "Add takes 1 argument, not 0"},

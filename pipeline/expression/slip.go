@@ -18,8 +18,7 @@ import (
 type slip struct {
 	from, to      int
 	message, hint string
-	// with is the text to put in the place of from..to, or of all up to end where
-	// that is further, and from start on where that is not 0, where mends is set.
+	// with is the text to put in the place of start..end, where mends is set.
 	mends      bool
 	with       string
 	start, end int
@@ -31,6 +30,8 @@ type broken struct {
 	source   string
 	from, to int
 	message  string
+	// atEnd tells that it was the end of the source.
+	atEnd bool
 }
 
 // syntax turns a parser's error into a finding with a hint for common slips, and
@@ -47,86 +48,93 @@ func (c *compilation) syntax(e *file.Error) {
 		return
 	}
 	c.findAt(s.from, s.to, CodeSyntax, s.message, s.hint)
-	if s.mends {
-		c.findings[0].Fix = mended(c.source, s)
-	}
+	c.findings[0].Fix = mended(c.source, s)
 }
 
 func (c *compilation) broken(e *file.Error) broken {
 	from, to := c.byteAt(e.From), c.byteAt(e.To)
-	if from >= len(c.source) {
-		from = max(0, len(c.source)-1)
-	}
-	return broken{c.source, from, min(max(to, from+1), len(c.source)), e.Message}
+	atEnd := from >= len(c.source) || strings.Contains(e.Message, "EOF")
+	from = max(0, min(from, len(c.source)-1))
+	return broken{c.source, from, min(max(to, from+1), len(c.source)), e.Message, atEnd}
 }
 
 // mended is the source without its slips, "" where it cannot be read even then.
 func mended(source string, s slip) string {
 	for range 20 {
-		from := s.from
-		if s.start > 0 {
-			from = s.start
+		if !s.mends || len(source) > maxSource {
+			return ""
 		}
-		source = source[:from] + s.with + source[max(s.to, s.end):]
+		source = source[:s.start] + s.with + source[s.end:]
 		_, err := parser.ParseWithConfig(source, conf.CreateNew())
 		if err == nil {
 			return source
 		}
 		e, ok := errors.AsType[*file.Error](err)
-		if !ok || len(source) > maxSource {
+		if !ok {
 			return ""
 		}
-		if s, ok = newCompilation(nil, source).broken(e).slip(); !ok || !s.mends {
-			return ""
-		}
+		s, _ = newCompilation(nil, source).broken(e).slip()
 	}
 	return ""
 }
 
-// token is what the parser stumbled over, "" at the end.
-func (b broken) token() string {
-	if b.atEnd() {
-		return ""
-	}
-	return b.source[b.from:b.to]
-}
-
-func (b broken) atEnd() bool { return strings.Contains(b.message, "EOF") }
-
-// before and after are the text around the token, without space at its side.
-func (b broken) before() string { return strings.TrimRight(b.source[:b.from], " \t\r\n") }
-func (b broken) after() string  { return b.source[b.from:] }
-
-// say is a slip at the token.
-func (b broken) say(message, hint string) (slip, bool) {
-	return slip{from: b.from, to: b.to, message: message, hint: hint}, true
-}
-
-func (b broken) unexpected(hint string) (slip, bool) {
-	token := b.token()
-	if !strings.HasPrefix(token, `"`) {
-		token = strconv.Quote(token)
-	}
-	return b.say("unexpected "+token, hint)
-}
-
-// replace is a slip of n bytes from the token on, for which with stands.
-func (b broken) replace(n int, hint, with string) (slip, bool) {
-	to := min(b.from+n, len(b.source))
-	return slip{from: b.from, to: to, message: fmt.Sprintf("unexpected %q", b.source[b.from:to]), hint: hint,
-		mends: true, with: with}, true
-}
-
-// slip finds what was meant.
+// slip finds what was meant: by the few functions for what is not at the token, and
+// then by the habits.
 func (b broken) slip() (slip, bool) {
-	for _, look := range []func() (slip, bool){b.curly, b.dollar, b.openQuote, b.badEscape, b.openBracket, b.foreign,
-		b.operatorCall, b.quotedField,
-		b.word, b.sign, b.bracket, b.neighbour, b.text} {
+	for _, look := range []func() (slip, bool){b.curly, b.dollar, b.openQuote, b.badEscape, b.openBracket,
+		b.operatorCall} {
 		if s, ok := look(); ok {
 			return s, true
 		}
 	}
+	if strings.Contains(b.source, token) {
+		return slip{}, false
+	}
+	marked, at := b.source[:b.from]+token+b.source[b.from:], b.from
+	if b.atEnd {
+		marked, at = b.source+token, len(b.source)
+	}
+	for _, h := range habits {
+		if m := h.at.FindStringSubmatchIndex(marked); m != nil {
+			return b.of(h, marked, at, m), true
+		}
+	}
 	return slip{}, false
+}
+
+// of is the slip that a habit makes. m is where it matches the source with the token
+// marked, which is at.
+func (b broken) of(h habit, marked string, at int, m []int) slip {
+	group := func(name string, from, to int) (int, int) {
+		i := h.at.SubexpIndex(name)
+		if i < 0 || m[2*i] < 0 {
+			return from, to
+		}
+		unmarked := func(n int) int {
+			if n > at {
+				n -= len(token)
+			}
+			return n
+		}
+		return unmarked(m[2*i]), unmarked(m[2*i+1])
+	}
+	filled := func(template string) string {
+		text := string(h.at.ExpandString(nil, template, marked, m))
+		return strings.ReplaceAll(text, token, "")
+	}
+	s := slip{message: h.message, hint: filled(h.hint), mends: h.with != "", with: filled(h.with)}
+	s.from, s.to = group("at", b.from, b.to)
+	s.start, s.end = group("put", s.from, s.to)
+	if s.message == "" {
+		s.message = "unexpected " + strconv.Quote(b.source[s.from:s.to])
+		if b.source[s.from] == '"' {
+			s.message = "unexpected " + b.source[s.from:s.to]
+		}
+	}
+	if h.hint == joinText {
+		s.hint += joinedParts(b.source)
+	}
+	return s
 }
 
 var straight = strings.NewReplacer("“", `"`, "”", `"`, "„", `"`, "‘", "'", "’", "'")
@@ -138,9 +146,15 @@ func (b broken) curly() (slip, bool) {
 	}
 	return slip{
 		from: i, to: i + len("“"), message: "curly quotes are no quotes", hint: `write text in straight quotes: "…"`,
-		mends: true, with: straight.Replace(b.source[i:]), end: len(b.source),
+		mends: true, with: straight.Replace(b.source[i:]), start: i, end: len(b.source),
 	}, true
 }
+
+// joinText is a hint that goes on with the template as an expression.
+const joinText = "this field is an expression: text is joined by +, "
+
+// touches is text at a ${ } as it stands in a template, such as order-${payload.id}.
+var touches = regexp.MustCompile(`[^\s()\[\]{},!=<>&|?]\$\{|\}[^\s()\[\]{},!=<>&|?]`)
 
 // dollar is a template where an expression belongs.
 func (b broken) dollar() (slip, bool) {
@@ -154,20 +168,11 @@ func (b broken) dollar() (slip, bool) {
 	if end < 0 {
 		return s, true
 	}
-	s.end, s.mends, s.with = end+1, true, strings.TrimSpace(b.source[i+2:end])
-	if touches(b.source, i, end) || mended(b.source, s) == "" {
-		s.mends, s.hint = false, "this field is an expression: text is joined by +, "+joinedParts(b.source)
+	s.mends, s.start, s.end, s.with = true, i, end+1, strings.TrimSpace(b.source[i+2:end])
+	if touches.MatchString(b.source) || mended(b.source, s) == "" {
+		s.mends, s.hint = false, joinText+joinedParts(b.source)
 	}
 	return s, true
-}
-
-// touches tells whether text stands at a ${ } as it does in a template, such as
-// order-${payload.id}.
-func touches(source string, from, end int) bool {
-	part := func(i int) bool {
-		return i >= 0 && i < len(source) && !strings.ContainsRune(" \t\r\n()[]{},!=<>&|?", rune(source[i]))
-	}
-	return part(from-1) || part(end+1)
 }
 
 // joinedParts is a template written as an expression.
@@ -189,139 +194,126 @@ func (b broken) openQuote() (slip, bool) {
 	if b.message != "literal not terminated" {
 		return slip{}, false
 	}
-	open := -1
-	for i := 0; i < len(b.source) && open < 0; i++ {
-		if strings.IndexByte("\"'`", b.source[i]) >= 0 {
-			end := stringEndQuoted(b.source, i)
-			if end >= len(b.source) {
-				open = i
-			}
-			i = end
+	for i := 0; i < len(b.source); i++ {
+		if strings.IndexByte("\"'`", b.source[i]) < 0 {
+			continue
+		}
+		open := i
+		if i = stringEndQuoted(b.source, i); i >= len(b.source) {
+			return slip{from: open, to: open + 1, message: "the text that begins here is never closed",
+				hint: "close it with " + b.source[open:open+1]}, true
 		}
 	}
-	if open < 0 {
-		return slip{}, false
+	return slip{}, false
+}
+
+// stringEndQuoted is the index of the quote that closes the one at i.
+func stringEndQuoted(s string, i int) int {
+	quote := s[i]
+	for i++; i < len(s) && s[i] != quote; i++ {
+		if s[i] == '\\' && quote != '`' {
+			i++
+		}
 	}
-	quote := b.source[open : open+1]
-	return slip{from: open, to: open + 1, message: "the text that begins here is never closed",
-		hint: "close it with " + quote}, true
+	return i
 }
 
 // badEscape is a backslash that text cannot hold, most of them from a regular
 // expression.
 func (b broken) badEscape() (slip, bool) {
-	if b.message != "invalid char escape" {
-		return slip{}, false
-	}
 	i := strings.LastIndexByte(b.source[:min(b.from+1, len(b.source))], '\\')
-	if i < 0 || i+1 >= len(b.source) {
+	if b.message != "invalid char escape" || i < 0 || i+1 >= len(b.source) {
 		return slip{}, false
 	}
+	twice := `\` + b.source[i:i+2]
 	return slip{from: i, to: i + 2, message: "text has no escape " + b.source[i:i+2],
-		hint:  `a backslash is written twice: \` + b.source[i:i+2],
-		mends: true, with: `\` + b.source[i:i+2]}, true
+		hint: "a backslash is written twice: " + twice, mends: true, with: twice, start: i, end: i + 2}, true
 }
 
-// lambda is what stands before the => of a function in other languages: one name
-// or several in brackets, as an argument.
-var lambda = regexp.MustCompile(`[(,]\s*(?:[A-Za-z_]\w*|\([\w\s,]*\))$`)
+func isDigit(c byte) bool { return c >= '0' && c <= '9' }
 
-// sign of another language, and what stands for it; "" where nothing does.
-type foreign struct{ written, hint, with string }
-
-const noName = "a predicate has no name for the element: it is #, and its fields .name, as in any(payload.items, " +
-	".price > 3)"
-
-// signs are looked for around the token, the first that is found counts.
-var signs = []foreign{
-	{"=<", "at most is written <=", "<="},
-	{"=~", "text is matched by: matches", "matches"},
-	{"~=", "text is matched by: matches", "matches"},
-	{"~", "text is matched by: matches", "matches"},
-	{"<>", "unequal is written !=", "!="},
-	{"::", "a field is read with a dot", "."},
-	{" ->", noName, ""},
-	{"->", "a field is read with a dot", "."},
-	{"===", "== and != have two characters here", "=="},
-	{"!==", "== and != have two characters here", "!="},
-	{"+=", "an expression changes nothing: it only computes a value", ""},
-	{"-=", "an expression changes nothing: it only computes a value", ""},
-	{":=", "an expression changes nothing: it only computes a value", ""},
-}
-
-func (b broken) foreign() (slip, bool) {
-	if b.token() == "=" && strings.HasPrefix(b.after(), "=>") {
-		if lambda.MatchString(b.before()) {
-			return slip{from: b.from, to: b.from + 2, message: `unexpected "=>"`, hint: noName}, true
-		}
-		return b.replace(2, "at least is written >=", ">=")
-	}
-	for _, sign := range signs {
-		for from := max(0, b.from-len(sign.written)+1); from <= b.from; from++ {
-			if !strings.HasPrefix(b.source[from:], sign.written) {
-				continue
-			}
-			if sign.with == "" {
-				return b.unexpected(sign.hint)
-			}
-			b.from = from
-			return b.replace(len(sign.written), sign.hint, sign.with)
+// openBracket is an expression that ends within brackets.
+func (b broken) openBracket() (slip, bool) {
+	var open []int
+	for _, at := range bracketsIn(b.source) {
+		if opens(b.source[at]) {
+			open = append(open, at)
+		} else if len(open) > 0 {
+			open = open[:len(open)-1]
 		}
 	}
-	if b.token() == "=" {
-		return b.replace(1, "compare with ==", "==")
-	}
-	return slip{}, false
-}
-
-var (
-	nullWord   = regexp.MustCompile(`^(?i:is(\s+not)?\s+(?:null|none|nil|undefined|empty)\b)`)
-	listOf     = regexp.MustCompile(`(?i:\bin)\s*[({]\s*[^(){}\[\]]*$`)
-	listEnd    = regexp.MustCompile(`^[^(){}\[\]]*[)}]`)
-	pipeBefore = regexp.MustCompile(`(?:^|[^|])\|(\s*[A-Za-z_]\w*)$`)
-	methodLast = regexp.MustCompile(`\.(any|all|none|one|map|filter|find|count|sum|some|every|reduce)\($`)
-	lastWord   = regexp.MustCompile(`([A-Za-z_][A-Za-z0-9_]*)\s*$`)
-)
-
-const (
-	searched  = `text is searched by contains, startsWith, endsWith, or by matches "regular expression"`
-	compareBy = "compare with =="
-)
-
-// words are those of other languages.
-var words = map[string]foreign{
-	"is": {hint: compareBy, with: "=="}, "eq": {hint: compareBy, with: "=="}, "equals": {hint: compareBy, with: "=="},
-	"ne":   {hint: "unequal is written !=", with: "!="},
-	"like": {hint: searched}, "ilike": {hint: searched}, "regexp": {hint: searched}, "rlike": {hint: searched},
-	"between":    {hint: "write both ends: 1 <= payload.n <= 5"},
-	"then":       {hint: `one of two is: condition ? "this" : "that"`},
-	"startswith": {hint: "it is written startsWith", with: "startsWith"},
-	"endswith":   {hint: "it is written endsWith", with: "endsWith"},
-	"includes":   {hint: partOf, with: "contains"}, "has": {hint: partOf, with: "contains"},
-}
-
-const partOf = "text has a part: contains; a list has an element: element in list"
-
-// word is a word from another language.
-func (b broken) word() (slip, bool) {
-	word := strings.ToLower(b.token())
-	if m := nullWord.FindStringSubmatch(b.after()); m != nil {
-		operator := "== nil"
-		if m[1] != "" {
-			operator = "!= nil"
-		}
-		return b.replace(len(m[0]), "null is nil here: "+operator, operator)
-	}
-	if slices.Contains([]string{"and", "or", "not", "in"}, word) && b.token() != word {
-		return b.replace(len(word), "operators are written in small letters: "+word, word)
-	}
-	w, ok := words[word]
-	switch {
-	case !ok:
+	if !b.atEnd || len(open) == 0 || strings.ContainsAny(lastByte(b.source), "+-*/%<>=&|?.,(!") {
 		return slip{}, false
-	case w.with == "":
-		return b.unexpected(w.hint)
-	default:
-		return b.replace(len(word), w.hint, w.with)
 	}
+	i := open[len(open)-1]
+	closing := map[byte]string{'(': ")", '[': "]", '{': "}"}[b.source[i]]
+	return slip{from: i, to: i + 1, message: "this " + b.source[i:i+1] + " is never closed",
+		hint: "add " + closing}, true
+}
+
+func lastByte(s string) string {
+	s = strings.TrimSpace(s)
+	return s[max(0, len(s)-1):]
+}
+
+// called are operators that other languages call like functions.
+var called = []string{"contains", "startsWith", "endsWith", "matches"}
+
+// operatorCall is an operator that is called: startsWith(payload.x, "a").
+func (b broken) operatorCall() (slip, bool) {
+	operator, rest := b.source[b.from:b.to], strings.TrimLeft(b.source[b.to:], " ")
+	if !slices.Contains(called, operator) || !strings.HasPrefix(rest, "(") {
+		return slip{}, false
+	}
+	s := slip{from: b.from, to: b.to, message: fmt.Sprintf("unexpected %q", operator),
+		hint: operator + " stands between the two: payload.text " + operator + ` "…"`}
+	args, end := arguments(b.source, len(b.source)-len(rest))
+	if len(args) != 2 {
+		return s, true
+	}
+	written := infix(args[0], operator, args[1])
+	s.hint = "write " + shorten(written)
+	s.mends, s.start, s.end, s.with = true, b.from, end, written
+	if !alone.MatchString(b.source[:b.from] + token + b.source[end:]) {
+		s.with = "(" + written + ")"
+	}
+	return s, true
+}
+
+// alone is where a comparison can stand without brackets of its own.
+var alone = regexp.MustCompile(`(?:^|&&|\|\||\()\s*` + token + `\s*(?:$|&&|\|\||\))`)
+
+// operand is what may stand beside an operator as it is.
+var operand = regexp.MustCompile(`^(?:[\w.#\[\]"]+|"[^"]*"|'[^']*'|\w+\([^()]*\))$`)
+
+func infix(left, operator, right string) string {
+	for _, side := range []*string{&left, &right} {
+		if !operand.MatchString(*side) {
+			*side = "(" + *side + ")"
+		}
+	}
+	return left + " " + operator + " " + right
+}
+
+// arguments are what stands in the first brackets from open on, and where those end;
+// none where they are never closed.
+func arguments(source string, open int) (args []string, end int) {
+	from, depth := open+1, 0
+	for i := open; i < len(source); i++ {
+		switch c := source[i]; c {
+		case '"', '\'', '`':
+			i = stringEndQuoted(source, i)
+		case '(', '[', '{':
+			depth++
+		case ')', ']', '}':
+			if depth--; depth == 0 {
+				return append(args, strings.TrimSpace(source[from:i])), i + 1
+			}
+		case ',':
+			if depth == 1 {
+				args, from = append(args, strings.TrimSpace(source[from:i])), i+1
+			}
+		}
+	}
+	return nil, 0
 }

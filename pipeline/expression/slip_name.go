@@ -88,50 +88,46 @@ func (c *compilation) templateText(n *ast.StringNode) {
 	c.fix(s.from, s.to, inner)
 }
 
-// elsewhere are functions of other languages and what they are here.
-var elsewhere = map[string]string{
-	"length": "len(…)", "size": "len(…)", "len": "len(…)", "toLowerCase": "lower(…)", "toUpperCase": "upper(…)",
-	"toLower": "lower(…)",
-	"toUpper": "upper(…)", "lowercase": "lower(…)", "uppercase": "upper(…)", "strip": "trim(…)",
-	"has": "in", "exists": "!= nil", "exist": "!= nil", "isset": "!= nil", "defined": "!= nil", "isNull": "== nil",
-	"is_null": "== nil",
-	"isnull":  "== nil", "isNotNull": "!= nil", "isEmpty": `== ""`, "str": "string(…)",
-	"coalesce": `??, as in payload.a ?? "…"`,
-	"ifnull":   `??, as in payload.a ?? "…"`, "default": `??, as in payload.a ?? "…"`,
-	"nvl":      `??, as in payload.a ?? "…"`,
-	"parseInt": "int(…)", "parseFloat": "float(…)", "number": "float(…)", "Number": "float(…)", "String": "string(…)",
-	"substr":    "[from:to]",
-	"substring": "[from:to]", "slice": "[from:to]", "match": "matches", "test": "matches", "regex": "matches",
-	"Local":    "UTC() or In(timezone(…))",
-	"toString": "string(…)", "typeof": "type(…)", "typeOf": "type(…)", "some": "any(…)", "every": "all(…)",
-	"toISOString": "string(…)",
-	"includes":    "contains, or in for lists", "contains": "contains between the two",
-	"startsWith": "startsWith between the two",
-	"endsWith":   "endsWith between the two", "startswith": "startsWith", "endswith": "endsWith",
-	"concat_ws": "join(…)",
-	"sprintf":   "format(…)", "printf": "format(…)", "Sprintf": "format(…)", "regexReplace": "replaceAll(…)",
-	"regexp_replace": "replaceAll(…)", "re_replace_all": "replaceAll(…)",
-	"encodeURIComponent": "urlEncode(…)", "encodeURI": "urlEncode(…)", "decodeURIComponent": "urlDecode(…)",
-	"hmacSha256": "hmac(…)", "hmac_sha256": "hmac(…)",
-	"uuidv5": "uuid5(…)", "uuid_v5": "uuid5(…)", "crc32b": "crc32(…)", "getTime": "UnixMilli()",
+// spelled turns what there is here, with the words that others have for it, around.
+func spelled(words map[string]string) map[string]string {
+	by := map[string]string{}
+	for here, others := range words {
+		for _, other := range strings.Fields(others) {
+			by[other] = here
+		}
+	}
+	return by
 }
 
+// elsewhere are functions of other languages and what they are here.
+var elsewhere = spelled(map[string]string{
+	"len(…)": "length size len", "lower(…)": "toLowerCase toLower lowercase",
+	"upper(…)": "toUpperCase toUpper uppercase", "trim(…)": "strip", "in": "has",
+	"!= nil": "exists exist isset defined isNotNull", "== nil": "isNull is_null isnull", `== ""`: "isEmpty",
+	`??, as in payload.a ?? "…"`: "coalesce ifnull default nvl", "string(…)": "str String toString toISOString",
+	"int(…)": "parseInt", "float(…)": "parseFloat number Number", "[from:to]": "substr substring slice",
+	"matches": "match test regex", "UTC() or In(timezone(…))": "Local", "type(…)": "typeof typeOf",
+	"any(…)": "some", "all(…)": "every", "contains, or in for lists": "includes",
+	"contains between the two": "contains", "startsWith between the two": "startsWith startswith",
+	"endsWith between the two": "endsWith endswith", "join(…)": "concat_ws", "format(…)": "sprintf printf Sprintf",
+	"replaceAll(…)": "regexReplace regexp_replace re_replace_all", "urlEncode(…)": "encodeURIComponent encodeURI",
+	"urlDecode(…)": "decodeURIComponent", "hmac(…)": "hmacSha256 hmac_sha256", "uuid5(…)": "uuidv5 uuid_v5",
+	"crc32(…)": "crc32b", "UnixMilli()": "getTime",
+})
+
 // between are methods of text elsewhere that are operators here.
-var between = map[string]string{
-	"contains": "contains", "includes": "contains", "startsWith": "startsWith", "endsWith": "endsWith",
-	"startswith": "startsWith",
-	"endswith":   "endsWith", "matches": "matches", "match": "matches", "equals": "==", "eq": "==",
-}
+var between = spelled(map[string]string{
+	"contains": "contains includes", "startsWith": "startsWith startswith", "endsWith": "endsWith endswith",
+	"matches": "matches match", "==": "equals eq",
+})
 
 // impure are functions that answer differently each time, and what there is
 // instead.
-var impure = map[string]string{
-	"now": ownTime, "today": ownTime, "time": ownTime, "current_timestamp": ownTime, "currentTime": ownTime,
-	"currentTimeMillis": ownTime, "utcnow": ownTime,
-	"random": ownPart, "rand": ownPart, "randInt": ownPart, "randomInt": ownPart, "Random": ownPart,
-	"uuid": ownName, "uuidv4": ownName, "uuid_v4": ownName, "uuid4": ownName, "nanoid": ownName, "ulid": ownName,
-	"ksuid": ownName, "guid": ownName, "randomUUID": ownName,
-}
+var impure = spelled(map[string]string{
+	ownTime: "now today time current_timestamp currentTime currentTimeMillis utcnow",
+	ownPart: "random rand randInt randomInt Random",
+	ownName: "uuid uuidv4 uuid_v4 uuid4 nanoid ulid ksuid guid randomUUID",
+})
 
 const (
 	ownTime = "timestamp is the record's own time"
@@ -151,61 +147,70 @@ func (c *compilation) refuseImpure(from int, name string) bool {
 }
 
 func (c *compilation) unknownFunction(n ast.Node, name string) {
-	s := c.span(n)
+	s, all := c.span(n), c.extent(n)
 	if c.refuseImpure(s.from, name) {
 		return
 	}
-	names := append(slices.Sorted(maps.Keys(builtins)), slices.Sorted(maps.Keys(predicateNames))...)
-	message, hint, put := "unknown function "+strconv.Quote(name), "", ""
 	var args []ast.Node
 	if call, ok := n.(*ast.CallNode); ok {
 		args = call.Arguments
 	}
-	if written := c.operatorCalled(name, args); written != "" {
-		hint = "write " + shorten(written)
-	} else if partHint, with := c.partCalled(name, args); partHint != "" {
-		e := c.extent(n)
-		c.findAt(s.from, min(s.to, s.from+len(name)), CodeUnknownFunction, message, partHint)
-		c.fix(e.from, max(e.to, c.closed(s.from)), with)
-		return
-	} else if here := elsewhere[name]; here != "" {
+	s.to = min(s.to, s.from+len(name))
+	hint, put, replaced := "", "", s
+	here, operator := elsewhere[name], between[name]
+	names := append(slices.Sorted(maps.Keys(builtins)), slices.Sorted(maps.Keys(predicateNames))...)
+	near := diag.Nearest(name, append(names, "file"))
+	if part := c.partCalled(name, args); part != "" {
+		_, closed := arguments(c.source, s.from)
+		hint, put, replaced = "write "+part, part, span{all.from, max(all.to, closed)}
+	} else if operator != "" && len(args) == 2 {
+		hint = "write " + shorten(infix(c.textIn(args[0]), operator, c.textIn(args[1])))
+	} else if here != "" {
 		hint = "here it is " + here
-		if with, ok := strings.CutSuffix(here, "(…)"); ok {
-			put = with
-		}
-	} else if near := diag.Nearest(name, append(names, "file")); near != "" {
+		put, _ = strings.CutSuffix(here, "(…)")
+	} else if near != "" {
 		hint, put = fmt.Sprintf("did you mean %q?", near), near
 	} else if slices.Contains(recordNames, name) {
 		hint = name + " is no function: write it without ( )"
 	}
-	to := min(s.to, s.from+len(name))
-	c.findAt(s.from, to, CodeUnknownFunction, message, hint)
-	if put != "" && c.source[s.from:to] == name {
-		c.fix(s.from, to, put)
+	c.findAt(s.from, s.to, CodeUnknownFunction, "unknown function "+strconv.Quote(name), hint)
+	if put != "" && put != here && c.source[s.from:s.to] == name {
+		c.fix(replaced.from, replaced.to, put)
 	}
 }
 
-// closed is where the brackets end that begin at i, at the earliest i.
-func (c *compilation) closed(i int) int {
-	for depth := 0; i < len(c.source); i++ {
-		switch c.source[i] {
-		case '"', '\'', '`':
-			i = stringEndQuoted(c.source, i)
-		case '(', '[', '{':
-			depth++
-		case ')', ']', '}':
-			if depth--; depth == 0 {
-				return i + 1
-			}
-		}
+// partCalled is a part of the record, or a variable, that is called with the name of
+// what is looked for in it, as it is written here.
+func (c *compilation) partCalled(name string, args []ast.Node) string {
+	if len(args) != 1 || c.scope.static && name != "env" {
+		return ""
 	}
-	return 0
+	text, ok := args[0].(*ast.StringNode)
+	switch {
+	case name == "timestamp":
+		return "date(" + c.text(args[0]) + ")"
+	case !ok || !slices.Contains([]string{"env", "header", "headers", "payload", "source"}, name):
+		return ""
+	case name == "header":
+		name = "headers"
+	}
+	if isName(text.Value) {
+		return name + "." + text.Value
+	}
+	return fmt.Sprintf("%s[%q]", name, text.Value)
+}
+
+// textIn is a node as it stands in the source.
+func (c *compilation) textIn(n ast.Node) string {
+	s := c.extent(n)
+	return c.source[s.from:s.to]
 }
 
 // unknownMethod finds text.method() as other languages have it.
 func (c *compilation) unknownMethod(n *ast.CallNode, on ast.Node, name string) {
 	s, at := c.extent(n), c.byteAt(n.Location().From)
-	s.to = max(s.to, c.closed(at+len(name)))
+	_, closed := arguments(c.source, at+len(name))
+	s.to = max(s.to, closed)
 	if c.refuseImpure(at, name) {
 		return
 	}

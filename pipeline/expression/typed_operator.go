@@ -102,14 +102,8 @@ func (k *checker) negatedSide(n *ast.BinaryNode, b Type) bool {
 		k.text(not)+" is a boolean, which is compared here: "+not.Operator+" belongs to "+k.text(not.Node)+" alone",
 		"write "+whole)
 	s, end := k.extent(not), k.extent(n.Right)
-	k.mend(s.from, end.to, k.textOf(not.Node)+" "+operator+" "+k.textOf(n.Right))
+	k.mend(s.from, end.to, k.textIn(not.Node)+" "+operator+" "+k.textIn(n.Right))
 	return true
-}
-
-// textOf is a node as it stands in the source.
-func (k *checker) textOf(n ast.Node) string {
-	s := k.extent(n)
-	return k.source[s.from:s.to]
 }
 
 // sums are the operands that an operator of calculation takes and what it makes.

@@ -15,14 +15,14 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/millrace/millrace/handlers"
-	"github.com/millrace/millrace/pipeline/testbed"
+	"github.com/millrace/millrace/pipeline/testbed/kafkacluster"
 )
 
 // TestRealNodesComeAndGo copies a topic on three nodes while one of them is
 // killed, comes back, and takes its leaderships back: nothing is lost, nothing
 // comes twice, the order of keys holds, and flow resumes by itself.
 func TestRealNodesComeAndGo(t *testing.T) {
-	k := testbed.NeedKafka(t, testbed.KafkaOptions{Nodes: 3})
+	k := kafkacluster.Need(t, kafkacluster.Options{Nodes: 3})
 	b := bedOn(t, Settings{Brokers: k.Brokers()})
 	b.replicas = 3
 	b.topic("in", 6)

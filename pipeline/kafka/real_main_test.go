@@ -10,13 +10,15 @@ import (
 	"time"
 
 	"github.com/millrace/millrace/pipeline/testbed"
+	"github.com/millrace/millrace/pipeline/testbed/certificates"
+	"github.com/millrace/millrace/pipeline/testbed/kafkacluster"
 )
 
 // apache is the cluster that the tests on Apache Kafka share. The one with three
 // nodes belongs to its test alone.
 var apache struct {
 	testbed.Bed
-	certificates *testbed.Certificates
+	certificates *certificates.Set
 	// beds counts those who came.
 	beds atomic.Int64
 }
@@ -36,13 +38,13 @@ func TestMain(m *testing.M) {
 	if err != nil {
 		fail(err)
 	}
-	if apache.certificates, err = testbed.NewCertificates(dir); err != nil {
+	if apache.certificates, err = certificates.New(dir); err != nil {
 		fail(err)
 	}
-	apache.KafkaOptions = testbed.KafkaOptions{
+	apache.KafkaOptions = kafkacluster.Options{
 		// Short sessions and a cleaner that does not tarry keep the tests short.
 		Properties: map[string]string{"group.min.session.timeout.ms": "1000", "log.cleaner.backoff.ms": "500"},
-		Security:   &testbed.Security{Users: map[string]string{user: password}, Certificates: apache.certificates},
+		Security:   &kafkacluster.Security{Users: map[string]string{user: password}, Certificates: apache.certificates},
 	}
 	code := apache.Run(m)
 	os.RemoveAll(dir)

@@ -10,14 +10,15 @@ import (
 	"time"
 
 	"github.com/millrace/millrace/handlers"
-	"github.com/millrace/millrace/pipeline/testbed"
+	"github.com/millrace/millrace/pipeline/testbed/certificates"
+	"github.com/millrace/millrace/pipeline/testbed/kafkacluster"
 )
 
 var mechanisms = []string{"Plain", "scram-sha-256", "SCRAM-SHA-512", "OAuthBearer"}
 
 func credentials(mechanism string) *SASL {
 	if strings.EqualFold(mechanism, "oauthbearer") {
-		return &SASL{Mechanism: mechanism, Token: handlers.Secret(testbed.BearerToken(user, time.Now(), time.Now().Add(time.Hour)))}
+		return &SASL{Mechanism: mechanism, Token: handlers.Secret(kafkacluster.BearerToken(user, time.Now(), time.Now().Add(time.Hour)))}
 	}
 	return &SASL{Mechanism: mechanism, Username: user, Password: password}
 }
@@ -39,12 +40,12 @@ func TestRealSecureWays(t *testing.T) {
 	k, c := apache.Kafka(t), apache.certificates
 	trust := &TLS{CA: c.CA}
 	ways := map[string]Settings{
-		"tls":        {Brokers: k.Addresses(testbed.TLS), TLS: trust},
-		"mutual tls": {Brokers: k.Addresses(testbed.MutualTLS), TLS: &TLS{CA: c.CA, Cert: c.Client.Cert, Key: c.Client.Key}},
+		"tls":        {Brokers: k.Addresses(kafkacluster.TLS), TLS: trust},
+		"mutual tls": {Brokers: k.Addresses(kafkacluster.MutualTLS), TLS: &TLS{CA: c.CA, Cert: c.Client.Cert, Key: c.Client.Key}},
 	}
 	for _, m := range mechanisms {
-		ways[m] = Settings{Brokers: k.Addresses(testbed.SASL), SASL: credentials(m)}
-		ways[m+" over tls"] = Settings{Brokers: k.Addresses(testbed.SASLTLS), TLS: trust, SASL: credentials(m)}
+		ways[m] = Settings{Brokers: k.Addresses(kafkacluster.SASL), SASL: credentials(m)}
+		ways[m+" over tls"] = Settings{Brokers: k.Addresses(kafkacluster.SASLTLS), TLS: trust, SASL: credentials(m)}
 	}
 	for name, settings := range ways {
 		t.Run(name, func(t *testing.T) {
@@ -92,31 +93,31 @@ func TestRealSecureFaults(t *testing.T) {
 	k, c := apache.Kafka(t), apache.certificates
 	trust := &TLS{CA: c.CA}
 	const wrong = "canary-of-a-wrong-password"
-	stale := handlers.Secret(testbed.BearerToken(user, time.Now().Add(-2*time.Hour), time.Now().Add(-time.Hour)))
+	stale := handlers.Secret(kafkacluster.BearerToken(user, time.Now().Add(-2*time.Hour), time.Now().Add(-time.Hour)))
 	for name, f := range map[string]struct {
-		listener testbed.Listener
+		listener kafkacluster.Listener
 		tls      *TLS
 		sasl     *SASL
 		want     string
 		// waits tells that a broker which is starting looks the same.
 		waits bool
 	}{
-		"authority of another":   {testbed.TLS, &TLS{CA: c.OtherCA}, nil, "kafka.tls.ca", false},
-		"the system's roots":     {testbed.TLS, &TLS{}, nil, "kafka.tls.ca", false},
-		"expired":                {testbed.ExpiredTLS, trust, nil, "has expired", false},
-		"no certificate":         {testbed.MutualTLS, trust, nil, "kafka.tls.cert", false},
-		"certificate of another": {testbed.MutualTLS, &TLS{CA: c.CA, Cert: c.OtherClient.Cert, Key: c.OtherClient.Key}, nil, "kafka.tls.cert", false},
-		"tls on plain text":      {testbed.Plaintext, trust, nil, "take kafka.tls out", true},
-		"plain text on tls":      {testbed.TLS, nil, nil, "set kafka.tls", false},
-		"sasl on plain text":     {testbed.Plaintext, nil, credentials("plain"), "take kafka.sasl out", false},
-		"sasl on tls alone":      {testbed.TLS, trust, credentials("plain"), "take kafka.sasl out", false},
-		"no tls on both":         {testbed.SASLTLS, nil, credentials("plain"), "set kafka.tls", false},
-		"nothing on sasl":        {testbed.SASL, nil, nil, "kafka.sasl", true},
-		"nothing on both":        {testbed.SASLTLS, trust, nil, "kafka.sasl", true},
-		"plain":                  {testbed.SASL, nil, &SASL{Mechanism: "plain", Username: user, Password: wrong}, "kafka.sasl.password", false},
-		"scram-sha-256":          {testbed.SASL, nil, &SASL{Mechanism: "scram-sha-256", Username: user, Password: wrong}, "kafka.sasl.password", false},
-		"scram-sha-512":          {testbed.SASLTLS, trust, &SASL{Mechanism: "scram-sha-512", Username: user, Password: wrong}, "kafka.sasl.password", false},
-		"oauthbearer":            {testbed.SASLTLS, trust, &SASL{Mechanism: "oauthbearer", Token: stale}, "kafka.sasl.token", false},
+		"authority of another":   {kafkacluster.TLS, &TLS{CA: c.OtherCA}, nil, "kafka.tls.ca", false},
+		"the system's roots":     {kafkacluster.TLS, &TLS{}, nil, "kafka.tls.ca", false},
+		"expired":                {kafkacluster.ExpiredTLS, trust, nil, "has expired", false},
+		"no certificate":         {kafkacluster.MutualTLS, trust, nil, "kafka.tls.cert", false},
+		"certificate of another": {kafkacluster.MutualTLS, &TLS{CA: c.CA, Cert: c.OtherClient.Cert, Key: c.OtherClient.Key}, nil, "kafka.tls.cert", false},
+		"tls on plain text":      {kafkacluster.Plaintext, trust, nil, "take kafka.tls out", true},
+		"plain text on tls":      {kafkacluster.TLS, nil, nil, "set kafka.tls", false},
+		"sasl on plain text":     {kafkacluster.Plaintext, nil, credentials("plain"), "take kafka.sasl out", false},
+		"sasl on tls alone":      {kafkacluster.TLS, trust, credentials("plain"), "take kafka.sasl out", false},
+		"no tls on both":         {kafkacluster.SASLTLS, nil, credentials("plain"), "set kafka.tls", false},
+		"nothing on sasl":        {kafkacluster.SASL, nil, nil, "kafka.sasl", true},
+		"nothing on both":        {kafkacluster.SASLTLS, trust, nil, "kafka.sasl", true},
+		"plain":                  {kafkacluster.SASL, nil, &SASL{Mechanism: "plain", Username: user, Password: wrong}, "kafka.sasl.password", false},
+		"scram-sha-256":          {kafkacluster.SASL, nil, &SASL{Mechanism: "scram-sha-256", Username: user, Password: wrong}, "kafka.sasl.password", false},
+		"scram-sha-512":          {kafkacluster.SASLTLS, trust, &SASL{Mechanism: "scram-sha-512", Username: user, Password: wrong}, "kafka.sasl.password", false},
+		"oauthbearer":            {kafkacluster.SASLTLS, trust, &SASL{Mechanism: "oauthbearer", Token: stale}, "kafka.sasl.token", false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -156,7 +157,7 @@ func TestRealCertificateIsRenewedWithoutRestart(t *testing.T) {
 	k, c := apache.Kafka(t), apache.certificates
 	dir := t.TempDir()
 	files := TLS{CA: c.CA, Cert: dir + "/cert.pem", Key: dir + "/key.pem"}
-	install := func(p testbed.Pair) {
+	install := func(p certificates.Pair) {
 		for from, to := range map[string]string{p.Cert: files.Cert, p.Key: files.Key} {
 			text, err := os.ReadFile(from)
 			if err == nil {
@@ -170,7 +171,7 @@ func TestRealCertificateIsRenewedWithoutRestart(t *testing.T) {
 	install(c.OtherClient)
 	b := realBed(t)
 	b.topic("orders", 1)
-	b.settings = Settings{Brokers: k.Addresses(testbed.MutualTLS), TLS: &files}
+	b.settings = Settings{Brokers: k.Addresses(kafkacluster.MutualTLS), TLS: &files}
 	p := b.publisher()
 	write := func() error {
 		ctx, cancel := context.WithTimeout(t.Context(), patience)

@@ -40,12 +40,12 @@ type Explanation struct {
 
 // KeyState is what the store says of one key.
 type KeyState struct {
-	Sink       string
-	Generation int
-	// Row is nil where the store has none.
-	Row *idempotency.Row
+	Sink       string `json:"sink"`
+	Generation int    `json:"generation"`
 	// Own tells that the row was made for this very record.
-	Own bool
+	Own bool `json:"own"`
+	// Row is nil where the store has none.
+	Row *idempotency.Row `json:"row"`
 }
 
 // Group is what a consumer group has committed of a partition.
@@ -59,11 +59,11 @@ type Group struct {
 
 // Process is a running process that has the record's partition.
 type Process struct {
-	PID     int
-	State   string
-	Reasons []string
+	PID   int    `json:"pid"`
+	State string `json:"state"`
 	// Pending is how many records of the partition are read and not finished.
-	Pending int
+	Pending int      `json:"pending"`
+	Reasons []string `json:"reasons,omitempty"`
 }
 
 // Letters are the record's dead letters.

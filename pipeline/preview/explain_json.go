@@ -27,11 +27,7 @@ func (p *Preview) AppendExplanation(dst []byte, x *Explanation) []byte {
 	o.raw("steps", joinRaw(steps))
 	o.raw("now", p.AppendJSON(nil, &x.Now))
 	if x.Keys != nil {
-		var keys []json.RawMessage
-		for _, k := range x.Keys {
-			keys = append(keys, k.json())
-		}
-		o.raw("keys", joinRaw(keys))
+		o.value("keys", x.Keys)
 	}
 	if x.Group.Known {
 		g := newObject(nil)
@@ -45,14 +41,7 @@ func (p *Preview) AppendExplanation(dst []byte, x *Explanation) []byte {
 		o.raw("group", g.done())
 	}
 	if x.Process != nil {
-		each := newObject(nil)
-		each.value("pid", x.Process.PID)
-		each.text("state", x.Process.State)
-		each.value("pending", x.Process.Pending)
-		if len(x.Process.Reasons) > 0 {
-			each.value("reasons", x.Process.Reasons)
-		}
-		o.raw("process", each.done())
+		o.value("process", x.Process)
 	}
 	if x.Letters.Topic != "" {
 		o.raw("dead_letters", x.Letters.json())
@@ -100,15 +89,6 @@ func valueJSON(v any) json.RawMessage {
 		text, _ = compactJSON(fmt.Sprint(v))
 	}
 	return text
-}
-
-func (k *KeyState) json() json.RawMessage {
-	o := newObject(nil)
-	o.text("sink", k.Sink)
-	o.value("generation", k.Generation)
-	o.value("own", k.Own)
-	o.value("row", k.Row)
-	return o.done()
 }
 
 func (l *Letters) json() json.RawMessage {

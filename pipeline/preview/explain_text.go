@@ -152,7 +152,7 @@ func (e *explainer) value(s *decide.Step) string {
 	if text, ok := s.Value.(string); ok {
 		return e.safe(text)
 	}
-	return e.safe(string(valueJSON(s.Value)))
+	return e.safe(valueText(s.Value))
 }
 
 // request is a request of at most some lines.

@@ -2,7 +2,6 @@ package preview
 
 import (
 	"cmp"
-	"encoding/json"
 	"fmt"
 	"maps"
 	"slices"
@@ -280,12 +279,4 @@ func percent(n, of int) string {
 }
 
 // valueText is a value of an expression as JSON.
-func valueText(v any) string {
-	var out strings.Builder
-	e := json.NewEncoder(&out)
-	e.SetEscapeHTML(false)
-	if err := e.Encode(v); err != nil {
-		return fmt.Sprint(v)
-	}
-	return strings.TrimSuffix(out.String(), "\n")
-}
+func valueText(v any) string { return string(valueJSON(v)) }

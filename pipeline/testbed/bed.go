@@ -9,59 +9,10 @@ import (
 	"os"
 	"sync"
 	"testing"
+
+	"github.com/millrace/millrace/pipeline/testbed/kafkacluster"
+	"github.com/millrace/millrace/pipeline/testbed/redisserver"
 )
-
-// NeedKafka starts a cluster that ends with the test, and fails the test where
-// that can't be done. A test that fails logs the ends of the nodes' logs.
-func NeedKafka(tb testing.TB, options KafkaOptions) *Kafka {
-	tb.Helper()
-	k, err := StartKafka(tb.Context(), options)
-	if err != nil {
-		tb.Fatal(err)
-	}
-	tb.Cleanup(func() {
-		if err := k.Close(); err != nil {
-			tb.Error(err)
-		}
-	})
-	k.explain(tb)
-	return k
-}
-
-// NeedRedis starts a server that ends with the test, and fails the test where
-// that can't be done. A test that fails logs the end of the server's log.
-func NeedRedis(tb testing.TB, options RedisOptions) *Redis {
-	tb.Helper()
-	r, err := StartRedis(tb.Context(), options)
-	if err != nil {
-		tb.Fatal(err)
-	}
-	tb.Cleanup(func() {
-		if err := r.Close(); err != nil {
-			tb.Error(err)
-		}
-	})
-	r.explain(tb)
-	return r
-}
-
-func (k *Kafka) explain(tb testing.TB) {
-	tb.Cleanup(func() {
-		if tb.Failed() {
-			for _, node := range k.nodes {
-				tb.Logf("Kafka's node %d:\n%s", node.id, node.Log(20))
-			}
-		}
-	})
-}
-
-func (r *Redis) explain(tb testing.TB) {
-	tb.Cleanup(func() {
-		if tb.Failed() {
-			tb.Logf("Redis:\n%s", r.Log(20))
-		}
-	})
-}
 
 // Bed holds one cluster and one server that the tests of a package share. Each
 // is started when a test first asks for it. The zero value is ready; a package
@@ -75,11 +26,11 @@ func (r *Redis) explain(tb testing.TB) {
 // not stop what they share. The methods may be called from several goroutines.
 type Bed struct {
 	// KafkaOptions and RedisOptions are those of what is shared.
-	KafkaOptions KafkaOptions
-	RedisOptions RedisOptions
+	KafkaOptions kafkacluster.Options
+	RedisOptions redisserver.Options
 
-	kafka shared[*Kafka]
-	redis shared[*Redis]
+	kafka shared[*kafkacluster.Cluster]
+	redis shared[*redisserver.Server]
 }
 
 // shared starts something once, and keeps the failure too: the tests after the
@@ -114,30 +65,30 @@ func (b *Bed) Run(m interface{ Run() int }) int {
 
 // Kafka returns the shared cluster, started if it is not, and fails the test
 // where that can't be done. A test that fails logs the ends of its logs.
-func (b *Bed) Kafka(tb testing.TB) *Kafka {
+func (b *Bed) Kafka(tb testing.TB) *kafkacluster.Cluster {
 	tb.Helper()
-	k, err := b.kafka.get(func() (*Kafka, error) {
+	k, err := b.kafka.get(func() (*kafkacluster.Cluster, error) {
 		// It outlives the test that asked first.
-		return StartKafka(context.WithoutCancel(tb.Context()), b.KafkaOptions)
+		return kafkacluster.Start(context.WithoutCancel(tb.Context()), b.KafkaOptions)
 	})
 	if err != nil {
 		tb.Fatal(err)
 	}
-	k.explain(tb)
+	k.Explain(tb)
 	return k
 }
 
 // Redis returns the shared server, started if it is not, and fails the test
 // where that can't be done. A test that fails logs the end of its log.
-func (b *Bed) Redis(tb testing.TB) *Redis {
+func (b *Bed) Redis(tb testing.TB) *redisserver.Server {
 	tb.Helper()
-	r, err := b.redis.get(func() (*Redis, error) {
-		return StartRedis(context.WithoutCancel(tb.Context()), b.RedisOptions)
+	r, err := b.redis.get(func() (*redisserver.Server, error) {
+		return redisserver.Start(context.WithoutCancel(tb.Context()), b.RedisOptions)
 	})
 	if err != nil {
 		tb.Fatal(err)
 	}
-	r.explain(tb)
+	r.Explain(tb)
 	return r
 }
 

@@ -6,6 +6,9 @@ import (
 	"testing"
 
 	"github.com/millrace/millrace/pipeline/testbed"
+	"github.com/millrace/millrace/pipeline/testbed/kafkacluster"
+	"github.com/millrace/millrace/pipeline/testbed/process"
+	"github.com/millrace/millrace/pipeline/testbed/redisserver"
 )
 
 type tests func() int
@@ -14,9 +17,9 @@ func (run tests) Run() int { return run() }
 
 func TestRealBedSharesAndEndsItsComponents(t *testing.T) {
 	dir := t.TempDir()
-	bed := testbed.Bed{RedisOptions: testbed.RedisOptions{Dir: dir}}
+	bed := testbed.Bed{RedisOptions: redisserver.Options{Dir: dir}}
 	code := bed.Run(tests(func() int {
-		var first *testbed.Redis
+		var first *redisserver.Server
 		t.Run("first", func(t *testing.T) { first = bed.Redis(t) })
 		t.Run("second", func(t *testing.T) {
 			if bed.Redis(t) != first {
@@ -29,20 +32,20 @@ func TestRealBedSharesAndEndsItsComponents(t *testing.T) {
 	if code != 7 {
 		t.Errorf("got code %d, want that of the tests", code)
 	}
-	if running, err := testbed.Running(dir); running || err != nil {
+	if running, err := process.Running(dir); running || err != nil {
 		t.Errorf("after the tests the server runs: %t, %v", running, err)
 	}
 }
 
 func TestRealMissingToolIsAnError(t *testing.T) {
-	if _, err := testbed.Fetch(t.Context()); err != nil {
+	if _, err := kafkacluster.Fetch(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	t.Setenv("PATH", t.TempDir())
-	if _, err := testbed.StartRedis(t.Context(), testbed.RedisOptions{}); err == nil {
+	if _, err := redisserver.Start(t.Context(), redisserver.Options{}); err == nil {
 		t.Error("a server was started without redis-server")
 	}
-	if _, err := testbed.StartKafka(t.Context(), testbed.KafkaOptions{}); err == nil {
+	if _, err := kafkacluster.Start(t.Context(), kafkacluster.Options{}); err == nil {
 		t.Error("a cluster was started without Java")
 	}
 }

@@ -15,7 +15,9 @@ import (
 	"testing"
 	"time"
 
-	"github.com/millrace/millrace/pipeline/testbed"
+	"github.com/millrace/millrace/pipeline/testbed/kafkacluster"
+	"github.com/millrace/millrace/pipeline/testbed/process"
+	"github.com/millrace/millrace/pipeline/testbed/redisserver"
 )
 
 // holderDir names the folder in which this test binary, started once more,
@@ -34,14 +36,14 @@ func TestMain(m *testing.M) {
 }
 
 func hold(ctx context.Context, dir string) error {
-	redis, err := testbed.StartRedis(ctx, testbed.RedisOptions{Dir: filepath.Join(dir, "redis")})
+	redis, err := redisserver.Start(ctx, redisserver.Options{Dir: filepath.Join(dir, "redis")})
 	if err != nil {
 		return err
 	}
 	if err := redis.Pause(); err != nil {
 		return err
 	}
-	if _, err := testbed.StartKafka(ctx, testbed.KafkaOptions{Dir: filepath.Join(dir, "kafka")}); err != nil {
+	if _, err := kafkacluster.Start(ctx, kafkacluster.Options{Dir: filepath.Join(dir, "kafka")}); err != nil {
 		return err
 	}
 	fmt.Println("holding")
@@ -82,12 +84,12 @@ func TestRealComponentsEndWithAKilledTest(t *testing.T) {
 
 func TestRealComponentsOutliveTheThreadThatStartedThem(t *testing.T) {
 	ctx := bounded(t)
-	redis := make(chan *testbed.Redis, 1)
+	redis := make(chan *redisserver.Server, 1)
 	thread := make(chan int, 1)
 	go onThreadThatEnds(func() {
 		defer close(redis)
 		thread <- syscall.Gettid()
-		r, err := testbed.StartRedis(ctx, testbed.RedisOptions{})
+		r, err := redisserver.Start(ctx, redisserver.Options{})
 		if err != nil {
 			t.Error(err)
 			return
@@ -126,10 +128,10 @@ func onThreadThatEnds(f func()) {
 func TestRealDetachedComponentIsEndedByItsFolder(t *testing.T) {
 	ctx := bounded(t)
 	dir := t.TempDir()
-	if was, err := testbed.End(ctx, dir); was || err != nil {
+	if was, err := process.End(ctx, dir); was || err != nil {
 		t.Errorf("end of nothing: %t, %v", was, err)
 	}
-	r, err := testbed.StartRedis(ctx, testbed.RedisOptions{Dir: dir, Detached: true})
+	r, err := redisserver.Start(ctx, redisserver.Options{Dir: dir, Detached: true})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -140,7 +142,7 @@ func TestRealDetachedComponentIsEndedByItsFolder(t *testing.T) {
 	if !runs(t, dir) {
 		t.Error("Close ended a detached server")
 	}
-	if was, err := testbed.End(ctx, dir); !was || err != nil {
+	if was, err := process.End(ctx, dir); !was || err != nil {
 		t.Errorf("end of a server: %t, %v", was, err)
 	}
 	if runs(t, dir) {
@@ -150,7 +152,7 @@ func TestRealDetachedComponentIsEndedByItsFolder(t *testing.T) {
 
 func runs(t *testing.T, dir string) bool {
 	t.Helper()
-	running, err := testbed.Running(dir)
+	running, err := process.Running(dir)
 	if err != nil {
 		t.Fatal(err)
 	}

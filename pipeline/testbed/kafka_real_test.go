@@ -8,13 +8,13 @@ import (
 	"testing"
 	"time"
 
-	"github.com/millrace/millrace/pipeline/testbed"
+	"github.com/millrace/millrace/pipeline/testbed/kafkacluster"
 )
 
 func TestRealKafkaKeepsItsDataThroughAKill(t *testing.T) {
 	ctx := bounded(t)
-	k := testbed.NeedKafka(t, testbed.KafkaOptions{})
-	run(t, k, testbed.Topics, "--create", "--topic", "orders", "--partitions", "2")
+	k := kafkacluster.Need(t, kafkacluster.Options{})
+	run(t, k, kafkacluster.Topics, "--create", "--topic", "orders", "--partitions", "2")
 	produce(t, k, "orders", "first", "second")
 
 	if err := k.Node(1).Kill(); err != nil {
@@ -26,7 +26,7 @@ func TestRealKafkaKeepsItsDataThroughAKill(t *testing.T) {
 	if err := k.Node(1).Start(ctx); err != nil {
 		t.Fatal(err)
 	}
-	got := run(t, k, testbed.ConsoleConsumer, "--topic", "orders", "--from-beginning", "--max-messages", "2", "--timeout-ms", "20000")
+	got := run(t, k, kafkacluster.ConsoleConsumer, "--topic", "orders", "--from-beginning", "--max-messages", "2", "--timeout-ms", "20000")
 	for _, want := range []string{"first", "second"} {
 		if !strings.Contains(got, want) {
 			t.Errorf("after the kill %q is missing in %q", want, got)
@@ -40,7 +40,7 @@ func bounded(t *testing.T) context.Context {
 	return ctx
 }
 
-func run(t *testing.T, k *testbed.Kafka, tool testbed.Tool, args ...string) string {
+func run(t *testing.T, k *kafkacluster.Cluster, tool kafkacluster.Tool, args ...string) string {
 	t.Helper()
 	out, err := k.Run(bounded(t), tool, args...)
 	if err != nil {
@@ -49,9 +49,9 @@ func run(t *testing.T, k *testbed.Kafka, tool testbed.Tool, args ...string) stri
 	return out
 }
 
-func produce(t *testing.T, k *testbed.Kafka, topic string, values ...string) {
+func produce(t *testing.T, k *kafkacluster.Cluster, topic string, values ...string) {
 	t.Helper()
-	_, err := k.RunWith(bounded(t), strings.Join(values, "\n")+"\n", testbed.ConsoleProducer, "--topic", topic, "--sync",
+	_, err := k.RunWith(bounded(t), strings.Join(values, "\n")+"\n", kafkacluster.ConsoleProducer, "--topic", topic, "--sync",
 		"--message-send-max-retries", "60", "--request-timeout-ms", "5000")
 	if err != nil {
 		t.Fatal(err)

@@ -8,21 +8,21 @@ import (
 	"testing"
 	"time"
 
-	"github.com/millrace/millrace/pipeline/testbed"
+	"github.com/millrace/millrace/pipeline/testbed/redisserver"
 )
 
 func TestRealRedisThroughPauseAndKill(t *testing.T) {
 	tests := map[string]struct {
-		options testbed.RedisOptions
+		options redisserver.Options
 		after   string // what the key holds after the kill
 	}{
-		"in memory":        {testbed.RedisOptions{}, ""},
-		"append-only file": {testbed.RedisOptions{AppendFsync: "always", Password: "s3cret"}, "kept"},
+		"in memory":        {redisserver.Options{}, ""},
+		"append-only file": {redisserver.Options{AppendFsync: "always", Password: "s3cret"}, "kept"},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
 			ctx := bounded(t)
-			r := testbed.NeedRedis(t, tt.options)
+			r := redisserver.Need(t, tt.options)
 			redis(t, r, "OK", "SET", "key", "kept")
 
 			if err := r.Pause(); err != nil {
@@ -55,7 +55,7 @@ func TestRealRedisThroughPauseAndKill(t *testing.T) {
 	}
 }
 
-func redis(t *testing.T, r *testbed.Redis, want string, args ...string) {
+func redis(t *testing.T, r *redisserver.Server, want string, args ...string) {
 	t.Helper()
 	got, err := r.Run(bounded(t), args...)
 	if err != nil {

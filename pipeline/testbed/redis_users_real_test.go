@@ -9,12 +9,12 @@ import (
 
 	"github.com/redis/rueidis"
 
-	"github.com/millrace/millrace/pipeline/testbed"
+	"github.com/millrace/millrace/pipeline/testbed/redisserver"
 )
 
 func TestRealRedisSpeaksTLSToItsUsers(t *testing.T) {
 	certs := newCertificates(t)
-	r := testbed.NeedRedis(t, testbed.RedisOptions{
+	r := redisserver.Need(t, redisserver.Options{
 		Certificates: certs, Password: "admin", Users: []string{"app on >s3cret ~app:* &* +@all"},
 	})
 	redis(t, r, "OK", "SET", "other", "value")
@@ -39,7 +39,7 @@ func TestRealRedisSpeaksTLSToItsUsers(t *testing.T) {
 }
 
 // setAs sets a key as the user app.
-func setAs(t *testing.T, r *testbed.Redis, ca, password, key string) error {
+func setAs(t *testing.T, r *redisserver.Server, ca, password, key string) error {
 	t.Helper()
 	client, err := rueidis.NewClient(rueidis.ClientOption{
 		InitAddress: []string{r.Addr()}, Username: "app", Password: password, DisableCache: true,

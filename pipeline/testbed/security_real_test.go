@@ -17,12 +17,13 @@ import (
 	"github.com/twmb/franz-go/pkg/sasl/plain"
 	"github.com/twmb/franz-go/pkg/sasl/scram"
 
-	"github.com/millrace/millrace/pipeline/testbed"
+	"github.com/millrace/millrace/pipeline/testbed/certificates"
+	"github.com/millrace/millrace/pipeline/testbed/kafkacluster"
 )
 
 func TestRealListenersLetInWhomTheyShould(t *testing.T) {
 	certs := newCertificates(t)
-	k := testbed.NeedKafka(t, testbed.KafkaOptions{Security: &testbed.Security{
+	k := kafkacluster.Need(t, kafkacluster.Options{Security: &kafkacluster.Security{
 		Users: map[string]string{"app": "s3cret"}, Certificates: certs,
 	}})
 	now := time.Now()
@@ -37,27 +38,27 @@ func TestRealListenersLetInWhomTheyShould(t *testing.T) {
 			scram.Auth{User: "app", Pass: "wrong"}.AsSha256Mechanism(), "SASL_AUTHENTICATION_FAILED"},
 		{"scram-sha-512", scram.Auth{User: "app", Pass: "s3cret"}.AsSha512Mechanism(),
 			scram.Auth{User: "app", Pass: "wrong"}.AsSha512Mechanism(), "SASL_AUTHENTICATION_FAILED"},
-		{"oauthbearer", oauth.Auth{Token: testbed.BearerToken("app", now, now.Add(time.Hour))}.AsMechanism(),
-			oauth.Auth{Token: testbed.BearerToken("app", now, now.Add(-time.Hour))}.AsMechanism(), "invalid_token"},
+		{"oauthbearer", oauth.Auth{Token: kafkacluster.BearerToken("app", now, now.Add(time.Hour))}.AsMechanism(),
+			oauth.Auth{Token: kafkacluster.BearerToken("app", now, now.Add(-time.Hour))}.AsMechanism(), "invalid_token"},
 	} {
-		expectPing(t, k, tt.name, testbed.SASL, "", kgo.SASL(tt.right))
-		expectPing(t, k, tt.name+" over TLS", testbed.SASLTLS, "", kgo.SASL(tt.right), dialTLS(t, certs.CA, nil))
-		expectPing(t, k, tt.name+", wrong", testbed.SASL, tt.refusedWith, kgo.SASL(tt.not))
-		expectPing(t, k, tt.name+" over TLS, wrong", testbed.SASLTLS, tt.refusedWith, kgo.SASL(tt.not), dialTLS(t, certs.CA, nil))
+		expectPing(t, k, tt.name, kafkacluster.SASL, "", kgo.SASL(tt.right))
+		expectPing(t, k, tt.name+" over TLS", kafkacluster.SASLTLS, "", kgo.SASL(tt.right), dialTLS(t, certs.CA, nil))
+		expectPing(t, k, tt.name+", wrong", kafkacluster.SASL, tt.refusedWith, kgo.SASL(tt.not))
+		expectPing(t, k, tt.name+" over TLS, wrong", kafkacluster.SASLTLS, tt.refusedWith, kgo.SASL(tt.not), dialTLS(t, certs.CA, nil))
 	}
-	expectPing(t, k, "no user", testbed.SASL, "SASL is required")
-	expectPing(t, k, "TLS", testbed.TLS, "", dialTLS(t, certs.CA, nil))
-	expectPing(t, k, "TLS with another authority", testbed.TLS, "unknown authority", dialTLS(t, certs.OtherCA, nil))
-	expectPing(t, k, "expired server", testbed.ExpiredTLS, "expired", dialTLS(t, certs.CA, nil))
-	expectPing(t, k, "no client certificate", testbed.MutualTLS, "bad certificate", dialTLS(t, certs.CA, nil))
-	expectPing(t, k, "client certificate", testbed.MutualTLS, "", dialTLS(t, certs.CA, &certs.Client))
-	expectPing(t, k, "expired client certificate", testbed.MutualTLS, "certificate", dialTLS(t, certs.CA, &certs.ExpiredClient))
-	expectPing(t, k, "client of another authority", testbed.MutualTLS, "certificate", dialTLS(t, certs.CA, &certs.OtherClient))
+	expectPing(t, k, "no user", kafkacluster.SASL, "SASL is required")
+	expectPing(t, k, "TLS", kafkacluster.TLS, "", dialTLS(t, certs.CA, nil))
+	expectPing(t, k, "TLS with another authority", kafkacluster.TLS, "unknown authority", dialTLS(t, certs.OtherCA, nil))
+	expectPing(t, k, "expired server", kafkacluster.ExpiredTLS, "expired", dialTLS(t, certs.CA, nil))
+	expectPing(t, k, "no client certificate", kafkacluster.MutualTLS, "bad certificate", dialTLS(t, certs.CA, nil))
+	expectPing(t, k, "client certificate", kafkacluster.MutualTLS, "", dialTLS(t, certs.CA, &certs.Client))
+	expectPing(t, k, "expired client certificate", kafkacluster.MutualTLS, "certificate", dialTLS(t, certs.CA, &certs.ExpiredClient))
+	expectPing(t, k, "client of another authority", kafkacluster.MutualTLS, "certificate", dialTLS(t, certs.CA, &certs.OtherClient))
 }
 
-func newCertificates(t *testing.T) *testbed.Certificates {
+func newCertificates(t *testing.T) *certificates.Set {
 	t.Helper()
-	certs, err := testbed.NewCertificates(t.TempDir())
+	certs, err := certificates.New(t.TempDir())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -66,7 +67,7 @@ func newCertificates(t *testing.T) *testbed.Certificates {
 
 // expectPing asks a listener for an answer; want is a part of the error, ""
 // where it must answer.
-func expectPing(t *testing.T, k *testbed.Kafka, name string, l testbed.Listener, want string, opts ...kgo.Opt) {
+func expectPing(t *testing.T, k *kafkacluster.Cluster, name string, l kafkacluster.Listener, want string, opts ...kgo.Opt) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
 	defer cancel()
@@ -85,7 +86,7 @@ func expectPing(t *testing.T, k *testbed.Kafka, name string, l testbed.Listener,
 	}
 }
 
-func dialTLS(t *testing.T, ca string, client *testbed.Pair) kgo.Opt {
+func dialTLS(t *testing.T, ca string, client *certificates.Pair) kgo.Opt {
 	t.Helper()
 	config := &tls.Config{RootCAs: pool(t, ca)}
 	if client != nil {

@@ -157,24 +157,32 @@ func (m masker) written(n *yaml.Node) {
 	}
 }
 
-// urls hides users and passwords, query parameters that are secret, and tokens behind
-// their scheme.
+// urls hides what is secret by its form.
 func (m masker) urls(n *yaml.Node, expected bool) {
-	form := withSlashes
-	if expected {
-		form = bareUser
+	for _, part := range secretForms(n.Value, expected) {
+		m.source.MaskPart(n, part[0], part[1])
 	}
-	for _, at := range form.FindAllStringSubmatchIndex(n.Value, -1) {
-		if user := n.Value[at[2]:at[3]]; !strings.Contains(user, "${") || !safeUser.MatchString(user) {
-			m.source.MaskPart(n, at[2], at[3])
+}
+
+// secretForms are, of a text that may be a URL, whole or not, the user and password, query
+// parameters that are secret, and tokens behind their scheme.
+func secretForms(text string, isURL bool) (parts [][2]int) {
+	users := withSlashes
+	if isURL {
+		users = bareUser
+	}
+	for _, at := range users.FindAllStringSubmatchIndex(text, -1) {
+		if user := text[at[2]:at[3]]; !strings.Contains(user, "${") || !safeUser.MatchString(user) {
+			parts = append(parts, [2]int{at[2], at[3]})
 		}
 	}
-	for _, at := range schemeToken.FindAllStringSubmatchIndex(n.Value, -1) {
-		m.source.MaskPart(n, at[2], at[3])
+	for _, at := range schemeToken.FindAllStringSubmatchIndex(text, -1) {
+		parts = append(parts, [2]int{at[2], at[3]})
 	}
-	for _, at := range queryPart.FindAllStringSubmatchIndex(n.Value, -1) {
-		if handlers.SecretParameter(n.Value[at[4]:at[5]]) && !safeHeader.MatchString(n.Value[at[6]:at[7]]) {
-			m.source.MaskPart(n, at[6], at[7])
+	for _, at := range queryPart.FindAllStringSubmatchIndex(text, -1) {
+		if handlers.SecretParameter(text[at[4]:at[5]]) && !safeHeader.MatchString(text[at[6]:at[7]]) {
+			parts = append(parts, [2]int{at[6], at[7]})
 		}
 	}
+	return parts
 }

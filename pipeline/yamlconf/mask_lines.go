@@ -172,26 +172,11 @@ func (m *lineMasker) hide(line string, at, from int) {
 	m.source.MaskText(at+from, at+len(strings.TrimRight(line, " \t\"'")))
 }
 
-// forms hides what is secret by its form: users and passwords, and secret query
-// parameters, of what looks like a URL, whole or not, and tokens behind their scheme.
+// forms hides what is secret by its form, and what a comment may hold.
 func (m *lineMasker) forms(line string, at int) {
 	key := aKey.FindStringSubmatch(line)
-	form := withSlashes
-	if key != nil && urlKey.MatchString(key[1]) {
-		form = bareUser
-	}
-	for _, user := range form.FindAllStringSubmatchIndex(line, -1) {
-		if text := line[user[2]:user[3]]; !strings.Contains(text, "${") || !safeUser.MatchString(text) {
-			m.source.MaskText(at+user[2], at+user[3])
-		}
-	}
-	for _, part := range queryPart.FindAllStringSubmatchIndex(line, -1) {
-		if handlers.SecretParameter(line[part[4]:part[5]]) && !safeHeader.MatchString(line[part[6]:part[7]]) {
-			m.source.MaskText(at+part[6], at+part[7])
-		}
-	}
-	for _, token := range schemeToken.FindAllStringSubmatchIndex(line, -1) {
-		m.source.MaskText(at+token[2], at+token[3])
+	for _, part := range secretForms(line, key != nil && urlKey.MatchString(key[1])) {
+		m.source.MaskText(at+part[0], at+part[1])
 	}
 	maskComment(m.source, m.vocabulary, line, at)
 }

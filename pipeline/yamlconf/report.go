@@ -231,7 +231,7 @@ func (d *Decoder) quotedFix(n Node) string {
 	if strings.ContainsAny(before, "[{") || strings.Contains(rest, " #") || len(rest) >= maxRest {
 		return ""
 	}
-	return "'" + strings.ReplaceAll(rest, "'", "''") + "'"
+	return diag.Quote(rest)
 }
 
 // name is how messages call the value at a path: its last part, with what holds

@@ -30,9 +30,8 @@ func syntaxProblem(source *diag.Source, text []byte, err error, read int) (p dia
 	}
 	from, to = found.from, found.to
 	if p.Fix == "" {
-		p.Fix, p.FixAt = f.inQuotes(found), source.RestOfLine(found.at)
-		from, to = found.at,
-			found.at+len(strings.TrimRight(f.line(f.lineAt(found.at))[found.at-f.starts[f.lineAt(found.at)]:], " \t"))
+		p.Fix, p.FixAt = f.valueInQuotes(found), source.RestOfLine(found.at)
+		from, to = found.at, found.at+len(f.rest(found.at))
 	}
 	if found.code != diag.CodeEaten || !strings.HasPrefix(p.Fix, "'") {
 		from, to = 0, 0
@@ -51,6 +50,21 @@ type finding struct {
 	// other is a further place that it is about, and why says how.
 	other int
 	why   string
+}
+
+func syntaxAt(at int, message, hint string) *finding {
+	return &finding{at: at, code: diag.CodeSyntax, message: message, hint: hint}
+}
+
+// eatenAt is a part of a text that YAML took for its own, and that needs quotes.
+func eatenAt(at int, message string) *finding {
+	return &finding{at: at, code: diag.CodeEaten, message: message, hint: quoteHint}
+}
+
+// with adds the mend.
+func (found *finding) with(fix string, from, to int) *finding {
+	found.fix, found.from, found.to = fix, from, to
+	return found
 }
 
 type finder struct {
@@ -82,8 +96,8 @@ func newFinder(text []byte, err error, read int) *finder {
 	return f
 }
 
-func (f *finder) find() finding {
-	if found, ok := f.conflict(); ok {
+func (f *finder) find() *finding {
+	if found := f.conflict(); found != nil {
 		return found
 	}
 	if name, ok := strings.CutPrefix(f.reason, "unknown anchor '"); ok {
@@ -94,27 +108,28 @@ func (f *finder) find() finding {
 	if colonMissing {
 		line = previous
 	}
-	found, ok := f.onLine(line, colonMissing)
-	if !ok {
-		found = f.indentation(line)
+	if found := f.onLine(line, colonMissing); found != nil {
+		return found
 	}
-	if found.code == "" {
-		found.code = diag.CodeSyntax
-	}
-	return found
+	return f.indentation(line)
 }
 
-// inQuotes quotes the value that starts where the finding is and ends with its
+// valueInQuotes quotes the value that starts where the finding is and ends with its
 // line.
-func (f *finder) inQuotes(found finding) string {
+func (f *finder) valueInQuotes(found *finding) string {
 	line := f.lineAt(found.at)
-	before, value := f.line(line)[:found.at-f.starts[line]],
-		strings.TrimRight(f.line(line)[found.at-f.starts[line]:], " \t")
+	before, value := f.line(line)[:found.at-f.starts[line]], f.rest(found.at)
 	if found.hint != quoteHint || strings.HasPrefix(value, "`") || strings.ContainsAny(before, "[{") ||
 		strings.Contains(value, " #") || !keyOnly.MatchString(before) {
 		return ""
 	}
-	return "'" + strings.ReplaceAll(value, "'", "''") + "'"
+	return diag.Quote(value)
+}
+
+// rest is what stands on the line of a byte from there on.
+func (f *finder) rest(at int) string {
+	line := f.lineAt(at)
+	return strings.TrimRight(f.line(line)[at-f.starts[line]:], " \t")
 }
 
 var keyOnly = regexp.MustCompile(`(^|: |- )\s*$`)
@@ -142,106 +157,92 @@ func (f *finder) culprit() int {
 	return first
 }
 
-// plainLine is a line that begins with a word.
-var plainLine = regexp.MustCompile(`^[\w.]`)
-
-var oneWord = regexp.MustCompile(`^[\w.-]+$`)
+// colonless is text that may be a key whose colon is missing, and oneWord such a key
+// without a value.
+var (
+	colonless = regexp.MustCompile(`^[\w.](?:[^:]|:\S)*$`)
+	oneWord   = regexp.MustCompile(`^[\w.-]+$`)
+)
 
 // missingColonAbove finds the line that the parser took for the beginning of a
 // text which goes on at line, although both were meant as keys.
 func (f *finder) missingColonAbove(line int) (int, bool) {
-	previous := line - 1
-	for previous > 0 && f.blank(previous) {
-		previous--
-	}
-	if previous < 0 || f.blank(previous) {
+	above := f.above(line)
+	if above < 0 || strings.HasPrefix(f.line(line)[f.indent(line):], "- ") {
 		return 0, false
 	}
-	columns := f.blockColumns(previous)
+	columns := f.blockColumns(above)
 	at := columns[len(columns)-1]
-	text, _, _ := strings.Cut(f.line(previous)[at:], " #")
+	text, _, _ := strings.Cut(f.line(above)[at:], " #")
 	text = strings.TrimRight(text, " \t")
 	deeper := f.indent(line) > at && oneWord.MatchString(text)
-	if at != f.indent(line) && !deeper || strings.HasPrefix(strings.TrimSpace(f.line(line)), "- ") ||
-		!plainLine.MatchString(text) || strings.Contains(text, ": ") || strings.HasSuffix(text, ":") {
-		return 0, false
-	}
-	return previous, true
+	return above, colonless.MatchString(text) && (deeper || f.indent(line) == at)
 }
 
-func (f *finder) unknownAnchor(name string) finding {
+func (f *finder) unknownAnchor(name string) *finding {
 	line := f.stopped
-	for ; line > 0; line-- {
-		if strings.Contains(f.line(line), "*"+name) {
-			break
-		}
+	for line > 0 && !strings.Contains(f.line(line), "*"+name) {
+		line--
 	}
 	column := max(0, strings.LastIndex(f.line(line), "*"+name))
 	at := f.starts[line] + column
 	if strings.HasSuffix(strings.TrimRight(f.line(line)[:column], " \t["), "<<:") {
-		return finding{at: at, code: diag.CodeSyntax, message: "there is no anchor &" + name + " above this line",
-			hint: "put &" + name + " in front of the map that it stands for"}
+		return syntaxAt(at, "there is no anchor &"+name+" above this line",
+			"put &"+name+" in front of the map that it stands for")
 	}
-	return finding{at: at, code: diag.CodeEaten,
-		message: "YAML takes text that starts with * as a reference to an anchor, and there is none of this name " +
-			"before it",
-		hint: quoteHint}
+	return eatenAt(at, starts['*']+", and there is none of this name before it")
 }
 
 // indentation is the last guess: what stands on the line is fine, so where it
 // stands is not.
-func (f *finder) indentation(line int) finding {
-	at := f.starts[line] + f.indent(line)
-	if found, ok := f.tabComment(line); ok {
+func (f *finder) indentation(line int) *finding {
+	indent := f.indent(line)
+	at, above := f.starts[line]+indent, f.above(line)
+	if found := f.tabComment(line); found != nil {
 		return found
 	}
-	if open := f.openIndents(line); !slices.Contains(open, f.indent(line)) {
-		message := "the line is indented by " + diag.Count(f.indent(line), "space") + ", which fits no line above"
-		hint := "indent it like the other keys of the same map"
-		switch {
-		case len(open) == 1 && open[0] == 0:
-			hint = "the lines above that it could belong to are not indented"
-		case len(open) > 0:
-			hint = "the lines above that it could belong to are indented by " + spaces(open)
+	if open := f.openIndents(line); !slices.Contains(open, indent) {
+		found := syntaxAt(at, "the line is indented by "+diag.Count(indent, "space")+", which fits no line above",
+			"indent it like the other keys of the same map")
+		if len(open) == 1 && open[0] == 0 {
+			found.hint = "the lines above that it could belong to are not indented"
+		} else if len(open) > 0 {
+			found.hint = "the lines above that it could belong to are indented by " + spaces(open)
 		}
-		found := finding{at: at, code: diag.CodeSyntax, message: message, hint: hint}
-		if above := f.above(line); above >= 0 {
+		if above >= 0 {
 			found.other, found.why = f.starts[above]+f.indent(above),
 				"this line has a value already, so that nothing can stand below it"
-			if f.indent(above) > f.indent(line) {
+			if f.indent(above) > indent {
 				found.why = "the line above is indented by " + diag.Count(f.indent(above), "space")
 			}
 		}
 		return found
 	}
-	text := strings.TrimSpace(f.line(line))
-	if strings.HasPrefix(text, "- ") || text == "-" {
-		if above := f.above(line); above >= 0 && dashOnly.MatchString(f.line(above)[f.indent(above):]) {
-			found, _ := missingColon(f.line(above), f.indent(above), f.starts[above])
-			return found
-		}
-		return finding{at: at, code: diag.CodeSyntax, message: "a list item stands where a key is expected",
-			hint: "indent it below the key that the list belongs to"}
+	text := f.line(line)[indent:]
+	isItem := strings.HasPrefix(text, "- ") || text == "-"
+	switch {
+	case isItem && above >= 0 && noDash.MatchString(f.line(above)[f.indent(above):]):
+		return missingColon(f.line(above)[f.indent(above):], f.starts[above]+f.indent(above))
+	case isItem:
+		return syntaxAt(at, "a list item stands where a key is expected",
+			"indent it below the key that the list belongs to")
+	case strings.Contains(f.reason, "did not find expected '-' indicator"):
+		return syntaxAt(at, keyForItem, dashOrBelow)
 	}
-	if strings.Contains(f.reason, "did not find expected '-' indicator") {
-		return finding{at: at, code: diag.CodeSyntax, message: "a key stands where a list item is expected",
-			hint: "start the item with a dash, or indent the key below one"}
-	}
-	return finding{at: at, code: diag.CodeSyntax, message: "this is not valid YAML: " + f.reason}
+	return syntaxAt(at, "this is not valid YAML: "+f.reason, "")
 }
 
 // conflict finds what a version control system leaves where it can't merge.
-func (f *finder) conflict() (finding, bool) {
-	for line := range f.starts {
-		if text := f.line(line); strings.HasPrefix(text, "<<<<<<< ") || strings.HasPrefix(text, ">>>>>>> ") ||
-			text == "=======" {
-			return finding{at: f.starts[line], code: diag.CodeSyntax,
-				message: "the mark of a merge conflict stands here",
-				hint:    "keep one of the two versions, and remove the lines with <<<<<<<, ======= and >>>>>>>"}, true
-		}
+func (f *finder) conflict() *finding {
+	at := conflictMark.FindIndex(f.text)
+	if at == nil {
+		return nil
 	}
-	return finding{}, false
+	return syntaxAt(at[0], "the mark of a merge conflict stands here",
+		"keep one of the two versions, and remove the lines with <<<<<<<, ======= and >>>>>>>")
 }
+
+var conflictMark = regexp.MustCompile(`(?m)^(?:<{7} |>{7} |={7}\r?$)`)
 
 // above is the line before one that is not blank, -1 for none.
 func (f *finder) above(line int) int {
@@ -250,18 +251,15 @@ func (f *finder) above(line int) int {
 	return line
 }
 
-// dashOnly is a list item whose dash has no space behind it.
-var dashOnly = regexp.MustCompile(`^-[^ -]`)
-
 // tabComment finds a comment nearby that a tab indents, which the parser minds.
-func (f *finder) tabComment(line int) (finding, bool) {
+func (f *finder) tabComment(line int) *finding {
 	for i := max(0, line-1); i < len(f.starts) && i <= f.stopped+1; i++ {
-		if before, _, ok := strings.Cut(f.line(i), "#"); ok && f.blank(i) && strings.Contains(before, "\t") {
-			return finding{at: f.starts[i] + strings.IndexByte(before, '\t'), code: diag.CodeSyntax,
-				message: "a tab can't indent in YAML", hint: "use spaces"}, true
+		before, _, ok := strings.Cut(f.line(i), "#")
+		if tab := strings.IndexByte(before, '\t'); ok && tab >= 0 && f.blank(i) {
+			return syntaxAt(f.starts[i]+tab, tabIndents, "use spaces")
 		}
 	}
-	return finding{}, false
+	return nil
 }
 
 // openIndents are the indentations of the blocks that a line could continue.

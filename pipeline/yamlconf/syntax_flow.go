@@ -7,245 +7,176 @@ import (
 	"github.com/millrace/millrace/pipeline/diag"
 )
 
-// flow reads the list or map in brackets that starts at a byte of the text, and
-// finds where it stops being one.
-func (f *finder) flow(at int) (finding, bool) {
-	r := flowReader{text: string(f.text), at: at, start: at, base: f.indent(f.lineAt(at)), longQuote: -1}
-	return r.read()
-}
+// What stands before a place in a list or map in brackets.
+const (
+	nothing = iota
+	// plain is text without quotes, whole is what ends by itself.
+	plain
+	whole
+)
 
-type flowReader struct {
-	text        string
-	at, start   int
-	base        int
-	open        []int
-	afterValue  bool
-	afterQuoted bool
-	// longQuote is where a text in quotes started that ended on a later line,
-	// -1 where the last one did not.
-	longQuote int
-}
+var closers = map[byte]string{'[': "]", '{': "}"}
 
-func (r *flowReader) read() (finding, bool) {
-	for r.at < len(r.text) {
-		if found, ok := r.step(); ok {
-			return found, true
-		}
-		if len(r.open) == 0 {
-			return r.behind()
-		}
-	}
-	return r.unclosed()
-}
-
-// step takes one token.
-func (r *flowReader) step() (finding, bool) {
-	switch c := r.text[r.at]; {
-	case c == '\n':
-		r.at++
-		if r.leavesBlock() {
-			return r.unclosed()
-		}
-	case c == ' ' || c == '\t' || c == '\r':
-		r.at++
-	case c == '#':
-		r.skipLine()
-	case c == '[' || c == '{':
-		if r.afterValue {
-			return r.expected()
-		}
-		r.open = append(r.open, r.at)
-		r.at++
-	case c == ']' || c == '}':
-		opening := r.text[r.open[len(r.open)-1]]
-		if opening == '[' != (c == ']') {
-			return finding{at: r.at, code: diag.CodeSyntax, message: fmt.Sprintf("%c is closed by %c", opening, c)},
-				true
-		}
-		r.open = r.open[:len(r.open)-1]
-		r.afterValue, r.afterQuoted = true, true
-		r.at++
-	case c == ',':
-		if !r.afterValue && !r.afterColon() {
-			return finding{at: r.at, code: diag.CodeSyntax, message: "a value is missing before this comma",
-				hint: "remove the comma, or write the value"}, true
-		}
-		r.afterValue, r.afterQuoted = false, false
-		r.at++
-	case c == ':' && r.colonEnds():
-		r.afterValue, r.afterQuoted = false, false
-		r.at++
-	case c == '"' || c == '\'':
-		return r.quoted()
-	default:
-		return r.plain()
-	}
-	return finding{}, false
-}
-
-func (r *flowReader) quoted() (finding, bool) {
-	if r.afterValue {
-		return r.expected()
-	}
-	end := closingQuote(r.text, r.at)
-	if end < 0 {
-		return finding{at: r.at, code: diag.CodeSyntax, message: fmt.Sprintf("the quote %c that starts here is never "+
-			"closed", r.text[r.at])}, true
-	}
-	if i := badEscape(r.text[:end], r.at); r.text[r.at] == '"' && i >= 0 {
-		return finding{at: i, code: diag.CodeSyntax, message: "YAML does not know this escape in double quotes",
-			hint: "double the backslash, or " + quoteHint}, true
-	}
-	if r.longQuote = -1; strings.Contains(r.text[r.at:end], "\n") {
-		r.longQuote = r.at
-	}
-	r.at, r.afterValue, r.afterQuoted = end+1, true, true
-	return finding{}, false
-}
-
-// plain takes text without quotes.
-func (r *flowReader) plain() (finding, bool) {
-	if r.afterQuoted {
-		return r.expected()
-	}
-	switch c := r.text[r.at]; c {
-	case '@', '`', '%', '|', '>', '!', '*', '&':
-		return finding{at: r.at, code: diag.CodeEaten,
-			message: fmt.Sprintf("YAML does not take %c as the start of text", c), hint: quoteHint}, true
-	}
-	start := r.at
-	for r.at < len(r.text) {
-		switch c := r.text[r.at]; {
+// flow finds where the list or map in brackets that starts at a byte of the text
+// stops being one, nil where it does not.
+func (f *finder) flow(start int) *finding {
+	text, base := string(f.text), f.indent(f.lineAt(start))
+	open, before, longQuote := []int(nil), nothing, -1
+	for at := start; at < len(text); {
+		c := text[at]
+		switch {
+		case c == '\n' && leavesBlock(text[at+1:], base):
+			return f.unclosed(start, open)
+		case space(c):
+			at++
+			continue
+		case c == '#':
+			at += len(firstLine(text[at:]))
+			continue
+		case longQuote >= 0 && before == whole && strings.IndexByte("]},:", c) < 0:
+			return syntaxAt(longQuote,
+				fmt.Sprintf("the quote %c that starts here is never closed", text[longQuote]), "")
+		case before == whole && strings.IndexByte("]},:", c) < 0,
+			before == plain && strings.IndexByte("[{\"'", c) >= 0:
+			return syntaxAt(at, "a comma or "+closers[text[open[len(open)-1]]]+" is expected before this",
+				"separate the values with commas; put text that starts with a quote or bracket in single quotes: '…'")
 		case c == '[' || c == '{':
-			return r.bracketInText(start)
-		case c == '?' && r.at > start && (r.at+1 == len(r.text) || space(r.text[r.at+1])):
-			message := fmt.Sprintf("inside of brackets YAML ends the text %q at this ?",
-				clip(strings.TrimSpace(r.text[start:r.at])))
-			return finding{at: r.at, code: diag.CodeEaten, message: message, hint: quoteHint}, true
-		case c == '\n', c == '\r', c == ']', c == '}', c == ',', c == ':' && r.colonEnds(),
-			c == '#' && r.at > start && space(r.text[r.at-1]):
-			r.afterValue = true
-			return finding{}, false
+			open = append(open, at)
+			at++
+			continue
 		}
-		r.at++
+		switch {
+		case c == ']' || c == '}':
+			opening := text[open[len(open)-1]]
+			if closers[opening] != string(c) {
+				return syntaxAt(at, fmt.Sprintf("%c is closed by %c", opening, c), "")
+			}
+			open, before = open[:len(open)-1], whole
+			at++
+			if len(open) == 0 {
+				return behindFlow(text, start, at)
+			}
+		case c == ',':
+			if before == nothing && !strings.HasSuffix(strings.TrimRight(text[:at], " \t\r\n"), ":") {
+				return syntaxAt(at, "a value is missing before this comma", "remove the comma, or write the value")
+			}
+			before = nothing
+			at++
+		case c == ':' && (before == whole || endsKey(text, at)):
+			before = nothing
+			at++
+		case c == '"' || c == '\'':
+			end := closingQuote(text, at)
+			if end < 0 {
+				return syntaxAt(at, fmt.Sprintf("the quote %c that starts here is never closed", c), "")
+			}
+			if found := badEscape(text[:end], at); found != nil {
+				return found
+			}
+			if longQuote = -1; strings.Contains(text[at:end], "\n") {
+				longQuote = at
+			}
+			at, before = end+1, whole
+		case strings.IndexByte("@`%|>!*&", c) >= 0:
+			return eatenAt(at, fmt.Sprintf("YAML does not take %c as the start of text", c))
+		default:
+			end := flowTextEnd(text, at)
+			if end < len(text) && strings.IndexByte("[{?", text[end]) >= 0 {
+				return cutText(text, at, end)
+			}
+			at, before = end, plain
+		}
 	}
-	return finding{}, false
+	return f.unclosed(start, open)
 }
 
-// bracketInText is text that YAML ends at a bracket.
-func (r *flowReader) bracketInText(start int) (finding, bool) {
-	at := r.at
+// flowTextEnd is where YAML ends a text without quotes in brackets.
+func flowTextEnd(text string, start int) int {
+	for at := start; at < len(text); at++ {
+		switch c := text[at]; {
+		case strings.IndexByte("\n\r]},[{", c) >= 0, c == ':' && endsKey(text, at),
+			c == '?' && at > start && (at+1 == len(text) || space(text[at+1])),
+			c == '#' && at > start && space(text[at-1]):
+			return at
+		}
+	}
+	return len(text)
+}
+
+// endsKey tells whether a colon ends a key in brackets.
+func endsKey(text string, at int) bool {
+	return at+1 == len(text) || strings.IndexByte(" \t\r\n,[]{}", text[at+1]) >= 0
+}
+
+// cutText is text from start on that YAML ends at a bracket or question mark.
+func cutText(text string, start, at int) *finding {
 	message := fmt.Sprintf("inside of brackets YAML ends the text %q at this %c",
-		clip(strings.TrimSpace(r.text[start:at])), r.text[at])
-	if r.text[at-1] == '$' {
+		clip(strings.TrimSpace(text[start:at])), text[at])
+	if text[at] != '?' && text[at-1] == '$' {
 		at--
 		message = "inside of brackets YAML does not take ${…} as part of the text"
 	}
-	found := finding{at: at, code: diag.CodeEaten, message: message, hint: quoteHint}
-	if end := flowTextEnd(r.text, start); end > at {
-		found.fix, found.from, found.to = "'"+strings.ReplaceAll(r.text[start:end], "'", "''")+"'", start, end
-	}
-	return found, true
-}
-
-// flowTextEnd is where a text with brackets of its own ends that was meant as one
-// value, -1 where that is not certain.
-func flowTextEnd(text string, start int) int {
+	found := eatenAt(at, message)
 	depth := 0
-	for i := start; i < len(text); i++ {
+	for i := start; i < len(text) && text[at] != '?'; i++ {
 		switch c := text[i]; {
-		case c == '[' || c == '{' || c == '(':
+		case strings.IndexByte("[{(", c) >= 0:
 			depth++
-		case depth > 0 && (c == ']' || c == '}' || c == ')'):
+		case depth > 0 && strings.IndexByte("]})", c) >= 0:
 			depth--
-		case c == '\n', c == '#', depth == 0 && strings.IndexByte(`"'`, c) >= 0:
-			return -1
+		case c == '\n', c == '#', depth == 0 && (c == '"' || c == '\''):
+			return found
 		case depth == 0 && strings.IndexByte(",]}", c) >= 0:
-			return start + len(strings.TrimRight(text[start:i], " \t"))
+			found.from, found.to = start, start+len(strings.TrimRight(text[start:i], " \t"))
+			found.fix = diag.Quote(text[found.from:found.to])
+			return found
 		}
 	}
-	return -1
+	return found
 }
 
-func (r *flowReader) expected() (finding, bool) {
-	if r.longQuote >= 0 {
-		return finding{at: r.longQuote, code: diag.CodeSyntax,
-			message: fmt.Sprintf("the quote %c that starts here is never closed", r.text[r.longQuote])}, true
+func (f *finder) unclosed(start int, open []int) *finding {
+	text, at := string(f.text), start
+	if len(open) > 0 {
+		at = open[len(open)-1]
 	}
-	closing := "]"
-	if r.text[r.open[len(r.open)-1]] == '{' {
-		closing = "}"
-	}
-	return finding{at: r.at, code: diag.CodeSyntax, message: "a comma or " + closing + " is expected before this",
-			hint: "separate the values with commas; put text that starts with a quote or bracket in " +
-				"single quotes: '…'"},
-		true
-}
-
-func (r *flowReader) unclosed() (finding, bool) {
-	at := r.start
-	if len(r.open) > 0 {
-		at = r.open[len(r.open)-1]
-	}
-	closing := map[byte]string{'[': "]", '{': "}"}[r.text[at]]
-	found := finding{at: at, code: diag.CodeSyntax,
-		message: fmt.Sprintf("the %c that starts here is never closed", r.text[at]), hint: "close it with " + closing}
-	line, _, _ := strings.Cut(r.text[r.start:], "\n")
-	line = strings.TrimRight(line, " \t\r")
-	if inLine := r.start + len(line); len(r.open) > 0 && len(r.open) <= 8 && r.open[len(r.open)-1] < inLine &&
-		!strings.ContainsAny(line, "#\"'") {
-		for i := len(r.open) - 1; i >= 0; i-- {
-			found.fix += map[byte]string{'[': "]", '{': "}"}[r.text[r.open[i]]]
+	found := syntaxAt(at, fmt.Sprintf("the %c that starts here is never closed", text[at]),
+		"close it with "+closers[text[at]])
+	line := strings.TrimRight(firstLine(text[start:]), " \t\r")
+	if found.from = start + len(line); len(open) <= 8 && at < found.from && !strings.ContainsAny(line, "#\"'") {
+		for i := range open {
+			found.fix = closers[text[open[i]]] + found.fix
 		}
-		found.from, found.to = inLine, inLine
+		found.to = found.from
 	}
-	return found, true
+	return found
 }
 
-// behind looks at what follows the closing bracket on its line.
-func (r *flowReader) behind() (finding, bool) {
-	rest, _, _ := strings.Cut(r.text[r.at:], "\n")
+// behindFlow looks at what follows the closing bracket on its line.
+func behindFlow(text string, start, at int) *finding {
+	rest := firstLine(text[at:])
 	trimmed := strings.TrimSpace(rest)
 	if trimmed == "" || strings.HasPrefix(trimmed, "#") && rest[0] == ' ' {
-		return finding{}, false
+		return nil
 	}
-	what := "a list"
-	if r.text[r.start] == '{' {
-		what = "a map"
-	}
-	return finding{at: r.start, code: diag.CodeEaten,
-		message: fmt.Sprintf("YAML reads text that starts with %c as %s, and can't read %q behind it", r.text[r.start],
-			what, clip(trimmed)), hint: quoteHint}, true
+	what := map[byte]string{'[': "list", '{': "map"}[text[start]]
+	return eatenAt(start, fmt.Sprintf("YAML reads text that starts with %c as a %s, and can't read %q behind it",
+		text[start], what, clip(trimmed)))
 }
 
-// leavesBlock tells whether the line that starts here is no longer indented
-// below the value.
-func (r *flowReader) leavesBlock() bool {
-	line, _, _ := strings.Cut(r.text[r.at:], "\n")
-	line = strings.TrimRight(line, "\r ")
+// leavesBlock tells whether a line is no longer indented below the value.
+func leavesBlock(rest string, base int) bool {
+	line := strings.TrimRight(firstLine(rest), "\r ")
 	text := strings.TrimLeft(line, " ")
-	if text == "" || text[0] == '#' || strings.ContainsRune("]}", rune(text[0])) {
+	if text == "" || strings.IndexByte("#]}", text[0]) >= 0 {
 		return false
 	}
-	return len(line)-len(text) <= r.base && (lineKey.MatchString(text) || strings.HasPrefix(text, "- "))
+	return len(line)-len(text) <= base && (lineKey.MatchString(text) || strings.HasPrefix(text, "- "))
 }
 
-func (r *flowReader) colonEnds() bool {
-	if r.at+1 >= len(r.text) || r.afterQuoted {
-		return true
-	}
-	return strings.ContainsRune(" \t\r\n,[]{}", rune(r.text[r.at+1]))
-}
-
-func (r *flowReader) afterColon() bool {
-	before := strings.TrimRight(r.text[:r.at], " \t\r\n")
-	return strings.HasSuffix(before, ":")
-}
-
-func (r *flowReader) skipLine() {
-	for r.at < len(r.text) && r.text[r.at] != '\n' {
-		r.at++
-	}
+func firstLine(text string) string {
+	line, _, _ := strings.Cut(text, "\n")
+	return line
 }
 
 func space(c byte) bool { return c == ' ' || c == '\t' || c == '\n' || c == '\r' }

@@ -9,13 +9,13 @@ import (
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kerr"
 
-	"github.com/millrace/millrace/pipeline/testbed"
 	"github.com/millrace/millrace/pipeline/testbed/hostile"
+	"github.com/millrace/millrace/pipeline/testbed/kafkacluster"
 )
 
 // Apache Kafka refuses the same batches with the same errors.
 func TestRealMalformedBatches(t *testing.T) {
-	c := client(t, testbed.NeedKafka(t, testbed.KafkaOptions{}).Brokers()[0])
+	c := client(t, kafkacluster.Need(t, kafkacluster.Options{}).Brokers()[0])
 	if _, err := kadm.NewClient(c).CreateTopics(t.Context(), 1, 1, nil, "orders"); err != nil {
 		t.Fatal(err)
 	}

@@ -1,6 +1,6 @@
 //go:build unix
 
-package testbed
+package process
 
 import (
 	"context"
@@ -13,8 +13,8 @@ import (
 	"time"
 )
 
-// child is one running process of a component.
-type child struct {
+// Child is one running process of a component.
+type Child struct {
 	cmd  *exec.Cmd
 	done chan struct{}
 	err  error // how it ended; to be read after done is closed
@@ -26,14 +26,14 @@ type child struct {
 // The kernel ties that promise to the thread which forked, so one goroutine
 // keeps its thread from the fork to the child's end: a thread that ended
 // earlier would take the child with it.
-func spawn(cmd *exec.Cmd, detached bool) (*child, error) {
+func spawn(cmd *exec.Cmd, detached bool) (*Child, error) {
 	if detached {
 		cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
 	} else {
 		cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 		endWithParent(cmd.SysProcAttr)
 	}
-	c := &child{cmd: cmd, done: make(chan struct{})}
+	c := &Child{cmd: cmd, done: make(chan struct{})}
 	started := make(chan error, 1)
 	go func() {
 		defer close(c.done)
@@ -53,16 +53,16 @@ func spawn(cmd *exec.Cmd, detached bool) (*child, error) {
 	return c, nil
 }
 
-// signal sends sig; to send one to a child that has ended is an error.
-func (c *child) signal(sig os.Signal) error {
+// Signal sends sig; to send one to a child that has ended is an error.
+func (c *Child) Signal(sig os.Signal) error {
 	if err := c.cmd.Process.Signal(sig); err != nil {
 		return fmt.Errorf("signal %s: %w", sig, err)
 	}
 	return nil
 }
 
-// kill ends the child with SIGKILL and waits until it is gone.
-func (c *child) kill() error {
+// Kill ends the child with SIGKILL and waits until it is gone.
+func (c *Child) Kill() error {
 	err := c.cmd.Process.Kill()
 	<-c.done
 	if err != nil && !errors.Is(err, os.ErrProcessDone) {
@@ -71,9 +71,9 @@ func (c *child) kill() error {
 	return nil
 }
 
-// stop asks the child to end and waits for it. A child that is still there at
+// Stop asks the child to end and waits for it. A child that is still there at
 // ctx's end is killed, and that is an error.
-func (c *child) stop(ctx context.Context) error {
+func (c *Child) Stop(ctx context.Context) error {
 	if err := c.cmd.Process.Signal(syscall.SIGTERM); err != nil && !errors.Is(err, os.ErrProcessDone) {
 		return fmt.Errorf("stop: %w", err)
 	}
@@ -83,13 +83,13 @@ func (c *child) stop(ctx context.Context) error {
 	case <-c.done:
 		return nil
 	case <-ctx.Done():
-		return errors.Join(fmt.Errorf("stop: %w; killed", ctx.Err()), c.kill())
+		return errors.Join(fmt.Errorf("stop: %w; killed", ctx.Err()), c.Kill())
 	}
 }
 
-// await asks probe until it says yes. The child's end, ctx's end and limit end
+// Await asks probe until it says yes. The child's end, ctx's end and limit end
 // the wait with an error.
-func (c *child) await(ctx context.Context, limit time.Duration, probe func(context.Context) error) error {
+func (c *Child) Await(ctx context.Context, limit time.Duration, probe func(context.Context) error) error {
 	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
 	tick := time.NewTicker(100 * time.Millisecond)
@@ -101,7 +101,7 @@ func (c *child) await(ctx context.Context, limit time.Duration, probe func(conte
 		}
 		select {
 		case <-c.done:
-			return fmt.Errorf("it ended: %w", errors.Join(c.err, errEnded))
+			return fmt.Errorf("it ended: %w", errors.Join(c.err, ErrEnded))
 		case <-ctx.Done():
 			return fmt.Errorf("it does not answer: %w (%w)", err, ctx.Err())
 		case <-tick.C:
@@ -109,10 +109,11 @@ func (c *child) await(ctx context.Context, limit time.Duration, probe func(conte
 	}
 }
 
-var errEnded = errors.New("process is not running")
+// ErrEnded says that the process is not there.
+var ErrEnded = errors.New("process is not running")
 
-// ended tells whether the child is gone.
-func (c *child) ended() bool {
+// Ended tells whether the child is gone.
+func (c *Child) Ended() bool {
 	select {
 	case <-c.done:
 		return true

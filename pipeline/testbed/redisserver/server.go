@@ -1,6 +1,6 @@
 //go:build unix
 
-package testbed
+package redisserver
 
 import (
 	"bufio"
@@ -21,11 +21,14 @@ import (
 	"sync"
 	"syscall"
 	"time"
+
+	"github.com/millrace/millrace/pipeline/testbed/certificates"
+	"github.com/millrace/millrace/pipeline/testbed/process"
 )
 
-// RedisOptions say what server to start. The zero value is one that keeps
+// Options say what server to start. The zero value is one that keeps
 // nothing on disk, on a free port.
-type RedisOptions struct {
+type Options struct {
 	// AppendFsync turns the append-only file on: always, everysec or no. A
 	// server without it comes back empty.
 	AppendFsync string
@@ -35,7 +38,7 @@ type RedisOptions struct {
 	// "app on >secret ~* &* +@all".
 	Users []string
 	// Certificates make the server speak TLS only. A client needs none of its own.
-	Certificates *Certificates
+	Certificates *certificates.Set
 	// Args are put after all others on the command line, so that they win:
 	// "--maxmemory", "100mb".
 	Args []string
@@ -43,33 +46,33 @@ type RedisOptions struct {
 	Dir string
 	// Port is the server's; 0 means a free one.
 	Port int
-	// Detached lets the server live on when this process ends; [End] ends it.
+	// Detached lets the server live on when this process ends; [process.End] ends it.
 	// It needs Dir.
 	Detached bool
 }
 
-// Redis is a running redis-server. Its methods may be called from several
+// Server is a running redis-server. Its methods may be called from several
 // goroutines at once.
-type Redis struct {
-	options RedisOptions
-	ports   *ports
+type Server struct {
+	options Options
+	ports   *process.Ports
 	port    int
 	temp    bool
 	closing sync.Once
 	err     error
 
 	mu    sync.Mutex
-	child *child // the last one that was launched; nil before
+	child *process.Child // the last one that was launched; nil before
 }
 
-// StartRedis starts a server and returns when it answers. Ctx bounds the start
+// Start starts a server and returns when it answers. Ctx bounds the start
 // only. The caller must Close what it got.
-func StartRedis(ctx context.Context, options RedisOptions) (*Redis, error) {
+func Start(ctx context.Context, options Options) (*Server, error) {
 	if options.Detached && options.Dir == "" {
 		return nil, errors.New("start Redis: a detached server needs a folder")
 	}
 	options.Args, options.Users = slices.Clone(options.Args), slices.Clone(options.Users)
-	r := &Redis{options: options, port: options.Port}
+	r := &Server{options: options, port: options.Port}
 	err := r.prepare()
 	if err == nil {
 		err = r.Start(ctx)
@@ -81,7 +84,7 @@ func StartRedis(ctx context.Context, options RedisOptions) (*Redis, error) {
 	return r, nil
 }
 
-func (r *Redis) prepare() (err error) {
+func (r *Server) prepare() (err error) {
 	if r.options.Dir == "" {
 		if r.options.Dir, err = os.MkdirTemp("", "millrace-redis-"); err != nil {
 			return err
@@ -95,20 +98,20 @@ func (r *Redis) prepare() (err error) {
 		return err
 	}
 	if r.port == 0 {
-		if r.ports, err = reservePorts(1); err != nil {
+		if r.ports, err = process.ReservePorts(1); err != nil {
 			return err
 		}
-		r.port = r.ports.numbers[0]
-	} else if err := portFree(r.port); err != nil {
+		r.port = r.ports.Numbers[0]
+	} else if err := process.PortFree(r.port); err != nil {
 		return err
 	}
 	return os.WriteFile(r.config(), []byte(r.settings()), 0o600)
 }
 
-func (r *Redis) config() string { return filepath.Join(r.options.Dir, "redis.conf") }
+func (r *Server) config() string { return filepath.Join(r.options.Dir, "redis.conf") }
 
 // settings is the text of redis.conf, which holds the passwords too.
-func (r *Redis) settings() string {
+func (r *Server) settings() string {
 	port, tlsPort := r.port, 0
 	if r.options.Certificates != nil {
 		port, tlsPort = 0, r.port
@@ -136,25 +139,25 @@ func (r *Redis) settings() string {
 
 // Start launches the server, with what its append-only file holds, and returns
 // when it answers. Starting one that runs is an error.
-func (r *Redis) Start(ctx context.Context) error {
+func (r *Server) Start(ctx context.Context) error {
 	c, err := r.launch()
 	if err != nil {
 		return fmt.Errorf("start redis-server: %w", err)
 	}
-	if err := c.await(ctx, startLimit, r.ping); err != nil {
+	if err := c.Await(ctx, process.StartLimit, r.ping); err != nil {
 		return fmt.Errorf("redis-server: %w\n%s", err, r.Log(20))
 	}
 	return nil
 }
 
-func (r *Redis) launch() (*child, error) {
+func (r *Server) launch() (*process.Child, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.child != nil && !r.child.ended() {
+	if r.child != nil && !r.child.Ended() {
 		return nil, errors.New("it runs")
 	}
 	args := append([]string{r.config()}, r.options.Args...)
-	c, err := launch(r.options.Dir, r.options.Detached, exec.Command("redis-server", args...))
+	c, err := process.Launch(r.options.Dir, r.options.Detached, exec.Command("redis-server", args...))
 	if err != nil {
 		return nil, err
 	}
@@ -163,7 +166,7 @@ func (r *Redis) launch() (*child, error) {
 }
 
 // ping asks whether the server answers; one that wants a password does.
-func (r *Redis) ping(ctx context.Context) error {
+func (r *Server) ping(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
 	defer cancel()
 	conn, err := r.dial(ctx)
@@ -189,7 +192,7 @@ func (r *Redis) ping(ctx context.Context) error {
 	return errors.New(strings.TrimSpace(line))
 }
 
-func (r *Redis) dial(ctx context.Context) (net.Conn, error) {
+func (r *Server) dial(ctx context.Context) (net.Conn, error) {
 	c := r.options.Certificates
 	if c == nil {
 		return new(net.Dialer).DialContext(ctx, "tcp", r.Addr())
@@ -205,11 +208,11 @@ func (r *Redis) dial(ctx context.Context) (net.Conn, error) {
 }
 
 // Addr is the server's host:port.
-func (r *Redis) Addr() string { return loopback(r.port) }
+func (r *Server) Addr() string { return process.Loopback(r.port) }
 
 // URL is the server's as a client writes it, for database 0 and, where there
 // is a password, the default user.
-func (r *Redis) URL() string {
+func (r *Server) URL() string {
 	u := url.URL{Scheme: "redis", Host: r.Addr(), Path: "/0"}
 	if r.options.Certificates != nil {
 		u.Scheme = "rediss"
@@ -222,7 +225,7 @@ func (r *Redis) URL() string {
 
 // Run runs one command of Redis as the default user, with redis-cli, and
 // returns its reply as text. A reply that is an error is an error.
-func (r *Redis) Run(ctx context.Context, args ...string) (string, error) {
+func (r *Server) Run(ctx context.Context, args ...string) (string, error) {
 	flags := []string{"-e", "-h", "127.0.0.1", "-p", strconv.Itoa(r.port)}
 	if c := r.options.Certificates; c != nil {
 		flags = append(flags, "--tls", "--cacert", c.CA)
@@ -231,7 +234,7 @@ func (r *Redis) Run(ctx context.Context, args ...string) (string, error) {
 	if r.options.Password != "" {
 		cmd.Env = append(os.Environ(), "REDISCLI_AUTH="+r.options.Password)
 	}
-	out, err := runTool(cmd)
+	out, err := process.Run(cmd)
 	if err != nil {
 		return out, fmt.Errorf("run %s on Redis: %w", strings.Join(args, " "), err)
 	}
@@ -240,59 +243,59 @@ func (r *Redis) Run(ctx context.Context, args ...string) (string, error) {
 
 // Stop asks the server to end and waits until it is gone. At ctx's end it is
 // killed. Stopping one that does not run is no error.
-func (r *Redis) Stop(ctx context.Context) error {
+func (r *Server) Stop(ctx context.Context) error {
 	if c := r.running(); c != nil {
-		return c.stop(ctx)
+		return c.Stop(ctx)
 	}
 	return nil
 }
 
 // Kill ends the server with SIGKILL and waits until it is gone. Killing one
 // that does not run is no error.
-func (r *Redis) Kill() error {
+func (r *Server) Kill() error {
 	if c := r.running(); c != nil {
-		return c.kill()
+		return c.Kill()
 	}
 	return nil
 }
 
 // Pause stops the server's process with SIGSTOP: its connections stay open and
 // nothing on them is answered.
-func (r *Redis) Pause() error { return r.signal(syscall.SIGSTOP) }
+func (r *Server) Pause() error { return r.signal(syscall.SIGSTOP) }
 
 // Continue lets a paused server go on.
-func (r *Redis) Continue() error { return r.signal(syscall.SIGCONT) }
+func (r *Server) Continue() error { return r.signal(syscall.SIGCONT) }
 
-func (r *Redis) signal(sig syscall.Signal) error {
+func (r *Server) signal(sig syscall.Signal) error {
 	if c := r.running(); c != nil {
-		return c.signal(sig)
+		return c.Signal(sig)
 	}
-	return fmt.Errorf("redis-server: %w", errEnded)
+	return fmt.Errorf("redis-server: %w", process.ErrEnded)
 }
 
 // running is the server's process, nil where there is none.
-func (r *Redis) running() *child {
+func (r *Server) running() *process.Child {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.child == nil || r.child.ended() {
+	if r.child == nil || r.child.Ended() {
 		return nil
 	}
 	return r.child
 }
 
 // Log returns the last lines of what the server printed, at most so many.
-func (r *Redis) Log(lines int) string { return logTail(r.options.Dir, lines) }
+func (r *Server) Log(lines int) string { return process.LogTail(r.options.Dir, lines) }
 
 // Close kills the server, waits until it is gone, and removes what is
 // temporary. It may be called several times. A detached server is left running
 // once it was started.
-func (r *Redis) Close() error {
+func (r *Server) Close() error {
 	r.closing.Do(func() {
 		if !r.options.Detached {
 			r.err = r.Kill()
 		}
 		if r.ports != nil {
-			r.ports.release()
+			r.ports.Release()
 		}
 		if r.temp {
 			r.err = errors.Join(r.err, os.RemoveAll(r.options.Dir))

@@ -1,6 +1,6 @@
 //go:build unix
 
-package testbed
+package kafkacluster
 
 import (
 	"context"
@@ -10,11 +10,13 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+
+	"github.com/millrace/millrace/pipeline/testbed/process"
 )
 
-// KafkaOptions say what cluster to start. The zero value is one node with a
+// Options say what cluster to start. The zero value is one node with a
 // plain-text listener, free ports and a temporary folder.
-type KafkaOptions struct {
+type Options struct {
 	// Nodes is how many there are, each broker and controller; 0 means one.
 	// Replication is 3, or Nodes where that is less, and min.insync.replicas
 	// one less than the replication, at least one.
@@ -32,35 +34,35 @@ type KafkaOptions struct {
 	Port int
 	// Security adds listeners with TLS and SASL; nil adds none.
 	Security *Security
-	// Detached lets the nodes live on when this process ends; [End] ends them.
+	// Detached lets the nodes live on when this process ends; [process.End] ends them.
 	// It needs Dir.
 	Detached bool
 }
 
-// Kafka is a running cluster of Apache Kafka. Its methods may be called from
+// Cluster is a running cluster of Apache Kafka. Its methods may be called from
 // several goroutines at once.
-type Kafka struct {
-	options KafkaOptions
+type Cluster struct {
+	options Options
 	jars    string
 	nodes   []*Node
-	ports   *ports
+	ports   *process.Ports
 	temp    bool
 	closing sync.Once
 	err     error
 }
 
-// StartKafka fetches Kafka where needed, starts a cluster and returns when each
+// Start fetches Kafka where needed, starts a cluster and returns when each
 // node answers clients and knows all the others. Ctx bounds the start only. The
 // caller must Close what it got.
-func StartKafka(ctx context.Context, options KafkaOptions) (*Kafka, error) {
-	k, err := startKafka(ctx, options)
+func Start(ctx context.Context, options Options) (*Cluster, error) {
+	k, err := start(ctx, options)
 	if err != nil {
 		return nil, fmt.Errorf("start Kafka: %w", err)
 	}
 	return k, nil
 }
 
-func startKafka(ctx context.Context, options KafkaOptions) (*Kafka, error) {
+func start(ctx context.Context, options Options) (*Cluster, error) {
 	options.Nodes = max(options.Nodes, 1)
 	options.Properties = maps.Clone(options.Properties)
 	if options.Heap == "" {
@@ -73,7 +75,7 @@ func startKafka(ctx context.Context, options KafkaOptions) (*Kafka, error) {
 	if err != nil {
 		return nil, err
 	}
-	k := &Kafka{options: options, jars: jars}
+	k := &Cluster{options: options, jars: jars}
 	if err := k.prepare(); err != nil {
 		return nil, errors.Join(err, k.Close())
 	}
@@ -85,7 +87,7 @@ func startKafka(ctx context.Context, options KafkaOptions) (*Kafka, error) {
 }
 
 // prepare makes folder, ports and configuration; nothing runs yet.
-func (k *Kafka) prepare() error {
+func (k *Cluster) prepare() error {
 	if k.options.Dir == "" {
 		dir, err := os.MkdirTemp("", "millrace-kafka-")
 		if err != nil {
@@ -106,10 +108,10 @@ func (k *Kafka) prepare() error {
 	for id := 1; id <= k.options.Nodes; id++ {
 		node := &Node{kafka: k, id: id, dir: filepath.Join(dir, fmt.Sprintf("node%d", id)), ports: map[Listener]int{}}
 		for _, l := range listeners {
-			node.ports[l] = k.ports.numbers[next]
+			node.ports[l] = k.ports.Numbers[next]
 			next++
 		}
-		node.ports[controllerListener] = k.ports.numbers[next]
+		node.ports[controllerListener] = k.ports.Numbers[next]
 		next++
 		k.nodes = append(k.nodes, node)
 	}
@@ -121,24 +123,24 @@ func (k *Kafka) prepare() error {
 	return nil
 }
 
-func (k *Kafka) choosePorts(n int) (err error) {
+func (k *Cluster) choosePorts(n int) (err error) {
 	if k.options.Port == 0 {
-		k.ports, err = reservePorts(n)
+		k.ports, err = process.ReservePorts(n)
 		return err
 	}
-	k.ports = &ports{}
+	k.ports = &process.Ports{}
 	for i := range n {
-		if err := portFree(k.options.Port + i); err != nil {
+		if err := process.PortFree(k.options.Port + i); err != nil {
 			return err
 		}
-		k.ports.numbers = append(k.ports.numbers, k.options.Port+i)
+		k.ports.Numbers = append(k.ports.Numbers, k.options.Port+i)
 	}
 	return nil
 }
 
 // startNodes starts all nodes side by side, since none is ready without a
 // majority of them.
-func (k *Kafka) startNodes(ctx context.Context) error {
+func (k *Cluster) startNodes(ctx context.Context) error {
 	errs := make([]error, len(k.nodes))
 	var all sync.WaitGroup
 	for i, node := range k.nodes {
@@ -154,30 +156,30 @@ func (k *Kafka) startNodes(ctx context.Context) error {
 
 // Brokers returns the host:port of each node's plain-text listener, whether
 // the node runs or not.
-func (k *Kafka) Brokers() []string { return k.Addresses(Plaintext) }
+func (k *Cluster) Brokers() []string { return k.Addresses(Plaintext) }
 
 // Addresses returns the host:port of one listener of each node; none where
 // the cluster does not have that listener.
-func (k *Kafka) Addresses(l Listener) []string {
+func (k *Cluster) Addresses(l Listener) []string {
 	var all []string
 	for _, node := range k.nodes {
 		if port, ok := node.ports[l]; ok {
-			all = append(all, loopback(port))
+			all = append(all, process.Loopback(port))
 		}
 	}
 	return all
 }
 
 // Node returns a node by its id; the first is 1. There must be one.
-func (k *Kafka) Node(id int) *Node { return k.nodes[id-1] }
+func (k *Cluster) Node(id int) *Node { return k.nodes[id-1] }
 
 // Nodes returns all nodes, in the order of their ids.
-func (k *Kafka) Nodes() []*Node { return append([]*Node(nil), k.nodes...) }
+func (k *Cluster) Nodes() []*Node { return append([]*Node(nil), k.nodes...) }
 
 // Close kills the nodes, waits until they are gone, and removes what is
 // temporary. It may be called several times. A detached cluster is left
 // running once it was started.
-func (k *Kafka) Close() error {
+func (k *Cluster) Close() error {
 	k.closing.Do(func() {
 		var errs []error
 		for _, node := range k.nodes {
@@ -186,7 +188,7 @@ func (k *Kafka) Close() error {
 			}
 		}
 		if k.ports != nil {
-			k.ports.release()
+			k.ports.Release()
 		}
 		if k.temp {
 			errs = append(errs, os.RemoveAll(k.options.Dir))

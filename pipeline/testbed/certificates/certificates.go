@@ -1,6 +1,6 @@
 //go:build unix
 
-package testbed
+package certificates
 
 import (
 	"crypto/ecdsa"
@@ -18,10 +18,10 @@ import (
 	"time"
 )
 
-// Certificates are files of certificates for tests: of one authority, and of
+// Set are files of certificates for tests: of one authority, and of
 // another one that is not to be trusted. Server certificates are for localhost
-// and the loopback addresses.
-type Certificates struct {
+// and the process.Loopback addresses.
+type Set struct {
 	// CA is the authority's own certificate, as PEM.
 	CA string
 	// OtherCA is that of another authority.
@@ -39,10 +39,10 @@ type Certificates struct {
 // both in one file, as Kafka wants it with ssl.keystore.type=PEM.
 type Pair struct{ Cert, Key, Keystore string }
 
-// NewCertificates makes keys and certificates and writes them into a folder,
+// New makes keys and certificates and writes them into a folder,
 // which must exist.
-func NewCertificates(dir string) (*Certificates, error) {
-	c := &Certificates{CA: filepath.Join(dir, "ca.pem"), OtherCA: filepath.Join(dir, "other-ca.pem")}
+func New(dir string) (*Set, error) {
+	c := &Set{CA: filepath.Join(dir, "ca.pem"), OtherCA: filepath.Join(dir, "other-ca.pem")}
 	own, err := newAuthority("Millrace test authority", c.CA)
 	if err != nil {
 		return nil, fmt.Errorf("make certificates: %w", err)

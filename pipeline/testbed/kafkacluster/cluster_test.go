@@ -1,6 +1,6 @@
 //go:build unix
 
-package testbed
+package kafkacluster
 
 import (
 	"os"
@@ -9,6 +9,8 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/millrace/millrace/pipeline/testbed/process"
 )
 
 func TestParseBrokers(t *testing.T) {
@@ -35,10 +37,10 @@ func TestParseBrokers(t *testing.T) {
 }
 
 func TestServerProperties(t *testing.T) {
-	k := &Kafka{options: KafkaOptions{
+	k := &Cluster{options: Options{
 		Dir: t.TempDir(), Nodes: 3, Port: 0, Properties: map[string]string{"num.partitions": "12"},
 		Security: &Security{Users: map[string]string{"app": "s3cret"}},
-	}, ports: &ports{}}
+	}, ports: &process.Ports{}}
 	defer k.Close()
 	if err := k.prepare(); err != nil {
 		t.Fatal(err)
@@ -61,40 +63,5 @@ func TestServerProperties(t *testing.T) {
 	}
 	if got := len(k.options.Security.scramUsers()); got != 4 {
 		t.Errorf("got %d arguments for users, want 4", got)
-	}
-}
-
-func TestPortsAreReservedUntilReleased(t *testing.T) {
-	p, err := reservePorts(2)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if p.numbers[0] == p.numbers[1] {
-		t.Errorf("one port twice: %v", p.numbers)
-	}
-	other := &ports{}
-	defer other.release()
-	if err := other.take(p.numbers[0]); err != nil || len(other.numbers) != 0 {
-		t.Errorf("a reserved port was taken: %v, %v", other.numbers, err)
-	}
-	taken := p.numbers[0]
-	p.release()
-	if err := other.take(taken); err != nil || len(other.numbers) != 1 {
-		t.Errorf("a released port was not taken: %v, %v", other.numbers, err)
-	}
-}
-
-func TestLastLines(t *testing.T) {
-	tests := []struct {
-		text string
-		n    int
-		want string
-	}{
-		{"", 2, ""}, {"a\n", 2, "a"}, {"a\nb\nc\n", 2, "b\nc"}, {"a\nb", 2, "a\nb"}, {"a\nb", 0, ""},
-	}
-	for _, tt := range tests {
-		if got := string(lastLines([]byte(tt.text), tt.n)); got != tt.want {
-			t.Errorf("the last %d lines of %q: got %q, want %q", tt.n, tt.text, got, tt.want)
-		}
 	}
 }

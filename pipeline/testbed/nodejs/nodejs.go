@@ -1,6 +1,6 @@
 //go:build unix
 
-package testbed
+package nodejs
 
 import (
 	"context"
@@ -10,17 +10,19 @@ import (
 	"os/exec"
 	"path/filepath"
 	"testing"
+
+	"github.com/millrace/millrace/pipeline/testbed/process"
 )
 
-//go:embed nodejs/package.json
+//go:embed package.json
 var nodePackages string
 
-// FetchNode returns the folder below which node_modules has the packages that
+// Fetch returns the folder below which node_modules has the packages that
 // tests run with Node.js, in the user's cache folder, and fetches them with npm
 // if they are not there. Several processes may call it at once: one fetches, the
 // others wait.
-func FetchNode(ctx context.Context) (string, error) {
-	return fetchOnce(ctx, "nodejs", nodePackages, func(ctx context.Context, dir string) error {
+func Fetch(ctx context.Context) (string, error) {
+	return process.FetchOnce(ctx, "nodejs", nodePackages, func(ctx context.Context, dir string) error {
 		if err := os.MkdirAll(dir, 0o700); err != nil {
 			return err
 		}
@@ -32,17 +34,17 @@ func FetchNode(ctx context.Context) (string, error) {
 		cmd.Dir = dir
 		out, err := cmd.CombinedOutput()
 		if err != nil {
-			return fmt.Errorf("npm: %w\n%s", err, lastLines(out, 20))
+			return fmt.Errorf("npm: %w\n%s", err, process.LastLines(out, 20))
 		}
 		return nil
 	})
 }
 
-// NeedNode returns a command that runs a script, such as one below node_modules,
-// in the folder of FetchNode, or fails the test.
-func NeedNode(t testing.TB, args ...string) *exec.Cmd {
+// Need returns a command that runs a script, such as one below node_modules,
+// in the folder of Fetch, or fails the test.
+func Need(t testing.TB, args ...string) *exec.Cmd {
 	t.Helper()
-	dir, err := FetchNode(t.Context())
+	dir, err := Fetch(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}

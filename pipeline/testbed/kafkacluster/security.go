@@ -1,6 +1,6 @@
 //go:build unix
 
-package testbed
+package kafkacluster
 
 import (
 	"encoding/base64"
@@ -9,12 +9,14 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/millrace/millrace/pipeline/testbed/certificates"
 )
 
 // Listener is one way in to each node of a cluster.
 type Listener string
 
-// The listeners. Plaintext is always there, the others where KafkaOptions has
+// The listeners. Plaintext is always there, the others where Options has
 // a Security, and those with TLS where that has Certificates.
 const (
 	// Plaintext asks for nothing.
@@ -55,7 +57,7 @@ type Security struct {
 	// empty.
 	Users map[string]string
 	// Certificates are those of the listeners with TLS; nil opens none of them.
-	Certificates *Certificates
+	Certificates *certificates.Set
 }
 
 // listeners are those that clients may use; a nil Security has Plaintext only.

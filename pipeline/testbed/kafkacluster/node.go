@@ -1,9 +1,8 @@
 //go:build unix
 
-package testbed
+package kafkacluster
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -12,30 +11,27 @@ import (
 	"path/filepath"
 	"slices"
 	"sync"
-	"time"
-)
 
-// startLimit bounds how long a node may take until it answers; 7 s is usual,
-// and more where the machine is busy with other tests.
-const startLimit = 2 * time.Minute
+	"github.com/millrace/millrace/pipeline/testbed/process"
+)
 
 // Node is one node of a cluster, broker and controller. Its methods may be
 // called from several goroutines at once.
 type Node struct {
-	kafka *Kafka
+	kafka *Cluster
 	id    int
 	dir   string
 	ports map[Listener]int
 
 	mu    sync.Mutex
-	child *child // the last one that was launched; nil before
+	child *process.Child // the last one that was launched; nil before
 }
 
 // ID is the node's id, as Kafka knows it.
 func (n *Node) ID() int { return n.id }
 
 // Addr is the host:port of the node's plain-text listener.
-func (n *Node) Addr() string { return loopback(n.ports[Plaintext]) }
+func (n *Node) Addr() string { return process.Loopback(n.ports[Plaintext]) }
 
 // Start launches the node with the data it has and returns when it answers
 // clients as a member of its cluster, which needs a majority of the nodes.
@@ -52,13 +48,13 @@ func (n *Node) Start(ctx context.Context) error {
 func (n *Node) Launch(ctx context.Context) error {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	if n.child != nil && !n.child.ended() {
+	if n.child != nil && !n.child.Ended() {
 		return fmt.Errorf("start node %d: it runs", n.id)
 	}
 	if err := n.format(ctx); err != nil {
 		return fmt.Errorf("format node %d: %w", n.id, err)
 	}
-	c, err := launch(n.dir, n.kafka.options.Detached, n.command())
+	c, err := process.Launch(n.dir, n.kafka.options.Detached, n.command())
 	if err != nil {
 		return fmt.Errorf("start node %d: %w", n.id, err)
 	}
@@ -81,7 +77,7 @@ func (n *Node) await(ctx context.Context, brokers int) error {
 	n.mu.Lock()
 	c := n.child
 	n.mu.Unlock()
-	err := c.await(ctx, startLimit, func(ctx context.Context) error {
+	err := c.Await(ctx, process.StartLimit, func(ctx context.Context) error {
 		ids, err := brokerIDs(ctx, n.Addr())
 		switch {
 		case err != nil:
@@ -104,24 +100,24 @@ func (n *Node) Kill() error {
 	if c == nil {
 		return nil
 	}
-	return n.wrap(c.kill())
+	return n.wrap(c.Kill())
 }
 
 // Running tells whether the node's process is there, paused or not.
 func (n *Node) Running() bool { return n.running() != nil }
 
 // running is the node's process, nil where there is none.
-func (n *Node) running() *child {
+func (n *Node) running() *process.Child {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	if n.child == nil || n.child.ended() {
+	if n.child == nil || n.child.Ended() {
 		return nil
 	}
 	return n.child
 }
 
 // Log returns the last lines of what the node printed, at most so many.
-func (n *Node) Log(lines int) string { return logTail(n.dir, lines) }
+func (n *Node) Log(lines int) string { return process.LogTail(n.dir, lines) }
 
 func (n *Node) file(name string) string { return filepath.Join(n.dir, name) }
 
@@ -140,45 +136,9 @@ func (n *Node) format(ctx context.Context) error {
 	// KRaft makes the users of SCRAM together with the cluster.
 	args := append([]string{"kafka.tools.StorageTool", "format", "-t", clusterID,
 		"-c", n.file("server.properties"), "--ignore-formatted"}, n.kafka.options.Security.scramUsers()...)
-	out, err := runTool(exec.CommandContext(ctx, "java", n.kafka.javaArgs(append(toolFlags(), args...)...)...))
+	out, err := process.Run(exec.CommandContext(ctx, "java", n.kafka.javaArgs(append(toolFlags(), args...)...)...))
 	if err != nil {
-		return fmt.Errorf("%w\n%s", err, lastLines([]byte(out), 20))
+		return fmt.Errorf("%w\n%s", err, process.LastLines([]byte(out), 20))
 	}
 	return nil
-}
-
-// launch starts a component in its folder: its output is appended to the log
-// there, its id is in the file pid, and the lock there is held while it lives.
-func launch(dir string, detached bool, cmd *exec.Cmd) (*child, error) {
-	lock, err := lockNow(filepath.Join(dir, lockName))
-	if err != nil {
-		return nil, err
-	}
-	defer lock.Close()
-	log, err := os.OpenFile(filepath.Join(dir, logName), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
-	if err != nil {
-		return nil, err
-	}
-	defer log.Close()
-	cmd.Stdout, cmd.Stderr = log, log
-	cmd.ExtraFiles = []*os.File{lock}
-	c, err := spawn(cmd, detached)
-	if err != nil {
-		return nil, err
-	}
-	if err := os.WriteFile(filepath.Join(dir, pidName), fmt.Appendln(nil, cmd.Process.Pid), 0o600); err != nil {
-		return nil, errors.Join(err, c.kill())
-	}
-	return c, nil
-}
-
-// The files of a component's folder.
-const logName, pidName, lockName = "server.log", "pid", "lock"
-
-func logTail(dir string, lines int) string {
-	text, err := os.ReadFile(filepath.Join(dir, logName))
-	if err != nil {
-		return err.Error()
-	}
-	return string(bytes.TrimSpace(lastLines(text, lines)))
 }

@@ -1,6 +1,6 @@
 //go:build unix
 
-package testbed
+package kafkacluster
 
 import (
 	"fmt"
@@ -8,6 +8,8 @@ import (
 	"os"
 	"slices"
 	"strings"
+
+	"github.com/millrace/millrace/pipeline/testbed/process"
 )
 
 // clusterID is the same for every cluster: they never meet.
@@ -38,10 +40,10 @@ func (n *Node) properties() map[string]string {
 	insync := max(replicas-1, 1)
 	var voters, listeners, advertised, protocols []string
 	for _, peer := range n.kafka.nodes {
-		voters = append(voters, fmt.Sprintf("%d@%s", peer.id, loopback(peer.ports[controllerListener])))
+		voters = append(voters, fmt.Sprintf("%d@%s", peer.id, process.Loopback(peer.ports[controllerListener])))
 	}
 	for _, l := range slices.Sorted(maps.Keys(n.ports)) {
-		at := fmt.Sprintf("%s://%s", l, loopback(n.ports[l]))
+		at := fmt.Sprintf("%s://%s", l, process.Loopback(n.ports[l]))
 		listeners = append(listeners, at)
 		if l != controllerListener {
 			advertised = append(advertised, at)

@@ -1,6 +1,6 @@
 //go:build unix
 
-package testbed
+package process
 
 import (
 	"errors"
@@ -15,22 +15,23 @@ import (
 // none of those takes one while its component is down.
 const firstPort, lastPort = 20000, 29999
 
-// ports are free ports on loopback, reserved among all processes that use the
+// Ports are free ports on Loopback, reserved among all processes that use the
 // test bed on this machine until release, also while nothing listens on them.
-type ports struct {
-	numbers []int
+type Ports struct {
+	Numbers []int
 	locks   []*os.File
 }
 
-func reservePorts(n int) (*ports, error) {
-	p := &ports{}
-	for tries := 0; len(p.numbers) < n; tries++ {
+// ReservePorts takes n free ports.
+func ReservePorts(n int) (*Ports, error) {
+	p := &Ports{}
+	for tries := 0; len(p.Numbers) < n; tries++ {
 		if tries == 1000 {
-			p.release()
+			p.Release()
 			return nil, fmt.Errorf("no %d free ports from %d to %d", n, firstPort, lastPort)
 		}
 		if err := p.take(firstPort + rand.IntN(lastPort-firstPort+1)); err != nil {
-			p.release()
+			p.Release()
 			return nil, err
 		}
 	}
@@ -38,7 +39,7 @@ func reservePorts(n int) (*ports, error) {
 }
 
 // take adds a port if it is free; one that is not free is no error.
-func (p *ports) take(port int) error {
+func (p *Ports) take(port int) error {
 	path, err := stateDir("ports", strconv.Itoa(port))
 	if err != nil {
 		return err
@@ -50,28 +51,30 @@ func (p *ports) take(port int) error {
 	if err != nil {
 		return err
 	}
-	if portFree(port) != nil {
+	if PortFree(port) != nil {
 		return lock.Close()
 	}
-	p.numbers = append(p.numbers, port)
+	p.Numbers = append(p.Numbers, port)
 	p.locks = append(p.locks, lock)
 	return nil
 }
 
-func (p *ports) release() {
+// Release lets others take the ports.
+func (p *Ports) Release() {
 	for _, lock := range p.locks {
 		lock.Close()
 	}
 	p.locks = nil
 }
 
-// portFree tells whether a port can be bound now.
-func portFree(port int) error {
-	l, err := net.Listen("tcp", loopback(port))
+// PortFree tells whether a port can be bound now.
+func PortFree(port int) error {
+	l, err := net.Listen("tcp", Loopback(port))
 	if err != nil {
 		return fmt.Errorf("port %d: %w", port, err)
 	}
 	return l.Close()
 }
 
-func loopback(port int) string { return net.JoinHostPort("127.0.0.1", strconv.Itoa(port)) }
+// Loopback is the address of a port.
+func Loopback(port int) string { return net.JoinHostPort("127.0.0.1", strconv.Itoa(port)) }

@@ -1,6 +1,6 @@
 //go:build unix
 
-package testbed_test
+package certificates_test
 
 import (
 	"crypto/tls"
@@ -9,17 +9,17 @@ import (
 	"os"
 	"testing"
 
-	"github.com/millrace/millrace/pipeline/testbed"
+	"github.com/millrace/millrace/pipeline/testbed/certificates"
 )
 
 func TestCertificatesAreWhatTheirNamesSay(t *testing.T) {
-	c, err := testbed.NewCertificates(t.TempDir())
+	c, err := certificates.New(t.TempDir())
 	if err != nil {
 		t.Fatal(err)
 	}
 	var unknown x509.UnknownAuthorityError
 	tests := map[string]struct {
-		pair  testbed.Pair
+		pair  certificates.Pair
 		right func(error) bool
 	}{
 		"server":         {c.Server, func(err error) bool { return err == nil }},

@@ -1,14 +1,15 @@
 //go:build unix
 
-package testbed
+package kafkacluster
 
 import (
-	"bytes"
 	"context"
 	"fmt"
 	"os/exec"
 	"path/filepath"
 	"strings"
+
+	"github.com/millrace/millrace/pipeline/testbed/process"
 )
 
 // Tool is the class of one of Apache Kafka's own command-line tools.
@@ -32,12 +33,12 @@ const (
 // Run runs one of Kafka's tools against the cluster's plain-text listeners and
 // returns what it printed on stdout. It takes a second or two, most of it
 // Java's start. A tool that fails is an error that holds all it printed.
-func (k *Kafka) Run(ctx context.Context, tool Tool, args ...string) (string, error) {
+func (k *Cluster) Run(ctx context.Context, tool Tool, args ...string) (string, error) {
 	return k.RunWith(ctx, "", tool, args...)
 }
 
 // RunWith is Run with a text on the tool's stdin.
-func (k *Kafka) RunWith(ctx context.Context, stdin string, tool Tool, args ...string) (string, error) {
+func (k *Cluster) RunWith(ctx context.Context, stdin string, tool Tool, args ...string) (string, error) {
 	all := append(toolFlags(), string(tool))
 	brokers := strings.Join(k.Brokers(), ",")
 	if tool == PerfProducer {
@@ -47,22 +48,11 @@ func (k *Kafka) RunWith(ctx context.Context, stdin string, tool Tool, args ...st
 	}
 	cmd := exec.CommandContext(ctx, "java", k.javaArgs(append(all, args...)...)...)
 	cmd.Stdin = strings.NewReader(stdin)
-	out, err := runTool(cmd)
+	out, err := process.Run(cmd)
 	if err != nil {
 		return out, fmt.Errorf("run %s %s: %w", tool, strings.Join(args, " "), err)
 	}
 	return out, nil
-}
-
-// runTool runs a command and returns its stdout; the error of one that failed
-// holds its stderr, the output of one that failed holds both.
-func runTool(cmd *exec.Cmd) (string, error) {
-	var stdout, stderr bytes.Buffer
-	cmd.Stdout, cmd.Stderr = &stdout, &stderr
-	if err := cmd.Run(); err != nil {
-		return stdout.String() + stderr.String(), fmt.Errorf("%w\n%s%s", err, stdout.Bytes(), stderr.Bytes())
-	}
-	return stdout.String(), nil
 }
 
 // toolFlags make Java start fast and stay small.
@@ -71,7 +61,7 @@ func toolFlags() []string {
 }
 
 // javaArgs put Kafka's jars and log settings before Java's other arguments.
-func (k *Kafka) javaArgs(args ...string) []string {
+func (k *Cluster) javaArgs(args ...string) []string {
 	log4j := filepath.Join(k.options.Dir, "node1", "log4j2.yaml")
 	flags := []string{"-Dlog4j2.configurationFile=" + log4j, "-cp", filepath.Join(k.jars, "*")}
 	return append(flags, args...)

@@ -1,0 +1,3 @@
+// Package certificates makes certificates for tests: right, expired and of another
+// authority.
+package certificates

@@ -1,0 +1,2 @@
+// Package redisserver starts redis-server 7 or newer.
+package redisserver
