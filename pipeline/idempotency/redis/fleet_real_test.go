@@ -6,6 +6,8 @@ import (
 	"context"
 	_ "embed"
 	"encoding/hex"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -217,6 +219,40 @@ func TestRealFleetOfTwoReleases(t *testing.T) {
 				f.t = t
 				test(f, two[0], two[1], aClaim(f.run))
 			})
+		}
+	}
+}
+
+// However many of both ask for a key at once, one goes.
+func TestRealFleetAtOneKey(t *testing.T) {
+	server := startServer(t)
+	stores := []*Store{open(t, server.url(""), Options{}), open(t, server.url(""), Options{}).older()}
+	run := idempotency.NewRun()
+	for round := range 100 {
+		key := aClaim(run)
+		var went atomic.Int32
+		var all sync.WaitGroup
+		for i := range 8 {
+			claim := key
+			claim.Token = run.Next()
+			all.Go(func() {
+				store := stores[i%len(stores)]
+				verdicts, err := store.Claim(t.Context(), []idempotency.Claim{claim})
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				if verdicts[0].Answer != idempotency.Go {
+					return
+				}
+				went.Add(1)
+				if states, err := store.Confirm(t.Context(), []idempotency.Claim{claim}); err != nil || states[0] != idempotency.Held {
+					t.Errorf("who may go confirms: %v, %v", states, err)
+				}
+			})
+		}
+		if all.Wait(); went.Load() != 1 {
+			t.Fatalf("round %d: %d may go, want one", round, went.Load())
 		}
 	}
 }
