@@ -6,6 +6,7 @@ import (
 	"context"
 	_ "embed"
 	"encoding/hex"
+	"strconv"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -221,6 +222,19 @@ func TestRealFleetOfTwoReleases(t *testing.T) {
 			})
 		}
 	}
+}
+
+// An earlier release that finds a plain claim writes it again, and a server may be
+// held up just then: the key ends later, and the claim is no late one for that.
+func TestRealFleetRewritesAClaim(t *testing.T) {
+	server := startServer(t)
+	f := &fleet{t: t, now: open(t, server.url(""), Options{}), older: open(t, server.url(""), Options{}).older(), run: idempotency.NewRun()}
+	c := aClaim(f.run)
+	f.claim(f.now, c, idempotency.Go)
+	f.claim(f.older, f.again(c), idempotency.Busy)
+	f.now.do(t, "PEXPIRE", f.now.key(c.ID), strconv.FormatInt((idempotency.Forget+time.Minute).Milliseconds(), 10))
+	f.claim(f.now, f.again(c), idempotency.Busy)
+	f.confirm(f.now, c, idempotency.Held)
 }
 
 // However many of both ask for a key at once, one goes.

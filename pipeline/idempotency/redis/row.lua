@@ -46,14 +46,16 @@ if found then
   rest = string.sub(found, rest)
   if state == CLAIMED and uncertain == PLAIN then
     -- When Redis took it is what the end of the key's life tells. The row itself
-    -- says no more than by when that had to be, since nobody waited any longer.
+    -- says no more than by when that had to be, since nobody waited any longer; one
+    -- whose deadline is another was written again by an earlier release.
     uncertain = 0
     local ends, life = redis.pcall('PEXPIRETIME', KEYS[1]), math.max(ttl, FORGET)
     if type(ends) == 'number' and ends > 0 then
       local late = expires - life
       claimed = ends * 1000 - life
-      deadline, expires = math.min(deadline, claimed + lease), claimed + life
-      if claimed > late + ROUNDING then expires = 0 end
+      expires = claimed + life
+      if claimed > late + ROUNDING and deadline == late + lease then expires = 0 end
+      deadline = math.min(deadline, claimed + lease)
       found = struct.pack(LAYOUT, version, state, uncertain, holder, digest, claimed, confirmed, deadline, expires, lease,
         ttl) .. rest
     end
