@@ -132,7 +132,7 @@ func (s *Store) change(ctx context.Context, n int, each func(i int) (key, apply)
 		ahead[i] = i
 	}
 	for len(ahead) > 0 {
-		w := newWrite()
+		w := newWrite(len(ahead))
 		var later []int
 		var other *write
 		for _, i := range ahead {

@@ -66,7 +66,7 @@ func (s *Store) Claim(ctx context.Context, claims []idempotency.Claim) ([]idempo
 	}
 	now := s.now()
 	verdicts := make([]idempotency.Verdict, len(claims))
-	w := newWrite()
+	w := newWrite(len(claims))
 	from := s.reader()
 	defer from.close()
 	for _, i := range inOrder(len(claims), func(i int) key { return keyOf(claims[i].ID) }) {

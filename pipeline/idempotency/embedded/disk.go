@@ -22,7 +22,8 @@ const (
 	// survive a full disk without a new start, a refused write costs nothing.
 	reserve = 32 << 20
 	// cacheSize is nearly all of the memory that the database takes, whatever
-	// it holds: pebble counts its four memtables of 8 MiB against it.
+	// it holds: pebble counts its memtables against it, of which there are one or
+	// two, and three while the disk lags.
 	cacheSize = 64 << 20
 	// ails is how long calls are refused after a failure in the background.
 	ails = time.Second
@@ -95,8 +96,8 @@ func (d *disk) options() *pebble.Options {
 		ReadOnly:                    d.readOnly,
 		FormatMajorVersion:          pebble.FormatColumnarBlocks,
 		CacheSize:                   cacheSize,
-		MemTableSize:                8 << 20,
-		MemTableStopWritesThreshold: 4,
+		MemTableSize:                16 << 20,
+		MemTableStopWritesThreshold: 3,
 		L0CompactionThreshold:       2,
 		L0StopWritesThreshold:       32,
 		LBaseMaxBytes:               16 << 20,

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/binary"
 	"errors"
+	"slices"
 	"time"
 
 	"github.com/cockroachdb/pebble/v2"
@@ -11,8 +12,9 @@ import (
 	"github.com/millrace/millrace/pipeline/idempotency"
 )
 
-// The database holds three kinds of keys: k/<hash> is a row, x/<hour><hash>
-// says in which hour a row may expire, m/… is about the store itself.
+// The database holds three kinds of keys: k/<hash> is a row, x/<hour><group><part>
+// lists hashes whose rows may expire in an hour, m/… is about the store itself.
+// Releases before wrote x/<hour><hash> for each row, which is read as it was.
 
 // key is what the database knows an ID by: its first 16 bytes, which is also
 // what receivers see of it.
@@ -31,8 +33,12 @@ func (k key) external() string {
 
 func (k key) row() []byte { return append([]byte("k/"), k[:]...) }
 
-func (k key) expiry(hour uint32) []byte {
-	return append(binary.BigEndian.AppendUint32([]byte("x/"), hour), k[:]...)
+// hourKey begins all of an hour's entries in the expiry index.
+func hourKey(hour uint32) []byte { return binary.BigEndian.AppendUint32([]byte("x/"), hour) }
+
+// expiryKey is one entry of a group's that lists what may expire in an hour.
+func expiryKey(hour uint32, group uint64, part int) []byte {
+	return binary.BigEndian.AppendUint32(binary.BigEndian.AppendUint64(hourKey(hour), group), uint32(part))
 }
 
 // ofRow takes a row's key apart.
@@ -44,13 +50,18 @@ func ofRow(data []byte) (k key, ok bool) {
 	return k, true
 }
 
-// ofExpiry takes an expiry key apart.
-func ofExpiry(data []byte) (k key, ok bool) {
-	if len(data) != 2+4+len(k) {
-		return k, false
+// ofExpiry returns the hashes of an entry of the expiry index.
+func ofExpiry(at, value []byte) []key {
+	if len(at) == len(hourKey(0))+len(key{}) {
+		return []key{key(at[len(hourKey(0)):])}
 	}
-	copy(k[:], data[6:])
-	return k, true
+	keys := make([]key, 0, len(value)/len(key{}))
+	for hash := range slices.Chunk(value, len(key{})) {
+		if len(hash) == len(key{}) {
+			keys = append(keys, key(hash))
+		}
+	}
+	return keys
 }
 
 // hourOf is the hour of the expiry index that a time falls into.

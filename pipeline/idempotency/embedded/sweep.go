@@ -13,7 +13,7 @@ import (
 const (
 	// sweepEvery is how often expired rows are looked for.
 	sweepEvery = time.Minute
-	// sweepSize bounds how many keys a sweep looks at before others may write.
+	// sweepSize is about how many keys a sweep looks at before others may write.
 	sweepSize = 512
 )
 
@@ -83,7 +83,7 @@ func (s *Store) sweepMemory(now time.Time) {
 func (w *writer) sweep(s *sweep) (removed int, err error) {
 	iter, err := w.db.NewIter(&pebble.IterOptions{
 		LowerBound: []byte("x/"),
-		UpperBound: key{}.expiry(hourOf(s.now)),
+		UpperBound: hourKey(hourOf(s.now)),
 	})
 	if err != nil {
 		return 0, err
@@ -95,20 +95,26 @@ func (w *writer) sweep(s *sweep) (removed int, err error) {
 	err = w.apply(pebble.NoSync, func(batch *pebble.Batch) error {
 		var first, last []byte
 		for iter.First(); iter.Valid() && s.looked < sweepSize; iter.Next() {
-			if s.looked == 0 {
+			if first == nil {
 				first = bytes.Clone(iter.Key())
 			}
 			last = append(last[:0], iter.Key()...)
-			s.looked++
-			gone, err := expire(batch, from, last, s.now)
+			value, err := iter.ValueAndErr()
 			if err != nil {
 				return err
 			}
-			if gone {
-				removed++
+			for _, k := range ofExpiry(last, value) {
+				s.looked++
+				gone, err := expire(batch, from, k, s.now)
+				if err != nil {
+					return err
+				}
+				if gone {
+					removed++
+				}
 			}
 		}
-		if s.looked == 0 {
+		if first == nil {
 			return iter.Error()
 		}
 		// Nothing lies between but what was seen.
@@ -117,12 +123,8 @@ func (w *writer) sweep(s *sweep) (removed int, err error) {
 	return removed, errors.Join(err, iter.Close())
 }
 
-// expire removes the row that an entry of the index names, if it has expired.
-func expire(batch *pebble.Batch, from *reader, at []byte, now time.Time) (bool, error) {
-	k, ok := ofExpiry(at)
-	if !ok {
-		return false, nil
-	}
+// expire removes a row that the index names, if it has expired.
+func expire(batch *pebble.Batch, from *reader, k key, now time.Time) (bool, error) {
 	row, err := from.row(k)
 	if err != nil || row == nil || idempotency.Alive(row, now) != nil {
 		return false, err

@@ -2,6 +2,7 @@ package embedded
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"sync"
@@ -34,7 +35,8 @@ type change struct {
 	stays bool
 }
 
-func newWrite() *write { return &write{done: make(chan struct{})} }
+// newWrite makes room for n changes.
+func newWrite(n int) *write { return &write{changes: make([]change, 0, n), done: make(chan struct{})} }
 
 // put adds a row, or its removal where it is nil.
 func (w *write) put(k key, row *idempotency.Row, before, e *entry) {
@@ -151,14 +153,19 @@ func (w *writer) commit(group []*write) error {
 	}
 	next := w.count.Load() + 1
 	err := w.apply(pebble.Sync, func(batch *pebble.Batch) error {
+		expiring := map[uint32][]byte{} // hashes, by hour
 		for _, one := range group {
 			for i := range one.changes {
-				if err := one.changes[i].addTo(batch); err != nil {
+				c := &one.changes[i]
+				if err := c.addTo(batch); err != nil {
 					return err
+				}
+				if c.row != nil {
+					expiring[c.hour] = append(expiring[c.hour], c.key[:]...)
 				}
 			}
 		}
-		return batch.Set([]byte(countKey), appendCount(nil, next), nil)
+		return errors.Join(index(batch, expiring, next), batch.Set([]byte(countKey), appendCount(nil, next), nil))
 	})
 	if err == nil {
 		w.count.Add(1)
@@ -173,10 +180,22 @@ func (c *change) addTo(batch *pebble.Batch) error {
 	case c.row == nil:
 		return batch.Delete(c.key.row(), nil)
 	}
-	if err := batch.Set(c.key.row(), c.row, nil); err != nil {
-		return err
+	return batch.Set(c.key.row(), c.row, nil)
+}
+
+// index lists the hashes of a group's rows in the hours when they may expire. One
+// entry for each row would cost the database as much as the rows do.
+func index(batch *pebble.Batch, expiring map[uint32][]byte, group uint64) error {
+	for hour, hashes := range expiring {
+		part := 0
+		for some := range slices.Chunk(hashes, sweepSize/2*len(key{})) {
+			if err := batch.Set(expiryKey(hour, group, part), some, nil); err != nil {
+				return err
+			}
+			part++
+		}
 	}
-	return batch.Set(c.key.expiry(c.hour), nil, nil)
+	return nil
 }
 
 // apply fills a batch and commits it.

@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/sha1"
 	_ "embed"
-	"encoding/binary"
 	"encoding/hex"
 	"errors"
 	"fmt"
@@ -29,17 +28,15 @@ func newScript(text string) *script {
 	return &script{text: text, digest: hex.EncodeToString(sum[:])}
 }
 
-// call is one run of a script on one key.
+// call is one command: a run of a script on keys or, without one, a plain claim of
+// a key, whose arguments are the row and how many milliseconds it lives.
 type call struct {
 	script *script
-	key    string
+	keys   []string
 	args   []string
 }
 
 func (s *Store) call(op string, c *idempotency.Claim, skew string) call {
-	token := make([]byte, 0, 24)
-	token = append(token, c.Token.Run[:]...)
-	token = binary.BigEndian.AppendUint64(token, c.Token.Seq)
 	about := idempotency.AppendProvenance(nil, c.Origin, c.Holder)
 	answer := ""
 	if op == "confirm" || op == "extend" {
@@ -47,31 +44,52 @@ func (s *Store) call(op string, c *idempotency.Claim, skew string) call {
 	}
 	return call{
 		script: s.rows,
-		key:    s.prefix + "k:" + c.ID.External(),
+		keys:   []string{s.key(c.ID)},
 		args: []string{
-			op, string(token), string(c.Digest[:]), micros(c.TTL), micros(c.Lease),
+			op, string(appendToken(nil, c.Token)), string(c.Digest[:]), micros(c.TTL), micros(c.Lease),
 			strconv.Itoa(int(c.Override)), answer, string(about), skew, "",
 		},
 	}
 }
 
-// by makes the command: by the script's digest, or with the script itself.
+// key is the name of a key's row.
+func (s *Store) key(id idempotency.ID) string { return s.prefix + "k:" + id.External() }
+
+// by makes the command: a script by its digest, or with the script itself.
 func (c *call) by(client rueidis.Client, digest bool) rueidis.Completed {
-	if digest {
-		return client.B().Evalsha().Sha1(c.script.digest).Numkeys(1).Key(c.key).Arg(c.args...).Build()
+	switch {
+	case c.script == nil:
+		return client.B().Arbitrary("SET").Keys(c.keys...).Args(c.args[0], "NX", "GET", "PX", c.args[1]).Build()
+	case digest:
+		return client.B().Evalsha().Sha1(c.script.digest).Numkeys(int64(len(c.keys))).Key(c.keys...).Arg(c.args...).Build()
+	default:
+		return client.B().Eval().Script(c.script.text).Numkeys(int64(len(c.keys))).Key(c.keys...).Arg(c.args...).Build()
 	}
-	return client.B().Eval().Script(c.script.text).Numkeys(1).Key(c.key).Arg(c.args...).Build()
 }
 
-// commands puts the epoch's call in front of a batch.
-func (s *Store) commands(calls []call) []call {
-	return append([]call{s.epochCall("count")}, calls...)
+// commands puts the epoch's call behind a batch: what came before it on the same
+// server was done in the memory, and by the time, that it tells.
+func (s *Store) commands(calls []call) []call { return append(calls, s.epochCall("count")) }
+
+// answered takes what the call of a batch returned, and the store's time, in
+// microseconds, when all of the batch was done.
+type answered func(i int, r rueidis.RedisResult, now int64) error
+
+// byRow is answered for calls of the script of a row.
+func byRow(each func(i int, said int64, row *idempotency.Row)) answered {
+	return func(i int, r rueidis.RedisResult, _ int64) error {
+		said, row, err := rowReply(r)
+		if err == nil {
+			each(i, said, row)
+		}
+		return err
+	}
 }
 
 // batch runs calls in one round trip and hands out what each returned. An error
 // of one is an error of all. Whatever was said is worth nothing when the epoch
 // that came with it shows that the store lost its memory.
-func (s *Store) batch(ctx context.Context, calls []call, each func(i int, said int64, row *idempotency.Row)) error {
+func (s *Store) batch(ctx context.Context, calls []call, each answered) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
@@ -79,19 +97,17 @@ func (s *Store) batch(ctx context.Context, calls []call, each func(i int, said i
 		return err
 	}
 	before := s.highest()
-	epoch, err := s.send(ctx, s.commands(calls), each)
+	met, err := s.send(ctx, s.commands(calls), each)
 	if err != nil {
 		return err
 	}
-	return s.judge(epoch, before)
+	return s.judge(met, before)
 }
 
-// send runs calls, the first of which is the epoch's. Those whose script the
-// server does not know yet are sent again with the script.
-func (s *Store) send(ctx context.Context, calls []call, each func(i int, said int64, row *idempotency.Row)) (epoch,
-	error) {
+// send runs calls, the last of which is the epoch's. Those whose script the server
+// does not know yet are sent again with the script.
+func (s *Store) send(ctx context.Context, calls []call, each answered) (epoch, error) {
 	results := s.run(ctx, calls, true)
-	s.clock.heard(results[0])
 	var again []int
 	for i, r := range results {
 		if failure, ok := rueidis.IsRedisErr(r.Error()); ok && failure.IsNoScript() {
@@ -107,16 +123,17 @@ func (s *Store) send(ctx context.Context, calls []call, each func(i int, said in
 			results[again[i]] = r
 		}
 	}
-	for i, r := range results[1:] {
-		said, row, err := rowReply(r)
-		if err != nil {
+	last := len(results) - 1
+	met, failed := epochReply(results[last])
+	if failed == nil {
+		s.clock.heard(met.now)
+	}
+	for i, r := range results[:last] {
+		if err := each(i, r, met.now); err != nil {
 			return epoch{}, err
 		}
-		if each != nil {
-			each(i, said, row)
-		}
 	}
-	return epochReply(results[0])
+	return met, failed
 }
 
 func (s *Store) run(ctx context.Context, calls []call, digest bool) []rueidis.RedisResult {
@@ -170,5 +187,6 @@ func epochReply(r rueidis.RedisResult) (epoch, error) {
 	if rueidis.IsRedisNil(err3) {
 		err3 = nil
 	}
-	return epoch{id: id, count: n, accepted: accepted}, errors.Join(err1, err2, err3)
+	now, err4 := parts[3].AsInt64()
+	return epoch{id: id, count: n, accepted: accepted, now: now}, errors.Join(err1, err2, err3, err4)
 }

@@ -3,65 +3,39 @@
 package redis
 
 import (
-	"fmt"
-	"strings"
-	"sync"
-	"sync/atomic"
+	"context"
+	"strconv"
 	"testing"
-	"time"
 
 	"github.com/millrace/millrace/pipeline/idempotency"
+	"github.com/millrace/millrace/pipeline/idempotency/storetest"
 )
 
-// Keys claimed and confirmed, in batches as lanes make them, from 48 lanes.
-func BenchmarkRealPairs(b *testing.B) {
-	for name, size := range map[string]int{"batch=1": 1, "batch=100": 100, "batch=1000": 1000} {
-		b.Run(name, func(b *testing.B) {
-			server := startServer(b)
-			store := open(b, server.url(""), Options{})
-			run := idempotency.NewRun()
-			var left atomic.Int64
-			left.Store(int64(b.N))
-			var lanes sync.WaitGroup
-			b.ResetTimer()
-			for range 48 {
-				lanes.Go(func() {
-					for left.Add(int64(-size)) > int64(-size) {
-						claims := make([]idempotency.Claim, size)
-						for i := range claims {
-							token := run.Next()
-							claims[i] = idempotency.Claim{
-								ID: idempotency.Identity("p", "s", 1, token.String()), Token: token, TTL: 8 * 24 * time.Hour, Lease: time.Minute,
-								Origin: idempotency.Origin{Topic: "orders", Offset: int64(i)}, Holder: idempotency.Holder{Host: "host", PID: 1, Run: run.ID()},
-							}
-						}
-						if _, err := store.Claim(b.Context(), claims); err != nil {
-							b.Error(err)
-							return
-						}
-						if _, err := store.Confirm(b.Context(), claims); err != nil {
-							b.Error(err)
-							return
-						}
-					}
-				})
-			}
-			lanes.Wait()
-			b.StopTimer()
-			b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "pairs/s")
-			b.ReportMetric(store.serverMicros(b)/float64(b.N), "server-µs/pair")
+// BenchmarkClaimConfirm is on a Redis of its own that writes its append-only file.
+func BenchmarkClaimConfirm(b *testing.B) {
+	storetest.Benchmark(b, true, func(b *testing.B) idempotency.Store {
+		server := startServer(b, "--appendonly", "yes", "--appendfsync", "everysec")
+		store := open(b, server.url(""), Options{})
+		before := store.serverSeconds(b)
+		b.Cleanup(func() {
+			b.ReportMetric((store.serverSeconds(b)-before)*1e6/float64(b.N), "server-µs/op")
 		})
-	}
+		return store
+	})
 }
 
-// serverMicros is how long the server has run scripts.
-func (s *Store) serverMicros(b *testing.B) (micros float64) {
-	info, err := s.client.Do(b.Context(), s.client.B().Info().Section("commandstats").Build()).ToString()
+// serverSeconds is how much of a processor the server has used.
+func (s *Store) serverSeconds(b *testing.B) (seconds float64) {
+	info, err := s.client.Do(context.WithoutCancel(b.Context()), s.client.B().Info().Section("cpu").Build()).ToString()
 	if err != nil {
 		b.Fatal(err)
 	}
-	if _, err := fmt.Sscanf(strings.ReplaceAll(infoField(info, "cmdstat_evalsha"), ",", " "), "calls=%d usec=%f", new(int), &micros); err != nil {
-		b.Fatal(err)
+	for _, field := range []string{"used_cpu_user", "used_cpu_sys"} {
+		used, err := strconv.ParseFloat(infoField(info, field), 64)
+		if err != nil {
+			b.Fatal(err)
+		}
+		seconds += used
 	}
-	return micros
+	return seconds
 }

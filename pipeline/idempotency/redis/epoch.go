@@ -17,6 +17,8 @@ type epoch struct {
 	id       string
 	count    int64
 	accepted string
+	// now is the store's time when it said that, in microseconds.
+	now int64
 }
 
 // mark is an epoch as others remember it: its id, and how far its counter was.
@@ -43,7 +45,7 @@ func (s State) Lacks(mark string) bool {
 func (s *Store) epochCall(what string) call {
 	var id [16]byte
 	_, _ = rand.Read(id[:])
-	return call{script: s.epochs, key: s.prefix + "epoch", args: []string{what, hex.EncodeToString(id[:])}}
+	return call{script: s.epochs, keys: []string{s.prefix + "epoch"}, args: []string{what, hex.EncodeToString(id[:])}}
 }
 
 // begin meets the store for the first time.

@@ -32,16 +32,8 @@ type clock struct {
 	slack int64
 }
 
-// heard takes the time from the answer of an epoch's call.
-func (c *clock) heard(r rueidis.RedisResult) {
-	parts, err := r.ToArray()
-	if err != nil || len(parts) < 4 {
-		return
-	}
-	said, err := parts[3].AsInt64()
-	if err != nil {
-		return
-	}
+// heard takes the time that Redis said.
+func (c *clock) heard(said int64) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.said, c.at = said, time.Now()
@@ -55,8 +47,24 @@ func (c *clock) late(ctx context.Context) string {
 	if !ok || c.said == 0 {
 		return ""
 	}
-	return strconv.FormatInt(c.said+until.Sub(c.at).Microseconds()+c.slack, 10)
+	return strconv.FormatInt(c.then(until), 10)
 }
+
+// span is what Redis's clock shows now, and when the caller of ctx gives up: in an
+// hour, where it does not say.
+func (c *clock) span(ctx context.Context) (now, late int64) {
+	at := time.Now()
+	until, ok := ctx.Deadline()
+	if !ok {
+		until = at.Add(time.Hour)
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.then(at), c.then(until)
+}
+
+// then is what Redis's clock shows at a time of ours.
+func (c *clock) then(t time.Time) int64 { return c.said + t.Sub(c.at).Microseconds() + c.slack }
 
 // disagrees tells whether a claim was refused for being late although its caller
 // still waits: then it is the clocks that differ. The answer itself brought the

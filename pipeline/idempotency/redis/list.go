@@ -113,27 +113,13 @@ func masters(ctx context.Context, client rueidis.Client) (map[string]rueidis.Cli
 // there still.
 func rowsOf(ctx context.Context, client rueidis.Client, begin string, names []string,
 	now time.Time) ([]idempotency.Listed, error) {
-	if len(names) == 0 {
-		return nil, nil
-	}
-	commands := make(rueidis.Commands, len(names))
-	for i, name := range names {
-		commands[i] = client.B().Get().Key(name).Build()
+	rows, err := readRows(ctx, client, names, now)
+	if err != nil {
+		return nil, err
 	}
 	var all []idempotency.Listed
-	for i, said := range client.DoMulti(ctx, commands...) {
-		raw, err := said.ToString()
-		if rueidis.IsRedisNil(err) {
-			continue
-		}
-		var row *idempotency.Row
-		if err == nil {
-			row, err = unpack(raw)
-		}
-		if err != nil {
-			return nil, err
-		}
-		if row = idempotency.Alive(row, now); row != nil {
+	for i, row := range rows {
+		if row != nil {
 			all = append(all, idempotency.Listed{External: strings.TrimPrefix(names[i], begin), Row: row})
 		}
 	}

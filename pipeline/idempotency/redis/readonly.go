@@ -42,15 +42,31 @@ func (r *Reader) Get(ctx context.Context, ids []idempotency.ID) ([]*idempotency.
 	if err != nil {
 		return nil, now, fmt.Errorf("look up keys on redis at %s: %w", r.address, err)
 	}
-	commands := make(rueidis.Commands, len(ids))
+	names := make([]string, len(ids))
 	for i, id := range ids {
-		commands[i] = r.client.B().Get().Key(r.prefix + "k:" + id.External()).Build()
+		names[i] = r.prefix + "k:" + id.External()
 	}
-	rows := make([]*idempotency.Row, len(ids))
-	if len(ids) == 0 {
-		return rows, now, nil
+	rows, err := readRows(ctx, r.client, names, now)
+	if err != nil {
+		return nil, now, fmt.Errorf("look up keys on redis at %s: %w", r.address, err)
 	}
-	for i, said := range r.client.DoMulti(ctx, commands...) {
+	return rows, now, nil
+}
+
+// readRows reads the rows of keys by their names, nil where there is none that is
+// alive. Where PEXPIRETIME is not allowed, the times of a claim are bounds.
+func readRows(ctx context.Context, client rueidis.Client, names []string, now time.Time) ([]*idempotency.Row, error) {
+	rows := make([]*idempotency.Row, len(names))
+	if len(names) == 0 {
+		return rows, nil
+	}
+	commands := make(rueidis.Commands, len(names))
+	for i, name := range names {
+		commands[i] = client.B().Get().Key(name).Build()
+	}
+	var plain []int
+	var ends rueidis.Commands
+	for i, said := range client.DoMulti(ctx, commands...) {
 		raw, err := said.ToString()
 		if rueidis.IsRedisNil(err) {
 			continue
@@ -59,11 +75,26 @@ func (r *Reader) Get(ctx context.Context, ids []idempotency.ID) ([]*idempotency.
 			rows[i], err = unpack(raw)
 		}
 		if err != nil {
-			return nil, now, fmt.Errorf("look up keys on redis at %s: %w", r.address, err)
+			return nil, err
 		}
-		rows[i] = idempotency.Alive(rows[i], now)
+		if isPlain(raw) {
+			plain = append(plain, i)
+			ends = append(ends, client.B().Arbitrary("PEXPIRETIME").Keys(names[i]).Build())
+		}
 	}
-	return rows, now, nil
+	if len(plain) > 0 {
+		for i, said := range client.DoMulti(ctx, ends...) {
+			if at, err := said.AsInt64(); err == nil {
+				taken(rows[plain[i]], at)
+			} else if said.NonRedisError() != nil {
+				return nil, err
+			}
+		}
+	}
+	for i, row := range rows {
+		rows[i] = idempotency.Alive(row, now)
+	}
+	return rows, nil
 }
 
 // Delete forgets keys, whatever their state, and tells which there were. It needs

@@ -102,7 +102,16 @@ func (s *Store) do(t testing.TB, command ...string) {
 	}
 }
 
+// The store is the same one whatever its Redis can do.
 func TestRealStore(t *testing.T) {
+	for name, able := range map[string]ability{
+		"plain": {plain: true, together: true}, "together": {together: true}, "by the script alone": {},
+	} {
+		t.Run(name, func(t *testing.T) { testStore(t, able) })
+	}
+}
+
+func testStore(t *testing.T, able ability) {
 	server := startServer(t)
 	storetest.Run(t, func(t testing.TB) storetest.Harness {
 		first := open(t, server.url("/2"), Options{})
@@ -113,6 +122,10 @@ func TestRealStore(t *testing.T) {
 		return storetest.Harness{
 			Open: func(t testing.TB) storetest.Opened {
 				store = open(t, server.url("/2"), Options{})
+				if store.able != (ability{plain: true, together: true}) {
+					t.Fatalf("this Redis can do no more than %+v", store.able)
+				}
+				store.able = able
 				store.skew.Store(skew.Microseconds())
 				return store
 			},

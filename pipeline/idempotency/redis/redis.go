@@ -50,14 +50,16 @@ func (e *EvictionError) Error() string {
 }
 
 // Store is an idempotency.Store, Inspector, Resetter and Lister on Redis. It may be
-// used concurrently. Every call but List is one round trip; nothing is repeated by
-// itself.
+// used concurrently. Every call but List is one round trip, or two where a claim
+// or a confirm meets what is rare; nothing is repeated by itself.
 type Store struct {
 	client rueidis.Client
 	opts   Options
 	prefix string
-	// rows and epochs are the scripts of a key and of the epoch.
-	rows, epochs *script
+	// rows, confirms and epochs are the scripts of a key, of confirms and of the
+	// epoch.
+	rows, confirms, epochs *script
+	able                   ability
 	// skew moves the store's clock, for tests.
 	skew atomic.Int64
 
@@ -96,9 +98,13 @@ func Open(ctx context.Context, address string, opts Options) (*Store, error) {
 	}
 	s := &Store{
 		client: client, opts: opts, prefix: prefix, known: opts.Epoch,
-		rows: newScript(rowText), epochs: newScript(epochText),
+		rows: newScript(rowText), confirms: newScript(confirmText), epochs: newScript(epochText),
 	}
-	if err := errors.Join(s.checkSettings(ctx), s.begin(ctx)); err != nil {
+	err = errors.Join(s.checkSettings(ctx), s.begin(ctx))
+	if err == nil {
+		err = s.learn(ctx)
+	}
+	if err != nil {
 		client.Close()
 		return nil, fmt.Errorf("open key store on redis at %s: %w", strings.Join(option.InitAddress, ","), err)
 	}
@@ -180,52 +186,9 @@ func infoField(info, name string) string {
 	return ""
 }
 
-// Claim claims keys.
-func (s *Store) Claim(ctx context.Context, claims []idempotency.Claim) ([]idempotency.Verdict, error) {
-	verdicts := make([]idempotency.Verdict, len(claims))
-	calls := s.each("claim", claims)
-	var err error
-	for try := range claimTries {
-		late := s.clock.late(ctx)
-		for i := range calls {
-			calls[i].args[argLate] = late
-		}
-		err = s.batch(ctx, calls, func(i int, said int64, row *idempotency.Row) {
-			verdicts[i] = idempotency.Verdict{Answer: idempotency.Answer(said), Row: row}
-		})
-		if !s.clock.disagrees(err, late, try > 0) {
-			break
-		}
-	}
-	if errors.As(err, new(*idempotency.ResetError)) {
-		s.giveBack(ctx, claims, verdicts)
-	}
-	if err != nil {
-		return nil, fmt.Errorf("claim keys: %w", err)
-	}
-	return verdicts, nil
-}
-
-// giveBack releases what a batch claimed before it learnt that the store had
-// lost its memory. Where that fails, the leases run out.
-func (s *Store) giveBack(ctx context.Context, claims []idempotency.Claim, verdicts []idempotency.Verdict) {
-	var held []idempotency.Claim
-	for i, v := range verdicts {
-		if v.Answer == idempotency.Go || v.Answer == idempotency.GoUncertain {
-			held = append(held, claims[i])
-		}
-	}
-	_, _ = s.send(ctx, s.commands(s.each("release", held)), nil)
-}
-
 // Extend moves the deadlines of held claims.
 func (s *Store) Extend(ctx context.Context, claims []idempotency.Claim) ([]idempotency.TokenState, error) {
 	return s.states(ctx, "extend", claims)
-}
-
-// Confirm records effects as done, as durably as Redis is set to.
-func (s *Store) Confirm(ctx context.Context, claims []idempotency.Claim) ([]idempotency.TokenState, error) {
-	return s.states(ctx, "confirm", claims)
 }
 
 // Settle releases or parks claims.
@@ -239,9 +202,9 @@ func (s *Store) Settle(ctx context.Context, claims []idempotency.Claim,
 
 func (s *Store) states(ctx context.Context, op string, claims []idempotency.Claim) ([]idempotency.TokenState, error) {
 	states := make([]idempotency.TokenState, len(claims))
-	err := s.batch(ctx, s.each(op, claims), func(i int, said int64, _ *idempotency.Row) {
+	err := s.batch(ctx, s.each(op, claims), byRow(func(i int, said int64, _ *idempotency.Row) {
 		states[i] = idempotency.TokenState(said)
-	})
+	}))
 	if err != nil {
 		return nil, fmt.Errorf("%s claims: %w", op, err)
 	}
@@ -251,7 +214,7 @@ func (s *Store) states(ctx context.Context, op string, claims []idempotency.Clai
 // Get returns the row of each key, nil where there is none.
 func (s *Store) Get(ctx context.Context, ids []idempotency.ID) ([]*idempotency.Row, error) {
 	rows := make([]*idempotency.Row, len(ids))
-	err := s.batch(ctx, s.bare("get", ids), func(i int, _ int64, row *idempotency.Row) { rows[i] = row })
+	err := s.batch(ctx, s.bare("get", ids), byRow(func(i int, _ int64, row *idempotency.Row) { rows[i] = row }))
 	if err != nil {
 		return nil, fmt.Errorf("look up keys: %w", err)
 	}
@@ -261,7 +224,7 @@ func (s *Store) Get(ctx context.Context, ids []idempotency.ID) ([]*idempotency.R
 // Delete forgets keys, whatever their state.
 func (s *Store) Delete(ctx context.Context, ids []idempotency.ID) ([]bool, error) {
 	were := make([]bool, len(ids))
-	err := s.batch(ctx, s.bare("delete", ids), func(i int, said int64, _ *idempotency.Row) { were[i] = said == 1 })
+	err := s.batch(ctx, s.bare("delete", ids), byRow(func(i int, said int64, _ *idempotency.Row) { were[i] = said == 1 }))
 	if err != nil {
 		return nil, fmt.Errorf("delete keys: %w", err)
 	}
@@ -270,7 +233,7 @@ func (s *Store) Delete(ctx context.Context, ids []idempotency.ID) ([]bool, error
 
 // each makes one call for each claim.
 func (s *Store) each(op string, claims []idempotency.Claim) []call {
-	calls := make([]call, len(claims))
+	calls := make([]call, len(claims), len(claims)+1)
 	skew := strconv.FormatInt(s.skew.Load(), 10)
 	for i := range claims {
 		calls[i] = s.call(op, &claims[i], skew)
@@ -288,5 +251,5 @@ func (s *Store) bare(op string, ids []idempotency.ID) []call {
 }
 
 func micros(d time.Duration) string {
-	return strconv.FormatInt(max(0, d.Microseconds()), 10)
+	return strconv.FormatInt(microsOf(d), 10)
 }

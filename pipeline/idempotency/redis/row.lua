@@ -4,6 +4,9 @@
 -- KEYS[1] the key of the row
 -- ARGV    op, token, digest, ttl, lease, override, answer, about, skew, late
 --
+-- A key that is new is claimed without this script, by the SET that claim.go sends:
+-- its row is marked PLAIN.
+--
 -- late is the time after which nobody waits for the answer of a claim any more,
 -- empty for none: one that is read only then is refused, since it would keep the
 -- key from everybody for a whole lease.
@@ -19,7 +22,7 @@ local GO, GO_UNCERTAIN, DUPLICATE, CONFLICT, BUSY, PARKED = 1, 2, 3, 4, 5, 6
 local HELD, LOST = 1, 2
 local CLAIMED, CONFIRMED, PARKED_STATE = 1, 2, 3
 local OVER_CONFLICT, OVER_PARKED = 1, 2
-local VERSION = 1
+local VERSION, PLAIN, ROUNDING = 1, 2, 3000
 local LAYOUT = '>BBBc24c32I8I8I8I8I8I8'
 local FORGET = 7 * 24 * 3600 * 1000000
 local NOBODY = '\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0'
@@ -41,6 +44,22 @@ if found then
   version, state, uncertain, holder, digest, claimed, confirmed, deadline, expires, lease, ttl, rest =
     struct.unpack(LAYOUT, found)
   rest = string.sub(found, rest)
+  if state == CLAIMED and uncertain == PLAIN then
+    -- When Redis took it is what the end of the key's life tells. The row itself
+    -- says no more than by when that had to be, since nobody waited any longer; one
+    -- whose deadline is another was written again by an earlier release.
+    uncertain = 0
+    local ends, life = redis.pcall('PEXPIRETIME', KEYS[1]), math.max(ttl, FORGET)
+    if type(ends) == 'number' and ends > 0 then
+      local late = expires - life
+      claimed = ends * 1000 - life
+      expires = claimed + life
+      if claimed > late + ROUNDING and deadline == late + lease then expires = 0 end
+      deadline = math.min(deadline, claimed + lease)
+      found = struct.pack(LAYOUT, version, state, uncertain, holder, digest, claimed, confirmed, deadline, expires, lease,
+        ttl) .. rest
+    end
+  end
   if now >= expires then found, state = false, 0 end
 end
 

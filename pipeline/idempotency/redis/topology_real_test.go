@@ -74,6 +74,9 @@ func TestRealCluster(t *testing.T) {
 		time.Sleep(50 * time.Millisecond)
 	}
 	store := open(t, nodes[1].url("/0?addr="+nodes[2].addr), Options{})
+	if store.able != (ability{}) {
+		t.Errorf("of a cluster, whose nodes have clocks of their own, it is taken that it can do %+v", store.able)
+	}
 	claimsMany(t, store)
 	// Every node's keys are listed, in bounded steps, each once.
 	listed := map[string]int{}
