@@ -1,22 +1,20 @@
 package cmd
 
 import (
+	"cmp"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
-	"maps"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/millrace/millrace/pipeline"
 	"github.com/millrace/millrace/pipeline/api"
+	"github.com/millrace/millrace/pipeline/compile"
+	"github.com/millrace/millrace/pipeline/diag"
 	"github.com/millrace/millrace/pipeline/jobs"
 	"github.com/millrace/millrace/pipeline/memory"
-	"github.com/millrace/millrace/pipeline/outcome"
 	"github.com/millrace/millrace/pipeline/plan"
 	"github.com/millrace/millrace/pipeline/state"
 )
@@ -28,8 +26,12 @@ type jobCommand struct {
 	name, by string
 	plan     *plan.Plan
 	pipeline *plan.Pipeline
-	log      *slog.Logger
-	cluster  *cluster // nil once it is closed
+	// unset is what the pipeline's sinks lack here: only another process can do the work.
+	unset   diag.Problems
+	log     *slog.Logger
+	cluster *cluster // nil once it is closed
+	// worker is the process that runs the pipeline on this state folder, nil for none.
+	worker *state.Run
 }
 
 // openJob reads what a job of a pipeline needs, and reaches the cluster.
@@ -54,8 +56,47 @@ func (a *app) openJob(ctx context.Context, name string, f jobFlags) (*jobCommand
 		return nil, err
 	}
 	user, host, _ := whoAmI()
-	return &jobCommand{app: a, flags: f, name: name, by: user + "@" + host, plan: pipelineOf(part.Plan, name),
-		pipeline: chosen[0], log: log, cluster: c}, nil
+	j := &jobCommand{app: a, flags: f, name: name, by: user + "@" + host, plan: pipelineOf(part.Plan, name),
+		pipeline: chosen[0], unset: compile.Of(part.Unset, name), log: log, cluster: c}
+	if err := j.findWorker(ctx); err != nil {
+		return nil, errors.Join(err, j.close())
+	}
+	return j, nil
+}
+
+// findWorker finds the process that is to do the work, whose plan must be of the files
+// that were read here. Where there is none, this one needs all that the pipeline needs.
+func (j *jobCommand) findWorker(ctx context.Context) error {
+	runs, err := j.app.processes(j.flags.pid)
+	if err != nil {
+		return err
+	}
+	for _, run := range runs {
+		switch {
+		case run.Socket == "":
+		case slices.Contains(run.Pipelines, j.name):
+			j.worker = &run
+			status, err := statusOf(ctx, run)
+			if err == nil && status.Digest != j.plan.Digest {
+				err = fmt.Errorf("process %d runs pipeline %q by another version of the file than this command read: "+
+					"start it anew with this one, or name its file with -f", run.PID, j.name)
+			}
+			return err
+		case run.Job != "":
+			return fmt.Errorf("a command works on job %s in process %d: wait for it, or `millrace jobs cancel %s`", run.Job,
+				run.PID, run.Job)
+		case len(run.Pipelines) > 0 && (j.plan.Embedded != "" || j.plan.Store.Embedded):
+			return fmt.Errorf("process %d runs on this state folder without pipeline %q: start it anew with this file",
+				run.PID, j.name)
+		}
+	}
+	if len(j.unset) == 0 {
+		return nil
+	}
+	if err := diag.Write(painted(j.app.err), diag.FormatText, j.unset, colour(j.app.err)); err != nil {
+		return err
+	}
+	return errInvalid
 }
 
 func (j *jobCommand) close() error {
@@ -81,47 +122,63 @@ func (j *jobCommand) agree(what string) error {
 }
 
 // resume goes on with the job of the id that was given, and tells whether there is one.
-// must says that there has to be.
-func (j *jobCommand) resume(ctx context.Context, must bool) (bool, error) {
-	standing, err := jobs.Lock{Admin: j.cluster.admin}.Find(ctx, j.name)
+// asked are the flags that say what the job is: none, or those that it was begun with.
+func (j *jobCommand) resume(ctx context.Context, asked string) (bool, error) {
+	all, err := jobs.Lock{Admin: j.cluster.admin}.All(ctx)
 	if err != nil {
 		return false, err
 	}
-	if standing != nil && standing.Job.ID == j.flags.id {
-		left := int64(0)
-		for _, s := range standing.Spans {
-			left += s.Until - s.Next
+	for _, standing := range all {
+		if standing.Job.ID != j.flags.id {
+			continue
 		}
-		fmt.Fprintf(j.app.err, "%s goes on: %d of its offsets are left\n", standing.Job.ID, left)
-		return true, j.do(ctx, api.StartJob{Job: standing.Job, Spans: standing.Spans})
+		if standing.Job.Pipeline != j.name {
+			return false, usageError{fmt.Errorf("%s is a job of pipeline %q: take another --id", j.flags.id,
+				standing.Job.Pipeline)}
+		}
+		return true, j.goOn(ctx, standing, asked)
 	}
 	for _, ended := range j.app.endedJobs() {
-		if ended.ID == j.flags.id && ended.State == api.JobFinished {
-			return false, usageError{fmt.Errorf("job %s has finished already, at %s: take another --id", ended.ID,
-				stamp(ended.Ended))}
+		if ended.ID == j.flags.id && (ended.State == api.JobFinished || ended.Pipeline != j.name) {
+			return false, usageError{fmt.Errorf("job %s of pipeline %q %s already, at %s: take another --id", ended.ID,
+				ended.Pipeline, cmp.Or(stateVerb[ended.State], "has ended"), stamp(ended.Ended))}
 		}
 	}
-	if must {
+	if asked == "" {
 		return false, usageError{fmt.Errorf("pipeline %q has no job %q to go on with; to begin one, say from when on: "+
 			"--from", j.name, j.flags.id)}
 	}
 	return false, nil
 }
 
+// goOn goes on with a job, or looks on where this state folder's process works on it.
+func (j *jobCommand) goOn(ctx context.Context, standing *jobs.Standing, asked string) error {
+	job := standing.Job
+	if asked != "" && asked != job.Asked {
+		return usageError{fmt.Errorf("%s was begun with %s: give the same, or --id alone, to go on with it, or end it "+
+			"with `millrace jobs cancel %[1]s`", job.ID, cmp.Or(job.Asked, "other flags"))}
+	}
+	left := int64(0)
+	for _, s := range standing.Spans {
+		left += s.Until - s.Next
+	}
+	fmt.Fprintf(j.app.err, "%s: %s %s %s, begun by %s at %s: %d of its offsets are left\n", job.ID, job.Kind,
+		job.Pipeline, job.Asked, job.By, stamp(job.Began), left)
+	if len(standing.Members) == 0 {
+		if err := j.agree("go on with it"); err != nil {
+			return err
+		}
+	}
+	return j.do(ctx, api.StartJob{Job: job, Spans: standing.Spans})
+}
+
 // do has the job done: by the process that runs the pipeline on this state folder, or
 // where there is none by this one.
-func (j *jobCommand) do(ctx context.Context, start api.StartJob) error {
-	runs, err := j.app.processes(j.flags.pid)
-	if err != nil {
-		return err
-	}
+func (j *jobCommand) do(ctx context.Context, start api.StartJob) (err error) {
 	shown := j.app.newJobProgress(start.Job)
 	var status api.JobStatus
-	runs = slices.DeleteFunc(slices.Clone(runs), func(r state.Run) bool {
-		return !slices.Contains(r.Pipelines, j.name)
-	})
-	if len(runs) > 0 {
-		status, err = j.follow(ctx, runs[0], start, shown)
+	if j.worker != nil {
+		status, err = j.follow(ctx, *j.worker, start, shown)
 	} else {
 		status, err = j.work(ctx, start, shown)
 	}
@@ -140,8 +197,10 @@ func (j *jobCommand) follow(ctx context.Context, run state.Run, start api.StartJ
 	status api.JobStatus, err error) {
 	client := api.Dial(run.Socket)
 	defer client.Close()
-	if status, err = client.StartJob(ctx, start); err != nil {
-		return status, fmt.Errorf("ask process %d: %w", run.PID, err)
+	if status, err = client.Job(ctx, start.Job.ID); err != nil || status.State != api.JobRunning {
+		if status, err = client.StartJob(ctx, start); err != nil {
+			return status, fmt.Errorf("ask process %d: %w", run.PID, err)
+		}
 	}
 	err = untilSignal(ctx, func(ctx context.Context) error {
 		for status.State == api.JobRunning {
@@ -153,15 +212,28 @@ func (j *jobCommand) follow(ctx context.Context, run state.Run, start api.StartJ
 			case <-time.After(followEvery):
 			}
 			now, err := client.Job(context.WithoutCancel(ctx), status.ID)
-			if err != nil {
-				return fmt.Errorf("process %d does not tell how %s fares, and --id goes on with it: %w", run.PID,
-					status.ID, err)
+			if err == nil {
+				status = now
+			} else if status, err = j.app.afterAll(run, status, err); err != nil {
+				return err
 			}
-			status = now
 		}
 		return nil
 	}, func() {})
 	return status, err
+}
+
+// afterAll is how a job ended whose process does not answer any more.
+func (a *app) afterAll(run state.Run, last api.JobStatus, silent error) (api.JobStatus, error) {
+	for _, ended := range a.endedJobs() {
+		if ended.ID == last.ID && ended.Run == last.Run {
+			return ended, nil
+		}
+	}
+	if _, err := a.processes(run.PID); err == nil {
+		return last, nil // it has no time now
+	}
+	return last, fmt.Errorf("process %d ended, and %s with it: --id %[2]s goes on (%[3]w)", run.PID, last.ID, silent)
 }
 
 // work does the job in this process.
@@ -183,155 +255,4 @@ func (j *jobCommand) work(ctx context.Context, start api.StartJob, shown *jobPro
 		err = errors.New("it ended before the job began")
 	}
 	return last, err
-}
-
-// report says how a job ended.
-func (j *jobCommand) report(s api.JobStatus) error {
-	if j.flags.format == "json" {
-		if err := json.NewEncoder(j.app.out).Encode(s); err != nil {
-			return err
-		}
-	} else {
-		sayJob(j.app.out, s)
-	}
-	switch s.State {
-	case api.JobFinished:
-		return nil
-	case api.JobInterrupted:
-		return fmt.Errorf("%s was interrupted: the same command with --id %s goes on", s.ID, s.ID)
-	case api.JobFailed:
-		return fmt.Errorf("%s failed: %s", s.ID, s.Error)
-	}
-	return fmt.Errorf("%s was cancelled", s.ID)
-}
-
-// sayJob writes how a job ended, and why it did nothing where that is so.
-func sayJob(out io.Writer, s api.JobStatus) {
-	took := s.Ended.Sub(s.Began).Round(100 * time.Millisecond)
-	fmt.Fprintf(out, "%s %s after %s\n", s.ID, s.State, took)
-	words := jobWords(s.Counts)
-	for _, word := range words {
-		fmt.Fprintf(out, "  %-14s %9d\n", word, s.Counts[word])
-	}
-	if n := s.Counts[string(outcome.Duplicate)]; n > 0 && s.Counts[string(outcome.Delivered)] == 0 {
-		text := fmt.Sprintf("nothing was done again: %s done already", are(int(n), "record"))
-		if !s.Expires.IsZero() {
-			text += ", and the first of their keys is forgotten at " + stamp(s.Expires)
-		}
-		fmt.Fprintln(out, text+"; --force makes the effects again, once per key and replay")
-	}
-	if n := s.Counts[outcome.ReasonForgotten]; n > 0 {
-		fmt.Fprintf(out, "%s left out: they may have been done so long ago that their keys are forgotten; --forgotten "+
-			"makes their effects\n", are(int(n), "record"))
-	}
-}
-
-// jobWords are the words that a job counts by, in the order in which they are shown.
-func jobWords(counts map[string]int64) []string {
-	var words []string
-	for _, o := range outcome.All() {
-		if counts[string(o)] > 0 {
-			words = append(words, string(o))
-		}
-	}
-	for _, word := range slices.Sorted(maps.Keys(counts)) {
-		if !slices.Contains(words, word) {
-			words = append(words, word)
-		}
-	}
-	return words
-}
-
-// maxParts is how many partitions are shown one by one.
-const maxParts = 12
-
-// sayParts writes what a window holds by partition.
-func sayParts(out io.Writer, parts []jobs.CountedPart) {
-	parts = slices.DeleteFunc(slices.Clone(parts), func(p jobs.CountedPart) bool { return p.Records == 0 })
-	for i, p := range parts {
-		if i == maxParts && len(parts) > maxParts+1 {
-			fmt.Fprintf(out, "  and %s more\n", count(len(parts)-i, "partition"))
-			return
-		}
-		place := fmt.Sprintf("%s/%d", p.Topic, p.Partition)
-		fmt.Fprintf(out, "  %-24s %9d  offsets %d to %d\n", place, p.Records, p.From, p.Until-1)
-	}
-}
-
-// endedJobs are those that the state folder knows, oldest first. What can't be read
-// is left out.
-func (a *app) endedJobs() []api.JobStatus {
-	lines, err := state.Jobs(a.state())
-	if err != nil {
-		fmt.Fprintf(a.err, "millrace: %v\n", err)
-	}
-	var all []api.JobStatus
-	for _, line := range lines {
-		var s api.JobStatus
-		if json.Unmarshal(line, &s) == nil && s.ID != "" {
-			all = append(all, s)
-		}
-	}
-	return all
-}
-
-// jobProgress shows how far a job is: a bar on a terminal, else a line now and then.
-type jobProgress struct {
-	app   *app
-	total int
-	began time.Time
-	first int64
-	// said is when that was last shown.
-	said  time.Time
-	waits string
-	bar   bool
-}
-
-func (a *app) newJobProgress(job api.Job) *jobProgress {
-	return &jobProgress{app: a, total: job.Records, began: time.Now(), said: time.Now(), first: -1,
-		bar: terminal(a.err) && !a.quiet}
-}
-
-// plainEvery is how often a line tells how far a job is where nobody looks.
-const plainEvery = 10 * time.Second
-
-func (p *jobProgress) show(s api.JobStatus) {
-	if p.first < 0 {
-		p.first = s.Done
-	}
-	waits := strings.Join(s.Waits, "; ")
-	switch {
-	case p.bar:
-		fmt.Fprintf(raw(p.app.err), "\r\x1b[K%s", p.line(s, waits))
-	case !p.app.quiet && (time.Since(p.said) >= plainEvery || waits != p.waits && waits != ""):
-		p.said = time.Now()
-		fmt.Fprintf(p.app.err, "%s: %s\n", s.ID, p.line(s, waits))
-	}
-	p.waits = waits
-}
-
-func (p *jobProgress) line(s api.JobStatus, waits string) string {
-	rate := float64(s.Done-p.first) / max(time.Since(p.began).Seconds(), 0.001)
-	line := fmt.Sprintf("%d of %s, %.0f/s", s.Done, count(p.total, "record"), rate)
-	if p.total > 0 {
-		part := min(1, float64(s.Done)/float64(p.total))
-		if left := float64(p.total) - float64(s.Done); rate > 0 && left > 0 {
-			line += ", " + time.Duration(left/rate*float64(time.Second)).Round(time.Second).String() + " left"
-		}
-		if p.bar {
-			full := int(part * progressWidth)
-			bar := strings.Repeat("█", full) + strings.Repeat("░", progressWidth-full)
-			line = fmt.Sprintf("[%s] %3.0f %%  %s", bar, part*100, line)
-		}
-	}
-	if waits != "" {
-		line += "; waits: " + waits
-	}
-	return line
-}
-
-func (p *jobProgress) done() {
-	if p.bar {
-		fmt.Fprint(raw(p.app.err), "\r\x1b[K")
-	}
 }

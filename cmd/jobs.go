@@ -6,6 +6,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
+	"net/http"
 	"slices"
 	"strings"
 	"text/tabwriter"
@@ -81,7 +83,7 @@ type shownJob struct {
 type lookingAtJobs struct {
 	app     *app
 	cluster *cluster
-	all     []shownJob // oldest first
+	byID    map[[2]string]shownJob // by pipeline and id
 }
 
 // openJobs finds all jobs there are.
@@ -93,7 +95,7 @@ func (a *app) openJobs(ctx context.Context, f jobFlags) (*lookingAtJobs, error) 
 	if err != nil {
 		return nil, err
 	}
-	l := &lookingAtJobs{app: a}
+	l := &lookingAtJobs{app: a, byID: map[[2]string]shownJob{}}
 	for _, ended := range a.endedJobs() {
 		l.put(shownJob{JobStatus: ended})
 	}
@@ -113,7 +115,7 @@ func (a *app) openJobs(ctx context.Context, f jobFlags) (*lookingAtJobs, error) 
 				job.Done += n
 			}
 		}
-		if ended, err := l.find(s.Job.ID); err == nil {
+		if ended, ok := l.byID[[2]string{s.Job.Pipeline, s.Job.ID}]; ok {
 			job.State, job.Ended, job.Error = ended.State, ended.Ended, ended.Error
 		}
 		if len(s.Members) > 0 {
@@ -136,6 +138,9 @@ func (l *lookingAtJobs) ask(ctx context.Context, pid int) error {
 		}
 		client := api.Dial(run.Socket)
 		all, err := client.Jobs(ctx)
+		if none, ok := errors.AsType[*api.ResponseError](err); ok && none.Code == http.StatusNotFound {
+			continue // a broker alone has none
+		}
 		if err != nil {
 			fmt.Fprintf(l.app.err, "process %d does not tell of its jobs: %v\n", run.PID, err)
 		}
@@ -149,15 +154,19 @@ func (l *lookingAtJobs) ask(ctx context.Context, pid int) error {
 }
 
 // put takes a job in the place of what was known of it.
-func (l *lookingAtJobs) put(job shownJob) {
-	l.all = slices.DeleteFunc(l.all, func(other shownJob) bool { return other.ID == job.ID })
-	l.all = append(l.all, job)
-	slices.SortStableFunc(l.all, func(a, b shownJob) int { return a.Began.Compare(b.Began) })
+func (l *lookingAtJobs) put(job shownJob) { l.byID[[2]string{job.Pipeline, job.ID}] = job }
+
+// all are the jobs, oldest first.
+func (l *lookingAtJobs) all() []shownJob {
+	return slices.SortedFunc(maps.Values(l.byID), func(a, b shownJob) int {
+		return cmp.Or(a.Began.Compare(b.Began), cmp.Compare(a.ID, b.ID))
+	})
 }
 
+// find is the newest job of an id.
 func (l *lookingAtJobs) find(id string) (shownJob, error) {
 	var ids []string
-	for _, job := range l.all {
+	for _, job := range slices.Backward(l.all()) {
 		if job.ID == id {
 			return job, nil
 		}
@@ -174,20 +183,20 @@ func (a *app) jobsList(ctx context.Context, f jobFlags) (err error) {
 	defer func() { err = errors.Join(err, l.cluster.close()) }()
 	if f.format == "json" {
 		out := json.NewEncoder(a.out)
-		for _, job := range l.all {
+		for _, job := range l.all() {
 			if err := out.Encode(job); err != nil {
 				return err
 			}
 		}
 		return nil
 	}
-	if len(l.all) == 0 {
+	if len(l.byID) == 0 {
 		fmt.Fprintln(a.out, "there are no jobs")
 		return nil
 	}
 	table := tabwriter.NewWriter(a.out, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(table, "ID\tKIND\tPIPELINE\tSTATE\tDONE\tBEGAN\tBY")
-	for _, job := range l.all {
+	for _, job := range l.all() {
 		fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%d of %d\t%s\t%s\n", job.ID, job.Kind, job.Pipeline, job.State, job.Done,
 			job.Records, job.Began.UTC().Format(time.RFC3339), job.By)
 	}
@@ -223,8 +232,8 @@ func (a *app) jobsShow(ctx context.Context, id string, f jobFlags) (err error) {
 	if !job.Ended.IsZero() {
 		line("ended", stamp(job.Ended))
 	}
+	line("asked", job.Asked)
 	line("window", windowText(job.Job))
-	line("where", job.Where)
 	line("done", fmt.Sprintf("%d of %d", job.Done, job.Records))
 	for _, word := range jobWords(job.Counts) {
 		line("", fmt.Sprintf("%-14s %9d", word, job.Counts[word]))
@@ -237,7 +246,7 @@ func (a *app) jobsShow(ctx context.Context, id string, f jobFlags) (err error) {
 	return nil
 }
 
-// windowText is what a job was told to take.
+// windowText is the times that a job was told to take.
 func windowText(job api.Job) string {
 	var parts []string
 	if !job.From.IsZero() {
@@ -246,16 +255,7 @@ func windowText(job api.Job) string {
 	if !job.To.IsZero() {
 		parts = append(parts, "to "+stamp(job.To))
 	}
-	if job.Force {
-		parts = append(parts, "forced")
-	}
-	if job.Forgotten {
-		parts = append(parts, "also what is forgotten")
-	}
-	if job.Rate > 0 {
-		parts = append(parts, fmt.Sprintf("%g/s", job.Rate))
-	}
-	return strings.Join(parts, ", ")
+	return strings.Join(parts, " ")
 }
 
 func (a *app) jobsCancel(ctx context.Context, id string, f jobFlags) (err error) {

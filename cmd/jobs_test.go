@@ -19,7 +19,7 @@ func TestJobs(t *testing.T) {
 
 func testJobs(t *testing.T, b bed) {
 	dir := t.TempDir()
-	write(t, dir, "pipelines.yaml", replayFile(b))
+	write(t, dir, "pipelines.yaml", replayFile(b)+"  other: {source: {topic: "+b.name("orders")+"}, filter: 'false', sinks: [{stdout: {}}]}\n")
 	b.create(t, 6, "orders", "invoices")
 	p := start(t, dir, "run")
 	told(t, dir, 0, "there are no jobs", "jobs", "list")
@@ -47,7 +47,7 @@ func testJobs(t *testing.T, b bed) {
 	p.await("it is under way", running("one"))
 	told(t, dir, 0, "job one: replay of "+b.name("invoices"), "status")
 	told(t, dir, 1, "replay one, begun by", "replay", b.name("invoices"), "--yes", "--from", "earliest")
-	if out := told(t, dir, 0, "worked on  process ", "jobs", "show", "one"); !strings.Contains(out, "window     forced, 50/s") || !strings.Contains(out, "state      running") {
+	if out := told(t, dir, 0, "worked on  process ", "jobs", "show", "one"); !strings.Contains(out, "asked      --force --from earliest --rate 50") || !strings.Contains(out, "state      running") {
 		t.Errorf("show says\n%s", out)
 	}
 	told(t, dir, 0, "one cancelled after", "jobs", "cancel", "one")
@@ -69,8 +69,13 @@ func testJobs(t *testing.T, b bed) {
 	told(t, dir, 0, "state      interrupted", "jobs", "show", "two")
 	told(t, dir, 0, "--id two` goes on with it", "jobs", "show", "two")
 
+	// Who goes on with it says the same, or nothing, and agrees.
+	told(t, dir, 2, "two was begun with --force --from earliest --rate 50: give the same", "replay", b.name("invoices"), "--yes", "--id", "two", "--from", "earliest")
+	told(t, dir, 2, "give --yes", "replay", b.name("invoices"), "--id", "two")
+	told(t, dir, 0, "2000  would be delivered", "replay", b.name("invoices"), "--id", "two", "--from", "earliest", "--force", "--dry-run")
+
 	// Nothing runs: the command does the work, and is interrupted.
-	job = launch(t, dir, "replay", b.name("invoices"), "--id", "two")
+	job = launch(t, dir, "replay", b.name("invoices"), "--yes", "--id", "two")
 	job.await("it goes on", func() bool {
 		c := job.client()
 		if c == nil {
@@ -82,10 +87,11 @@ func testJobs(t *testing.T, b bed) {
 	if code := job.stop(); code != 1 || !strings.Contains(job.log(), "two was interrupted: the same command with --id two goes on") {
 		t.Errorf("the command that was interrupted: %d, %s", code, job.log())
 	}
+	told(t, dir, 2, "two is a job of pipeline", "replay", "other", "--yes", "--id", "two", "--from", "earliest", "--force")
 	told(t, dir, 0, "two cancelled after", "jobs", "cancel", "two")
 	told(t, dir, 2, "has no job \"two\" to go on with", "replay", b.name("invoices"), "--id", "two")
 
-	// Cancelled while the command works on it.
+	// Cancelled while the command works on it; who wants the folder meanwhile is told why not.
 	job = launch(t, dir, append(slow, "--id", "three")...)
 	job.await("it is under way", func() bool {
 		c := job.client()
@@ -95,6 +101,10 @@ func testJobs(t *testing.T, b bed) {
 		s, err := c.Job(t.Context(), "three")
 		return err == nil && s.Done > 0
 	})
+	if len(b.brokers) == 0 {
+		told(t, dir, 1, "a command works on job three in process ", "replay", "other", "--yes", "--from", "earliest", "--force")
+		told(t, dir, 1, "a command works on job three in process ", "run")
+	}
 	told(t, dir, 0, "three cancelled after", "jobs", "cancel", "three")
 	<-job.done
 	var states []string

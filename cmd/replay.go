@@ -1,12 +1,18 @@
 package cmd
 
 import (
+	"cmp"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
+	"math"
+	"strconv"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"github.com/millrace/millrace/pipeline/api"
 	"github.com/millrace/millrace/pipeline/jobs"
@@ -62,7 +68,13 @@ wrong, or nobody could say yes.`,
   millrace replay invoice-notifications --from earliest --yes
   millrace replay invoice-notifications --at orders/3/1042 --force`,
 		Args: onePipeline,
-		RunE: func(cmd *cobra.Command, args []string) error { return a.replay(cmd.Context(), args[0], f) },
+		RunE: func(cmd *cobra.Command, args []string) error {
+			asked, err := askedFlags(cmd)
+			if err != nil {
+				return err
+			}
+			return a.replay(cmd.Context(), args[0], f, asked)
+		},
 	}
 	flags := cmd.Flags()
 	flags.StringVar(&f.from, "from", "", "from this `TIME` on: "+timeForms)
@@ -79,8 +91,51 @@ wrong, or nobody could say yes.`,
 	return cmd
 }
 
+// askedFlags are the flags that say what a job is, as they were given. One that says
+// nothing, as of a variable that is not set, is an error: it would mean no bound.
+func askedFlags(cmd *cobra.Command) (string, error) {
+	var parts []string
+	var wrong error
+	cmd.LocalNonPersistentFlags().VisitAll(func(f *pflag.Flag) {
+		if !f.Changed {
+			return
+		}
+		value := f.Value.String()
+		switch f.Name {
+		case "rate", "max", "max-rounds":
+			if n, err := strconv.ParseFloat(value, 64); err != nil || !(n > 0) || math.IsInf(n, 0) {
+				wrong = cmp.Or(wrong, error(usageError{fmt.Errorf("--%s is a number above 0, not %s", f.Name, value)}))
+			}
+		case "pid", "yes", "format", "dry-run":
+			return
+		}
+		if value == "" {
+			wrong = cmp.Or(wrong,
+				error(usageError{fmt.Errorf("--%s is empty: leave it out, or say what is meant", f.Name)}))
+		}
+		switch {
+		case f.Name == "id":
+		case f.Value.Type() == "bool":
+			parts = append(parts, "--"+f.Name)
+		default:
+			parts = append(parts, "--"+f.Name+" "+shellWord(value))
+		}
+	})
+	return strings.Join(parts, " "), wrong
+}
+
+// shellWord is a word as a shell takes it.
+func shellWord(word string) string {
+	if word != "" && strings.Trim(word, plainCharacters) == "" {
+		return word
+	}
+	return "'" + strings.ReplaceAll(word, "'", `'\''`) + "'"
+}
+
+const plainCharacters = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_./:,+@[]"
+
 // replay counts, asks, and has it done.
-func (a *app) replay(ctx context.Context, name string, f replayFlags) (err error) {
+func (a *app) replay(ctx context.Context, name string, f replayFlags, asked string) (err error) {
 	window, err := f.window(time.Now())
 	if err != nil {
 		return err
@@ -90,9 +145,8 @@ func (a *app) replay(ctx context.Context, name string, f replayFlags) (err error
 		return err
 	}
 	defer func() { err = errors.Join(err, j.close()) }()
-	var again bool
-	if f.id != "" {
-		if again, err = j.resume(ctx, f.from == "" && f.at == ""); again || err != nil {
+	if f.id != "" && !f.dryRun {
+		if again, err := j.resume(ctx, asked); again || err != nil {
 			return err
 		}
 	}
@@ -101,8 +155,8 @@ func (a *app) replay(ctx context.Context, name string, f replayFlags) (err error
 			"one record")}
 	}
 	job := jobs.New(api.Replay, name, j.by)
-	job.From, job.To, job.Where, job.Rate, job.Force, job.Forgotten =
-		window.From, window.To, f.where, f.rate, f.force, f.forgotten
+	job.From, job.To, job.Where, job.Rate, job.Force, job.Forgotten, job.Asked =
+		window.From, window.To, f.where, f.rate, f.force, f.forgotten, asked
 	if f.id != "" {
 		job.ID = f.id
 	}
@@ -125,9 +179,6 @@ func (f *replayFlags) window(now time.Time) (jobs.Window, error) {
 	w := jobs.Window{Max: f.max}
 	wrong := func(format string, args ...any) (jobs.Window, error) {
 		return w, usageError{fmt.Errorf(format, args...)}
-	}
-	if f.max < 0 || f.rate < 0 {
-		return wrong("--max and --rate are above 0")
 	}
 	if f.at != "" {
 		if f.from != "" || f.to != "" || f.where != "" {
@@ -192,7 +243,7 @@ func (r *replaying) run(ctx context.Context, where *jobs.Where) error {
 	counted, err := counter.Count(ctx, r.window)
 	shown.done()
 	if err != nil {
-		if errors.As(err, new(*jobs.NoRecordError)) {
+		if r.window.At != nil && !errors.Is(err, context.Canceled) && errors.As(err, new(*jobs.NoRecordError)) {
 			return usageError{err}
 		}
 		return err
@@ -208,6 +259,10 @@ func (r *replaying) run(ctx context.Context, where *jobs.Where) error {
 	}
 	r.say(counted)
 	if counted.Records == 0 {
+		if r.flags.format == "json" {
+			return json.NewEncoder(r.app.out).Encode(api.JobStatus{Job: r.job, State: api.JobFinished,
+				Counts: map[string]int64{}})
+		}
 		return nil
 	}
 	if r.pipeline.Idempotency == nil && !r.job.Force {

@@ -2,6 +2,8 @@ package cmd
 
 import (
 	"fmt"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -83,4 +85,52 @@ func TestReplayOfWhatRetentionCut(t *testing.T) {
 	if !strings.Contains(errs, "! orders/2 holds records from ") || strings.Count(errs, "(offset 5) on only") != 1 || !strings.Contains(out, "55") {
 		t.Errorf("it says\n%s%s", errs, out)
 	}
+}
+
+// A sink that lacks a variable is no sink: nothing is called with what stands in its
+// place, where the command would do the work itself.
+func TestReplayNeedsWhatItsSinksNeed(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	file := strings.Replace(replayFile(bed{}), "- kafka: {topic: invoices}", "- file: {dir: '${env.MILLRACE_TEST_UNSET}', path: a.txt}", 1)
+	write(t, dir, "pipelines.yaml", strings.Replace(file, "${env.MILLRACE_TEST_UNSET}", "out", 1))
+	p := start(t, dir, "run")
+	bed{}.send(t, p.broker(), replayOrders(bed{}, 3).records)
+	bed{}.ended(t, p)
+	write(t, dir, "pipelines.yaml", file)
+	told(t, dir, 1, "by another version of the file than this command read", "replay", "invoices", "--yes", "--from", "earliest", "--force")
+	told(t, dir, 1, "by another version of the file than this command read", "replay", "invoices", "--from", "earliest", "--dry-run")
+	p.stop()
+	told(t, dir, 3, "MILLRACE_TEST_UNSET", "replay", "invoices", "--yes", "--from", "earliest", "--force")
+	if files, _ := filepath.Glob(filepath.Join(dir, "*")); len(files) != 3 {
+		t.Errorf("it made %v", files)
+	}
+}
+
+// What the folder knows of jobs survives a line that was cut off; where it can't be kept,
+// nothing begins.
+func TestWhatIsKeptOfJobs(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	write(t, dir, "pipelines.yaml", replayFile(bed{}))
+	p := start(t, dir, "run")
+	bed{}.send(t, p.broker(), replayOrders(bed{}, 3).records)
+	bed{}.ended(t, p)
+	log := filepath.Join(dir, ".millrace", "jobs.jsonl")
+	if err := os.WriteFile(log, []byte(`{"id":"old","kind":"rep`), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	once := []string{"replay", "invoices", "--yes", "--from", "earliest", "--force", "--id", "once"}
+	told(t, dir, 0, "once finished after", once...)
+	told(t, dir, 0, "state      finished", "jobs", "show", "once")
+	told(t, dir, 2, "finished already, at", once...)
+	if err := os.Remove(log); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Mkdir(log, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	told(t, dir, 1, "is no regular file: remove it", "replay", "invoices", "--yes", "--from", "earliest", "--force", "--id", "twice")
+	r := &replays{T: t, dir: dir, p: p, addr: p.broker()}
+	r.effects(6)
 }

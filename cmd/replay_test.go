@@ -181,7 +181,7 @@ func testReplay(t *testing.T, b bed, n int) {
 	forced := r.replay(0, append(window, "--force", "--id", "again")...)
 	want(t, forced, map[string]int64{"delivered": third})
 	r.effects(third)
-	told(t, dir, 2, "job again has finished already", append([]string{"replay", b.name("invoices"), "--force", "--yes", "--id", "again"}, window...)...)
+	told(t, dir, 2, "finished already, at", append([]string{"replay", b.name("invoices"), "--force", "--yes", "--id", "again"}, window...)...)
 
 	at := f.records[n/2]
 	place := fmt.Sprintf("%s/%d/%d", at.Topic, at.Partition, at.Offset)
@@ -309,14 +309,20 @@ func TestReplayRefuses(t *testing.T) {
 		{2, "is no time", "invoices --from yesterday"},
 		{2, "--where: at character", "invoices --from earliest --where payload.("},
 		{2, "such as orders/0/42", "invoices --at orders/1"},
-		{1, `reads no topic "parcels"`, "invoices --at parcels/1/0"},
-		{1, "it has no partition 9", "invoices --at orders/9/0"},
+		{2, "does not read its topic", "invoices --at parcels/1/0"},
+		{2, "the topic has no such partition", "invoices --at orders/9/0"},
 		{2, "there is no record orders/1/5000", "invoices --at orders/1/5000"},
 		{2, "excludes --from", "invoices --at orders/1/0 --from earliest"},
 		{2, "the id of a job has", "invoices --from earliest --id A/b"},
 		{2, "has no job \"day\" to go on with", "invoices --id day"},
 		{2, "plain\" has no idempotency", "plain --from earliest"},
-		{2, "--max and --rate are above 0", "invoices --from earliest --max -1"},
+		{2, "--max is a number above 0", "invoices --from earliest --max -1"},
+		{2, "--max is a number above 0", "invoices --from earliest --max 0"},
+		{2, "--rate is a number above 0", "invoices --from earliest --rate NaN"},
+		{2, "--to is empty", "invoices --from earliest --to="},
+		{2, "--where is empty", "invoices --from earliest --where="},
+		{2, "--id is empty", "invoices --from earliest --id="},
+		{2, "the id of a job has", "invoices --from earliest --id -x"},
 		{2, "it takes one pipeline", ""},
 	} {
 		args := append([]string{"replay", "--yes"}, strings.Fields(c.args)...)

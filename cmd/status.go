@@ -202,8 +202,12 @@ func showStatus(w io.Writer, s api.Status) error {
 		fmt.Fprintf(w, "  ! %s\n", reason)
 	}
 	for _, job := range s.Jobs {
-		fmt.Fprintf(w, "job %s: %s of %s, %d of %s done\n", job.ID, job.Kind, job.Pipeline, job.Done,
-			count(job.Records, "record"))
+		waits := ""
+		if len(job.Waits) > 0 {
+			waits = "; waits: " + strings.Join(job.Waits, "; ")
+		}
+		fmt.Fprintf(w, "job %s: %s of %s, %d of %s done%s\n", job.ID, job.Kind, job.Pipeline, job.Done,
+			count(job.Records, "record"), waits)
 	}
 	if len(s.Pipelines) == 0 {
 		return nil

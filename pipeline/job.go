@@ -102,6 +102,11 @@ func (r *Runner) StartJob(_ context.Context, start api.StartJob) (api.JobStatus,
 			return api.JobStatus{}, fmt.Errorf("the condition of the job: %w", err)
 		}
 	}
+	if r.folder != nil {
+		if err := r.folder.CheckJobs(); err != nil {
+			return api.JobStatus{}, err
+		}
+	}
 	s := &r.works
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -198,14 +203,16 @@ func (r *Runner) do(ctx context.Context, w *work, deps flowDeps, p *plan.Pipelin
 		}
 	}
 	w.ended(state, p.Redactor.Error(err))
-	r.note(w.look())
+	if _, busy := errors.AsType[*jobs.BusyError](err); !busy {
+		w.notKept(r.note(w.look()))
+	}
 	log.Info("a job has ended", "state", state, "counts", w.look().Counts, "err", err)
 }
 
 // note keeps how a job ended, in the state folder.
-func (r *Runner) note(status api.JobStatus) {
+func (r *Runner) note(status api.JobStatus) error {
 	if r.folder == nil {
-		return
+		return errors.New("there is no state folder that can be written")
 	}
 	text, err := json.Marshal(status)
 	if err == nil {
@@ -213,6 +220,16 @@ func (r *Runner) note(status api.JobStatus) {
 	}
 	if err != nil {
 		r.deps.Logger.Warn("how a job ended is not kept", "job", status.ID, "err", err)
+	}
+	return err
+}
+
+// notKept notes that it is not kept how the job ended.
+func (w *work) notKept(err error) {
+	if err != nil {
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		w.status.NotKept = err.Error()
 	}
 }
 
@@ -338,6 +355,9 @@ func (w *work) look() api.JobStatus {
 	status.Counts, status.Expires, status.Done = counts, expires, 0
 	for n := range maps.Values(counts) {
 		status.Done += n
+	}
+	if w.where != nil {
+		status.WhereFailed, _ = w.where.Failed()
 	}
 	if f != nil {
 		for _, t := range f.troubles() {

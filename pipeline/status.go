@@ -24,8 +24,9 @@ func (r *Runner) Status() api.Status {
 	}
 	s := api.Status{
 		PID: os.Getpid(), Version: r.deps.Version, Started: r.started, Files: absolute(r.plan.Files),
-		Embedded: r.embedded, Ingest: r.ingest, IngestTLS: r.plan.Ingest != nil && r.plan.Ingest.TLS != nil,
-		Health: r.health, Ready: true, Pipelines: []api.PipelineStatus{},
+		Digest: r.plan.Digest, Embedded: r.embedded, Ingest: r.ingest,
+		IngestTLS: r.plan.Ingest != nil && r.plan.Ingest.TLS != nil,
+		Health:    r.health, Ready: true, Pipelines: []api.PipelineStatus{},
 	}
 	waits, _, _ := strings.Cut(r.waiting, ": ")
 	full := r.brokerTroubles.why(embedded.AlarmFull)

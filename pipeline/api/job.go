@@ -43,7 +43,12 @@ type Job struct {
 	Forgotten bool `json:"forgotten,omitempty"`
 	// Records is how many were counted at the start.
 	Records int `json:"records"`
+	// Asked are the flags that it was begun with: who goes on with it gives the same ones,
+	// or none.
+	Asked string `json:"asked,omitempty"`
 }
+
+const idCharacters = "abcdefghijklmnopqrstuvwxyz0123456789-"
 
 // maxWhere bounds what must fit beside a commit, in bytes.
 const maxWhere = 1000
@@ -56,8 +61,9 @@ func (j *Job) Check() error {
 	case len(j.Where) > maxWhere:
 		return fmt.Errorf("the condition has %d bytes, and at most %d stand beside the commits of a job", len(j.Where),
 			maxWhere)
-	case j.ID == "" || len(j.ID) > 64 || strings.Trim(j.ID, "abcdefghijklmnopqrstuvwxyz0123456789-") != "":
-		return fmt.Errorf("the id of a job has lower-case letters, digits and hyphens, not %q", j.ID)
+	case j.ID == "" || len(j.ID) > 64 || j.ID[0] == '-' || strings.Trim(j.ID, idCharacters) != "":
+		return fmt.Errorf("the id of a job has up to 64 lower-case letters, digits and hyphens, the first of which is "+
+			"no hyphen, not %q", j.ID)
 	}
 	return nil
 }
@@ -118,6 +124,11 @@ type JobStatus struct {
 	Done   int64            `json:"done"`
 	// Waits says what it waits for, such as a sink that is down.
 	Waits []string `json:"waits,omitempty"`
+	// WhereFailed counts the records that were left out since the condition failed for
+	// them.
+	WhereFailed int `json:"where_failed,omitempty"`
+	// NotKept is why it is not noted how it ended, empty where it is.
+	NotKept string `json:"not_kept,omitempty"`
 	// Expires is when the first key is forgotten that a duplicate was found by.
 	Expires time.Time `json:"expires,omitzero"`
 	// Ended is when it did, Error why it failed.

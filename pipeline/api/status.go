@@ -16,6 +16,8 @@ type Status struct {
 	Version string    `json:"version"`
 	Started time.Time `json:"started"`
 	Files   []string  `json:"files,omitempty"`
+	// Digest is that of the files, as dead letters carry it.
+	Digest string `json:"config_digest,omitempty"`
 	// Broker is the address of the embedded broker, or the cluster's.
 	Broker   string `json:"broker"`
 	Embedded bool   `json:"embedded"`

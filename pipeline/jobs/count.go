@@ -79,19 +79,15 @@ type Counter struct {
 	Each func(*handlers.Record)
 }
 
-// NoRecordError says that there is no record at a place.
+// NoRecordError says that there is no record at a place, and why.
 type NoRecordError struct {
 	At
-	First, End int64
+	Why string
 }
 
-// Error says which records there are.
+// Error says so.
 func (e *NoRecordError) Error() string {
-	if e.First == e.End {
-		return fmt.Sprintf("there is no record %s/%d/%d: the partition is empty", e.Topic, e.Partition, e.Offset)
-	}
-	return fmt.Sprintf("there is no record %s/%d/%d: the partition holds offsets %d to %d", e.Topic, e.Partition,
-		e.Offset, e.First, e.End-1)
+	return fmt.Sprintf("there is no record %s/%d/%d: %s", e.Topic, e.Partition, e.Offset, e.Why)
 }
 
 // Count reads the window once, up to the ends of the logs as they are now.
@@ -105,7 +101,7 @@ func (c *Counter) Count(ctx context.Context, w Window) (*Counted, error) {
 	})
 	slices.SortFunc(all, func(a, b kafka.Topic) int { return cmp.Compare(a.Name, b.Name) })
 	if len(all) == 0 && w.At != nil {
-		return nil, fmt.Errorf("pipeline %q reads no topic %q", c.Plan.Name, w.At.Topic)
+		return nil, &NoRecordError{At: *w.At, Why: fmt.Sprintf("pipeline %q does not read its topic", c.Plan.Name)}
 	}
 	if len(all) == 0 {
 		return nil, fmt.Errorf("pipeline %q reads no topic that exists", c.Plan.Name)
@@ -145,7 +141,11 @@ func (c *Counter) topic(ctx context.Context, t kafka.Topic, w Window, counted *C
 				continue
 			}
 			if first := firsts[t.Name][number]; w.At.Offset < first || w.At.Offset >= end {
-				return &NoRecordError{*w.At, first, end}
+				why := fmt.Sprintf("the partition holds offsets %d to %d", first, end-1)
+				if first == end {
+					why = "the partition is empty"
+				}
+				return &NoRecordError{*w.At, why}
 			}
 			span.From, span.Until = w.At.Offset, w.At.Offset+1
 		}
@@ -156,7 +156,7 @@ func (c *Counter) topic(ctx context.Context, t kafka.Topic, w Window, counted *C
 		}
 	}
 	if w.At != nil && len(parts) == 0 {
-		return fmt.Errorf("it has no partition %d", w.At.Partition)
+		return &NoRecordError{At: *w.At, Why: "the topic has no such partition"}
 	}
 	if err := c.read(ctx, t.Name, options, w, parts, firsts[t.Name], counted); err != nil {
 		return err

@@ -12,8 +12,12 @@ import (
 // LogJob appends one line, which has no line break, to what is known of jobs that ended
 // on the folder.
 func (f *Folder) LogJob(line []byte) error {
-	file, err := openOwn(jobsPath(f.dir), os.O_WRONLY|os.O_CREATE|os.O_APPEND)
+	file, err := openOwn(jobsPath(f.dir), os.O_RDWR|os.O_CREATE|os.O_APPEND)
 	if err == nil {
+		// A line that was cut off is a line of its own.
+		if torn(file) {
+			line = append([]byte{'\n'}, line...)
+		}
 		_, err = file.Write(append(bytes.Clone(line), '\n'))
 		err = errors.Join(err, file.Sync(), file.Close())
 	}
@@ -21,6 +25,26 @@ func (f *Folder) LogJob(line []byte) error {
 		return fmt.Errorf("note that a job ended: %w", err)
 	}
 	return nil
+}
+
+// torn tells whether a file does not end with its last line.
+func torn(file *os.File) bool {
+	info, err := file.Stat()
+	if err != nil || info.Size() == 0 {
+		return false
+	}
+	var last [1]byte
+	_, err = file.ReadAt(last[:], info.Size()-1)
+	return err == nil && last[0] != '\n'
+}
+
+// CheckJobs tells why LogJob would fail, nil where it would not.
+func (f *Folder) CheckJobs() error {
+	file, err := openOwn(jobsPath(f.dir), os.O_RDWR|os.O_CREATE|os.O_APPEND)
+	if err != nil {
+		return fmt.Errorf("the jobs that ended are noted in a file that can't be written: %w", err)
+	}
+	return file.Close()
 }
 
 // Jobs reads the lines that LogJob wrote on the state folder dir, oldest first.

@@ -51,8 +51,8 @@ func (s *Store) learn(ctx context.Context) error {
 	// Where keys are kept apart, so are their clocks.
 	s.able.plain = s.able.together && rueidis.IsRedisNil(fresh) && kept == "first" && ends > 0
 	if !s.able.plain {
-		s.opts.Logger.Info("key store: claims by a script, which takes longer: redis is older than 7, keeps keys apart, "+
-			"or does not let its user PEXPIRETIME", "confirms_together", s.able.together)
+		s.opts.Logger.Info("key store: claims by a script, which takes longer: redis is older than 7, keeps keys "+
+			"apart, or does not let its user PEXPIRETIME", "confirms_together", s.able.together)
 	}
 	return nil
 }

@@ -224,7 +224,8 @@ func (s *Store) Get(ctx context.Context, ids []idempotency.ID) ([]*idempotency.R
 // Delete forgets keys, whatever their state.
 func (s *Store) Delete(ctx context.Context, ids []idempotency.ID) ([]bool, error) {
 	were := make([]bool, len(ids))
-	err := s.batch(ctx, s.bare("delete", ids), byRow(func(i int, said int64, _ *idempotency.Row) { were[i] = said == 1 }))
+	said := byRow(func(i int, said int64, _ *idempotency.Row) { were[i] = said == 1 })
+	err := s.batch(ctx, s.bare("delete", ids), said)
 	if err != nil {
 		return nil, fmt.Errorf("delete keys: %w", err)
 	}
