@@ -47,6 +47,8 @@ func TestRealDeadLetters(t *testing.T)          { onBeds(t, testDeadLetters) }
 func TestRealKeysFolderLost(t *testing.T)       { testKeysFolderLost(t, kafkaAlone(t)) }
 func TestRealPreviewWritesNothing(t *testing.T) { onBeds(t, testPreviewWritesNothing) }
 func TestRealSecondTerminal(t *testing.T)       { onBeds(t, testSecondTerminal) }
+func TestRealSeek(t *testing.T)                 { onBeds(t, testSeek) }
+func TestRealSeekBadInput(t *testing.T)         { testSeekBadInput(t, kafkaAndRedis(t)) }
 func TestRealPauseBesideAnotherReplica(t *testing.T) {
 	testPauseBesideAnotherReplica(t, kafkaAndRedis(t))
 }

@@ -8,7 +8,9 @@ import (
 	"net"
 	"slices"
 	"strconv"
+	"strings"
 
+	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
@@ -52,8 +54,9 @@ func (t TopicState) Refused() bool { return errors.Is(t.Err, kerr.TopicAuthoriza
 
 // GroupState is how a consumer group is used at present.
 type GroupState struct {
-	// Members is how many it has now.
+	// Members is how many it has now, and Who they are.
 	Members int
+	Who     []Member
 	// Protocol is how they share partitions; Foreign tells that a member of this
 	// program could not join them.
 	Protocol string
@@ -263,6 +266,13 @@ func (a *Admin) InspectGroup(ctx context.Context, group string, topics map[strin
 			return state, err
 		}
 		state.Members, state.Protocol, state.May = len(g.Members), g.Protocol, rightsOf(g.AuthorizedOperations)
+		for _, m := range g.Members {
+			member := Member{ID: m.MemberID, Client: m.ClientID, Host: m.ClientHost}
+			if m.InstanceID != nil {
+				member.Instance = *m.InstanceID
+			}
+			state.Who = append(state.Who, member)
+		}
 		if g.ProtocolType != "" && g.ProtocolType != "consumer" {
 			state.Protocol = g.ProtocolType
 		}
@@ -286,6 +296,45 @@ func (a *Admin) InspectGroup(ctx context.Context, group string, topics map[strin
 		}
 	}
 	return state, nil
+}
+
+// Member is one member of a consumer group.
+type Member struct {
+	// ID is the broker's name for it, Instance its own where it is static.
+	ID, Instance string
+	// Client is what the member calls itself, Host where it connects from.
+	Client, Host string
+}
+
+// String names it as an operator finds it.
+func (m Member) String() string {
+	return fmt.Sprintf("%s (%s at %s)", m.ID, m.Client, strings.TrimPrefix(m.Host, "/"))
+}
+
+// Move commits offsets for a group that has no members; where it has some the cluster
+// refuses, see [HasMembers]. A member that comes then takes the commits as its own: they
+// are of the topics as topics has them, and of the memory that each one's Epoch names.
+func (a *Admin) Move(ctx context.Context, group string, to []Commit, topics map[string]TopicState) error {
+	offsets := kadm.Offsets{}
+	for _, c := range to {
+		offsets.Add(kadm.Offset{Topic: c.Topic, Partition: c.Partition, At: c.Offset, LeaderEpoch: -1,
+			Metadata: note{topicID: topics[c.Topic].ID, epoch: c.Epoch}.String()})
+	}
+	responses, err := a.admin.CommitOffsets(ctx, group, offsets)
+	if err == nil {
+		err = responses.Error()
+	}
+	if err != nil {
+		return fmt.Errorf("commit offsets of group %q: %w", group, a.cluster.explain(err))
+	}
+	return nil
+}
+
+// HasMembers tells whether the cluster refused to change a group because somebody is in
+// it.
+func HasMembers(err error) bool {
+	return errors.Is(err, kerr.UnknownMemberID) || errors.Is(err, kerr.NonEmptyGroup) ||
+		errors.Is(err, kerr.RebalanceInProgress)
 }
 
 // assignor is how members of this program share partitions.
