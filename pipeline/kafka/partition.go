@@ -3,7 +3,6 @@ package kafka
 import (
 	"context"
 	"hash/maphash"
-	"math"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -62,9 +61,9 @@ type partition struct {
 	// many they are.
 	lines  map[string][]*slot
 	inLine atomic.Int64
-	// stuck is the first record that will not be finished: nothing behind it is
+	// stuck are records that will not be finished: nothing behind the first one is
 	// caught up with.
-	stuck int64
+	stuck []*slot
 	// full, held, hungry, examined and alarm.Kind are the reasons why nothing is
 	// fetched: the unfinished span is at its bound, somebody paused the source,
 	// there is no memory for the next batch, that is looked at, a person has to act.
@@ -95,7 +94,7 @@ func newPartition(ctx context.Context, topic string, number int32, source Source
 	p := &partition{
 		topic: topic, number: number, source: source,
 		gone: make(chan struct{}), given: make(chan struct{}),
-		committed: -1, end: -1, stuck: math.MaxInt64,
+		committed: -1, end: -1,
 	}
 	p.ctx, p.cancel = context.WithCancelCause(ctx)
 	p.lanes = newLanes(source)
@@ -227,7 +226,15 @@ func (p *partition) gate() {
 }
 
 // goal is how far the lanes of a partition that is being given up deliver.
-func (p *partition) goal() int64 { return min(p.reach, p.stuck) }
+func (p *partition) goal() int64 {
+	for len(p.stuck) > 0 && p.stuck[0].done.Load() {
+		p.stuck = p.stuck[1:] // a person let it go
+	}
+	if len(p.stuck) == 0 {
+		return p.reach
+	}
+	return min(p.reach, p.stuck[0].record.Offset)
+}
 
 // redeliverAfter is how long a lane rests when a batch came back unfinished.
 const redeliverAfter = 50 * time.Millisecond
