@@ -33,6 +33,7 @@ type Delivery struct {
 	stop     func(error)
 	deciders sync.Pool
 	pauses   *pauses
+	skips    *Skips
 	timing   clock.Timing
 	work     *memory.Account
 	workMost int64
@@ -41,13 +42,6 @@ type Delivery struct {
 	// not confirmed.
 	calling atomic.Int64
 }
-
-// Troubles are what is paused now, and why; none when nothing is.
-func (d *Delivery) Troubles() []Trouble { return d.pauses.troubles() }
-
-// Stands is the record at which a partition stands until a person acts, and why; empty
-// where it does not.
-func (d *Delivery) Stands(topic string, number int32) string { return d.pauses.stands(topic, number) }
 
 // Handle delivers the lane batch of m. It is a Watermill handler. When m's
 // context ends it finishes what it has begun within the drain time and begins
@@ -71,9 +65,13 @@ func (d *Delivery) Handle(m *message.Message) error {
 	done()
 	var tasks []func()
 	for _, l := range errands {
-		tasks = append(tasks, func() { l.deliver(ctx, effects) })
+		tasks = append(tasks, func() { defer w.called(); l.deliver(ctx, effects) })
+	}
+	if len(w.skipped) > 0 {
+		tasks = append(tasks, func() { d.pass(effects, w) })
 	}
 	if len(refused) > 0 {
+		w.await(len(errands))
 		tasks = append(tasks, func() { d.refuse(ctx, effects, w, refused) })
 	}
 	d.timing.Together(tasks)
@@ -99,6 +97,10 @@ func (d *Delivery) decide(w *work) (errands []*errand, refused []letter, stopErr
 	// Without dead letters, what is behind a refused record of its order waits with it.
 	var held map[string]bool
 	for i, rec := range w.batch.Records {
+		if d.skips.has(rec, w.batch.TopicID) {
+			w.skipped = append(w.skipped, i)
+			continue
+		}
 		if len(held) > 0 && held[string(orderOf(d.plan.Source.Order, rec))] {
 			continue
 		}
@@ -113,7 +115,7 @@ func (d *Delivery) decide(w *work) (errands []*errand, refused []letter, stopErr
 		switch {
 		case dec.Stop:
 			w.batch.Stuck(i)
-			return errands, refused, &StopError{Rec: rec, stage: dec.Stage, err: dec.Err}
+			return errands, refused, &StopError{Rec: rec, topicID: w.batch.TopicID, stage: dec.Stage, err: dec.Err}
 		case dec.Outcome == outcome.DeadLettered:
 			w.left[i] = 1
 			refused = append(refused, letter{index: i, rec: rec, stage: dec.Stage, reason: dec.Reason, first: dec.Err,
@@ -132,7 +134,7 @@ func (d *Delivery) decide(w *work) (errands []*errand, refused []letter, stopErr
 			}
 			l := bySink[write.Sink]
 			if l == nil {
-				l = &errand{d: d, gate: d.gates[write.Sink], w: w}
+				l = &errand{d: d, gate: d.gates[write.Sink], w: w, skipped: w.seen}
 				bySink[write.Sink] = l
 				errands = append(errands, l)
 			}
@@ -152,6 +154,11 @@ func (d *Delivery) decide(w *work) (errands []*errand, refused []letter, stopErr
 type work struct {
 	d     *Delivery
 	batch *kafka.Batch
+	// seen is how many skips there were before it was decided, skipped what of it they
+	// are about.
+	seen    int64
+	skipped []int
+	calls
 
 	mu       sync.Mutex
 	left     []int    // writes that have not ended, by record
@@ -169,7 +176,7 @@ type work struct {
 
 func newWork(d *Delivery, b *kafka.Batch) *work {
 	n := len(b.Records)
-	return &work{d: d, batch: b, left: make([]int, n), outcomes: make([]outcome.Outcome, n)}
+	return &work{d: d, batch: b, seen: d.skips.seen(), left: make([]int, n), outcomes: make([]outcome.Outcome, n)}
 }
 
 // know notes the key of record i, for its event.
@@ -193,7 +200,7 @@ func shownKey(plan *plan.Pipeline, key string) string {
 
 // end says how one write of record i ended. With the last one the record is
 // finished, with the first outcome that holds of dead_lettered, delivered,
-// duplicate, and the reason of that one.
+// dropped, duplicate, and the reason of that one.
 func (w *work) end(i int, o outcome.Outcome, reason string, err error, at time.Time) {
 	begun := !w.d.repeatable(o, reason)
 	if begun {

@@ -24,11 +24,11 @@ func (d *Delivery) decodeCost(records []*handlers.Record) int64 {
 	return min(int64(largest)*decodeFactor, expression.Limits{Bytes: d.workMost}.For(largest).Bytes)
 }
 
-// refuse dead-letters the records that could not be decided.
+// refuse dead-letters the records that could not be decided, or stands at them.
 func (d *Delivery) refuse(ctx, effects context.Context, w *work, refused []letter) {
 	if d.letters.topic == "" {
-		w.batch.Stuck(refused[0].index)
-		w.batch.Waits()
+		d.stand(ctx, w, refused)
+		return
 	}
 	now := d.timing.Now()
 	for i := range refused {

@@ -29,6 +29,8 @@ const (
 	ReasonParked     = "parked"
 	ReasonRepeated   = "repeated"
 	ReasonUnguarded  = "unguarded"
+	// ReasonSkipped is that of a record that a person let its pipeline go past.
+	ReasonSkipped = "skipped"
 )
 
 // All are all outcomes in the order in which they are shown.
@@ -76,14 +78,17 @@ func Stages() []string {
 }
 
 // Over tells whether o stands before other: of several writes of a record the first
-// in the order dead_lettered, delivered, duplicate is the record's outcome.
+// in the order dead_lettered, delivered, dropped, duplicate is the record's outcome: it is
+// a duplicate only where each of its writes was.
 func (o Outcome) Over(other Outcome) bool { return o.rank() > other.rank() }
 
 func (o Outcome) rank() int {
 	switch o {
 	case DeadLettered:
-		return 3
+		return 4
 	case Delivered:
+		return 3
+	case Dropped:
 		return 2
 	case Duplicate:
 		return 1
