@@ -49,6 +49,10 @@ func TestRealPreviewWritesNothing(t *testing.T) { onBeds(t, testPreviewWritesNot
 func TestRealSecondTerminal(t *testing.T)       { onBeds(t, testSecondTerminal) }
 func TestRealSeek(t *testing.T)                 { onBeds(t, testSeek) }
 func TestRealSeekBadInput(t *testing.T)         { testSeekBadInput(t, kafkaAndRedis(t)) }
+func TestRealSkipWhereNothingRuns(t *testing.T) { onBeds(t, testSkipWhereNothingRuns) }
+func TestRealSkipWhatAReceiverRefuses(t *testing.T) {
+	onBeds(t, testSkipWhatAReceiverRefuses)
+}
 func TestRealPauseBesideAnotherReplica(t *testing.T) {
 	testPauseBesideAnotherReplica(t, kafkaAndRedis(t))
 }

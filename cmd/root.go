@@ -116,7 +116,7 @@ line is wrong, and 3 where the configuration has errors.`,
 		a.initCommand(), a.schemaCommand(), a.handlersCommand(), a.versionCommand())
 	root.AddCommand(a.dryRunCommand(), a.explainCommand(), a.evalCommand())
 	root.AddCommand(a.configCommand(), a.graphCommand(), a.completionCommand(root), a.deadLetterCommand())
-	root.AddCommand(a.seekCommand())
+	root.AddCommand(a.seekCommand(), a.skipCommand())
 	help(root)
 	for _, cmd := range root.Commands() {
 		usageArgs(cmd)

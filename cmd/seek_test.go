@@ -137,6 +137,8 @@ pipelines: {%[1]s: {source: {topic: %[1]s, commit_interval: 100ms}, sinks: [{std
 	broker := ""
 	if len(b.brokers) == 0 {
 		broker = start(t, dir, "broker").broker()
+	} else if err := b.admin(t, broker).SetTopicConfigs(t.Context(), name, map[string]string{"retention.ms": "-1"}); err != nil {
+		t.Fatal(err) // as the embedded broker's: with an age alone, a minute ago is certain to be there
 	}
 	cut(t, b, broker, name, 6)
 	for _, c := range []struct {

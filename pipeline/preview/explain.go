@@ -34,6 +34,8 @@ type Explanation struct {
 	Group   Group
 	Process *Process
 	Letters Letters
+	// Skipped is who let the pipeline go past the record, nil where nobody did.
+	Skipped *api.Skip
 
 	flow *flow
 }
@@ -224,6 +226,15 @@ func (x *Explanation) Running(statuses []api.Status) {
 	}
 }
 
+// Skips adds who let the pipeline go past the record, if one of all did.
+func (x *Explanation) Skips(all []api.Skip) {
+	for i, s := range all {
+		if s.Topic == x.Record.Topic && s.Partition == x.Record.Partition && s.Offset == x.Record.Offset {
+			x.Skipped = &all[i]
+		}
+	}
+}
+
 // Done tells whether the group has committed past the record.
 func (x *Explanation) Done() bool { return x.Group.Known && x.Group.Committed > x.Record.Offset }
 
@@ -244,6 +255,8 @@ func (x *Explanation) Ended() (ending, because string) {
 	}
 	decided, waits := x.Now.Outcome, x.waiting()
 	switch {
+	case x.Skipped != nil && own == 0 && (x.Skipped.Passed || x.Done()):
+		return string(outcome.Dropped), "it was " + x.Skipped.String()
 	case x.Group.Known && !x.Done() && len(waits) > 0 && len(waits) < len(x.Now.Writes):
 		return "not_yet", "waiting for " + strings.Join(waits, ", ") + ", while its other sinks are done; " + x.notYet()
 	case x.Group.Known && !x.Done() && len(waits) > 0:

@@ -54,6 +54,9 @@ func (p *Preview) AppendExplanation(dst []byte, x *Explanation) []byte {
 		}
 		o.raw("process", each.done())
 	}
+	if x.Skipped != nil {
+		o.value("skipped", x.Skipped)
+	}
 	if x.Letters.Topic != "" {
 		o.raw("dead_letters", x.Letters.json())
 	}

@@ -219,6 +219,9 @@ func (e *explainer) key(k *KeyState) {
 }
 
 func (e *explainer) group(x *Explanation) {
+	if x.Skipped != nil {
+		e.row("skipped", e.safe(x.Skipped.String()))
+	}
 	switch {
 	case !x.Group.Known:
 		return
