@@ -2,6 +2,25 @@ package kafka
 
 import "testing"
 
+// What a stop does not catch up with ends where a record is finished after all.
+func TestStuckRecordsThatAreFinished(t *testing.T) {
+	p := newPartition(t.Context(), "t", 0, Source{}.withDefaults())
+	p.reach = 10
+	slots := make([]slot, 10)
+	for i := range slots {
+		slots[i].record.Offset = int64(i)
+	}
+	for _, stuck := range []int{7, 3, 7} {
+		p.giveUpOn(&slots[stuck])
+	}
+	for _, c := range []struct{ done, goal int64 }{{1, 3}, {3, 7}, {7, 10}} {
+		slots[c.done].done.Store(true)
+		if got := p.goal(); got != c.goal {
+			t.Errorf("with %d finished it goes to %d, want %d", c.done, got, c.goal)
+		}
+	}
+}
+
 // A moved group is taken up as it was left: no alarm, and a store that lost its memory
 // meanwhile is noticed as ever.
 func TestMovedGroupKeepsItsEpoch(t *testing.T) {
