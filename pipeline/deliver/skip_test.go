@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -179,10 +180,10 @@ func TestSkipOnArrival(t *testing.T) {
 // skipped while its sink waits, for as long as that wants to be left alone.
 func TestSkipWhatIsNeverTaken(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		down := false
+		var down atomic.Bool
 		sink := &scripted{script: func(c *handlers.Call, _ int) error {
 			switch {
-			case down:
+			case down.Load():
 				return &handlers.Failure{Class: handlers.Infrastructure, NotSent: true, Err: errors.New("refused")}
 			case c.Record.Offset == 0:
 				return &handlers.Failure{Class: handlers.Infrastructure, Suspect: true, Err: errors.New("503"), RetryAfter: 50 * time.Minute}
@@ -212,7 +213,7 @@ func TestSkipWhatIsNeverTaken(t *testing.T) {
 			t.Errorf("finished are %v after %s", d, time.Since(began))
 		}
 		// A receiver that is down is not the record's fault.
-		down = true
+		down.Store(true)
 		go func() {
 			d, _ := r.deliver(t.Context(), rec(2, "a", "z"))
 			done <- d
@@ -221,7 +222,7 @@ func TestSkipWhatIsNeverTaken(t *testing.T) {
 		if at := r.standing(); len(at) != 0 {
 			t.Errorf("while the sink is down it stands at %q", at)
 		}
-		down = false
+		down.Store(false)
 		<-done
 	})
 }
