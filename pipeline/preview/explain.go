@@ -48,6 +48,15 @@ type KeyState struct {
 	Row *idempotency.Row
 	// Own tells that the row was made for this very record.
 	Own bool
+	// Keeps tells that the sink keeps the keys of its effects itself, and Kept what it
+	// knows of this one, nil for nothing.
+	Keeps bool
+	Kept  *handlers.Kept
+}
+
+// made tells whether the effect of the key is known to be done, whoever remembers it.
+func (k *KeyState) made() bool {
+	return k.Row != nil && k.Row.State == idempotency.Confirmed || k.Kept != nil && !k.Kept.Parked
 }
 
 // Group is what a consumer group has committed of a partition.
@@ -107,6 +116,9 @@ func (p *Preview) Explain(ctx context.Context, item Item) ([]Explanation, error)
 		x.Group = Group{Name: f.plan.Source.Group, Committed: -1}
 		if p.deps.Keys != nil && f.plan.Idempotency != nil {
 			x.Keys = p.keyStates(f, &dec, item.Record)
+			if err := f.addKept(ctx, x.Keys, &dec); err != nil {
+				return nil, err
+			}
 		}
 		x.Now = p.judge(f, item.Record, &dec)
 		all = append(all, x)
@@ -270,6 +282,8 @@ func (x *Explanation) Ended() (ending, because string) {
 		return "not_yet", x.notYet()
 	case others > 0 && others == len(x.Keys):
 		return string(outcome.Duplicate), "the key was confirmed by " + x.firstRow().Origin.String()
+	case own+others < len(x.Keys) && !slices.ContainsFunc(x.Keys, func(k KeyState) bool { return !k.made() }):
+		return string(outcome.Delivered), "its sink keeps the effect of its key as made, by it or an earlier record"
 	case !x.Group.Known:
 		return "", ""
 	case decided == outcome.Filtered, decided == outcome.Unmatched, decided == outcome.Dropped:
@@ -290,7 +304,7 @@ func (x *Explanation) waiting() []string {
 	for i := range x.Now.Writes {
 		sink := x.Now.Writes[i].Sink
 		done := slices.ContainsFunc(x.Keys, func(k KeyState) bool {
-			return k.Sink == sink && k.Row != nil && k.Row.State == idempotency.Confirmed
+			return k.Sink == sink && k.made()
 		})
 		if !done && !slices.ContainsFunc(x.Letters.Found, func(l Letter) bool {
 			return l.Sink == "" ||

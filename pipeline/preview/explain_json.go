@@ -111,6 +111,9 @@ func (k *KeyState) json() json.RawMessage {
 	o.value("generation", k.Generation)
 	o.value("own", k.Own)
 	o.value("row", k.Row)
+	if k.Keeps {
+		o.value("kept", NewKeptJSON(k.Kept))
+	}
 	return o.done()
 }
 
