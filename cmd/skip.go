@@ -152,8 +152,8 @@ func (s *skipping) inProcess(ctx context.Context, statuses []api.Status) error {
 		})
 	}
 	if !has {
-		return fmt.Errorf("%w; what runs on %s does not have %s/%d: where another replica does, skip it with the state "+
-			"folder of that one", none, s.app.state(), s.at.Topic, s.at.Partition)
+		return fmt.Errorf("%w; what runs on %s does not have %s/%d: where another replica does, skip it with the "+
+			"state folder of that one", none, s.app.state(), s.at.Topic, s.at.Partition)
 	}
 	return none
 }

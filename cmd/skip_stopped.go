@@ -161,6 +161,10 @@ func (s *stopped) refuseMembers() error {
 		"process:", s.pipeline.Name, s.app.state())
 	for _, m := range s.group.Who {
 		text += "\n  " + m.String()
+		if m.Instance != "" {
+			text += fmt.Sprintf(", static as %s: after a stop it stays for a session timeout, unless it ran with "+
+				"--leave", m.Instance)
+		}
 	}
 	return errors.New(text)
 }

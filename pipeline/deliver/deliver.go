@@ -190,14 +190,6 @@ func (w *work) know(i int, key string) {
 	w.keys[i] = key
 }
 
-// shownKey is a key that people may see, empty for one that is secret.
-func shownKey(plan *plan.Pipeline, key string) string {
-	if plan.Idempotency == nil || plan.Idempotency.Key.Secret() {
-		return ""
-	}
-	return key
-}
-
 // end says how one write of record i ended. With the last one the record is
 // finished, with the first outcome that holds of dead_lettered, delivered,
 // dropped, duplicate, and the reason of that one.
@@ -255,11 +247,4 @@ func (w *work) finish(i int, o outcome.Outcome, reason string, err error, at tim
 	}
 	w.d.observer.Observe(e)
 	w.batch.Passed(i)
-}
-
-// repeatable tells whether a write that ended so may come again: nothing was done
-// for it, or what was is known by its key.
-func (d *Delivery) repeatable(o outcome.Outcome, reason string) bool {
-	return o != outcome.DeadLettered && o != outcome.Delivered ||
-		o == outcome.Delivered && d.guard != nil && reason != outcome.ReasonUnguarded
 }

@@ -53,3 +53,10 @@ func detach(ctx context.Context, drain time.Duration) (context.Context, func()) 
 	})
 	return effects, func() { stop(); cancel() }
 }
+
+// repeatable tells whether a write that ended so may come again: nothing was done
+// for it, or what was is known by its key.
+func (d *Delivery) repeatable(o outcome.Outcome, reason string) bool {
+	return o != outcome.DeadLettered && o != outcome.Delivered ||
+		o == outcome.Delivered && d.guard != nil && reason != outcome.ReasonUnguarded
+}

@@ -134,6 +134,30 @@ func TestSkipWhatCantBeDecided(t *testing.T) {
 	})
 }
 
+// A record that can't be read is skipped where it stands, and on arrival.
+func TestSkipWhatCantBeRead(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, storetest.NewModel(time.Now), func(p *plan.Pipeline) { p.DeadLetter = "" }, &scripted{})
+		for range 2 {
+			var done atomic.Bool
+			batch := kafka.NewBatch("in", 0, [16]byte{1}, 0, []*handlers.Record{{Topic: "in", Offset: 4}}, func(int) { done.Store(true) })
+			batch.Unreadable = map[int]error{0: errors.New("its checksum is wrong")}
+			ended := make(chan error)
+			go func() { ended <- r.delivery.Handle(kafka.NewMessage(t.Context(), batch)) }()
+			synctest.Wait()
+			if at := r.standing(); len(at) == 1 {
+				r.skip(4)
+			}
+			if err := <-ended; err != nil || !done.Load() || r.ended(4) != "dropped skipped" {
+				t.Errorf("it ended as %q, %v", r.ended(4), err)
+			}
+		}
+		if n := r.journal.count(outcome.Dropped); n != 1 {
+			t.Errorf("%d records were dropped", n)
+		}
+	})
+}
+
 // A journaled record ends on arrival, before anything is begun of it; what a process
 // before claimed for it is given up, and what another record's is stays.
 func TestSkipOnArrival(t *testing.T) {
