@@ -47,6 +47,12 @@ func TestRealDeadLetters(t *testing.T)          { onBeds(t, testDeadLetters) }
 func TestRealKeysFolderLost(t *testing.T)       { testKeysFolderLost(t, kafkaAlone(t)) }
 func TestRealPreviewWritesNothing(t *testing.T) { onBeds(t, testPreviewWritesNothing) }
 func TestRealSecondTerminal(t *testing.T)       { onBeds(t, testSecondTerminal) }
+func TestRealSeek(t *testing.T)                 { onBeds(t, testSeek) }
+func TestRealSeekBadInput(t *testing.T)         { testSeekBadInput(t, kafkaAndRedis(t)) }
+func TestRealSkipWhereNothingRuns(t *testing.T) { onBeds(t, testSkipWhereNothingRuns) }
+func TestRealSkipWhatAReceiverRefuses(t *testing.T) {
+	onBeds(t, testSkipWhatAReceiverRefuses)
+}
 func TestRealPauseBesideAnotherReplica(t *testing.T) {
 	testPauseBesideAnotherReplica(t, kafkaAndRedis(t))
 }

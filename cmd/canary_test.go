@@ -106,6 +106,8 @@ func lookingCommands(input string) map[string][][]string {
 		"keys":       {{"keys", "get", "p", "k"}, {"keys", "get", "p", "k", "--format", "json"}, {"keys", "delete", "p", "k", "--yes"}, {"keys", "accept-reset", "--yes"}, {"keys", "list"}, {"keys", "list", "--format", "json"}, {"keys", "stats"}},
 		"pause":      {{"pause", "p"}, {"status"}, {"resume", "p", "--format", "json"}},
 		"resume":     {{"resume", "--all"}},
+		"seek":       {{"seek", "p", "--to", "earliest", "--dry-run"}, {"seek", "p", "--to", "earliest", "--dry-run", "--format", "json"}, {"seek", "p", "--to", "latest", "--yes"}},
+		"skip":       {{"skip", "p", "--at", "orders/0/0", "--archive", "nothing-stands-there.jsonl"}},
 		"topics":     {{"topics"}, {"topics", "plan", "--format", "json"}, {"topics", "list"}, {"topics", "list", "--format", "json"}, {"topics", "apply", "--yes"}},
 		"status":     {{"status"}, {"status", "--format", "json"}},
 		"tail":       {{"tail", "p.dead-letter", "-n", "-1", "--until-end"}},

@@ -106,6 +106,8 @@ func (a *app) flagCompleter(f *pflag.Flag) completer {
 		return func([]string) ([]string, cobra.ShellCompDirective) { return nil, cobra.ShellCompDirectiveDefault }
 	case f.Name == "pipeline":
 		return func([]string) ([]string, cobra.ShellCompDirective) { return a.pipelineNames(), noFiles }
+	case f.Name == "topic":
+		return func([]string) ([]string, cobra.ShellCompDirective) { return a.topicNames(), noFiles }
 	case f.Name == "sink":
 		return func(args []string) ([]string, cobra.ShellCompDirective) { return a.sinkNames(args), noFiles }
 	case f.Name == "pid":

@@ -13,6 +13,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/millrace/millrace/pipeline"
 	"github.com/millrace/millrace/pipeline/api"
 	"github.com/millrace/millrace/pipeline/diag"
 	"github.com/millrace/millrace/pipeline/idempotency"
@@ -283,6 +284,11 @@ func (x *explaining) show(ctx context.Context, item preview.Item) error {
 		}
 		x.progress.done()
 		e.Running(x.statuses)
+		skips, err := pipeline.Skips(x.app.state(), e.Pipeline)
+		if err != nil {
+			return err
+		}
+		e.Skips(skips)
 		if x.flags.format == "json" {
 			if _, err := out.Write(append(x.preview.AppendExplanation(nil, e), '\n')); err != nil {
 				return err

@@ -35,8 +35,8 @@ func group(root *cobra.Command) {
 		{"run", "Run:", []string{"run", "broker", "pause", "resume", "status"}},
 		{"before", "Before it runs:", []string{"init", "validate", "config", "graph", "eval", "test", "dry-run",
 			"topics"}},
-		{"after", "See why, and mend:", []string{"explain", "tail", "publish", "replay", "dead-letter", "jobs",
-			"keys"}},
+		{"after", "See why, and mend:", []string{"explain", "tail", "publish", "replay", "dead-letter", "jobs", "skip",
+			"seek", "keys"}},
 		{"reference", "Reference:", []string{"handlers", "schema", "completion", "version", "help"}},
 	}
 	for _, g := range groups {

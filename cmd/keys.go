@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -107,6 +106,10 @@ func (a *app) keysGet(ctx context.Context, pipelineName, key string, f keysFlags
 	if err != nil {
 		return err
 	}
+	kept, err := a.keptKeys(ctx, named)
+	if err != nil {
+		return err
+	}
 	log, err := a.clientLogger()
 	if err != nil {
 		return err
@@ -123,15 +126,21 @@ func (a *app) keysGet(ctx context.Context, pipelineName, key string, f keysFlags
 	if err != nil {
 		return err
 	}
+	missing := false
 	for i, row := range rows {
 		if row != nil {
 			row.Answer = a.redactor.Shown(row.Answer)
 		}
-		if err := named[i].print(a.out, f.format, row); err != nil {
+		by, keeps := kept[named[i].Sink]
+		if by != nil {
+			by.Answer = a.redactor.Shown(by.Answer)
+		}
+		if err := named[i].print(a.out, f.format, row, by, keeps); err != nil {
 			return err
 		}
+		missing = missing || row == nil && by == nil
 	}
-	if f.exitCode && slices.Contains(rows, nil) {
+	if f.exitCode && missing {
 		return errSaid
 	}
 	return nil

@@ -7,7 +7,9 @@ import (
 	"text/tabwriter"
 	"time"
 
+	"github.com/millrace/millrace/handlers"
 	"github.com/millrace/millrace/pipeline/idempotency"
+	"github.com/millrace/millrace/pipeline/preview"
 )
 
 // namedKey is one key by what its identity is made of.
@@ -18,13 +20,21 @@ type namedKey struct {
 	Key        string `json:"key"`
 }
 
-// print shows what the store keeps of a key; row is nil where it keeps nothing.
-func (k namedKey) print(w io.Writer, format string, row *idempotency.Row) error {
+// print shows what the store keeps of a key, and the sink where it keeps keys itself; row
+// is nil where the store keeps nothing.
+func (k namedKey) print(w io.Writer, format string, row *idempotency.Row, kept *handlers.Kept, keeps bool) error {
 	if format == "json" {
 		return json.NewEncoder(w).Encode(struct {
 			namedKey
-			Row *idempotency.Row `json:"row"`
-		}{k, row})
+			Row  *idempotency.Row  `json:"row"`
+			Kept *preview.KeptJSON `json:"kept,omitempty"`
+		}{k, row, preview.NewKeptJSON(kept)})
+	}
+	if keeps {
+		fmt.Fprintf(w, "%s %s: the sink itself keeps %s\n", k.Pipeline, k.Sink, preview.KeptText(kept))
+	}
+	if row == nil && kept != nil {
+		return nil
 	}
 	if row == nil {
 		_, err := fmt.Fprintf(w, "%s %s: not there\n", k.Pipeline, k.Sink)

@@ -115,8 +115,8 @@ line is wrong, and 3 where the configuration has errors.`,
 		a.topicsCommand(), a.statusCommand(), a.pauseCommand(), a.resumeCommand(), a.keysCommand(), a.brokerCommand(),
 		a.initCommand(), a.schemaCommand(), a.handlersCommand(), a.versionCommand())
 	root.AddCommand(a.dryRunCommand(), a.explainCommand(), a.evalCommand())
-	root.AddCommand(a.configCommand(), a.graphCommand(), a.completionCommand(root), a.deadLetterCommand(),
-		a.replayCommand(), a.jobsCommand())
+	root.AddCommand(a.configCommand(), a.graphCommand(), a.completionCommand(root), a.deadLetterCommand())
+	root.AddCommand(a.replayCommand(), a.jobsCommand(), a.seekCommand(), a.skipCommand())
 	help(root)
 	for _, cmd := range root.Commands() {
 		usageArgs(cmd)

@@ -231,6 +231,9 @@ func showStatus(w io.Writer, s api.Status) error {
 		for _, reason := range p.Reasons {
 			fmt.Fprintf(w, "  ! %s: %s\n", p.Name, reason)
 		}
+		for _, s := range p.Skipped {
+			fmt.Fprintf(w, "  %s: skipped %s, until the commit has passed it (%s)\n", p.Name, s.Place(), s)
+		}
 	}
 	return nil
 }

@@ -57,6 +57,7 @@ type flowDeps struct {
 	holder   idempotency.Holder
 	memory   *memory.Budget
 	pauses   *pauseBook
+	skips    *skipBook
 	metrics  *api.Metrics
 	observer events.Observer // of others, nil for none
 	log      *slog.Logger
@@ -101,7 +102,8 @@ func (f *flow) openParts(ctx context.Context, deps flowDeps) error {
 	f.delivery = deliver.New(ctx, p, deliver.Deps{
 		Sinks: sinks, Store: deps.store, Run: deps.run, Holder: deps.holder, Producer: deps.producer,
 		ConfigDigest: deps.digest, Observer: f.observer, Logger: f.log,
-		Stop: f.fail, Work: deps.memory.Work, WorkMost: deps.workMost, Again: deps.work.again(),
+		Stop: f.fail, Work: deps.memory.Work, WorkMost: deps.workMost, Skips: deps.skips.flow(p.Name),
+		Again: deps.work.again(),
 	})
 	f.open.add("the delivery", func(context.Context) error { f.delivery.Close(); return nil })
 	kafkaDeps := kafka.Deps{Logger: f.log, Held: deps.memory.Held, OnAlarm: f.alarm, OnEnd: f.fail}
@@ -271,8 +273,7 @@ func (f *flow) troubles() []deliver.Trouble {
 	f.mu.Lock()
 	var all []deliver.Trouble
 	if f.err != nil {
-		all = append(all, deliver.Trouble{Kind: "stopped",
-			Reason: f.err.Error() + "; the pipeline does not go on by itself"})
+		all = append(all, deliver.Trouble{Kind: "stopped", Reason: f.err.Error() + stoppedHint(f.err)})
 	}
 	f.mu.Unlock()
 	return append(append(all, f.tally.troubles()...), f.delivery.Troubles()...)

@@ -183,7 +183,7 @@ func (r *Runner) do(ctx context.Context, w *work, deps flowDeps, p *plan.Pipelin
 	err := lock.Take(ctx, w.job, w.spans)
 	held := err == nil
 	if held {
-		deps.work, deps.commitMost, deps.pauses = w, goalEvery, nil
+		deps.work, deps.commitMost, deps.pauses, deps.skips = w, goalEvery, nil, nil
 		deps.holder.Run = w.job.ID
 		err = w.run(ctx, lock, deps, p)
 	}

@@ -3,6 +3,7 @@ package pipeline
 import (
 	"github.com/millrace/millrace/pipeline/api"
 	"github.com/millrace/millrace/pipeline/events"
+	"github.com/millrace/millrace/pipeline/outcome"
 )
 
 // meter turns the events of one pipeline into metrics.
@@ -13,6 +14,9 @@ func (m meter) Observe(e events.Event) {
 	switch e.Kind {
 	case events.Record:
 		m.of.Outcome(string(e.Outcome), 1)
+		if e.Reason == outcome.ReasonSkipped {
+			m.of.Skipped()
+		}
 	case events.Claim:
 		m.of.Claim(e.Reason, 1)
 	case events.Confirm:

@@ -37,6 +37,8 @@ type Runner struct {
 	observer events.Observer
 	memory   *memory.Budget
 	pauses   *pauseBook
+	skips    *skipBook
+	skipping sync.Mutex
 	// admin looks at the cluster; it is set before anything runs.
 	admin *kafka.Admin
 
@@ -95,6 +97,7 @@ func NewRunner(plan *plan.Plan, deps RunnerDeps) *Runner {
 	deps.Logger = plan.Redactor.Logger(deps.Logger)
 	r := &Runner{plan: plan, deps: deps, started: time.Now(), settings: plan.Kafka}
 	r.pauses = newPauseBook(deps.Logger)
+	r.skips = newSkipBook(names(plan.Pipelines), deps.Logger)
 	r.metrics = api.NewMetrics(deps.Version, r)
 	r.observer = events.Observers{processMeter{r.metrics}, &r.brokerTroubles}.With(deps.Observer)
 	r.memory = memory.NewBudget(deps.Memory, len(plan.Pipelines))
@@ -153,6 +156,8 @@ func (r *Runner) run(ctx, lasting context.Context, open *closers) error {
 	if err := r.openSharedStore(ctx, open); err != nil {
 		return err
 	}
+	// Only now, when others see the process: who kept a skip before did not, and asks it.
+	r.skips.load(folder)
 	producer, err := r.openProducer(open)
 	if err != nil {
 		return err
@@ -205,6 +210,7 @@ func (r *Runner) flow(ctx, lasting context.Context, in *ingest.Server) error {
 	watching.Go(func() { r.watchStore(watch) })
 	watching.Go(func() { r.watchCluster(watch) })
 	watching.Go(func() { r.watchStopped(watch) })
+	watching.Go(func() { r.watchSkips(watch) })
 	reached := make(chan error, 2) // the end, and the folder
 	watching.Go(func() { r.awaitEnd(watch, reached) })
 	watching.Go(func() { r.watchFolder(watch, reached) })
@@ -260,6 +266,7 @@ func (r *Runner) flowDeps(producer handlers.Producer) flowDeps {
 	}
 	return flowDeps{
 		settings: r.settings, store: r.keyStore(), producer: producer, run: run, memory: r.memory, pauses: r.pauses,
+		skips:   r.skips,
 		holder:  idempotency.Holder{Host: host, PID: os.Getpid(), Run: run.ID()},
 		metrics: r.metrics, observer: r.deps.Observer, log: r.deps.Logger, version: r.deps.Version,
 		stdout: r.deps.Stdout,

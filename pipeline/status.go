@@ -76,6 +76,7 @@ func (r *Runner) Status() api.Status {
 			continue
 		}
 		p := f.status(cluster != "" || store != "" && plan.Idempotency != nil)
+		p.Standing, p.Skipped = f.shownStandings(), r.skips.open(plan.Name)
 		if len(p.Reasons) > 0 || p.State != api.Running {
 			s.Ready = false
 		}

@@ -180,6 +180,42 @@ func TestControlPauses(t *testing.T) {
 	}
 }
 
+func (h *held) Skip(_ context.Context, pipeline string, s api.Skip) (api.SkipAnswer, error) {
+	if pipeline != "orders" {
+		return api.SkipAnswer{}, &api.UnknownPipelineError{Name: pipeline}
+	}
+	if s.Offset != 3 {
+		return api.SkipAnswer{}, &api.NotStandingError{Pipeline: pipeline, Place: s.Place(), Standing: []api.Standing{{Topic: "t", Offset: 3, Reason: "no"}}}
+	}
+	return api.SkipAnswer{Pipeline: pipeline, Changed: true, Skip: s, State: api.Running}, nil
+}
+
+func TestControlSkips(t *testing.T) {
+	_, client := control(t, api.Handler(&reporter{}, &held{}))
+	before := time.Now().Add(-time.Second)
+	skip := api.Skip{Topic: "t", Offset: 3, User: "ann", Host: "box", Passed: true, Archive: "/a"}
+	got, err := client.Skip(t.Context(), "orders", skip)
+	if err != nil || !got.Changed || got.Skip.Passed || got.Skip.At.Before(before) || got.State != api.Running || !strings.HasPrefix(got.Skip.String(), "skipped by ann@box at 2") {
+		t.Errorf("%+v, %v", got, err)
+	}
+	for _, c := range []struct {
+		pipeline string
+		skip     api.Skip
+		code     int
+		says     string
+	}{
+		{"parcels", skip, http.StatusNotFound, `this process runs no pipeline "parcels"`},
+		{"orders", api.Skip{Topic: "t", Offset: 4}, http.StatusConflict, `pipeline "orders" does not stand at t/0/4; it stands at t/0/3 (no)`},
+		{"orders", api.Skip{Offset: 4}, http.StatusBadRequest, "a record's place is a topic, a partition and an offset"},
+		{"orders", api.Skip{Topic: "t", User: "a\nb"}, http.StatusBadRequest, "the user is one line of text, and this one has the character U+000A"},
+	} {
+		var refused *api.ResponseError
+		if _, err := client.Skip(t.Context(), c.pipeline, c.skip); !errors.As(err, &refused) || refused.Code != c.code || refused.Message != c.says {
+			t.Errorf("%+v: %v", c.skip, err)
+		}
+	}
+}
+
 func (h *held) AcceptReset(context.Context) error { return errors.New("nothing was lost") }
 
 func TestControlKeys(t *testing.T) {

@@ -37,6 +37,10 @@ type Controller interface {
 	Pause(ctx context.Context, pipeline string, pause Pause) (PauseAnswer, error)
 	// Resume ends what Pause began, and nothing else that a pipeline waits for.
 	Resume(ctx context.Context, pipeline string) (PauseAnswer, error)
+	// Skip lets a pipeline go past a record at which it stands, durably: until the commit
+	// has passed it, also over a restart. The error is an *UnknownPipelineError, or a
+	// *NotStandingError where it does not stand there.
+	Skip(ctx context.Context, pipeline string, skip Skip) (SkipAnswer, error)
 	Jobs
 }
 
@@ -56,6 +60,7 @@ func Handler(reporter Reporter, controller Controller) http.Handler {
 	if controller != nil {
 		handlePauses(mux, controller)
 		handleJobs(mux, controller)
+		handleSkips(mux, controller)
 		for path, do := range keysCalls() {
 			mux.HandleFunc("POST "+prefix+"/keys/"+path,
 				func(w http.ResponseWriter, r *http.Request) { serveKeys(w, r, controller, do) })

@@ -19,6 +19,7 @@ type Metrics struct {
 	registry *prometheus.Registry
 
 	records      *prometheus.CounterVec
+	skipped      *prometheus.CounterVec
 	retries      *prometheus.CounterVec
 	writes       *prometheus.CounterVec
 	writeSeconds *prometheus.HistogramVec
@@ -40,8 +41,10 @@ func NewMetrics(version string, reporter Reporter) *Metrics {
 	m := &Metrics{
 		registry: prometheus.NewRegistry(),
 		records:  counter("records_total", "Records finished, by outcome.", "pipeline", "outcome"),
-		retries:  counter("retries_total", "Writes tried again.", "pipeline", "sink"),
-		writes:   counter("sink_writes_total", "Calls that a sink took, by result.", "pipeline", "sink", "result"),
+		skipped: counter("records_skipped_total", "Records that a person let a pipeline go past.",
+			"pipeline"),
+		retries: counter("retries_total", "Writes tried again.", "pipeline", "sink"),
+		writes:  counter("sink_writes_total", "Calls that a sink took, by result.", "pipeline", "sink", "result"),
 		claims: counter("claims_total", "Claims of idempotency keys, by the store's answer.", "pipeline",
 			"answer"),
 		lost: counter("confirms_lost_total", "Confirms that came too late: another holder has the key.",
@@ -64,7 +67,8 @@ func NewMetrics(version string, reporter Reporter) *Metrics {
 	}
 	build := gauge("build_info", "Always 1; the labels say what runs.", "version", "go_version")
 	build.WithLabelValues(version, runtime.Version()).Set(1)
-	m.registry.MustRegister(m.records, m.retries, m.writes, m.writeSeconds, m.claims, m.lost, m.deadLetters,
+	m.registry.MustRegister(m.records, m.skipped, m.retries, m.writes, m.writeSeconds, m.claims, m.lost,
+		m.deadLetters,
 		m.paused, m.alarms, m.ingest, m.resets, build,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	if reporter != nil {
@@ -138,7 +142,8 @@ func (m *Metrics) Forget(pipeline string) {
 	of := prometheus.Labels{"pipeline": pipeline}
 	for _, vec := range []interface {
 		DeletePartialMatch(prometheus.Labels) int
-	}{m.records, m.retries, m.writes, m.writeSeconds, m.claims, m.lost, m.deadLetters, m.paused, m.alarms} {
+	}{m.records, m.skipped, m.retries, m.writes, m.writeSeconds, m.claims, m.lost, m.deadLetters,
+		m.paused, m.alarms} {
 		vec.DeletePartialMatch(of)
 	}
 }

@@ -14,6 +14,8 @@ type PipelineMetrics struct {
 	all  *Metrics
 	name string
 	lost prometheus.Counter
+	// skipped counts what was skipped.
+	skipped prometheus.Counter
 
 	outcomes    *cache
 	claims      *cache
@@ -32,6 +34,7 @@ func newPipelineMetrics(m *Metrics, name string) *PipelineMetrics {
 		all:         m,
 		name:        name,
 		lost:        m.lost.WithLabelValues(name),
+		skipped:     m.skipped.WithLabelValues(name),
 		outcomes:    of(m.records),
 		claims:      of(m.claims),
 		deadLetters: of(m.deadLetters),
@@ -40,6 +43,9 @@ func newPipelineMetrics(m *Metrics, name string) *PipelineMetrics {
 
 // Outcome counts n records that ended so.
 func (p *PipelineMetrics) Outcome(outcome string, n int) { p.outcomes.of(outcome).Add(float64(n)) }
+
+// Skipped counts a record that a person let the pipeline go past.
+func (p *PipelineMetrics) Skipped() { p.skipped.Inc() }
 
 // Claim counts n claims that the store answered so.
 func (p *PipelineMetrics) Claim(answer string, n int) { p.claims.of(answer).Add(float64(n)) }

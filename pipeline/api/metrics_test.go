@@ -44,6 +44,7 @@ func TestMetrics(t *testing.T) {
 	p.Outcome("filtered", 1)
 	p.Claim("go", 3)
 	p.ConfirmLost()
+	p.Skipped()
 	p.DeadLetter("parked")
 	p.DeadLetter("https://example.com/?token=secret")
 	p.Alarm("t", 3, "data_loss", true)
@@ -66,6 +67,7 @@ func TestMetrics(t *testing.T) {
 		`millrace_lag{partition="3",pipeline="orders",topic="t"} 42`,
 		`millrace_paused{pipeline="orders",sink="http"} 1`,
 		`millrace_ready 1`,
+		`millrace_records_skipped_total{pipeline="orders"} 1`,
 		`millrace_records_total{outcome="delivered",pipeline="orders"} 7`,
 		`millrace_records_total{outcome="filtered",pipeline="orders"} 1`,
 		`millrace_retries_total{pipeline="orders",sink="http"} 1`,

@@ -64,6 +64,10 @@ type PipelineStatus struct {
 	Kinds []string `json:"kinds,omitempty"`
 	// Paused is who paused it, nil where nobody did.
 	Paused *Pause `json:"paused,omitempty"`
+	// Standing are the records that it does not get past by itself, and Skipped those that
+	// a person lets it go past and that its commit has not passed yet.
+	Standing []Standing `json:"standing,omitempty"`
+	Skipped  []Skip     `json:"skipped,omitempty"`
 	// Outcomes counts records since the start, by outcome.
 	Outcomes map[string]int64 `json:"outcomes"`
 	Retries  int64            `json:"retries"`

@@ -54,16 +54,9 @@ const pauseLetters = "dead_letter"
 const maxLetterText = 1000
 
 // write returns true once every letter is durable. It tries on for as long as
-// the topic takes none; false means that ctx ended first, or that the pipeline
-// has no dead letters and stands still instead. Where ctx has ended it still
-// tries once, within effects.
+// the topic takes none; false means that ctx ended first. Where ctx has ended it
+// still tries once, within effects.
 func (d *deadLetters) write(ctx, effects context.Context, letters []letter) bool {
-	if d.topic == "" {
-		first := letters[0]
-		defer d.pauses.stand(first.rec, letterError(first))()
-		d.timing.Wait(ctx, nil, -1)
-		return false
-	}
 	records := make([]*handlers.Record, len(letters))
 	for i, l := range letters {
 		records[i] = d.record(l)

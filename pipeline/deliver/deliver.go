@@ -34,6 +34,7 @@ type Delivery struct {
 	stop     func(error)
 	deciders sync.Pool
 	pauses   *pauses
+	skips    *Skips
 	timing   clock.Timing
 	work     *memory.Account
 	workMost int64
@@ -44,13 +45,6 @@ type Delivery struct {
 	// not confirmed.
 	calling atomic.Int64
 }
-
-// Troubles are what is paused now, and why; none when nothing is.
-func (d *Delivery) Troubles() []Trouble { return d.pauses.troubles() }
-
-// Stands is the record at which a partition stands until a person acts, and why; empty
-// where it does not.
-func (d *Delivery) Stands(topic string, number int32) string { return d.pauses.stands(topic, number) }
 
 // Handle delivers the lane batch of m. It is a Watermill handler. When m's
 // context ends it finishes what it has begun within the drain time and begins
@@ -74,9 +68,13 @@ func (d *Delivery) Handle(m *message.Message) error {
 	done()
 	var tasks []func()
 	for _, l := range errands {
-		tasks = append(tasks, func() { l.deliver(ctx, effects) })
+		tasks = append(tasks, func() { defer w.called(); l.deliver(ctx, effects) })
+	}
+	if len(w.skipped) > 0 {
+		tasks = append(tasks, func() { d.pass(effects, w) })
 	}
 	if len(refused) > 0 {
+		w.await(len(errands))
 		tasks = append(tasks, func() { d.refuse(ctx, effects, w, refused) })
 	}
 	d.timing.Together(tasks)
@@ -106,6 +104,10 @@ func (d *Delivery) decide(w *work) (errands []*errand, refused []letter, stopErr
 			w.batch.Passed(i)
 			continue
 		}
+		if d.skips.has(rec, w.batch.TopicID) {
+			w.skipped = append(w.skipped, i)
+			continue
+		}
 		if len(held) > 0 && held[string(orderOf(d.plan.Source.Order, rec))] {
 			continue
 		}
@@ -120,7 +122,7 @@ func (d *Delivery) decide(w *work) (errands []*errand, refused []letter, stopErr
 		switch {
 		case dec.Stop:
 			w.batch.Stuck(i)
-			return errands, refused, &StopError{Rec: rec, stage: dec.Stage, err: dec.Err}
+			return errands, refused, &StopError{Rec: rec, topicID: w.batch.TopicID, stage: dec.Stage, err: dec.Err}
 		case dec.Outcome == outcome.DeadLettered:
 			w.left[i] = 1
 			refused = append(refused, letter{index: i, rec: rec, stage: dec.Stage, reason: dec.Reason, first: dec.Err,
@@ -139,7 +141,7 @@ func (d *Delivery) decide(w *work) (errands []*errand, refused []letter, stopErr
 			}
 			l := bySink[write.Sink]
 			if l == nil {
-				l = &errand{d: d, gate: d.gates[write.Sink], w: w}
+				l = &errand{d: d, gate: d.gates[write.Sink], w: w, skipped: w.seen}
 				bySink[write.Sink] = l
 				errands = append(errands, l)
 			}
@@ -159,6 +161,11 @@ func (d *Delivery) decide(w *work) (errands []*errand, refused []letter, stopErr
 type work struct {
 	d     *Delivery
 	batch *kafka.Batch
+	// seen is how many skips there were before it was decided, skipped what of it they
+	// are about.
+	seen    int64
+	skipped []int
+	calls
 
 	mu       sync.Mutex
 	left     []int    // writes that have not ended, by record
@@ -176,7 +183,7 @@ type work struct {
 
 func newWork(d *Delivery, b *kafka.Batch) *work {
 	n := len(b.Records)
-	return &work{d: d, batch: b, left: make([]int, n), outcomes: make([]outcome.Outcome, n)}
+	return &work{d: d, batch: b, seen: d.skips.seen(), left: make([]int, n), outcomes: make([]outcome.Outcome, n)}
 }
 
 // know notes the key of record i, for its event.
@@ -190,17 +197,9 @@ func (w *work) know(i int, key string) {
 	w.keys[i] = key
 }
 
-// shownKey is a key that people may see, empty for one that is secret.
-func shownKey(plan *plan.Pipeline, key string) string {
-	if plan.Idempotency == nil || plan.Idempotency.Key.Secret() {
-		return ""
-	}
-	return key
-}
-
 // end says how one write of record i ended. With the last one the record is
 // finished, with the first outcome that holds of dead_lettered, delivered,
-// duplicate, and the reason of that one.
+// dropped, duplicate, and the reason of that one.
 func (w *work) end(i int, o outcome.Outcome, reason string, err error, at time.Time) {
 	begun := !w.d.repeatable(o, reason)
 	if begun {
@@ -255,11 +254,4 @@ func (w *work) finish(i int, o outcome.Outcome, reason string, err error, at tim
 	}
 	w.d.observer.Observe(e)
 	w.batch.Passed(i)
-}
-
-// repeatable tells whether a write that ended so may come again: nothing was done
-// for it, or what was is known by its key.
-func (d *Delivery) repeatable(o outcome.Outcome, reason string) bool {
-	return o != outcome.DeadLettered && o != outcome.Delivered ||
-		o == outcome.Delivered && d.guard != nil && reason != outcome.ReasonUnguarded
 }

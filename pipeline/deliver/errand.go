@@ -29,6 +29,8 @@ type errand struct {
 	yielded time.Time
 	// chasing tells that a stop goes on with the chased jobs alone.
 	chasing bool
+	// skipped is how many skips it has seen.
+	skipped int64
 
 	mu     sync.Mutex
 	cancel context.CancelCauseFunc // of the write in progress
@@ -82,6 +84,9 @@ func (e *errand) deliver(ctx, effects context.Context) {
 // whether it hands back what is left.
 func (e *errand) proceed(ctx, effects context.Context) (back bool) {
 	for e.busy() && ctx.Err() == nil {
+		if e.skip(effects) {
+			continue
+		}
 		run, wait := e.pick(e.d.timing.Now())
 		if len(run) == 0 {
 			if e.handBack() {
@@ -89,7 +94,7 @@ func (e *errand) proceed(ctx, effects context.Context) (back bool) {
 			}
 			e.leaveAside()
 			e.yield()
-			e.d.timing.Sleep(ctx, wait)
+			e.rest(ctx, wait)
 			continue
 		}
 		if !e.w.setOut(run) {
@@ -103,7 +108,7 @@ func (e *errand) proceed(ctx, effects context.Context) (back bool) {
 		if !fresh && !e.gate.isOpen() {
 			e.yield() // what comes next may show whether the sink or a record is at fault
 		}
-		p, ok := e.gate.enter(ctx, run[0].accused && e.gate.sound(), fresh)
+		p, ok := e.gate.enter(ctx, run[0].accused && e.gate.sound(), fresh, e.skipped)
 		if !ok {
 			e.gate.triesNot(run, nil, e.d.timing.Now())
 			continue
@@ -165,6 +170,7 @@ func (e *errand) settle(ctx, effects context.Context, run []*job) {
 func (e *errand) end(j *job, o outcome.Outcome, reason string, err error) {
 	j.finished = true
 	e.left--
+	e.standsNot(j)
 	if j.stuck {
 		e.d.pauses.release(PauseOff)
 	}

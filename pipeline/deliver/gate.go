@@ -23,6 +23,7 @@ type gate struct {
 	keeps  bool            // the sink is a Keeper
 	limit  int
 	pauses *pauses
+	skips  *Skips
 	timing clock.Timing
 	// taken counts runs that the sink took, parts absent scopes, turns the choices
 	// of candidates.
@@ -102,8 +103,9 @@ func (g *gate) close() {
 
 // enter waits until a run may be made. trial asks to pass alone, while others are
 // taken. ok is false where ctx ended first, or for a trial where others are no
-// longer taken: what it would show is nothing.
-func (g *gate) enter(ctx context.Context, trial, fresh bool) (p pass, ok bool) {
+// longer taken, what it would show is nothing, and where a record is skipped that was not
+// seen.
+func (g *gate) enter(ctx context.Context, trial, fresh bool, seen int64) (p pass, ok bool) {
 	if ctx.Err() != nil {
 		return p, false
 	}
@@ -117,6 +119,8 @@ func (g *gate) enter(ctx context.Context, trial, fresh bool) (p pass, ok bool) {
 	g.waiters = append(g.waiters, w)
 	g.advance()
 	g.mu.Unlock()
+	ctx, stop := g.skips.wake(ctx, seen)
+	defer stop()
 	g.timing.Wait(ctx, w.turn, -1)
 	g.mu.Lock()
 	defer g.mu.Unlock()

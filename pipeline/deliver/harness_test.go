@@ -204,6 +204,7 @@ type rig struct {
 	journal  *journal
 	sinks    []*scripted
 	delivery *Delivery
+	skips    *Skips
 	stopped  chan error
 }
 
@@ -255,12 +256,12 @@ func newRig(t *testing.T, store idempotency.Store, change func(*plan.Pipeline), 
 	if change != nil {
 		change(planned)
 	}
-	r := &rig{plan: planned, store: store, letters: &letterbox{}, journal: &journal{}, sinks: sinks, stopped: make(chan error, 1)}
+	r := &rig{plan: planned, store: store, letters: &letterbox{}, journal: &journal{}, sinks: sinks, stopped: make(chan error, 1), skips: new(Skips)}
 	r.delivery = New(t.Context(), planned, Deps{
 		Sinks: open, Store: store, Run: idempotency.NewRun(), Holder: idempotency.Holder{Host: "h", PID: 1},
 		Producer: r.letters, ConfigDigest: "digest", Observer: r.journal,
 		Logger: slog.New(slog.NewTextHandler(io.Discard, nil)),
-		Stop:   func(err error) { r.stopped <- err },
+		Stop:   func(err error) { r.stopped <- err }, Skips: r.skips,
 	})
 	t.Cleanup(r.delivery.Close)
 	return r

@@ -37,6 +37,8 @@ type job struct {
 	aside bool
 	// stuck tells that it belongs into dead letters that are off.
 	stuck bool
+	// stands is what is told of it where the pipeline stands at it, nil where not.
+	stands *Standing
 	// chased tells that a stop goes on with it, see chase.
 	chased bool
 

@@ -20,6 +20,7 @@ func (e *errand) count() {
 		if !j.finished && (j.cut || j.chased && j.held) {
 			e.d.cut.Add(1)
 		}
+		e.standsNot(j)
 		if !j.finished && j.stuck {
 			e.d.pauses.drop(PauseOff)
 		}
@@ -153,6 +154,7 @@ func (e *errand) block(jobs []*job) {
 	for _, j := range jobs {
 		j.next = e.d.timing.Now().Add(e.gate.plan.Retry.Max)
 		j.convicted.Store(0) // to be tried again
+		e.stands(j, "", j.last)
 		if j.tries == 0 && j.held {
 			e.drop(j) // not settled: found uncertain again when asked for anew
 		}

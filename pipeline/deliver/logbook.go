@@ -146,3 +146,11 @@ func (e *errand) observe(j *job, happened events.Event) {
 
 // place names the record of an event for people.
 func place(e events.Event) string { return fmt.Sprintf("%s/%d/%d", e.Topic, e.Partition, e.Offset) }
+
+// shownKey is a key that people may see, empty for one that is secret.
+func shownKey(plan *plan.Pipeline, key string) string {
+	if plan.Idempotency == nil || plan.Idempotency.Key.Secret() {
+		return ""
+	}
+	return key
+}

@@ -65,7 +65,7 @@ level=WARN msg="records went to the dead letters" topic=dlq reason=attempts reco
 level=ERROR msg="paused; nothing is dropped, and it goes on by itself" waiting_for="sink s" err=502
 level=INFO msg=resumed waited_for="sink s"
 level=ERROR msg="blocked until a person accepts what is lost; nothing is dropped" waiting_for=store err="the key store lost its memory: effects may be repeated; ` + "`millrace keys accept-reset`" + ` goes on with an empty one"
-level=ERROR msg="stands at a record that would be a dead letter, and does not go past it by itself; nothing is dropped" waiting_for="dead_letter: off" err=no
+level=ERROR msg="stands at a record that would be a dead letter, and does not go past it by itself (see ` + "`millrace skip`" + `); nothing is dropped" waiting_for="dead_letter: off" err=no
 level=WARN msg="records went to the dead letters" topic=dlq reason=attempts records=1 last=t/0/71 sink=s stage=write err=502
 `
 	if diff := cmp.Diff(strings.Split(want, "\n"), strings.Split(out.String(), "\n")); diff != "" {

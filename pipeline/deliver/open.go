@@ -35,6 +35,8 @@ type Deps struct {
 	Stop func(error)
 	// Clock is the time to go by, nil for the machine's.
 	Clock clock.Clock
+	// Skips are the records that a person lets the pipeline go past, nil for none.
+	Skips *Skips
 	// Work is where the memory is taken from that decoding needs, nil for no limit.
 	Work *memory.Account
 	// WorkMost is how much of it an ordinary record may need, 0 for the default of
@@ -49,6 +51,7 @@ func New(ctx context.Context, plan *plan.Pipeline, deps Deps) *Delivery {
 	d := &Delivery{
 		plan: plan, log: deps.Logger, stop: deps.Stop, timing: clock.NewTiming(deps.Clock), work: deps.Work,
 		workMost: cmp.Or(deps.WorkMost, expression.DefaultLimits().Bytes), again: deps.Again, holder: deps.Holder,
+		skips: deps.Skips,
 	}
 	d.logbook = newLogbook(plan, deps.Logger, d.timing)
 	d.observer = events.Observers{deps.Observer, d.logbook}
@@ -58,7 +61,9 @@ func New(ctx context.Context, plan *plan.Pipeline, deps Deps) *Delivery {
 		producer: deps.Producer, observer: d.observer, pauses: d.pauses, timing: d.timing,
 	}
 	for i, s := range plan.Sinks() {
-		d.gates = append(d.gates, newGate(s, deps.Sinks[i], d.pauses, d.timing))
+		g := newGate(s, deps.Sinks[i], d.pauses, d.timing)
+		g.skips = deps.Skips
+		d.gates = append(d.gates, g)
 	}
 	if plan.Idempotency != nil {
 		d.guard = newGuard(ctx, plan.Idempotency, deps, d.pauses, d.timing)
@@ -92,9 +97,10 @@ func (d *Delivery) UnderWay() int {
 
 // StopError is why a record stopped its pipeline.
 type StopError struct {
-	Rec   *handlers.Record
-	stage outcome.Stage
-	err   error
+	Rec     *handlers.Record
+	topicID [16]byte
+	stage   outcome.Stage
+	err     error
 }
 
 func (e *StopError) Error() string {

@@ -8,7 +8,6 @@ import (
 	"strings"
 	"sync"
 
-	"github.com/millrace/millrace/handlers"
 	"github.com/millrace/millrace/pipeline/clock"
 	"github.com/millrace/millrace/pipeline/events"
 )
@@ -25,11 +24,13 @@ type pauses struct {
 	held map[string]int    // how many hold it
 	// standing are why partitions stand until a person acts, first come first.
 	standing map[partition][]string
+	// met are the records at which the pipeline stands.
+	met map[*Standing]struct{}
 }
 
 func newPauses(pipeline string, o events.Observer, t clock.Timing) *pauses {
 	return &pauses{pipeline: pipeline, observer: o, timing: t, now: map[string]string{}, held: map[string]int{},
-		standing: map[partition][]string{}}
+		standing: map[partition][]string{}, met: map[*Standing]struct{}{}}
 }
 
 // set says that what takes no calls, because of err.
@@ -67,17 +68,27 @@ func (p *pauses) letGo(what string, err error) {
 	}
 }
 
-// stand says that a partition stands at a record until a person acts, or leave is called
+// stand says that a partition stands at records until a person acts, or leave is called
 // because nobody waits any more.
-func (p *pauses) stand(rec *handlers.Record, err error) (leave func()) {
-	err = fmt.Errorf("%s: %w", rec.Coordinates(), err)
+func (p *pauses) stand(letters []letter, topicID [16]byte) (leave func()) {
+	rec := letters[0].rec
+	err := fmt.Errorf("%s: %w", rec.Coordinates(), letterError(letters[0]))
 	p.hold(PauseOff, err)
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	at := partition{rec.Topic, rec.Partition}
 	p.standing[at] = append(p.standing[at], err.Error())
+	var met []*Standing
+	for _, l := range letters {
+		s := standingAt(l.rec, topicID, l.sink, letterError(l))
+		met = append(met, s)
+		p.met[s] = struct{}{}
+	}
 	return func() {
 		p.mu.Lock()
+		for _, s := range met {
+			delete(p.met, s)
+		}
 		if p.standing[at] = p.standing[at][1:]; len(p.standing[at]) == 0 {
 			delete(p.standing, at)
 		}
@@ -129,6 +140,13 @@ func (p *pauses) tell(kind events.Kind, what string, err error) {
 		Err: err})
 }
 
+// Troubles are what is paused now, and why; none when nothing is.
+func (d *Delivery) Troubles() []Trouble { return d.pauses.troubles() }
+
+// Stands is the record at which a partition stands until a person acts, and why; empty
+// where it does not.
+func (d *Delivery) Stands(topic string, number int32) string { return d.pauses.stands(topic, number) }
+
 // pauseSink begins the name of a pause that is a sink's.
 const pauseSink = "sink "
 
@@ -137,7 +155,7 @@ const pauseSink = "sink "
 const PauseOff = "dead_letter: off"
 
 // notByItself is what holds where only a person can take a record out of the way.
-const notByItself = "does not go past it by itself"
+const notByItself = "does not go past it by itself (see `millrace skip`)"
 
 // troubles are what is paused, sorted. A part of a sink's system may have its name from
 // a record, which a kind must not hold.

@@ -24,11 +24,11 @@ func (d *Delivery) decodeCost(records []*handlers.Record) int64 {
 	return min(int64(largest)*decodeFactor, expression.Limits{Bytes: d.workMost}.For(largest).Bytes)
 }
 
-// refuse dead-letters the records that could not be decided.
+// refuse dead-letters the records that could not be decided, or stands at them.
 func (d *Delivery) refuse(ctx, effects context.Context, w *work, refused []letter) {
 	if d.letters.topic == "" {
-		w.batch.Stuck(refused[0].index)
-		w.batch.Waits()
+		d.stand(ctx, w, refused)
+		return
 	}
 	now := d.timing.Now()
 	for i := range refused {
@@ -52,4 +52,11 @@ func detach(ctx context.Context, drain time.Duration) (context.Context, func()) 
 		cancel()
 	})
 	return effects, func() { stop(); cancel() }
+}
+
+// repeatable tells whether a write that ended so may come again: nothing was done
+// for it, or what was is known by its key.
+func (d *Delivery) repeatable(o outcome.Outcome, reason string) bool {
+	return o != outcome.DeadLettered && o != outcome.Delivered ||
+		o == outcome.Delivered && d.guard != nil && reason != outcome.ReasonUnguarded
 }

@@ -68,6 +68,7 @@ func (e *errand) accuse(j *job, f *handlers.Failure, p pass, found *finding) {
 	case f.Scope != "" && infra:
 		j.accused = false
 		e.gate.miss(f)
+		e.stands(j, e.gate.pauseScope(f.Scope), f.Err)
 	case f.MaySystem() && e.gate.suspect(j.rec, p) || infra && (!f.Suspect || f.RetryAfter > 0):
 		found.down, found.asked, found.cause = true, max(found.asked, f.RetryAfter), e.causeOf(j, f, p)
 		j.last = &handlers.Failure{Class: handlers.Infrastructure, Err: f.Err, RetryAfter: f.RetryAfter,
@@ -89,7 +90,8 @@ func (e *errand) causeOf(j *job, f *handlers.Failure, p pass) error {
 	if f.Class == handlers.Infrastructure && !f.Suspect || !p.probe {
 		return f.Err
 	}
-	return fmt.Errorf("%w (last tried with the record %s)", f.Err, j.rec.Coordinates())
+	e.stands(j, pauseSink+e.gate.plan.Name, f.Err)
+	return fmt.Errorf("%w (last tried with the record %s, see `millrace skip`)", f.Err, j.rec.Coordinates())
 }
 
 // fault notes what a failed call says of its job.

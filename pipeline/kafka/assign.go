@@ -270,11 +270,13 @@ func (p *partition) stop(by time.Time) bool {
 	return true
 }
 
-// giveUpOn marks a record as one that will not be finished.
+// giveUpOn marks a record as one that will not be finished, unless a person acts.
 func (p *partition) giveUpOn(s *slot) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.stuck = min(p.stuck, s.record.Offset)
+	if at, there := slices.BinarySearchFunc(p.stuck, s, byOffset); !there {
+		p.stuck = slices.Insert(p.stuck, at, s)
+	}
 	if p.stopping {
 		p.review()
 	}

@@ -178,6 +178,23 @@ func (a *Admin) CommitNotes(ctx context.Context, group string, all []Noted) erro
 		offsets.Add(kadm.Offset{Topic: n.Topic, Partition: n.Partition, At: n.Offset, LeaderEpoch: -1,
 			Metadata: note{topicID: n.TopicID, text: n.Text}.String()})
 	}
+	return a.commitFor(ctx, group, offsets)
+}
+
+// Move commits offsets for a group that has no members; where it has some the cluster
+// refuses, see [HasMembers]. A member that comes then takes the commits as its own: they
+// are of the topics as topics has them, and of the memory that each one's Epoch names.
+func (a *Admin) Move(ctx context.Context, group string, to []Commit, topics map[string]TopicState) error {
+	offsets := kadm.Offsets{}
+	for _, c := range to {
+		offsets.Add(kadm.Offset{Topic: c.Topic, Partition: c.Partition, At: c.Offset, LeaderEpoch: -1,
+			Metadata: note{topicID: topics[c.Topic].ID, epoch: c.Epoch}.String()})
+	}
+	return a.commitFor(ctx, group, offsets)
+}
+
+// commitFor commits for a group that has no members.
+func (a *Admin) commitFor(ctx context.Context, group string, offsets kadm.Offsets) error {
 	responses, err := a.admin.CommitOffsets(ctx, group, offsets)
 	if err == nil {
 		err = responses.Error()

@@ -52,8 +52,9 @@ func (t TopicState) Refused() bool { return errors.Is(t.Err, kerr.TopicAuthoriza
 
 // GroupState is how a consumer group is used at present.
 type GroupState struct {
-	// Members is how many it has now.
+	// Members is how many it has now, and Who they are.
 	Members int
+	Who     []Member
 	// Protocol is how they share partitions; Foreign tells that a member of this
 	// program could not join them.
 	Protocol string
@@ -263,6 +264,13 @@ func (a *Admin) InspectGroup(ctx context.Context, group string, topics map[strin
 			return state, err
 		}
 		state.Members, state.Protocol, state.May = len(g.Members), g.Protocol, rightsOf(g.AuthorizedOperations)
+		for _, m := range g.Members {
+			member := Member{ID: m.MemberID, Client: m.ClientID, Host: m.ClientHost}
+			if m.InstanceID != nil {
+				member.Instance = *m.InstanceID
+			}
+			state.Who = append(state.Who, member)
+		}
 		if g.ProtocolType != "" && g.ProtocolType != "consumer" {
 			state.Protocol = g.ProtocolType
 		}

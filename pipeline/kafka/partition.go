@@ -3,7 +3,6 @@ package kafka
 import (
 	"context"
 	"hash/maphash"
-	"math"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -62,9 +61,9 @@ type partition struct {
 	// many they are.
 	lines  map[string][]*slot
 	inLine atomic.Int64
-	// stuck is the first record that will not be finished: nothing behind it is
+	// stuck are records that will not be finished: nothing behind the first one is
 	// caught up with.
-	stuck int64
+	stuck []*slot
 	// full, held, over, hungry, examined and alarm.Kind are the reasons why nothing is
 	// fetched: the unfinished span is at its bound, somebody paused the source, the
 	// source's end is reached, there is no memory for the next batch, that is looked at,
@@ -96,7 +95,7 @@ func newPartition(ctx context.Context, topic string, number int32, source Source
 	p := &partition{
 		topic: topic, number: number, source: source,
 		gone: make(chan struct{}), given: make(chan struct{}),
-		committed: -1, end: -1, stuck: math.MaxInt64,
+		committed: -1, end: -1,
 	}
 	p.ctx, p.cancel = context.WithCancelCause(ctx)
 	p.lanes = newLanes(source)
@@ -127,23 +126,6 @@ func (p *partition) deliver(records []*kgo.Record, short bool) (reached *unread)
 	return reached
 }
 
-// beforeBad is how many slots lie before what can't be read, -1 where it is not
-// reached. The caller holds mu.
-func (p *partition) beforeBad(slots []slot, short bool) int {
-	if p.bad == nil || p.stopping {
-		return -1
-	}
-	for i := range slots {
-		if slots[i].record.Offset >= p.bad.first {
-			return i
-		}
-	}
-	if short {
-		return len(slots)
-	}
-	return -1
-}
-
 // accept takes over what was read of the partition beside the client.
 func (p *partition) accept(slots []slot) {
 	p.mu.Lock()
@@ -163,21 +145,6 @@ func (p *partition) enter(slots []slot) {
 	p.start()
 	p.advance()
 	p.gate()
-}
-
-// within are the slots before the partition's end; behind that nothing is fetched any
-// more. The caller holds mu.
-func (p *partition) within(slots []slot) []slot {
-	if p.source.Until == nil {
-		return slots
-	}
-	until := p.source.Until[p.topic][p.number]
-	n := len(slots)
-	for n > 0 && slots[n-1].record.Offset >= until {
-		n--
-	}
-	p.over = p.over || n < len(slots)
-	return slots[:n:n]
 }
 
 // finish marks a record as finished. It takes the lock only where that moves the
@@ -244,7 +211,15 @@ func (p *partition) gate() {
 }
 
 // goal is how far the lanes of a partition that is being given up deliver.
-func (p *partition) goal() int64 { return min(p.reach, p.stuck) }
+func (p *partition) goal() int64 {
+	for len(p.stuck) > 0 && p.stuck[0].done.Load() {
+		p.stuck = p.stuck[1:] // a person let it go
+	}
+	if len(p.stuck) == 0 {
+		return p.reach
+	}
+	return min(p.reach, p.stuck[0].record.Offset)
+}
 
 // redeliverAfter is how long a lane rests when a batch came back unfinished.
 const redeliverAfter = 50 * time.Millisecond

@@ -120,9 +120,8 @@ func (c *consumer) mend(a Alarm) string {
 		return ""
 	}
 	return fmt.Sprintf("; to go on at its earliest record, start with on_out_of_range: earliest, or stop every "+
-		"process of the group, run kafka-consumer-groups --bootstrap-server %s --group %s --topic %s:%d "+
-		"--reset-offsets --to-earliest --execute, and start again",
-		c.cluster.brokers[0], c.source.Group, a.Topic, a.Partition)
+		"process of the group %s, run `millrace seek PIPELINE --at %s/%d/earliest`, and start again",
+		c.source.Group, a.Topic, a.Partition)
 }
 
 func lostMessage(from, first int64) string {

@@ -208,3 +208,35 @@ func (c *consumer) tell(a Alarm) {
 		c.deps.OnAlarm(a)
 	}
 }
+
+// beforeBad is how many slots lie before what can't be read, -1 where it is not
+// reached. The caller holds mu.
+func (p *partition) beforeBad(slots []slot, short bool) int {
+	if p.bad == nil || p.stopping {
+		return -1
+	}
+	for i := range slots {
+		if slots[i].record.Offset >= p.bad.first {
+			return i
+		}
+	}
+	if short {
+		return len(slots)
+	}
+	return -1
+}
+
+// within are the slots before the partition's end; behind that nothing is fetched any
+// more. The caller holds mu.
+func (p *partition) within(slots []slot) []slot {
+	if p.source.Until == nil {
+		return slots
+	}
+	until := p.source.Until[p.topic][p.number]
+	n := len(slots)
+	for n > 0 && slots[n-1].record.Offset >= until {
+		n--
+	}
+	p.over = p.over || n < len(slots)
+	return slots[:n:n]
+}

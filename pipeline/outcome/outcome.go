@@ -32,6 +32,8 @@ const (
 	// ReasonForgotten is of a record that a replay leaves out: it may have been done so
 	// long ago that its key is forgotten.
 	ReasonForgotten = "forgotten"
+	// ReasonSkipped is that of a record that a person let its pipeline go past.
+	ReasonSkipped = "skipped"
 )
 
 // All are all outcomes in the order in which they are shown.

@@ -34,6 +34,8 @@ type Explanation struct {
 	Group   Group
 	Process *Process
 	Letters Letters
+	// Skipped is who let the pipeline go past the record, nil where nobody did.
+	Skipped *api.Skip
 
 	flow *flow
 }
@@ -46,6 +48,15 @@ type KeyState struct {
 	Own bool `json:"own"`
 	// Row is nil where the store has none.
 	Row *idempotency.Row `json:"row"`
+	// Keeps tells that the sink keeps the keys of its effects itself, and Kept what it
+	// knows of this one, nil for nothing.
+	Keeps bool           `json:"-"`
+	Kept  *handlers.Kept `json:"-"`
+}
+
+// made tells whether the effect of the key is known to be done, whoever remembers it.
+func (k *KeyState) made() bool {
+	return k.Row != nil && k.Row.State == idempotency.Confirmed || k.Kept != nil && !k.Kept.Parked
 }
 
 // Group is what a consumer group has committed of a partition.
@@ -105,6 +116,9 @@ func (p *Preview) Explain(ctx context.Context, item Item) ([]Explanation, error)
 		x.Group = Group{Name: f.plan.Source.Group, Committed: -1}
 		if p.deps.Keys != nil && f.plan.Idempotency != nil {
 			x.Keys = p.keyStates(f, &dec, item.Record)
+			if err := f.addKept(ctx, x.Keys, &dec); err != nil {
+				return nil, err
+			}
 		}
 		x.Now = p.judge(f, item.Record, &dec)
 		all = append(all, x)
@@ -224,6 +238,15 @@ func (x *Explanation) Running(statuses []api.Status) {
 	}
 }
 
+// Skips adds who let the pipeline go past the record, if one of all did.
+func (x *Explanation) Skips(all []api.Skip) {
+	for i, s := range all {
+		if s.Topic == x.Record.Topic && s.Partition == x.Record.Partition && s.Offset == x.Record.Offset {
+			x.Skipped = &all[i]
+		}
+	}
+}
+
 // Done tells whether the group has committed past the record.
 func (x *Explanation) Done() bool { return x.Group.Known && x.Group.Committed > x.Record.Offset }
 
@@ -244,6 +267,8 @@ func (x *Explanation) Ended() (ending, because string) {
 	}
 	decided, waits := x.Now.Outcome, x.waiting()
 	switch {
+	case x.Skipped != nil && own == 0 && (x.Skipped.Passed || x.Done()):
+		return string(outcome.Dropped), "it was " + x.Skipped.String()
 	case x.Group.Known && !x.Done() && len(waits) > 0 && len(waits) < len(x.Now.Writes):
 		return "not_yet", "waiting for " + strings.Join(waits, ", ") + ", while its other sinks are done; " + x.notYet()
 	case x.Group.Known && !x.Done() && len(waits) > 0:
@@ -257,6 +282,8 @@ func (x *Explanation) Ended() (ending, because string) {
 		return "not_yet", x.notYet()
 	case others > 0 && others == len(x.Keys):
 		return string(outcome.Duplicate), "the key was confirmed by " + x.firstRow().Origin.String()
+	case own+others < len(x.Keys) && !slices.ContainsFunc(x.Keys, func(k KeyState) bool { return !k.made() }):
+		return string(outcome.Delivered), "its sink keeps the effect of its key as made, by it or an earlier record"
 	case !x.Group.Known:
 		return "", ""
 	case decided == outcome.Filtered, decided == outcome.Unmatched, decided == outcome.Dropped:
@@ -277,7 +304,7 @@ func (x *Explanation) waiting() []string {
 	for i := range x.Now.Writes {
 		sink := x.Now.Writes[i].Sink
 		done := slices.ContainsFunc(x.Keys, func(k KeyState) bool {
-			return k.Sink == sink && k.Row != nil && k.Row.State == idempotency.Confirmed
+			return k.Sink == sink && k.made()
 		})
 		if !done && !slices.ContainsFunc(x.Letters.Found, func(l Letter) bool {
 			return l.Sink == "" ||

@@ -43,6 +43,9 @@ func (p *Preview) AppendExplanation(dst []byte, x *Explanation) []byte {
 	if x.Process != nil {
 		o.value("process", x.Process)
 	}
+	if x.Skipped != nil {
+		o.value("skipped", x.Skipped)
+	}
 	if x.Letters.Topic != "" {
 		o.raw("dead_letters", x.Letters.json())
 	}
@@ -89,6 +92,19 @@ func valueJSON(v any) json.RawMessage {
 		text, _ = compactJSON(fmt.Sprint(v))
 	}
 	return text
+}
+
+// MarshalJSON is the state as people read it, with what the sink keeps where it keeps
+// keys.
+func (k *KeyState) MarshalJSON() ([]byte, error) {
+	type plain KeyState
+	if !k.Keeps {
+		return json.Marshal((*plain)(k))
+	}
+	return json.Marshal(struct {
+		*plain
+		Kept any `json:"kept"`
+	}{(*plain)(k), NewKeptJSON(k.Kept)})
 }
 
 func (l *Letters) json() json.RawMessage {

@@ -185,6 +185,9 @@ func (e *explainer) now(x *Explanation) {
 
 func (e *explainer) key(k *KeyState) {
 	name := fmt.Sprintf("%s, generation %d: ", k.Sink, k.Generation)
+	if k.Keeps {
+		e.row("the sink", name+e.safe(KeptText(k.Kept)))
+	}
 	if k.Row == nil {
 		e.row("key store", name+"nothing of this key")
 		return
@@ -219,6 +222,9 @@ func (e *explainer) key(k *KeyState) {
 }
 
 func (e *explainer) group(x *Explanation) {
+	if x.Skipped != nil {
+		e.row("skipped", e.safe(x.Skipped.String()))
+	}
 	switch {
 	case !x.Group.Known:
 		return

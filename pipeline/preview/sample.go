@@ -196,6 +196,15 @@ func (t *Topics) Each(ctx context.Context, topic string, w Window, visit func(*h
 	}
 }
 
+// UnreadableError is why a record that is there can't be read.
+type UnreadableError struct{ Err error }
+
+// Error is the reason.
+func (e *UnreadableError) Error() string { return e.Err.Error() }
+
+// Unwrap returns the reason.
+func (e *UnreadableError) Unwrap() error { return e.Err }
+
 // One reads one record, or says why there is none.
 func (t *Topics) One(ctx context.Context, topic string, partition int32, offset int64) (*handlers.Record, error) {
 	there, err := t.Admin.Topics(ctx)
@@ -248,7 +257,7 @@ func (t *Topics) One(ctx context.Context, topic string, partition int32, offset 
 		return nil, err
 	}
 	if len(records) == 0 && unreadable != nil {
-		return nil, fmt.Errorf("%s/%d/%d: %w", topic, partition, offset, unreadable)
+		return nil, fmt.Errorf("%s/%d/%d: %w", topic, partition, offset, &UnreadableError{unreadable})
 	}
 	if len(records) == 0 || records[0].Offset != offset {
 		return nil, fmt.Errorf("%s/%d/%d holds no record: it was compacted away, its transaction was aborted, or it "+

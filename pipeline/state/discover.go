@@ -47,7 +47,7 @@ func discover(dir string, tidy bool) ([]Run, error) {
 // inspect reads the run file path.json and tells whether its process runs.
 func inspect(path string, tidy bool) (Run, bool) {
 	var run Run
-	text, err := readOwn(path + ".json")
+	text, err := readOwn(path+".json", maxRunFile)
 	if err != nil || json.Unmarshal(text, &run) != nil {
 		// It ended this moment, or it is somebody else's: not to be used.
 		return Run{}, false
@@ -79,13 +79,13 @@ func inspect(path string, tidy bool) (Run, bool) {
 const maxRunFile = 1 << 20
 
 // readOwn reads a file that a process like this one wrote, and no link.
-func readOwn(path string) ([]byte, error) {
+func readOwn(path string, most int64) ([]byte, error) {
 	file, err := os.OpenFile(path, os.O_RDONLY|noFollow, 0)
 	if err != nil {
 		return nil, err
 	}
 	defer func() { _ = file.Close() }()
-	return io.ReadAll(io.LimitReader(file, maxRunFile))
+	return io.ReadAll(io.LimitReader(file, most))
 }
 
 // sweep removes what a dead process left. It is best effort: a folder that this

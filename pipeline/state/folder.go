@@ -8,6 +8,7 @@
 //	  keys/         the embedded key store, guarded by keys.lock
 //	  run/<pid>.json  one file a running process, guarded by <pid>.lock
 //	  paused/<pipeline>.json  who paused a pipeline for longer than a process lives
+//	  skipped/<pipeline>.json  which records a person let a pipeline go past
 package state
 
 import (

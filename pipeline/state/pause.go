@@ -18,7 +18,7 @@ func Pauses(dir string) (map[string][]byte, error) {
 	all := map[string][]byte{}
 	for _, entry := range entries {
 		if name, ok := strings.CutSuffix(entry.Name(), ".json"); ok {
-			text, err := readOwn(pausePath(dir, name))
+			text, err := readOwn(pausePath(dir, name), maxRunFile)
 			if errors.Is(err, os.ErrNotExist) {
 				continue // resumed this moment
 			}
@@ -34,7 +34,14 @@ func (f *Folder) KeepPause(pipeline string, text []byte) error {
 	if err := os.MkdirAll(pauseDir(f.dir), 0o700); err != nil {
 		return fmt.Errorf("keep that pipeline %q is paused: %w", pipeline, err)
 	}
-	path := pausePath(f.dir, pipeline)
+	if err := replace(pausePath(f.dir, pipeline), text); err != nil {
+		return fmt.Errorf("keep that pipeline %q is paused: %w", pipeline, err)
+	}
+	return nil
+}
+
+// replace puts a text in the place of a file, durably.
+func replace(path string, text []byte) error {
 	temporary := fmt.Sprintf("%s.%d.tmp", path, os.Getpid())
 	err := writeDurably(temporary, text)
 	if err == nil {
@@ -42,9 +49,8 @@ func (f *Folder) KeepPause(pipeline string, text []byte) error {
 	}
 	if err != nil {
 		_ = os.Remove(temporary)
-		return fmt.Errorf("keep that pipeline %q is paused: %w", pipeline, err)
 	}
-	return nil
+	return err
 }
 
 // ForgetPause ends what KeepPause keeps on the state folder dir, if there is any.

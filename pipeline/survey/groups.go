@@ -159,8 +159,7 @@ func (c *connector) checkCommits(o *compile.Definition, path diag.Path, state ka
 			} else {
 				p.Severity = diag.Error
 				p.Message += ": the partition would stand still"
-				p.Hint = "reset the group's offset (kafka-consumer-groups --reset-offsets), or set on_out_of_range: " +
-					"earliest"
+				p.Hint = "move the group's offset (`millrace seek`), or set on_out_of_range: earliest"
 			}
 		}
 		c.report(o.File, p)
