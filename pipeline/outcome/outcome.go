@@ -32,6 +32,11 @@ const (
 	// ReasonForgotten is of a record that a replay leaves out: it may have been done so
 	// long ago that its key is forgotten.
 	ReasonForgotten = "forgotten"
+	// ReasonSourceGone is of a dead letter that a redrive leaves as it is: it lacks a part
+	// of its record, which its source does not hold any more.
+	ReasonSourceGone = "source_gone"
+	// ReasonDiscarded is of a dead letter that a person has no use for.
+	ReasonDiscarded = "discarded"
 )
 
 // All are all outcomes in the order in which they are shown.
