@@ -97,7 +97,7 @@ func (p *Preview) Explain(ctx context.Context, item Item) ([]Explanation, error)
 		dec, steps := f.decider.Trace(item.Record)
 		// Each record is explained by itself, whatever was explained before.
 		p.keys = newLedger(p.deps.Keys)
-		ids := f.ids(&dec)
+		ids := f.ids(nil, &dec)
 		if err := p.keys.look(ctx, ids); err != nil {
 			return nil, err
 		}
@@ -106,7 +106,7 @@ func (p *Preview) Explain(ctx context.Context, item Item) ([]Explanation, error)
 		if p.deps.Keys != nil && f.plan.Idempotency != nil {
 			x.Keys = p.keyStates(f, &dec, item.Record)
 		}
-		x.Now = p.judge(f, item.Record, &dec)
+		x.Now = p.judge(f, &item, &dec)
 		all = append(all, x)
 	}
 	return all, nil
