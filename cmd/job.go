@@ -81,13 +81,16 @@ func (j *jobCommand) agree(what string) error {
 }
 
 // resume goes on with the job of the id that was given, and tells whether there is one.
-// must says that there has to be.
-func (j *jobCommand) resume(ctx context.Context, must bool) (bool, error) {
+// Where there has to be, begin says what else begins one.
+func (j *jobCommand) resume(ctx context.Context, kind api.JobKind, begin string) (bool, error) {
 	standing, err := jobs.Lock{Admin: j.cluster.admin}.Find(ctx, j.name)
 	if err != nil {
 		return false, err
 	}
 	if standing != nil && standing.Job.ID == j.flags.id {
+		if standing.Job.Kind != kind {
+			return false, usageError{fmt.Errorf("job %s is a %s, not a %s", j.flags.id, standing.Job.Kind, kind)}
+		}
 		left := int64(0)
 		for _, s := range standing.Spans {
 			left += s.Until - s.Next
@@ -101,9 +104,9 @@ func (j *jobCommand) resume(ctx context.Context, must bool) (bool, error) {
 				stamp(ended.Ended))}
 		}
 	}
-	if must {
-		return false, usageError{fmt.Errorf("pipeline %q has no job %q to go on with; to begin one, say from when on: "+
-			"--from", j.name, j.flags.id)}
+	if begin != "" {
+		return false, usageError{fmt.Errorf("pipeline %q has no job %q to go on with; to begin one, %s", j.name,
+			j.flags.id, begin)}
 	}
 	return false, nil
 }
@@ -213,6 +216,15 @@ func sayJob(out io.Writer, s api.JobStatus) {
 	for _, word := range words {
 		fmt.Fprintf(out, "  %-14s %9d\n", word, s.Counts[word])
 	}
+	if s.Kind == api.Replay {
+		sayReplay(out, s)
+	} else {
+		sayRedrive(out, s)
+	}
+}
+
+// sayReplay says why a replay did nothing, where that is so, and what it left out.
+func sayReplay(out io.Writer, s api.JobStatus) {
 	if n := s.Counts[string(outcome.Duplicate)]; n > 0 && s.Counts[string(outcome.Delivered)] == 0 {
 		text := fmt.Sprintf("nothing was done again: %s done already", are(int(n), "record"))
 		if !s.Expires.IsZero() {

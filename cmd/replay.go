@@ -92,7 +92,11 @@ func (a *app) replay(ctx context.Context, name string, f replayFlags) (err error
 	defer func() { err = errors.Join(err, j.close()) }()
 	var again bool
 	if f.id != "" {
-		if again, err = j.resume(ctx, f.from == "" && f.at == ""); again || err != nil {
+		begin := ""
+		if f.from == "" && f.at == "" {
+			begin = "say from when on: --from"
+		}
+		if again, err = j.resume(ctx, api.Replay, begin); again || err != nil {
 			return err
 		}
 	}
