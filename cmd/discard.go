@@ -25,7 +25,8 @@ type discardFlags struct {
 func (a *app) discardCommand() *cobra.Command {
 	var f discardFlags
 	cmd := &cobra.Command{
-		Use: "discard PIPELINE [ID...]", Short: "End dead letters that nobody has a use for, after writing them to a file",
+		Use:   "discard PIPELINE [ID...]",
+		Short: "End dead letters that nobody has a use for, after writing them to a file",
 		Long: `Discard ends open dead letters of a pipeline: those of the ids that are given, those
 that filters choose, or with --all every one. It counts first, and asks. Then it writes
 them to the file that --archive names, a letter a line as list --format json shows it,
