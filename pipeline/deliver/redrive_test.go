@@ -33,6 +33,10 @@ func newRedriver(t *testing.T, store idempotency.Store, change func(*plan.Pipeli
 	r.delivery.Close()
 	var open []handlers.Sink
 	for _, s := range sinks {
+		if s.keeps {
+			open = append(open, keeping{s})
+			continue
+		}
 		open = append(open, s)
 	}
 	redrive.Resolved, redrive.By, redrive.Job = "resolved", "ann@box", "job-1"
@@ -111,8 +115,14 @@ func TestRedriveToOneSink(t *testing.T) {
 			p.Idempotency.Generation = 9
 		}
 		ids := map[string]int64{}
-		note := func(c *handlers.Call, _ int) error { ids[c.ID] = c.Record.Offset; return nil }
-		r := newRedriver(t, store, strict, &Redrive{}, &scripted{}, &scripted{script: note})
+		note := func(c *handlers.Call, _ int) error {
+			ids[c.ID] = c.Record.Offset
+			if id := c.Identity; !id.Redrive || (id.Generation == 4) != (id.Key == "old") {
+				t.Errorf("a Keeper is told %+v", id)
+			}
+			return nil
+		}
+		r := newRedriver(t, store, strict, &Redrive{}, &scripted{}, &scripted{keeps: true, script: note})
 		of := func(l *letters.Letter) { l.Sink = "s1" }
 		done, err := r.deliver(t.Context(), dead(0, of), dead(1, of), dead(2, func(l *letters.Letter) { of(l); l.Generation, l.Key = 4, "old" }))
 		if err != nil || slices.Contains(done, false) {
