@@ -74,6 +74,7 @@ again, and discard ends those that nobody has a use for.`,
 			return usageError{errors.New("dead-letter takes list, show, redrive or discard")}
 		},
 	}
+	deadLetter.PersistentFlags().IntVar(&f.pid, "pid", 0, "which process, where several run")
 	list := &cobra.Command{
 		Use: "list PIPELINE", Short: "Count the open dead letters by reason and sink, and list the newest",
 		Long: `List counts a pipeline's open dead letters by sink, stage and reason, and lists the
@@ -121,7 +122,6 @@ and explain show it.`,
 		},
 	}
 	for _, cmd := range []*cobra.Command{list, show} {
-		cmd.Flags().IntVar(&f.pid, "pid", 0, "which process, where several run")
 		formatFlag(cmd, &f.format)
 	}
 	for _, cmd := range []*cobra.Command{list, show, a.redriveCommand(), a.discardCommand()} {

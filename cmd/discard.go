@@ -57,16 +57,16 @@ func (a *app) discard(ctx context.Context, name string, ids []string, f discardF
 	if f.archive == "" && f.chooses(ids) {
 		return usageError{errors.New("say where the letters are kept that are discarded: --archive FILE")}
 	}
-	if _, err := os.Stat(f.archive); f.archive != "" && !f.append && !errors.Is(err, fs.ErrNotExist) {
-		return usageError{fmt.Errorf("%s is there already, and is not written over: name another file, or --append",
-			f.archive)}
-	}
 	r, err := a.openRedrive(ctx, api.Discard, name, ids, f.lettersFlags)
 	if r != nil {
 		defer func() { err = errors.Join(err, r.close()) }()
 	}
 	if err != nil || r.resumed {
 		return err
+	}
+	if _, err := os.Stat(f.archive); !f.append && !errors.Is(err, fs.ErrNotExist) {
+		return usageError{fmt.Errorf("%s is there already, and is not written over: name another file, or --append",
+			f.archive)}
 	}
 	found, n, spans, err := r.count(ctx)
 	if err != nil || n == 0 {

@@ -280,6 +280,9 @@ func (r *redriving) say(found *jobs.Listing, query jobs.Query, n int) error {
 
 // sayRedrive says what became of letters that were not simply sent.
 func sayRedrive(out io.Writer, s api.JobStatus) {
+	if s.State == api.JobFinished && s.Done == 0 {
+		fmt.Fprintln(out, "nothing was left to do: all of them were resolved meanwhile")
+	}
 	if n := s.Counts[string(outcome.DeadLettered)]; n > 0 {
 		fmt.Fprintf(out, "%d failed again: each is a letter of the next round now\n", n)
 	}

@@ -75,6 +75,37 @@ func testRedriveThatFailsIsKilled(t *testing.T, b bed, n int) {
 	r.effects(n, n)
 }
 
+// A discard that was killed goes on by the same command: its archive is written.
+func TestDiscardIsKilled(t *testing.T) {
+	t.Parallel()
+	testDiscardIsKilled(t, bed{}, 4000)
+}
+
+func testDiscardIsKilled(t *testing.T, b bed, n int) {
+	r := refusedOrders(t, b, n, "8d")
+	if code := r.p.stop(); code != 0 {
+		t.Fatalf("exit code %d", code)
+	}
+	args := []string{"--all", "--id", "bin", "--archive", filepath.Join(r.dir, "all.jsonl")}
+	job := launch(t, r.dir, append([]string{"dead-letter", "discard", r.name, "--yes"}, args...)...)
+	job.await("some are discarded", func() bool {
+		client := job.client()
+		if client == nil {
+			return false
+		}
+		s, err := client.Job(t.Context(), "bin")
+		return err == nil && s.Done > 0
+	})
+	job.kill()
+	r.job("bin goes on", map[string]int64{"discarded": int64(n)}, "discard", args...)
+	r.open(0, n, 1, 0)
+	text, err := os.ReadFile(filepath.Join(r.dir, "all.jsonl"))
+	if lines := strings.Count(string(text), "\n"); err != nil || lines != n {
+		t.Errorf("%v, %d lines", err, lines)
+	}
+	r.effects(0, 0)
+}
+
 // A second job is refused while one runs, whoever asks; each letter is sent once.
 func TestRedriveTwice(t *testing.T) {
 	t.Parallel()

@@ -19,7 +19,8 @@
 //     tests; api is what others see of the process, secrets what they never see; state is the folder
 //     beside the configuration.
 //   - preview (dry run, explain) and scenario (tests) decide and deliver without effects; jobs finds
-//     the dead letters that are open.
+//     the dead letters that are open, and what a replay or a redrive is about; job.go and redrive.go
+//     do these.
 //
 // What comes from outside is bounded: memory counts its bytes, expression its steps, oversize its
 // records; files is the one reader of files that somebody named, listen bounds connections,

@@ -1,5 +1,8 @@
-// Package jobs looks after dead letters: which of a pipeline's are still open, and all that is
-// known of one. It reads without a group and changes nothing.
+// Package jobs knows what a job is about: what a replay's window holds (count.go), which dead
+// letters are open and all that is known of one (letters.go, fold.go, list.go, show.go), and
+// which of them a redrive or a discard is to do (select.go, source.go). All of that is read
+// without a group and changes nothing; job.go and progress.go keep the job itself, in the
+// commits of its group.
 package jobs
 
 import (
