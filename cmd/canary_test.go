@@ -96,7 +96,14 @@ func lookingCommands(input string) map[string][][]string {
 		"dead-letter": {
 			{"dead-letter", "list", "p"}, {"dead-letter", "list", "p", "--format", "json"}, {"dead-letter", "show", "p", "0/0", "1/0", "2/0", "3/0", "4/0", "5/0"},
 			{"dead-letter", "show", "p", "--format", "json", "0/0", "1/0", "2/0", "3/0", "4/0", "5/0"},
+			{"dead-letter", "redrive", "p", "--all", "--dry-run"}, {"dead-letter", "redrive", "p", "--all", "--yes"},
+			{"dead-letter", "discard", "p", "--where", "payload.id == 'none'", "--archive", "none.jsonl", "--yes"},
 		},
+		"replay": {
+			{"replay", "p", "--from", "earliest", "--dry-run"}, {"replay", "p", "--from", "earliest", "--force", "--yes", "--format", "json"},
+			{"replay", "p", "--from", "earliest", "--where", "payload.(", "--yes"},
+		},
+		"jobs":       {{"jobs", "list"}, {"jobs", "list", "--format", "json"}, {"jobs", "show", "none"}, {"jobs", "cancel", "none"}},
 		"config":     {{"config"}, {"config", "--format", "json"}, {"config", "--skip-env"}},
 		"graph":      {{"graph"}, {"graph", "--format", "dot"}},
 		"test":       {{"test", "-v"}, {"test", "-v", "--format", "json"}, {"test", "--format", "junit"}},

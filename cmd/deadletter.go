@@ -17,25 +17,61 @@ import (
 	"github.com/millrace/millrace/pipeline/plan"
 )
 
-// deadLetterFlags are those of `millrace dead-letter`.
+// deadLetterFlags are those of `millrace dead-letter list` and show.
 type deadLetterFlags struct {
+	letterFilter
+	last   int
+	format string
+	pid    int
+}
+
+// letterFilter are the flags that choose among open letters.
+type letterFilter struct {
 	reasons, stages, sinks []string
 	since, until, where    string
-	round, last            int
-	format                 string
-	pid                    int
+	round                  int
+}
+
+func (f *letterFilter) addTo(cmd *cobra.Command) {
+	flags := cmd.Flags()
+	flags.StringArrayVar(&f.reasons, "reason", nil, "only letters with this `REASON`")
+	flags.StringArrayVar(&f.stages, "stage", nil, "only letters of the `STAGE` that failed, such as write")
+	flags.StringArrayVar(&f.sinks, "sink", nil, "only letters of this sink; - for none")
+	flags.StringVar(&f.since, "since", "", "only what failed last from a `TIME` on: "+timeForms)
+	flags.StringVar(&f.until, "until", "", "only what failed last before a `TIME`")
+	flags.StringVar(&f.where, "where", "", "only letters for whose record this `EXPRESSION` holds")
+	flags.IntVar(&f.round, "round", 0, "only letters of this round; the first is 1")
+}
+
+// check tells what is wrong with what was given.
+func (f *letterFilter) check(cmd *cobra.Command) error {
+	if cmd.Flags().Changed("round") && f.round < 1 {
+		return usageError{errors.New("--round counts from 1")}
+	}
+	return nil
+}
+
+// names are the sinks as letters name them.
+func (f *letterFilter) names() []string {
+	names := slices.Clone(f.sinks)
+	for i, sink := range names {
+		if sink == noSink {
+			names[i] = ""
+		}
+	}
+	return names
 }
 
 func (a *app) deadLetterCommand() *cobra.Command {
 	var f deadLetterFlags
 	deadLetter := &cobra.Command{
-		Use: "dead-letter", Short: "Look at dead letters: counts by reason and sink, and all that one says",
-		Long: `Dead-letter looks at the records of a pipeline that could not be delivered, in its
-dead-letter topic: through the broker that runs, or, where none does, by opening
-its folder. It changes nothing.`,
+		Use: "dead-letter", Short: "Look at dead letters, send them again, or discard them",
+		Long: `Dead-letter is about the records of a pipeline that could not be delivered, in its
+dead-letter topic: list and show look at them and change nothing, redrive sends them
+again, and discard ends those that nobody has a use for.`,
 		Args: knownCommand,
 		RunE: func(*cobra.Command, []string) error {
-			return usageError{errors.New("dead-letter takes list or show")}
+			return usageError{errors.New("dead-letter takes list, show, redrive or discard")}
 		},
 	}
 	deadLetter.PersistentFlags().IntVar(&f.pid, "pid", 0, "which process, where several run")
@@ -61,21 +97,14 @@ partitions; the counts then go to standard error.`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			ctx, stop := signal.NotifyContext(cmd.Context(), syscall.SIGINT, syscall.SIGTERM)
 			defer stop()
-			if cmd.Flags().Changed("round") && f.round < 1 {
-				return usageError{errors.New("--round counts from 1")}
+			if err := f.check(cmd); err != nil {
+				return err
 			}
 			return a.deadLetterList(ctx, args[0], f)
 		},
 	}
-	flags := list.Flags()
-	flags.StringArrayVar(&f.reasons, "reason", nil, "only letters with this `REASON`")
-	flags.StringArrayVar(&f.stages, "stage", nil, "only letters of the `STAGE` that failed, such as write")
-	flags.StringArrayVar(&f.sinks, "sink", nil, "only letters of this sink; - for none")
-	flags.StringVar(&f.since, "since", "", "only what failed last from a `TIME` on: "+timeForms)
-	flags.StringVar(&f.until, "until", "", "only what failed last before a `TIME`")
-	flags.StringVar(&f.where, "where", "", "only letters for whose record this `EXPRESSION` holds")
-	flags.IntVar(&f.round, "round", 0, "only letters of this round; the first is 1")
-	flags.IntVarP(&f.last, "last", "n", 20, "list that many of the newest; -1 lists all")
+	f.addTo(list)
+	list.Flags().IntVarP(&f.last, "last", "n", 20, "list that many of the newest; -1 lists all")
 	show := &cobra.Command{
 		Use: "show PIPELINE ID...", Short: "Show all of dead letters: errors, headers, key and value",
 		Long: `Show shows all that is known of dead letters, by their ids: where the record came
@@ -94,6 +123,8 @@ and explain show it.`,
 	}
 	for _, cmd := range []*cobra.Command{list, show} {
 		formatFlag(cmd, &f.format)
+	}
+	for _, cmd := range []*cobra.Command{list, show, a.redriveCommand(), a.discardCommand()} {
 		deadLetter.AddCommand(cmd)
 		usageArgs(cmd)
 	}
@@ -133,13 +164,8 @@ func (a *app) deadLetterList(ctx context.Context, name string, f deadLetterFlags
 		return err
 	}
 	query := jobs.Query{
-		Reasons: f.reasons, Stages: f.stages, Sinks: slices.Clone(f.sinks), Round: f.round, Newest: f.last,
+		Reasons: f.reasons, Stages: f.stages, Sinks: f.names(), Round: f.round, Newest: f.last,
 		Until: window.Until,
-	}
-	for i, sink := range query.Sinks {
-		if sink == noSink {
-			query.Sinks[i] = ""
-		}
 	}
 	if f.since != "" {
 		query.Since = window.Since

@@ -211,7 +211,7 @@ pipelines:
 			t.Errorf("%v: code %d, want %d with %q:\n%s%s", args, got, code, want, out, errs)
 		}
 	}
-	expect(2, "dead-letter takes list or show")
+	expect(2, "dead-letter takes list, show, redrive or discard")
 	expect(2, `there is no command "lst" (did you mean "list"?)`, "lst")
 	expect(2, "it takes one pipeline, and was given 0 arguments", "list")
 	expect(2, "`millrace dead-letter list orders` shows the ids", "show", "orders")

@@ -123,7 +123,8 @@ func (j *jobCommand) agree(what string) error {
 
 // resume goes on with the job of the id that was given, and tells whether there is one.
 // asked are the flags that say what the job is: none, or those that it was begun with.
-func (j *jobCommand) resume(ctx context.Context, asked string) (bool, error) {
+// Where they begin none, begin says what else would.
+func (j *jobCommand) resume(ctx context.Context, kind api.JobKind, asked, begin string) (bool, error) {
 	all, err := jobs.Lock{Admin: j.cluster.admin}.All(ctx)
 	if err != nil {
 		return false, err
@@ -136,6 +137,9 @@ func (j *jobCommand) resume(ctx context.Context, asked string) (bool, error) {
 			return false, usageError{fmt.Errorf("%s is a job of pipeline %q: take another --id", j.flags.id,
 				standing.Job.Pipeline)}
 		}
+		if standing.Job.Kind != kind {
+			return false, usageError{fmt.Errorf("job %s is a %s, not a %s", j.flags.id, standing.Job.Kind, kind)}
+		}
 		return true, j.goOn(ctx, standing, asked)
 	}
 	for _, ended := range j.app.endedJobs() {
@@ -144,9 +148,9 @@ func (j *jobCommand) resume(ctx context.Context, asked string) (bool, error) {
 				ended.Pipeline, cmp.Or(stateVerb[ended.State], "has ended"), stamp(ended.Ended))}
 		}
 	}
-	if asked == "" {
-		return false, usageError{fmt.Errorf("pipeline %q has no job %q to go on with; to begin one, say from when on: "+
-			"--from", j.name, j.flags.id)}
+	if begin != "" {
+		return false, usageError{fmt.Errorf("pipeline %q has no job %q to go on with; to begin one, %s", j.name,
+			j.flags.id, begin)}
 	}
 	return false, nil
 }

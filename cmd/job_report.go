@@ -43,6 +43,21 @@ func sayJob(out io.Writer, s api.JobStatus) {
 	for _, word := range words {
 		fmt.Fprintf(out, "  %-14s %9d\n", word, s.Counts[word])
 	}
+	if s.WhereFailed > 0 {
+		fmt.Fprintf(out, "%s left out: --where failed for them\n", are(s.WhereFailed, "record"))
+	}
+	if s.NotKept != "" {
+		fmt.Fprintf(out, "! how it ended is not kept for `millrace jobs`: %s\n", s.NotKept)
+	}
+	if s.Kind == api.Replay {
+		sayReplay(out, s)
+	} else {
+		sayRedrive(out, s)
+	}
+}
+
+// sayReplay says why a replay did nothing, where that is so, and what it left out.
+func sayReplay(out io.Writer, s api.JobStatus) {
 	if n := s.Counts[string(outcome.Duplicate)]; n > 0 && s.Counts[string(outcome.Delivered)] == 0 &&
 		s.Counts[string(outcome.DeadLettered)] == 0 {
 		text := fmt.Sprintf("nothing was done again: %s done already", are(int(n), "record"))
@@ -50,12 +65,6 @@ func sayJob(out io.Writer, s api.JobStatus) {
 			text += ", and the first of their keys is forgotten at " + stamp(s.Expires)
 		}
 		fmt.Fprintln(out, text+"; --force makes the effects again, once per key and replay")
-	}
-	if s.WhereFailed > 0 {
-		fmt.Fprintf(out, "%s left out: --where failed for them\n", are(s.WhereFailed, "record"))
-	}
-	if s.NotKept != "" {
-		fmt.Fprintf(out, "! how it ended is not kept for `millrace jobs`: %s\n", s.NotKept)
 	}
 	if n := s.Counts[outcome.ReasonForgotten]; n > 0 {
 		fmt.Fprintf(out, "%s left out: they may have been done so long ago that their keys are forgotten; --forgotten "+

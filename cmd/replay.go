@@ -146,7 +146,11 @@ func (a *app) replay(ctx context.Context, name string, f replayFlags, asked stri
 	}
 	defer func() { err = errors.Join(err, j.close()) }()
 	if f.id != "" && !f.dryRun {
-		if again, err := j.resume(ctx, asked); again || err != nil {
+		begin := ""
+		if f.from == "" && f.at == "" {
+			begin = "say from when on: --from"
+		}
+		if again, err := j.resume(ctx, api.Replay, asked, begin); again || err != nil {
 			return err
 		}
 	}

@@ -112,6 +112,7 @@ var wouldBe = map[string]string{
 	string(outcome.Filtered): "would be filtered", string(outcome.Unmatched): "no route would take",
 	string(outcome.Dropped): "would be dropped", string(outcome.DeadLettered): "would be dead-lettered",
 	outcome.ReasonForgotten:  "may have been done and forgotten: --forgotten makes them",
+	outcome.ReasonSourceGone: "lack a part that the source does not hold any more",
 	string(preview.HaltStop): "would stop the replay", string(preview.HaltBlock): "would stand still",
 	string(preview.HaltWait): "would wait for another holder of their key",
 }

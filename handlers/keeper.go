@@ -23,6 +23,9 @@ type Identity struct {
 	// duplicate, dead_letter or process. OnUncertain is retry or park, for an effect
 	// that may have happened. Both are empty without keys.
 	OnConflict, OnUncertain string
+	// Redrive tells that the call is that of a dead letter: its effect is to be made also
+	// where it is Parked.
+	Redrive bool
 }
 
 // Keeper is implemented by sinks that keep the keys of their effects themselves, such

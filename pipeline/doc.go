@@ -21,7 +21,8 @@
 //     beside the configuration.
 //   - preview (dry run, explain) and scenario (tests) decide and deliver without effects; jobs is
 //     what a person has done beside the live groups: it counts, locks and keeps the progress of
-//     replays, and finds the dead letters that are open.
+//     replays and redrives, and finds the dead letters that are open; job.go and redrive.go do
+//     them.
 //
 // What comes from outside is bounded: memory counts its bytes, expression its steps, oversize its
 // records; files is the one reader of files that somebody named, listen bounds connections,

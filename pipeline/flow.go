@@ -94,8 +94,8 @@ func openFlow(ctx context.Context, p *plan.Pipeline, deps flowDeps) (*flow, erro
 
 func (f *flow) openParts(ctx context.Context, deps flowDeps) error {
 	p := f.plan
-	sinks, err := openSinks(p, handlers.Env{Version: deps.version, Producer: deps.producer, Stdout: deps.stdout,
-		Logger: f.log}, &f.open)
+	sinks, err := deps.work.openSinks(p, handlers.Env{Version: deps.version, Producer: deps.producer,
+		Stdout: deps.stdout, Logger: f.log}, &f.open)
 	if err != nil {
 		return err
 	}
@@ -111,7 +111,7 @@ func (f *flow) openParts(ctx context.Context, deps flowDeps) error {
 		kafkaDeps.Epoch = deps.store.Known
 		kafkaDeps.OnEpoch = func(_ string, _ int32, committed, _ string) { deps.store.Remember(committed) }
 	}
-	source := p.Source
+	source := deps.work.source(p.Source)
 	if deps.commitMost > 0 {
 		source.CommitInterval = min(source.CommitInterval, deps.commitMost)
 	}

@@ -70,9 +70,9 @@ var arrows = map[string]string{
 		"pipeline/yamlconf",
 	"pipeline": "handlers pipeline/api pipeline/clock pipeline/deliver pipeline/events pipeline/idempotency " +
 		"pipeline/idempotency/redis pipeline/ingest pipeline/jobs pipeline/kafka pipeline/kafka/embedded " +
-		"pipeline/keys pipeline/memory pipeline/outcome pipeline/plan pipeline/state pipeline/topics",
+		"pipeline/keys pipeline/letters pipeline/memory pipeline/outcome pipeline/plan pipeline/state pipeline/topics",
 	"pipeline/jobs": "handlers pipeline/api pipeline/clock pipeline/events pipeline/expression pipeline/idempotency " +
-		"pipeline/kafka pipeline/letters pipeline/outcome pipeline/plan pipeline/preview pipeline/secrets",
+		"pipeline/kafka pipeline/letters pipeline/outcome pipeline/oversize pipeline/plan pipeline/preview pipeline/secrets",
 	"pipeline/scenario": "handlers pipeline/compile pipeline/config pipeline/decide pipeline/deliver pipeline/diag " +
 		"pipeline/events pipeline/expression pipeline/idempotency pipeline/idempotency/memory " +
 		"pipeline/kafka pipeline/letters pipeline/outcome pipeline/plan pipeline/yamlconf",

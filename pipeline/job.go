@@ -28,6 +28,7 @@ type work struct {
 	spans    []api.Span
 	where    *jobs.Where
 	progress *jobs.Progress
+	letters  *lettersWork // nil for a job that is about none
 	cancel   context.CancelCauseFunc
 	done     chan struct{}
 
@@ -100,6 +101,12 @@ func (r *Runner) StartJob(_ context.Context, start api.StartJob) (api.JobStatus,
 		var err error
 		if w.where, err = jobs.NewWhere(p, job.Where); err != nil {
 			return api.JobStatus{}, fmt.Errorf("the condition of the job: %w", err)
+		}
+	}
+	if job.Letters != nil {
+		var err error
+		if w.letters, err = r.lettersWork(w, p); err != nil {
+			return api.JobStatus{}, err
 		}
 	}
 	if r.folder != nil {
@@ -257,6 +264,11 @@ func (w *work) run(ctx context.Context, lock jobs.Lock, deps flowDeps, p *plan.P
 	if err := lock.Alone(ctx, w.job); err != nil {
 		return err
 	}
+	if w.job.Letters != nil {
+		if err := w.choose(ctx, deps); err != nil {
+			return err
+		}
+	}
 	f.subscriber.Resume()
 	return w.await(ctx, f)
 }
@@ -280,21 +292,32 @@ func (w *work) await(ctx context.Context, f *flow) error {
 	}
 }
 
-// plan is the pipeline's, but for where the job reads and how it is told from it.
+// plan is the pipeline's, but for its group and its rate.
 func (w *work) plan(p *plan.Pipeline) *plan.Pipeline {
-	own := *p
-	own.Source.Group, own.Source.Instance = jobs.GroupOf(p.Name), ""
-	own.Source.Pattern, own.Source.Topics = nil, nil
-	own.Source.Until, own.Source.Note = kafka.Offsets{}, w.progress.Note
-	for _, s := range w.spans {
-		if own.Source.Until[s.Topic] == nil {
-			own.Source.Until[s.Topic] = map[int32]int64{}
-			own.Source.Topics = append(own.Source.Topics, s.Topic)
-		}
-		own.Source.Until[s.Topic][s.Partition] = s.Until
-	}
+	own := *jobs.PlanOf(w.job.Kind, p)
+	own.Source.Group = jobs.GroupOf(p.Name)
 	own.RateLimit = cmp.Or(w.job.Rate, own.RateLimit)
 	return &own
+}
+
+// source is where a flow reads: the pipeline's, or what the job says.
+func (w *work) source(s kafka.Source) kafka.Source {
+	if w == nil {
+		return s
+	}
+	s.Instance, s.Pattern, s.Topics = "", nil, nil
+	s.Until, s.Note = kafka.Offsets{}, w.progress.Note
+	for _, span := range w.spans {
+		if s.Until[span.Topic] == nil {
+			s.Until[span.Topic] = map[int32]int64{}
+			s.Topics = append(s.Topics, span.Topic)
+		}
+		s.Until[span.Topic][span.Partition] = span.Until
+	}
+	if w.job.Letters != nil && s.MaxRecordBytes > 0 {
+		s.MaxRecordBytes += mostHeaders
+	}
+	return s
 }
 
 func (w *work) goal(f *flow, admin *kafka.Admin, deps flowDeps) *goal {
@@ -315,6 +338,9 @@ func (w *work) again() *deliver.Again {
 	again := &deliver.Again{Admit: w.admits, Forgotten: w.job.Forgotten, Met: w.progress.Met}
 	if w.job.Force {
 		again.Force = w.job.ID
+	}
+	if w.job.Letters != nil {
+		w.redrives(again)
 	}
 	return again
 }

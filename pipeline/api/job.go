@@ -3,6 +3,7 @@ package api
 import (
 	"context"
 	"encoding/hex"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
@@ -14,8 +15,13 @@ import (
 // JobKind is what a job does.
 type JobKind string
 
-// Replay runs a window of a pipeline's source again.
-const Replay JobKind = "replay"
+// The kinds. A replay runs a window of a pipeline's source again, a redrive its dead
+// letters, and a discard ends these.
+const (
+	Replay  JobKind = "replay"
+	Redrive JobKind = "redrive"
+	Discard JobKind = "discard"
+)
 
 // Job is what somebody told a pipeline to do beside its live group. It stands beside
 // the commits of the job's own group, so that it goes on from any machine: its JSON is
@@ -41,6 +47,9 @@ type Job struct {
 	// longer known.
 	Force     bool `json:"force,omitempty"`
 	Forgotten bool `json:"forgotten,omitempty"`
+	// Letters say which dead letters a redrive or a discard is about; From and To then
+	// bound when they failed last. Nil for a replay.
+	Letters *LetterChoice `json:"letters,omitempty"`
 	// Records is how many were counted at the start.
 	Records int `json:"records"`
 	// Asked are the flags that it was begun with: who goes on with it gives the same ones,
@@ -50,13 +59,28 @@ type Job struct {
 
 const idCharacters = "abcdefghijklmnopqrstuvwxyz0123456789-"
 
-// maxWhere bounds what must fit beside a commit, in bytes.
-const maxWhere = 1000
+// LetterChoice chooses among a pipeline's open dead letters: all that is set must hold.
+type LetterChoice struct {
+	Reasons []string `json:"reasons,omitempty"`
+	Stages  []string `json:"stages,omitempty"`
+	Sinks   []string `json:"sinks,omitempty"`
+	Round   int      `json:"round,omitempty"`
+	// MostRounds leaves alone letters of a later round; 0 leaves none.
+	MostRounds int `json:"most_rounds,omitempty"`
+	// IDs are partition/offset each.
+	IDs []string `json:"ids,omitempty"`
+}
+
+// maxWhere bounds what must fit beside a commit, in bytes, and maxJob all of a job.
+const (
+	maxWhere = 1000
+	maxJob   = 3000
+)
 
 // Check tells what is wrong with a job as somebody gave it.
 func (j *Job) Check() error {
 	switch {
-	case j.Kind != Replay:
+	case j.Kind != Replay && j.Kind != Redrive && j.Kind != Discard, (j.Kind == Replay) != (j.Letters == nil):
 		return fmt.Errorf("there is no job of kind %q", j.Kind)
 	case len(j.Where) > maxWhere:
 		return fmt.Errorf("the condition has %d bytes, and at most %d stand beside the commits of a job", len(j.Where),
@@ -64,6 +88,10 @@ func (j *Job) Check() error {
 	case j.ID == "" || len(j.ID) > 64 || j.ID[0] == '-' || strings.Trim(j.ID, idCharacters) != "":
 		return fmt.Errorf("the id of a job has up to 64 lower-case letters, digits and hyphens, the first of which is "+
 			"no hyphen, not %q", j.ID)
+	}
+	if text, err := json.Marshal(j); err != nil || len(text) > maxJob {
+		return fmt.Errorf("what the job chooses by has %d bytes, and at most %d stand beside its commits: give fewer "+
+			"ids, or a filter", len(text), maxJob)
 	}
 	return nil
 }

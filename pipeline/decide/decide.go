@@ -157,6 +157,11 @@ func (d *Decider) key(rec *handlers.Record, dec *Decision) error {
 		return err
 	}
 	dec.Key = key
+	return d.digest(rec, dec)
+}
+
+func (d *Decider) digest(rec *handlers.Record, dec *Decision) error {
+	guard := d.plan.Idempotency
 	if guard.Digest == nil {
 		dec.Digest = idempotency.DigestOf(rec.Value)
 		return nil

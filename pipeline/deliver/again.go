@@ -1,7 +1,10 @@
 package deliver
 
 import (
+	"context"
+
 	"github.com/millrace/millrace/handlers"
+	"github.com/millrace/millrace/pipeline/decide"
 	"github.com/millrace/millrace/pipeline/idempotency"
 	"github.com/millrace/millrace/pipeline/outcome"
 )
@@ -20,17 +23,38 @@ type Again struct {
 	Forgotten bool
 	// Met is told the row that a duplicate was found by. It must not block.
 	Met func(*idempotency.Row)
+	// Redrive, where set, tells that the records are dead letters.
+	Redrive *Redrive
 }
 
 // passes tells whether a record is none of those to be done again.
 func (d *Delivery) passes(rec *handlers.Record) bool { return d.again != nil && !d.again.Admit(rec) }
 
-// identityOf is the identity of an effect, given that of the pipeline's own.
-func (d *Delivery) identityOf(id idempotency.ID) idempotency.ID {
-	if d.again == nil || d.again.Force == "" {
-		return id
+// decideOne decides record i of the batch, and returns what the decision is about: that
+// record, or the one that it is a dead letter of. There is none where nothing is to be
+// done about it.
+func (d *Delivery) decideOne(ctx context.Context, w *work, i int, decider *decide.Decider) (decide.Decision,
+	*handlers.Record) {
+	if d.resolver != nil {
+		return d.redrive(ctx, w, i, decider)
 	}
-	return id.Within(d.again.Force)
+	rec := w.batch.Records[i]
+	if err := w.batch.Unreadable[i]; err != nil {
+		return decider.Unreadable(err), rec
+	}
+	return decider.Decide(rec), rec
+}
+
+// again makes a job's claim, which is one for the pipeline's own effect, the claim of
+// what is done once more.
+func (e *errand) again(j *job) {
+	switch a := e.d.again; {
+	case a == nil:
+	case a.Force != "":
+		j.claim.ID = j.claim.ID.Within(a.Force)
+	case a.Redrive != nil:
+		e.claimOfOld(j)
+	}
 }
 
 // forgets tells whether the store may have forgotten that the effect of a new key was

@@ -29,6 +29,8 @@ type letter struct {
 	firstAt, lastAt time.Time
 	attempts        int
 	key             string
+	// of is the letter that was redriven and failed again; nil for a first one.
+	of *letters.Letter
 	// left is how many of the record's parts are left out: its value, then its
 	// headers, then its key.
 	left int
@@ -138,6 +140,7 @@ func (d *deadLetters) record(l letter) *handlers.Record {
 			whole.Key = l.key
 		}
 	}
+	l.follow(&whole)
 	r := letters.Encode(whole)
 	r.Topic = d.topic
 	return r

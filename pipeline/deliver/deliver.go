@@ -1,6 +1,7 @@
 package deliver
 
 import (
+	"context"
 	"errors"
 	"log/slog"
 	"sync"
@@ -39,6 +40,7 @@ type Delivery struct {
 	work     *memory.Account
 	workMost int64
 	again    *Again
+	resolver *resolver // nil where the records are no dead letters
 	holder   idempotency.Holder
 	cut      atomic.Int64
 	// calling are the calls that are being made, and those that were taken and are
@@ -64,7 +66,7 @@ func (d *Delivery) Handle(m *message.Message) error {
 		return nil // the partition is given up
 	}
 	w := newWork(d, batch)
-	errands, refused, stopErr := d.decide(w)
+	errands, refused, stopErr := d.decide(ctx, w)
 	done()
 	var tasks []func()
 	for _, l := range errands {
@@ -78,6 +80,7 @@ func (d *Delivery) Handle(m *message.Message) error {
 		tasks = append(tasks, func() { d.refuse(ctx, effects, w, refused) })
 	}
 	d.timing.Together(tasks)
+	w.awaitResolved(effects)
 	if stopErr != nil && ctx.Err() == nil {
 		d.stop(stopErr)
 		<-ctx.Done() // the batch ends when its source does: it is not to come again
@@ -85,14 +88,10 @@ func (d *Delivery) Handle(m *message.Message) error {
 	return nil
 }
 
-// Cut is how many records were left with an unknown fate so far, because a stop
-// did not wait for their calls any longer.
-func (d *Delivery) Cut() int64 { return d.cut.Load() }
-
 // decide decides every record of the batch: what has no effect is finished at
 // once, writes are queued by sink, refused records are returned for the dead
 // letters. A decision to stop ends the batch before that record.
-func (d *Delivery) decide(w *work) (errands []*errand, refused []letter, stopErr error) {
+func (d *Delivery) decide(ctx context.Context, w *work) (errands []*errand, refused []letter, stopErr error) {
 	decider := d.deciders.Get().(*decide.Decider)
 	defer d.deciders.Put(decider)
 	bySink := make([]*errand, len(d.gates))
@@ -112,11 +111,9 @@ func (d *Delivery) decide(w *work) (errands []*errand, refused []letter, stopErr
 			continue
 		}
 		refusals := len(refused)
-		var dec decide.Decision
-		if err := w.batch.Unreadable[i]; err != nil {
-			dec = decider.Unreadable(err)
-		} else {
-			dec = decider.Decide(rec)
+		dec, rec := d.decideOne(ctx, w, i, decider)
+		if rec == nil {
+			continue
 		}
 		w.know(i, dec.Key)
 		switch {
@@ -179,6 +176,7 @@ type work struct {
 	begun  map[int]bool
 	asides map[int]int
 	back   bool
+	redriven
 }
 
 func newWork(d *Delivery, b *kafka.Batch) *work {
@@ -252,6 +250,5 @@ func (w *work) finish(i int, o outcome.Outcome, reason string, err error, at tim
 	if w.keys != nil {
 		e.Key = w.keys[i]
 	}
-	w.d.observer.Observe(e)
-	w.batch.Passed(i)
+	w.pass(i, e)
 }

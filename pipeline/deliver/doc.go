@@ -5,6 +5,7 @@
 // of them, claim.go and guard.go ask the key store, keeper.go keeps claims alive, write.go calls
 // the sink through its gate (gate.go, evidence.go, pause.go), chase.go goes on with calls of
 // unknown fate during a stop, absence.go sets aside what waits for a part of a sink's system,
-// deadletter.go writes what can't be delivered, and pace.go keeps to the rate limit. observe.go is
-// what happens, for whoever wants to know.
+// deadletter.go writes what can't be delivered, and pace.go keeps to the rate limit. again.go is
+// what differs where records are done once more, redrive.go where they are dead letters, whose
+// resolutions resolver.go writes. logbook.go logs what happens.
 package deliver

@@ -48,9 +48,9 @@ func (e *errand) add(index int, rec *handlers.Record, write decide.Write, dec de
 	if g := e.d.guard; g != nil {
 		j.claim = g.claimFor(e.d.plan.Name, name, &dec, rec)
 	} else {
-		j.claim.ID = idempotency.Coordinates(e.d.plan.Name, name, 1, e.w.batch.TopicID, rec.Partition, rec.Offset)
+		j.claim.ID = idempotency.Coordinates(e.d.plan.Name, name, 1, e.w.topicID(index), rec.Partition, rec.Offset)
 	}
-	j.claim.ID = e.d.identityOf(j.claim.ID)
+	e.again(j)
 	j.call.ID = j.claim.ID.External()
 	if e.gate.keeps {
 		j.call.Identity = e.identity(j, dec)

@@ -336,6 +336,9 @@ func (e *errand) identity(j *job, dec decide.Decision) *handlers.Identity {
 		id.Generation, id.Key, id.Digest, id.TTL = g.plan.Generation, dec.Key, dec.Digest, g.plan.TTL
 		id.OnConflict, id.OnUncertain = string(g.plan.OnConflict), string(g.plan.OnUncertain)
 	}
+	if l := e.w.letter(j.index); l != nil && l.Sink != "" {
+		id.Redrive, id.Generation = true, l.GenerationOr(id.Generation)
+	}
 	return id
 }
 

@@ -124,9 +124,9 @@ func (e *errand) deadLetter(ctx, effects context.Context, jobs []*job, reason st
 			stage = outcome.StageClaim
 		}
 		letters[i] = letter{
-			index: j.index, rec: j.rec, topicID: e.w.batch.TopicID, sink: e.gate.plan.Name, stage: stage,
-			reason: reason,
-			first:  j.first, last: j.last, firstAt: j.firstAt, lastAt: j.lastAt, attempts: j.tries, key: j.key,
+			index: j.index, rec: j.rec, topicID: e.w.topicID(j.index), of: e.w.letter(j.index),
+			sink: e.gate.plan.Name, stage: stage, reason: reason,
+			first: j.first, last: j.last, firstAt: j.firstAt, lastAt: j.lastAt, attempts: j.tries, key: j.key,
 		}
 	}
 	if !e.d.letters.write(ctx, effects, letters) {

@@ -69,12 +69,18 @@ func New(ctx context.Context, plan *plan.Pipeline, deps Deps) *Delivery {
 		d.guard = newGuard(ctx, plan.Idempotency, deps, d.pauses, d.timing)
 	}
 	d.pace = newPace(plan.RateLimit, d.timing)
+	if again := deps.Again; again != nil && again.Redrive != nil {
+		d.resolver = newResolver(ctx, d, deps.Producer)
+	}
 	d.deciders.New = func() any { return decide.NewDecider(plan, deps.Sinks) }
 	return d
 }
 
 // Close stops extending leases. It must be called after the last Handle.
 func (d *Delivery) Close() {
+	if d.resolver != nil {
+		d.resolver.close()
+	}
 	if d.guard != nil {
 		d.guard.close()
 	}
@@ -83,6 +89,10 @@ func (d *Delivery) Close() {
 	}
 	d.logbook.close()
 }
+
+// Cut is how many records were left with an unknown fate so far, because a stop
+// did not wait for their calls any longer.
+func (d *Delivery) Cut() int64 { return d.cut.Load() }
 
 // UnderWay is how many records would be left with an unknown fate if the process
 // ended now: those whose calls are being made or confirmed and, where they would be

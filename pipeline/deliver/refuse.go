@@ -32,7 +32,8 @@ func (d *Delivery) refuse(ctx, effects context.Context, w *work, refused []lette
 	}
 	now := d.timing.Now()
 	for i := range refused {
-		refused[i].topicID, refused[i].firstAt, refused[i].lastAt = w.batch.TopicID, now, now
+		l := &refused[i]
+		l.topicID, l.of, l.firstAt, l.lastAt = w.topicID(l.index), w.letter(l.index), now, now
 	}
 	if !d.letters.write(ctx, effects, refused) {
 		return

@@ -48,8 +48,19 @@ type held struct {
 	id            ID
 	at            time.Time
 	group         int32
+	round         int32
 	open, matches bool
+	leave         leave
 }
+
+// leave is why a letter that matches is left alone.
+type leave byte
+
+const (
+	leaveNot leave = iota
+	leaveExhausted
+	leaveOrphan
+)
 
 // found is a letter that was asked for.
 type found struct {
@@ -82,16 +93,34 @@ func (f *fold) add(r *handlers.Record) {
 	if f.passes > 1 && maphash.Comparable(f.seed, about)%f.passes != f.pass {
 		return
 	}
-	h := held{id: id, at: lastTime(&l, r.Time), open: !f.done.has(id)}
+	h := held{id: id, at: lastTime(&l, r.Time), round: int32(l.Round), open: !f.done.has(id)}
 	// One that was replaced never counts, wherever the clocks put its successor.
-	if earlier, ok := f.latest[about]; f.done.replaced(id) || ok && !h.after(earlier) {
+	earlier, ok := f.latest[about]
+	behind := ok && !h.after(earlier)
+	if f.done.replaced(id) || behind && f.query.Late == nil {
 		return
 	}
 	if h.open {
 		h.group = f.groupOf(&l)
-		h.matches = f.query.matches(&l, h.at)
+		h.matches = f.query.before(id) && f.query.matches(&l, id, h.at)
+		h.leave = f.query.leaves(&l)
+	}
+	if ok && behind {
+		f.late(h, earlier)
+		return
+	}
+	if ok {
+		f.late(earlier, h)
 	}
 	f.latest[about] = h
+}
+
+// late tells of a letter that was kept before the one that came of it.
+func (f *fold) late(old, next held) {
+	q := &f.query
+	if q.Late != nil && old.matches && old.leave == leaveNot && !q.before(next.id) && next.round == old.round+1 {
+		q.Late(old.id)
+	}
 }
 
 // count counts a record of the topic as what it is.
@@ -139,11 +168,25 @@ func number[T comparable](seen map[T]int32, it T) int32 {
 	return n
 }
 
-func (q *Query) matches(l *letters.Letter, at time.Time) bool {
+// before tells whether a letter lies before the ends.
+func (q *Query) before(id ID) bool { return q.Ends == nil || id.Offset < q.Ends[id.Partition] }
+
+// leaves tells whether a letter is left alone, and why.
+func (q *Query) leaves(l *letters.Letter) leave {
+	switch {
+	case q.Known != nil && l.Sink != "" && !slices.Contains(q.Known, l.Sink):
+		return leaveOrphan
+	case q.MostRounds > 0 && l.Round > q.MostRounds:
+		return leaveExhausted
+	}
+	return leaveNot
+}
+
+func (q *Query) matches(l *letters.Letter, id ID, at time.Time) bool {
 	among := func(list []string, text string) bool { return len(list) == 0 || slices.Contains(list, text) }
 	return among(q.Reasons, l.Reason) && among(q.Stages, l.Stage) && among(q.Sinks, l.Sink) &&
 		(q.Since.IsZero() || !at.Before(q.Since)) && (q.Until.IsZero() || at.Before(q.Until)) &&
-		(q.Round == 0 || q.Round == l.Round) && (q.Where == nil || q.Where(&l.Record))
+		(q.IDs == nil || q.IDs[id]) && (q.Round == 0 || q.Round == l.Round) && (q.Where == nil || q.Where(&l.Record))
 }
 
 // finishPass counts what the pass held, and keeps of it what was asked for.
@@ -154,7 +197,17 @@ func (f *fold) finishPass() {
 		}
 		g := &f.groups[h.group]
 		f.out.Open++
-		if g.Open++; !h.matches {
+		switch g.Open++; {
+		case !h.matches:
+			continue
+		case h.leave == leaveExhausted:
+			f.out.Exhausted++
+			continue
+		case h.leave == leaveOrphan:
+			if f.out.Orphans == nil {
+				f.out.Orphans = map[string]int{}
+			}
+			f.out.Orphans[g.Sink]++
 			continue
 		}
 		f.out.Matching++
@@ -163,6 +216,10 @@ func (f *fold) finishPass() {
 		}
 		if h.at.After(g.Newest) {
 			g.Newest = h.at
+		}
+		if f.query.Each != nil {
+			f.query.Each(h.id)
+			continue
 		}
 		f.found = append(f.found, found{h.id, h.at})
 	}
@@ -183,13 +240,9 @@ type resolved struct{ all, old map[int32]*bits }
 func (r resolved) has(id ID) bool      { return r.all[id.Partition].has(id.Offset) }
 func (r resolved) replaced(id ID) bool { return r.old[id.Partition].has(id.Offset) }
 
-// resolved reads which letters were resolved.
-func (l *Letters) resolved(ctx context.Context) (resolved, error) {
+// resolved reads which letters were resolved of the topic with an id.
+func (l *Letters) resolved(ctx context.Context, topicID [16]byte, also func(letters.Resolution)) (resolved, error) {
 	done := resolved{map[int32]*bits{}, map[int32]*bits{}}
-	topicID, err := l.topicID(ctx)
-	if err != nil {
-		return done, err
-	}
 	starts, err := l.Admin.StartOffsets(ctx, l.Topic)
 	if err != nil {
 		return done, err
@@ -205,6 +258,7 @@ func (l *Letters) resolved(ctx context.Context) (resolved, error) {
 	err = l.resolutions(ctx, topicID, func(r letters.Resolution, back bool, _ error) {
 		done.all[r.Letter.Partition].set(r.Letter.Offset, !back)
 		done.old[r.Letter.Partition].set(r.Letter.Offset, r.How == letters.Replaced)
+		also(r)
 	})
 	return done, err
 }

@@ -1,7 +1,8 @@
-// Package jobs is what a person has done with records beside the live groups. Of a replay it
-// counts the window ([Counter]), and has its lock ([Lock]) and its progress ([Progress]) in the
-// job's own group. Of dead letters it finds those that are still open, and all that is known of
-// one, without a group and without changing anything.
+// Package jobs knows what a job is about: what a replay's window holds (count.go), which dead
+// letters are open and all that is known of one (letters.go, fold.go, list.go, show.go), and
+// which of them a redrive or a discard is to do (select.go, source.go). All of that is read
+// without a group and changes nothing; job.go and progress.go keep the job itself, in the
+// commits of its group.
 package jobs
 
 import (

@@ -27,6 +27,18 @@ type Query struct {
 	Where func(*handlers.Record) bool
 	// Newest is how many of them are found; below 1 there is no limit.
 	Newest int
+	// IDs, where set, keeps these letters alone.
+	IDs map[ID]bool
+	// MostRounds, above 0, leaves alone what is of a later round, and Known, where set,
+	// what is of a sink that it does not name.
+	MostRounds int
+	Known      []string
+	// Ends, where set, are the offsets up to which letters are kept, by partition. Those
+	// behind still tell which letter is the latest.
+	Ends map[int32]int64
+	// Each, where set, is given what is found, in place of Found; and Late each letter
+	// before Ends that was kept before one behind Ends took its place, a round on.
+	Each, Late func(ID)
 }
 
 // Listing is what a topic of dead letters holds of one pipeline.
@@ -37,6 +49,13 @@ type Listing struct {
 	Open, Matching int
 	// Found are the newest of those, the oldest first.
 	Found []ID
+	// Exhausted and Orphans would match, and are left alone: what has been in too many
+	// rounds, and by sink what is of none that is known.
+	Exhausted int
+	Orphans   map[string]int
+	// Ends are where the topic ended, and TopicID is its id.
+	Ends    map[int32]int64
+	TopicID [16]byte
 
 	// Resolved counts letters that were resolved, Others those of other pipelines, by
 	// pipeline.
@@ -70,7 +89,16 @@ const clockError = time.Hour
 func (l *Letters) List(ctx context.Context, q Query) (*Listing, error) {
 	// What is resolved is read before the end is fixed: of a letter that is replaced
 	// meanwhile at least the old one is found.
-	done, err := l.resolved(ctx)
+	return l.list(ctx, q, func(letters.Resolution) {})
+}
+
+// list is List, which tells also of every resolution that is read.
+func (l *Letters) list(ctx context.Context, q Query, also func(letters.Resolution)) (*Listing, error) {
+	topicID, err := l.topicID(ctx)
+	if err != nil {
+		return nil, err
+	}
+	done, err := l.resolved(ctx, topicID, also)
 	if err != nil {
 		return nil, err
 	}
@@ -104,6 +132,7 @@ func (l *Letters) List(ctx context.Context, q Query) (*Listing, error) {
 		}
 		f.finishPass()
 	}
+	f.out.Ends, f.out.TopicID = ends[l.Topic], topicID
 	return f.listing(), nil
 }
 

@@ -60,10 +60,23 @@ func (p *Progress) Observe(e events.Event) {
 	}
 }
 
+// Ended counts a record that ended before its job was killed, and that no commit has
+// passed.
+func (p *Progress) Ended(topic string, partition int32, offset int64, word string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if s := p.spans[place{topic, partition}]; s != nil && offset >= s.Next {
+		s.ahead[offset] = word
+	}
+}
+
 // word is what a job counts a record's outcome as.
 func word(e events.Event) string {
-	if e.Outcome == outcome.Dropped && e.Reason == outcome.ReasonForgotten {
-		return outcome.ReasonForgotten
+	switch e.Reason {
+	case outcome.ReasonForgotten, outcome.ReasonSourceGone, outcome.ReasonDiscarded:
+		if e.Outcome == outcome.Dropped {
+			return e.Reason
+		}
 	}
 	return string(e.Outcome)
 }

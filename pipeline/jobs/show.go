@@ -71,16 +71,28 @@ func (l *Letters) one(ctx context.Context, id ID) (*Letter, error) {
 
 // whereabouts says where a record that its letter does not hold whole is found.
 func (l *Letters) whereabouts(ctx context.Context, r *handlers.Record, topicID [16]byte) (string, error) {
-	place := r.Coordinates()
+	gone, err := l.gone(ctx, r, topicID)
+	if err != nil {
+		return "", err
+	}
+	if gone != "" {
+		return "gone: " + gone, nil
+	}
+	return "in " + r.Coordinates() + ", for as long as the topic keeps it", nil
+}
+
+// gone says why a record that was read from a topic with an id can't be there any more,
+// nothing where it can.
+func (l *Letters) gone(ctx context.Context, r *handlers.Record, topicID [16]byte) (string, error) {
 	there, err := l.Admin.Topics(ctx, r.Topic)
 	if err != nil {
 		return "", err
 	}
 	switch {
 	case len(there) == 0:
-		return "gone: topic " + r.Topic + " does not exist any more", nil
+		return "topic " + r.Topic + " does not exist any more", nil
 	case topicID != [16]byte{} && there[0].ID != [16]byte{} && topicID != there[0].ID:
-		return "gone: topic " + r.Topic + " was made again", nil
+		return "topic " + r.Topic + " was made again", nil
 	}
 	starts, err := l.Admin.StartOffsets(ctx, r.Topic)
 	if err != nil {
@@ -92,7 +104,7 @@ func (l *Letters) whereabouts(ctx context.Context, r *handlers.Record, topicID [
 	}
 	start, end := starts[r.Topic][r.Partition], ends[r.Topic][r.Partition]
 	if r.Offset < start || r.Offset >= end {
-		return fmt.Sprintf("gone: the log of %s/%d holds offsets %d to %d", r.Topic, r.Partition, start, end-1), nil
+		return fmt.Sprintf("the log of %s/%d holds offsets %d to %d", r.Topic, r.Partition, start, end-1), nil
 	}
-	return "in " + place + ", for as long as the topic keeps it", nil
+	return "", nil
 }

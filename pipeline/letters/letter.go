@@ -55,6 +55,15 @@ type Letter struct {
 	ConfigDigest string
 }
 
+// GenerationOr is the generation that the letter's key is of, the given one where the
+// letter does not say, or was not decided.
+func (l *Letter) GenerationOr(today int) int {
+	if l.Sink == "" || l.Generation == 0 {
+		return today
+	}
+	return l.Generation
+}
+
 // Missing are the parts of a record that were too large for its letter, nil for those
 // that are there. The record is found by its coordinates.
 type Missing struct {

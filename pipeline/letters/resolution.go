@@ -41,13 +41,21 @@ type Place struct {
 type Result string
 
 // The results. A letter that failed again is replaced by one of the next round; a
-// duplicate is one whose key another record has done meanwhile.
+// duplicate is one whose key another record has done meanwhile. What is filtered,
+// unmatched or dropped was decided anew, and today's file makes nothing of it.
 const (
 	Delivered Result = "delivered"
 	Duplicate Result = "duplicate"
 	Replaced  Result = "replaced"
 	Discarded Result = "discarded"
+	Filtered  Result = "filtered"
+	Unmatched Result = "unmatched"
+	Dropped   Result = "dropped"
 )
+
+// ErrSourceGone says of a letter that lacks a part of its record that its source does
+// not hold that any more.
+var ErrSourceGone = errors.New("the letter does not hold its record whole, and its source does not hold it any more")
 
 // resolutionValue is the JSON that a resolution's value is.
 type resolutionValue struct {
@@ -86,7 +94,7 @@ func DecodeResolution(r *handlers.Record) (Resolution, error) {
 			"and this Millrace reads up to %d", v.Version, ResolutionVersion)
 	}
 	switch v.How {
-	case Delivered, Duplicate, Replaced, Discarded:
+	case Delivered, Duplicate, Replaced, Discarded, Filtered, Unmatched, Dropped:
 	default:
 		return resolution, fmt.Errorf("there is no such way to resolve a dead letter: %q", v.How)
 	}

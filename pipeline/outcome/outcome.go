@@ -34,6 +34,11 @@ const (
 	ReasonForgotten = "forgotten"
 	// ReasonSkipped is that of a record that a person let its pipeline go past.
 	ReasonSkipped = "skipped"
+	// ReasonSourceGone is of a dead letter that a redrive leaves as it is: it lacks a part
+	// of its record, which its source does not hold any more.
+	ReasonSourceGone = "source_gone"
+	// ReasonDiscarded is of a dead letter that a person has no use for.
+	ReasonDiscarded = "discarded"
 )
 
 // All are all outcomes in the order in which they are shown.

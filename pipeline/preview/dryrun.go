@@ -3,10 +3,12 @@ package preview
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	"github.com/millrace/millrace/handlers"
 	"github.com/millrace/millrace/pipeline/decide"
 	"github.com/millrace/millrace/pipeline/idempotency"
+	"github.com/millrace/millrace/pipeline/letters"
 	"github.com/millrace/millrace/pipeline/outcome"
 	"github.com/millrace/millrace/pipeline/plan"
 )
@@ -29,6 +31,8 @@ type Item struct {
 	Record *handlers.Record
 	// Pipelines are indexes of those that the preview was made with.
 	Pipelines []int
+	// Letter, where set, is a dead letter of Record, which is to be redriven.
+	Letter *letters.Letter
 }
 
 // Result is what one pipeline would make of one record.
@@ -86,18 +90,19 @@ type Write struct {
 func (p *Preview) DryRun(ctx context.Context, items []Item) ([]Result, error) {
 	type decided struct {
 		flow *flow
-		rec  *handlers.Record
+		item *Item
 		dec  decide.Decision
 	}
 	var all []decided
 	var ids []idempotency.ID
-	for _, item := range items {
+	for n := range items {
+		item := &items[n]
 		for _, i := range item.Pipelines {
 			f := p.flows[i]
-			dec := f.decider.Decide(item.Record)
+			dec := f.decide(item)
 			f.summary.read(f.decider, item.Record, &dec)
-			all = append(all, decided{f, item.Record, dec})
-			ids = append(ids, f.ids(&dec)...)
+			all = append(all, decided{f, item, dec})
+			ids = append(ids, f.ids(item.Letter, &dec)...)
 		}
 	}
 	if err := p.keys.look(ctx, ids); err != nil {
@@ -105,29 +110,49 @@ func (p *Preview) DryRun(ctx context.Context, items []Item) ([]Result, error) {
 	}
 	results := make([]Result, len(all))
 	for i := range all {
-		results[i] = p.judge(all[i].flow, all[i].rec, &all[i].dec)
+		results[i] = p.judge(all[i].flow, all[i].item, &all[i].dec)
 		all[i].flow.summary.count(&results[i])
 	}
 	return results, nil
 }
 
+// decide decides an item as a run would, or a redrive.
+func (f *flow) decide(item *Item) decide.Decision {
+	if l := item.Letter; l != nil {
+		at := slices.IndexFunc(f.sinks, func(s *plan.Sink) bool { return s.Name == l.Sink })
+		if at >= 0 {
+			return f.decider.Alone(item.Record, at, l.Key)
+		}
+	}
+	return f.decider.Decide(item.Record)
+}
+
 // ids are the keys that a decision would claim.
-func (f *flow) ids(dec *decide.Decision) []idempotency.ID {
+func (f *flow) ids(l *letters.Letter, dec *decide.Decision) []idempotency.ID {
 	if f.plan.Idempotency == nil {
 		return nil
 	}
 	var ids []idempotency.ID
 	for _, w := range dec.Writes {
 		if w.Err == nil {
-			ids = append(ids, idempotency.Identity(f.plan.Name, f.sinks[w.Sink].Name, f.plan.Idempotency.Generation,
-				dec.Key))
+			ids = append(ids, f.identity(f.sinks[w.Sink].Name, l, dec))
 		}
 	}
 	return ids
 }
 
+// identity is that of a keyed effect: a letter's is of its own generation.
+func (f *flow) identity(sink string, l *letters.Letter, dec *decide.Decision) idempotency.ID {
+	generation := f.plan.Idempotency.Generation
+	if l != nil {
+		generation = l.GenerationOr(generation)
+	}
+	return idempotency.Identity(f.plan.Name, sink, generation, dec.Key)
+}
+
 // judge says how a decided record would end.
-func (p *Preview) judge(f *flow, rec *handlers.Record, dec *decide.Decision) Result {
+func (p *Preview) judge(f *flow, item *Item, dec *decide.Decision) Result {
+	rec := item.Record
 	r := Result{
 		Pipeline: f.plan.Name, Record: rec, Reason: dec.Reason, Stage: dec.Stage, Err: dec.Err, Outcome: dec.Outcome,
 		Key: dec.Key, KeySecret: f.plan.Idempotency != nil && f.plan.Idempotency.Key.Secret(),
@@ -145,7 +170,7 @@ func (p *Preview) judge(f *flow, rec *handlers.Record, dec *decide.Decision) Res
 	}
 	r.Reason, r.Stage, r.Err = "", "", nil
 	for i := range dec.Writes {
-		r.Writes = append(r.Writes, p.write(f, rec, dec, &dec.Writes[i]))
+		r.Writes = append(r.Writes, p.write(f, item, dec, &dec.Writes[i]))
 	}
 	r.sum(f)
 	return r
@@ -181,9 +206,9 @@ func (r *Result) sum(f *flow) {
 }
 
 // write says how one write would end.
-func (p *Preview) write(f *flow, rec *handlers.Record, dec *decide.Decision, w *decide.Write) Write {
-	s := f.sinks[w.Sink]
-	out := Write{Sink: s.Name, Kind: s.Kind, Request: w.Request, ID: p.externalID(f, s.Name, dec, rec)}
+func (p *Preview) write(f *flow, item *Item, dec *decide.Decision, w *decide.Write) Write {
+	s, rec := f.sinks[w.Sink], item.Record
+	out := Write{Sink: s.Name, Kind: s.Kind, Request: w.Request, ID: p.externalID(f, s.Name, item, dec)}
 	guard := f.plan.Idempotency
 	switch {
 	case w.Err != nil:
@@ -194,7 +219,10 @@ func (p *Preview) write(f *flow, rec *handlers.Record, dec *decide.Decision, w *
 		return out
 	}
 	claim := decide.ClaimOf(guard, f.plan.Name, s.Name, dec, rec)
-	claim.Token = p.keys.run.Next()
+	claim.ID, claim.Token = f.identity(s.Name, item.Letter, dec), p.keys.run.Next()
+	if item.Letter != nil && item.Letter.Sink != "" {
+		claim.Override |= idempotency.OverParked
+	}
 	answer, met := p.keys.claim(&claim, guard.OnUncertain == plan.ActionPark)
 	out.Row, out.Here = met.row, met.here
 	switch v := decide.VerdictOf(guard, answer); {

@@ -108,7 +108,7 @@ func (p *Preview) Explain(ctx context.Context, item Item) ([]Explanation, error)
 		dec, steps := f.decider.Trace(item.Record)
 		// Each record is explained by itself, whatever was explained before.
 		p.keys = newLedger(p.deps.Keys)
-		ids := f.ids(&dec)
+		ids := f.ids(nil, &dec)
 		if err := p.keys.look(ctx, ids); err != nil {
 			return nil, err
 		}
@@ -120,7 +120,7 @@ func (p *Preview) Explain(ctx context.Context, item Item) ([]Explanation, error)
 				return nil, err
 			}
 		}
-		x.Now = p.judge(f, item.Record, &dec)
+		x.Now = p.judge(f, &item, &dec)
 		all = append(all, x)
 	}
 	return all, nil

@@ -103,9 +103,10 @@ func (refusal) Produce(context.Context, []*handlers.Record) error {
 
 // externalID is the effect's identity as the receiver sees it, empty where it
 // can't be known.
-func (p *Preview) externalID(f *flow, sink string, dec *decide.Decision, rec *handlers.Record) string {
+func (p *Preview) externalID(f *flow, sink string, item *Item, dec *decide.Decision) string {
+	rec := item.Record
 	if f.plan.Idempotency != nil {
-		return idempotency.Identity(f.plan.Name, sink, f.plan.Idempotency.Generation, dec.Key).External()
+		return f.identity(sink, item.Letter, dec).External()
 	}
 	if p.deps.TopicID == nil {
 		return ""
