@@ -19,7 +19,7 @@ func TestJobs(t *testing.T) {
 
 func testJobs(t *testing.T, b bed) {
 	dir := t.TempDir()
-	write(t, dir, "pipelines.yaml", replayFile(b)+"  other: {source: {topic: "+b.name("orders")+"}, filter: 'false', sinks: [{stdout: {}}]}\n")
+	write(t, dir, "pipelines.yaml", replayFile(b)+"  "+b.name("other")+": {source: {topic: "+b.name("orders")+"}, filter: 'false', sinks: [{stdout: {}}], dead_letter: off}\n")
 	b.create(t, 6, "orders", "invoices")
 	p := start(t, dir, "run")
 	told(t, dir, 0, "there are no jobs", "jobs", "list")
@@ -87,7 +87,7 @@ func testJobs(t *testing.T, b bed) {
 	if code := job.stop(); code != 1 || !strings.Contains(job.log(), "two was interrupted: the same command with --id two goes on") {
 		t.Errorf("the command that was interrupted: %d, %s", code, job.log())
 	}
-	told(t, dir, 2, "two is a job of pipeline", "replay", "other", "--yes", "--id", "two", "--from", "earliest", "--force")
+	told(t, dir, 2, "two is a job of pipeline", "replay", b.name("other"), "--yes", "--id", "two", "--from", "earliest", "--force")
 	told(t, dir, 0, "two cancelled after", "jobs", "cancel", "two")
 	told(t, dir, 2, "has no job \"two\" to go on with", "replay", b.name("invoices"), "--id", "two")
 
@@ -102,7 +102,7 @@ func testJobs(t *testing.T, b bed) {
 		return err == nil && s.Done > 0
 	})
 	if len(b.brokers) == 0 {
-		told(t, dir, 1, "a command works on job three in process ", "replay", "other", "--yes", "--from", "earliest", "--force")
+		told(t, dir, 1, "a command works on job three in process ", "replay", b.name("other"), "--yes", "--from", "earliest", "--force")
 		told(t, dir, 1, "a command works on job three in process ", "run")
 	}
 	told(t, dir, 0, "three cancelled after", "jobs", "cancel", "three")
