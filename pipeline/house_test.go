@@ -94,7 +94,7 @@ var arrows = map[string]string{
 	"pipeline/keys": "pipeline/api pipeline/clock pipeline/idempotency pipeline/idempotency/embedded " +
 		"pipeline/idempotency/redis pipeline/plan pipeline/state",
 	"pipeline/topics": "pipeline/diag pipeline/kafka pipeline/plan",
-	"cmd/bench":       "handlers pipeline/kafka pipeline/testbed",
+	"cmd/bench":       "pipeline/testbed",
 	"pipeline/api":    "pipeline/idempotency pipeline/kafka pipeline/listen",
 	"pipeline/plan": "handlers pipeline/diag pipeline/expression pipeline/ingest pipeline/kafka pipeline/secrets " +
 		"pipeline/yamlconf",
