@@ -187,6 +187,7 @@ func medians(all []figures) figures {
 	f.CPU, f.Peak = of(func(f *figures) float64 { return f.CPU }), of(func(f *figures) float64 { return f.Peak })
 	f.BrokerCPU = of(func(f *figures) float64 { return f.BrokerCPU })
 	f.RedisCPU = of(func(f *figures) float64 { return f.RedisCPU })
+	f.WholeCPU = of(func(f *figures) float64 { return f.WholeCPU })
 	f.Wall = of(func(f *figures) float64 { return f.Wall })
 	for _, each := range all {
 		f.Cut = f.Cut || each.Cut

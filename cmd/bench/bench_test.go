@@ -6,9 +6,44 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 )
+
+// TestMain is also the processes that the bench starts of itself.
+func TestMain(m *testing.M) {
+	if len(os.Args) > 1 && !strings.HasPrefix(os.Args[1], "-") {
+		main()
+		return
+	}
+	os.Exit(m.Run())
+}
+
+// A small bench runs to its end with nothing but Go, and its effects are right.
+func TestBench(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "bench.json")
+	o, err := parse([]string{"-on", "embedded", "-records", "3000", "-rounds", "1", "-o", file, "-latency-time", "100ms",
+		"-only", "sarama,sarama-flush,franz,filter,keyed,until-end,replay-keyed,http"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := bench(t.Context(), o); err != nil {
+		t.Fatal(err)
+	}
+	all, err := readResults(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n := len(all.Jobs.Figures); n != 8 {
+		t.Fatalf("figures of %d jobs", n)
+	}
+	for _, f := range all.Jobs.Figures {
+		if f.Effects < 1400 || f.Duplicates+f.Disorder+f.Wrong > 0 || f.Rate <= 0 || f.Job != "replay-keyed" && f.Committed != 3000 {
+			t.Errorf("%s: %+v", f.Job, f.figures)
+		}
+	}
+}
 
 // What the docs show is what the file of results holds.
 func TestReportIsFresh(t *testing.T) {
@@ -85,6 +120,22 @@ func TestMediansAndRatiosAreOfTheRounds(t *testing.T) {
 	}
 	if r := beside(all, 0, "sarama-flush"); r != nil {
 		t.Error("a job stands beside itself:", r)
+	}
+}
+
+// A run has nothing in flight at first, 100 effects' worth after that, and none at the end.
+func TestFiguresAreOfTheMiddle(t *testing.T) {
+	var marks []mark
+	at := time.Now()
+	for n := range 112 {
+		work := min(100+max(n-1, 0)*10, 1100) // ms
+		marks = append(marks, mark{at: at.Add(time.Duration(work) * time.Millisecond), effects: min(int64(max(n-1, 0))*10, 1000),
+			job: usage{cpu: time.Duration(work) * time.Millisecond / 2, peak: 7}})
+	}
+	var f figures
+	f.of(marks, &load{records: 2000, passed: 1000, size: 300})
+	if f.Rate < 1999 || f.Rate > 2001 || f.CPU < 249 || f.CPU > 251 || f.Peak != 7 || f.Cut {
+		t.Errorf("%+v", f)
 	}
 }
 

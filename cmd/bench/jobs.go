@@ -18,6 +18,8 @@ type job struct {
 	command func(t *tools, k *task) (*exec.Cmd, error)
 	// ends tells that the process ends by itself.
 	ends bool
+	// alone tells that it has no group, and commits nothing.
+	alone bool
 	// delay is that of the receiver that is called, negative where the effects are
 	// records of a topic.
 	delay time.Duration
@@ -48,12 +50,12 @@ func jobs() []job {
 			command: millrace(pipeline{store: "redis"}, "run"), live: true}),
 		sink(job{name: "until-end", title: "Millrace: filter, run --until-end", ends: true,
 			command: millrace(pipeline{}, "run", "--until-end")}),
-		sink(job{name: "replay", title: "Millrace: filter, replay --force", ends: true,
+		sink(job{name: "replay", title: "Millrace: filter, replay --force", ends: true, alone: true,
 			command: millrace(pipeline{}, "replay", "NAME", "--from", "earliest", "--yes", "--force")}),
 		sink(job{name: "until-end-keyed", title: "Millrace: filter and key, run --until-end", ends: true,
 			command: millrace(pipeline{store: "embedded"}, "run", "--until-end")}),
 		sink(job{name: "replay-keyed", title: "Millrace: filter and key, replay of what was never run",
-			ends:    true,
+			ends: true, alone: true,
 			command: millrace(pipeline{store: "embedded"}, "replay", "NAME", "--from", "earliest", "--yes")}),
 		{name: "http", title: "Millrace: filter, http to a receiver that answers at once",
 			command: millrace(pipeline{}, "run")},
@@ -87,7 +89,8 @@ func newTools(ctx context.Context, o *options) (*tools, error) {
 		return t, nil
 	}
 	t.binary = filepath.Join(t.dir, "millrace")
-	build := exec.CommandContext(ctx, "go", "build", "-trimpath", "-ldflags", "-s -w", "-o", t.binary, "./cmd/millrace")
+	build := exec.CommandContext(ctx, "go", "build", "-trimpath", "-ldflags", "-s -w", "-o", t.binary,
+		"github.com/millrace/millrace/cmd/millrace")
 	build.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if out, err := build.CombinedOutput(); err != nil {
 		return t, fmt.Errorf("build millrace: %w\n%s", err, out)

@@ -80,7 +80,7 @@ func parse(args []string) (*options, error) {
 	flags.StringVar(&on, "on", "embedded,kafka", "the brokers: the embedded one, and an Apache Kafka started for it")
 	flags.StringVar(&o.brokers, "brokers", os.Getenv("BENCH_BROKERS"),
 		"measure on this cluster instead, host:port with commas between them; also BENCH_BROKERS")
-	flags.StringVar(&o.redis, "redis", "", "with -brokers, the Redis of the keys: redis://host:6379/0")
+	flags.StringVar(&o.redis, "redis", "", "take this Redis for the keys, and start none: redis://host:6379/0")
 	flags.IntVar(&o.records, "records", 1_000_000, "records that each job reads in a round")
 	flags.IntVar(&o.rounds, "rounds", 3, "rounds, in which the jobs take turns; the medians are shown")
 	flags.DurationVar(&o.limit, "limit", 15*time.Second, "cut a job off after that long, and scale")
@@ -137,6 +137,14 @@ func (o *options) jobs() []job {
 		return jobs()
 	}
 	return o.named(func(job) bool { return true }, false)
+}
+
+// needsRedis tells whether something that is to be measured has its keys there.
+func (o *options) needsRedis() bool {
+	inRedis := func(j job) bool { return j.name == "keyed-redis" }
+	parts := o.wants("latency") || o.wants("sizes")
+	return o.wants("idle") || o.wants("keys") || slices.ContainsFunc(o.jobs(), inRedis) ||
+		parts && slices.ContainsFunc(o.named(func(j job) bool { return j.live }, true), inRedis)
 }
 
 // named are the jobs of -only that fit, or all that fit where it names none and

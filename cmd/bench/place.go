@@ -34,7 +34,7 @@ type place struct {
 func openPlace(ctx context.Context, name string, o *options, t *tools) (*place, error) {
 	p := &place{name: name, redis: o.redis}
 	err := p.startBroker(ctx, o, t)
-	if err == nil && p.redis == "" {
+	if err == nil && p.redis == "" && o.needsRedis() {
 		err = p.startRedis(ctx)
 	}
 	if err == nil {
@@ -62,9 +62,6 @@ func (p *place) startBroker(ctx context.Context, o *options, t *tools) error {
 		return nil
 	default:
 		p.title, p.brokers = "the cluster", strings.FieldsFunc(o.brokers, comma)
-		if o.redis == "" {
-			return errors.New("-brokers wants -redis as well")
-		}
 		return nil
 	}
 }
