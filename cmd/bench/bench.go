@@ -54,57 +54,36 @@ func on(ctx context.Context, name string, o *options, t *tools, all *results) (e
 		return err
 	}
 	if chosen := o.jobs(); len(chosen) > 0 {
-		if all.Jobs, err = part(all.Jobs, o, func() ([]jobFigures, error) {
-			return compare(ctx, p, o, t, chosen)
-		}); err != nil {
-			return err
-		}
+		err = part(&all.Jobs, o, o.rounds, func() ([]jobFigures, error) { return compare(ctx, p, o, t, chosen) })
 	}
-	for _, each := range []struct {
-		name    string
-		measure func() error
-	}{
-		{"latency", func() error {
-			all.Latency, err = part(all.Latency, o, func() ([]latencyFigures, error) { return latencies(ctx, p, o, t) })
-			return err
-		}},
-		{"sizes", func() error {
-			all.Sizes, err = part(all.Sizes, o, func() ([]sizeFigures, error) { return sizes(ctx, p, o, t) })
-			return err
-		}},
-		{"idle", func() error {
-			all.Idle, err = part(all.Idle, o, func() ([]idleFigures, error) { return idle(ctx, p, o, t) })
-			return err
-		}},
-		{"pipelines", func() error {
-			all.Pipelines, err = part(all.Pipelines, o, func() ([]idleFigures, error) { return many(ctx, p, o, t) })
-			return err
-		}},
-		{"keys", func() error {
-			all.Keys, err = part(all.Keys, o, func() ([]keyFigures, error) { return keys(ctx, p, o, t) })
-			return err
-		}},
-	} {
-		if !o.wants(each.name) {
-			continue
-		}
-		say("%s: %s", p.name, each.name)
-		if err := each.measure(); err != nil {
-			return fmt.Errorf("%s: %w", each.name, err)
-		}
+	if err == nil && o.wants("latency") {
+		err = part(&all.Latency, o, o.rounds, func() ([]latencyFigures, error) { return latencies(ctx, p, o, t) })
 	}
-	return nil
+	if err == nil && o.wants("sizes") {
+		err = part(&all.Sizes, o, o.rounds, func() ([]sizeFigures, error) { return sizes(ctx, p, o, t) })
+	}
+	if err == nil && o.wants("idle") {
+		err = part(&all.Idle, o, o.rounds, func() ([]idleFigures, error) { return idle(ctx, p, o, t) })
+	}
+	if err == nil && o.wants("pipelines") {
+		err = part(&all.Pipelines, o, 1, func() ([]idleFigures, error) { return many(ctx, p, o, t) })
+	}
+	// Which broker the keys come from makes no difference.
+	if err == nil && o.wants("keys") && all.Keys == nil {
+		err = part(&all.Keys, o, 1, func() ([]keyFigures, error) { return keys(ctx, p, o, t) })
+	}
+	return err
 }
 
 // part adds what is measured on one place to what was on others.
-func part[F any](before *section[F], o *options, measure func() ([]F, error)) (*section[F], error) {
-	if before == nil {
-		before = &section[F]{About: aboutNow(o)}
+func part[F any](all **section[F], o *options, rounds int, measure func() ([]F, error)) error {
+	if *all == nil {
+		*all = &section[F]{About: aboutNow(o, rounds)}
 	}
 	figures, err := measure()
-	before.Figures = append(before.Figures, figures...)
-	before.About.LoadAfter = load1()
-	return before, err
+	(*all).Figures = append((*all).Figures, figures...)
+	(*all).About.LoadAfter = load1()
+	return err
 }
 
 // jobFigures are those of a job on a place, over all rounds.

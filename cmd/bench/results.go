@@ -50,8 +50,8 @@ type about struct {
 	Software map[string]string `json:"software"`
 }
 
-func aboutNow(o *options) about {
-	a := about{Commit: commit(), Date: time.Now().UTC().Format("2006-01-02"), Records: o.records, Rounds: o.rounds,
+func aboutNow(o *options, rounds int) about {
+	a := about{Commit: commit(), Date: time.Now().UTC().Format("2006-01-02"), Records: o.records, Rounds: rounds,
 		Load: load1(), Cores: runtime.NumCPU(), System: runtime.GOOS + "/" + runtime.GOARCH, Go: runtime.Version(),
 		CPU: "unknown", Software: map[string]string{}}
 	if text, ok := lineOf("/proc/cpuinfo", "model name"); ok {
