@@ -24,23 +24,25 @@ type cluster struct {
 	brokers []string
 	client  *kgo.Client
 	admin   *kadm.Client
+	// replicas is how many each topic has; -1 is what the cluster gives.
+	replicas int16
 }
 
-func connect(brokers []string) (*cluster, error) {
+func connect(brokers []string, replicas int16) (*cluster, error) {
 	client, err := kgo.NewClient(kgo.SeedBrokers(brokers...), kgo.MetadataMinAge(50*time.Millisecond),
 		kgo.ProducerBatchCompression(kgo.NoCompression()),
 		kgo.ProducerBatchMaxBytes(largestBatch), kgo.DisableClientMetrics())
 	if err != nil {
 		return nil, err
 	}
-	return &cluster{brokers: brokers, client: client, admin: kadm.NewClient(client)}, nil
+	return &cluster{brokers: brokers, client: client, admin: kadm.NewClient(client), replicas: replicas}, nil
 }
 
 func (c *cluster) close() { c.client.Close() }
 
 // create makes topics and waits until they can be asked.
 func (c *cluster) create(ctx context.Context, topics ...string) error {
-	made, err := c.admin.CreateTopics(ctx, partitions, 1, nil, topics...)
+	made, err := c.admin.CreateTopics(ctx, partitions, c.replicas, nil, topics...)
 	if err == nil {
 		err = made.Error()
 	}

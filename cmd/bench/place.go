@@ -38,7 +38,11 @@ func openPlace(ctx context.Context, name string, o *options, t *tools) (*place, 
 		err = p.startRedis(ctx)
 	}
 	if err == nil {
-		p.cluster, err = connect(p.brokers)
+		replicas := int16(1)
+		if p.name == "cluster" {
+			replicas = -1
+		}
+		p.cluster, err = connect(p.brokers, replicas)
 	}
 	if err == nil && p.name != "embedded" {
 		p.title += " " + p.cluster.version(ctx)

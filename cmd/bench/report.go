@@ -152,9 +152,9 @@ func (f jobFigures) row() []string {
 		rate += " ¹"
 	}
 	if f.Job == "keyed-redis" {
-		redis = digits(f.RedisCPU, 2)
+		redis = knownTo(f.RedisCPU, 2)
 	}
-	row := []string{f.Title, rate, digits(f.CPU, 2), digits(f.BrokerCPU, 2), redis, digits(f.Peak, 0)}
+	row := []string{f.Title, rate, digits(f.CPU, 2), knownTo(f.BrokerCPU, 2), redis, digits(f.Peak, 0)}
 	for _, r := range []*ratio{f.ToSarama, f.ToFilter} {
 		if r == nil {
 			r = &ratio{}
