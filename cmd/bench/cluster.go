@@ -12,9 +12,6 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 )
 
-// partitions is how many each topic has.
-const partitions = 6
-
 // largestBatch lets a record of a million bytes through, and is less than brokers take
 // by default.
 const largestBatch = 1_040_000
@@ -24,25 +21,28 @@ type cluster struct {
 	brokers []string
 	client  *kgo.Client
 	admin   *kadm.Client
-	// replicas is how many each topic has; -1 is what the cluster gives.
-	replicas int16
+	// partitions and replicas are those of each topic; -1 replicas are what the cluster
+	// gives.
+	partitions int
+	replicas   int16
 }
 
-func connect(brokers []string, replicas int16) (*cluster, error) {
+func connect(brokers []string, partitions int, replicas int16) (*cluster, error) {
 	client, err := kgo.NewClient(kgo.SeedBrokers(brokers...), kgo.MetadataMinAge(50*time.Millisecond),
 		kgo.ProducerBatchCompression(kgo.NoCompression()),
 		kgo.ProducerBatchMaxBytes(largestBatch), kgo.DisableClientMetrics())
 	if err != nil {
 		return nil, err
 	}
-	return &cluster{brokers: brokers, client: client, admin: kadm.NewClient(client), replicas: replicas}, nil
+	return &cluster{brokers: brokers, client: client, admin: kadm.NewClient(client), partitions: partitions,
+		replicas: replicas}, nil
 }
 
 func (c *cluster) close() { c.client.Close() }
 
 // create makes topics and waits until they can be asked.
 func (c *cluster) create(ctx context.Context, topics ...string) error {
-	made, err := c.admin.CreateTopics(ctx, partitions, c.replicas, nil, topics...)
+	made, err := c.admin.CreateTopics(ctx, int32(c.partitions), c.replicas, nil, topics...)
 	if err == nil {
 		err = made.Error()
 	}
@@ -75,8 +75,8 @@ func (c *cluster) count(ctx context.Context, topic string) (n int64, err error) 
 	if err == nil {
 		err = ends.Error()
 	}
-	if err == nil && len(ends[topic]) != partitions {
-		err = fmt.Errorf("%d of %d partitions of %s answer", len(ends[topic]), partitions, topic)
+	if err == nil && len(ends[topic]) != c.partitions {
+		err = fmt.Errorf("%d of %d partitions of %s answer", len(ends[topic]), c.partitions, topic)
 	}
 	if err != nil {
 		return 0, err

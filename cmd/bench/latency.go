@@ -213,7 +213,7 @@ func (a *arrivals) await(ctx context.Context, c *cluster, topic string, worker *
 		if worker != nil && worker.ended() {
 			return errors.Join(errEnded, worker.failure())
 		}
-		if probes, _ := a.seen(); probes >= 4*partitions {
+		if probes, _ := a.seen(); probes >= 4*c.partitions {
 			return nil
 		}
 		r := &kgo.Record{Topic: topic, Key: binary.BigEndian.AppendUint32(nil, next),

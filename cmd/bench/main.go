@@ -68,6 +68,7 @@ type options struct {
 	records, rounds int
 	limit, latency  time.Duration
 	keys, pipelines int
+	partitions      int
 	binary          string
 	out, report     string
 }
@@ -87,6 +88,7 @@ func parse(args []string) (*options, error) {
 	flags.DurationVar(&o.latency, "latency-time", 10*time.Second, "how long each latency is measured")
 	flags.IntVar(&o.keys, "keys", 1_000_000, "keys that are put into each store")
 	flags.IntVar(&o.pipelines, "pipelines", 1000, "pipelines of the process that has many")
+	flags.IntVar(&o.partitions, "partitions", 6, "partitions of each topic")
 	flags.StringVar(&o.binary, "binary", "", "the millrace to measure; without it, one is built")
 	flags.StringVar(&o.out, "o", "", "keep the figures in this file; parts that are not measured now stay as they are")
 	flags.StringVar(&o.report, "report", "", "measure nothing: write what the docs show of this file")
@@ -96,8 +98,8 @@ func parse(args []string) (*options, error) {
 	if flags.NArg() > 0 {
 		return nil, fmt.Errorf("it takes no arguments, and was given %q", flags.Args())
 	}
-	if o.records < 100 || o.rounds < 1 || o.keys < 1 || o.pipelines < 1 {
-		return nil, errors.New("-records is at least 100, -rounds, -keys and -pipelines at least 1")
+	if o.records < 100 || o.rounds < 1 || o.keys < 1 || o.pipelines < 1 || o.partitions < 1 {
+		return nil, errors.New("-records is at least 100, -rounds, -keys, -pipelines and -partitions at least 1")
 	}
 	o.on = strings.FieldsFunc(on, comma)
 	for _, name := range o.on {

@@ -42,7 +42,7 @@ func openPlace(ctx context.Context, name string, o *options, t *tools) (*place, 
 		if p.name == "cluster" {
 			replicas = -1
 		}
-		p.cluster, err = connect(p.brokers, replicas)
+		p.cluster, err = connect(p.brokers, o.partitions, replicas)
 	}
 	if err == nil && p.name != "embedded" {
 		p.title += " " + p.cluster.version(ctx)

@@ -130,8 +130,8 @@ func (r *results) tablesOfJobs(b *strings.Builder) {
 	if r.Jobs == nil {
 		return
 	}
-	fmt.Fprintf(b, "\n### Jobs\n\n%s records a round: %s\n", thousands(float64(r.Jobs.About.Records)),
-		r.Jobs.About.sentence())
+	fmt.Fprintf(b, "\n### Jobs\n\n%s records a round, %d partitions: %s\n",
+		thousands(float64(r.Jobs.About.Records)), r.Jobs.About.Partitions, r.Jobs.About.sentence())
 	for _, place := range r.places() {
 		var rows [][]string
 		for _, f := range r.Jobs.Figures {

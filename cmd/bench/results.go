@@ -37,6 +37,8 @@ type about struct {
 	Date    string `json:"date"`
 	Records int    `json:"records"`
 	Rounds  int    `json:"rounds"`
+	// Partitions are those of each topic.
+	Partitions int `json:"partitions"`
 	// Load is the system's load of a minute before and after, of which the bench
 	// itself makes up to as much as there are cores.
 	Load      float64 `json:"load_before"`
@@ -52,8 +54,8 @@ type about struct {
 
 func aboutNow(o *options, rounds int) about {
 	a := about{Commit: commit(), Date: time.Now().UTC().Format("2006-01-02"), Records: o.records, Rounds: rounds,
-		Load: load1(), Cores: runtime.NumCPU(), System: runtime.GOOS + "/" + runtime.GOARCH, Go: runtime.Version(),
-		CPU: "unknown", Software: map[string]string{}}
+		Partitions: o.partitions, Load: load1(), Cores: runtime.NumCPU(), System: runtime.GOOS + "/" + runtime.GOARCH,
+		Go: runtime.Version(), CPU: "unknown", Software: map[string]string{}}
 	if text, ok := lineOf("/proc/cpuinfo", "model name"); ok {
 		a.CPU = text
 	}
