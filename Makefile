@@ -75,6 +75,7 @@ vulnerabilities: ## what is known against the code that the binary calls; needs 
 
 generate: ## rewrite what is generated
 	$(GO) run ./cmd/docs
+	$(GO) run ./cmd/bench -report docs/bench.json
 	$(GO) -C examples/own-sink mod tidy
 
 lint: ## staticcheck and deadcode, with the tests on real components; the first run takes minutes
@@ -88,5 +89,5 @@ check: ## what CI runs: format, vet, lint, generated files, tests, race, real co
 	$(GO) run ./cmd/docs --check
 	$(MAKE) lint sbom test race test-real test-several
 
-bench: ## the road beside a raw sarama loop: records/s and CPU seconds per million
-	$(GO) run ./cmd/bench
+bench: ## every job beside loops written by hand, on both brokers (BENCH='-only filter,keyed -records 300000'); Java 17, Maven, redis-server, npm
+	$(GO) run ./cmd/bench $(BENCH)

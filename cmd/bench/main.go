@@ -1,14 +1,16 @@
-// Command bench measures the road beside a raw sarama loop, on the same broker
-// and in the same run: JSON records of about 300 bytes through a filter that
-// passes half of them to another topic, acks from all, offsets committed.
+// Command bench measures Millrace beside loops that one would write by hand, on the same
+// brokers, in the same run: JSON records of about 300 bytes through a filter that passes
+// half of them, acks from all, offsets committed.
 //
-//	go run ./cmd/bench [-records 500000] [-rounds 3]            # embedded broker
-//	go run ./cmd/bench -cluster                                 # Apache Kafka and Redis, started for it
-//	go run ./cmd/bench -brokers localhost:9092 -redis redis://localhost:6379/0
+//	go run ./cmd/bench                                   # all of it: Java 17, redis-server and npm are needed
+//	go run ./cmd/bench -on embedded -only filter,keyed   # two jobs, on the embedded broker
+//	go run ./cmd/bench -only latency -o bench.json       # takes this part of the file's place
+//	BENCH_BROKERS=kafka-1:9092 go run ./cmd/bench -redis redis://host:6379/0
+//	go run ./cmd/bench -report docs/bench.json           # writes what the docs show of a file
 //
-// The figure to compare is CPU seconds per million records read: that of the
-// runner's process alone, user and system. Broker and runner share the machine,
-// which bounds records per second.
+// The figure to compare is CPU seconds per million records read: that of the job's own
+// process, user and system. Broker, Redis, bench and job share the machine, which bounds
+// records per second. docs/performance.md says how each figure comes about.
 package main
 
 import (
@@ -17,23 +19,19 @@ import (
 	"flag"
 	"fmt"
 	"os"
-	"os/exec"
 	"os/signal"
-	"path/filepath"
 	"slices"
+	"strings"
 	"syscall"
-	"text/tabwriter"
 	"time"
 )
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
 	defer stop()
-	var err error
-	if len(os.Args) > 1 && os.Args[1] == "raw" {
-		err = raw(ctx, os.Args[2], os.Args[3], os.Args[4], os.Args[5])
-	} else {
-		err = bench(ctx)
+	err := run(ctx, os.Args[1:])
+	if errors.Is(err, flag.ErrHelp) {
+		return
 	}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
@@ -41,149 +39,131 @@ func main() {
 	}
 }
 
-// variant is one way to do the job.
-type variant struct {
-	name string
-	// command makes the process that reads `in` as group and writes out; it
-	// runs in dir.
-	command func(dir, broker, group, out string) (*exec.Cmd, error)
-}
-
-// figures are what one run showed.
-type figures struct {
-	rate, cpu, rss float64
-}
-
-func bench(ctx context.Context) error {
-	records := flag.Int("records", 500_000, "records to send through")
-	rounds := flag.Int("rounds", 3, "rounds; the medians are printed")
-	var on place
-	flag.BoolVar(&on.cluster, "cluster", false, "start Apache Kafka and Redis, and measure on them")
-	flag.StringVar(&on.broker, "brokers", "", "measure on this broker, host:port; with -redis")
-	flag.StringVar(&on.redis, "redis", "", "the Redis of the keys, redis://host:6379/0")
-	flag.Parse()
-	dir, err := os.MkdirTemp("", "millrace-bench-")
-	if err != nil {
-		return err
-	}
-	defer os.RemoveAll(dir)
-	binary := filepath.Join(dir, "millrace")
-	build := exec.CommandContext(ctx, "go", "build", "-trimpath", "-o", binary, "./cmd/millrace")
-	build.Stderr = os.Stderr
-	if err := build.Run(); err != nil {
-		return fmt.Errorf("build millrace: %w", err)
-	}
-	end, err := on.open(ctx, binary, dir)
-	if err != nil {
-		return err
-	}
-	return errors.Join(compare(ctx, on, binary, dir, *records, *rounds), end())
-}
-
-func compare(ctx context.Context, on place, binary, dir string, records, rounds int) error {
-	passed, err := fill(ctx, on, records)
-	if err != nil {
-		return err
-	}
-	fmt.Printf("%s; %d records, %d pass the filter; %d rounds\n", on.name, records, passed, rounds)
-	all := variants(binary, on)
-	measured := make([][]figures, len(all))
-	for round := range rounds {
-		for i, v := range all {
-			f, err := measure(ctx, v, dir, on, round, records, passed)
-			if err != nil {
-				return fmt.Errorf("%s: %w", v.name, err)
-			}
-			measured[i] = append(measured[i], f)
+// run is the bench, or one of the processes that it starts.
+func run(ctx context.Context, args []string) error {
+	if len(args) > 0 {
+		switch args[0] {
+		case "sarama", "sarama-flush":
+			return rawSarama(ctx, args[0] == "sarama-flush", args[1:])
+		case "franz":
+			return rawFranz(ctx, args[1:])
+		case "receiver":
+			return receive(ctx, args[1:])
 		}
 	}
-	return print(all, measured)
+	o, err := parse(args)
+	if err != nil {
+		return err
+	}
+	if o.report != "" {
+		return writeReport(".", o.report)
+	}
+	return bench(ctx, o)
 }
 
-func print(all []variant, measured [][]figures) error {
-	table := tabwriter.NewWriter(os.Stdout, 0, 4, 2, ' ', tabwriter.AlignRight)
-	fmt.Fprintln(table, "records/s\tCPU-s/M\tRSS MB\t")
-	for i, v := range all {
-		pick := func(of func(figures) float64) float64 {
-			var values []float64
-			for _, f := range measured[i] {
-				values = append(values, of(f))
-			}
-			slices.Sort(values)
-			return values[len(values)/2]
-		}
-		fmt.Fprintf(table, "%.0f\t%.2f\t%.0f\t  %s\n",
-			pick(func(f figures) float64 { return f.rate }), pick(func(f figures) float64 { return f.cpu }),
-			pick(func(f figures) float64 { return f.rss }), v.name)
-	}
-	return table.Flush()
+// options are what the flags say.
+type options struct {
+	only, on        []string
+	brokers, redis  string
+	records, rounds int
+	limit, latency  time.Duration
+	keys, pipelines int
+	partitions      int
+	binary          string
+	out, report     string
 }
 
-func variants(binary string, on place) []variant {
-	store, kind := "embedded", "embedded store"
-	if on.redis != "" {
-		store, kind = on.redis, "Redis"
-	}
-	return []variant{
-		{"raw sarama loop: group, filter, idempotent AsyncProducer",
-			func(dir, broker, group, out string) (*exec.Cmd, error) {
-				self, err := os.Executable()
-				return exec.Command(self, "raw", broker, source, group, out), err
-			}},
-		{"millrace: filter, kafka sink", func(dir, broker, group, out string) (*exec.Cmd, error) {
-			return pipelineCommand(binary, dir, broker, store, group, out, "")
-		}},
-		{"millrace: filter, idempotency key (" + kind + "), kafka sink",
-			func(dir, broker, group, out string) (*exec.Cmd, error) {
-				return pipelineCommand(binary, dir, broker, store, group, out, "idempotency: {key: 'k:${payload.id}'}")
-			}},
-	}
-}
-
-func pipelineCommand(binary, dir, broker, store, group, out, key string) (*exec.Cmd, error) {
-	file := filepath.Join(dir, group+".yaml")
-	text := fmt.Sprintf(`version: 1
-kafka: {brokers: [%q]}
-idempotency: {store: %q}
-pipelines:
-  %s:
-    source: {topic: `+source+`, group: %s}
-    filter: payload.amount >= 50
-    %s
-    sinks: [{kafka: {topic: %s}}]
-    dead_letter: off
-`, broker, store, group, group, key, out)
-	if err := os.WriteFile(file, []byte(text), 0o644); err != nil {
+func parse(args []string) (*options, error) {
+	o := &options{}
+	var only, on string
+	flags := flag.NewFlagSet("bench", flag.ContinueOnError)
+	flags.StringVar(&only, "only", "", "measure these alone, with commas between them: "+strings.Join(names(), " "))
+	flags.StringVar(&on, "on", "embedded,kafka", "the brokers: the embedded one, and an Apache Kafka started for it")
+	flags.StringVar(&o.brokers, "brokers", os.Getenv("BENCH_BROKERS"),
+		"measure on this cluster instead, host:port with commas between them; also BENCH_BROKERS")
+	flags.StringVar(&o.redis, "redis", "", "take this Redis for the keys, and start none: redis://host:6379/0")
+	flags.IntVar(&o.records, "records", 1_000_000, "records that each job reads in a round")
+	flags.IntVar(&o.rounds, "rounds", 3, "rounds, in which the jobs take turns; the medians are shown")
+	flags.DurationVar(&o.limit, "limit", 15*time.Second, "cut a job off after that long, and scale")
+	flags.DurationVar(&o.latency, "latency-time", 10*time.Second, "how long each latency is measured")
+	flags.IntVar(&o.keys, "keys", 1_000_000, "keys that are put into each store")
+	flags.IntVar(&o.pipelines, "pipelines", 1000, "pipelines of the process that has many")
+	flags.IntVar(&o.partitions, "partitions", 6, "partitions of each topic")
+	flags.StringVar(&o.binary, "binary", "", "the millrace to measure; without it, one is built")
+	flags.StringVar(&o.out, "o", "", "keep the figures in this file; parts that are not measured now stay as they are")
+	flags.StringVar(&o.report, "report", "", "measure nothing: write what the docs show of this file")
+	if err := flags.Parse(args); err != nil {
 		return nil, err
 	}
-	cmd := exec.Command(binary, "run", "-f", file, "--state", filepath.Join(dir, "state-"+group), "-q")
-	return cmd, nil
+	if flags.NArg() > 0 {
+		return nil, fmt.Errorf("it takes no arguments, and was given %q", flags.Args())
+	}
+	if o.records < 100 || o.rounds < 1 || o.keys < 1 || o.pipelines < 1 || o.partitions < 1 {
+		return nil, errors.New("-records is at least 100, -rounds, -keys, -pipelines and -partitions at least 1")
+	}
+	o.on = strings.FieldsFunc(on, comma)
+	for _, name := range o.on {
+		if name != "embedded" && name != "kafka" {
+			return nil, fmt.Errorf("-on %s: want embedded or kafka", name)
+		}
+	}
+	o.only = strings.FieldsFunc(only, comma)
+	for _, name := range o.only {
+		if !slices.Contains(names(), name) {
+			return nil, fmt.Errorf("-only %s: want some of %s", name, strings.Join(names(), " "))
+		}
+	}
+	return o, nil
 }
 
-// measure runs one variant once, from its first output to its last.
-func measure(ctx context.Context, v variant, dir string, on place, round, records, passed int) (figures, error) {
-	group := fmt.Sprintf("g%d-%d", round, time.Now().UnixNano())
-	out := "out-" + group
-	if err := makeTopic(ctx, on.broker, out); err != nil {
-		return figures{}, err
+func comma(r rune) bool { return r == ',' || r == ' ' }
+
+// parts are what is measured beside the jobs.
+var parts = []string{"latency", "idle", "pipelines", "sizes", "keys"}
+
+// names are those that -only takes.
+func names() []string {
+	all := []string{"jobs"}
+	for _, j := range jobs() {
+		all = append(all, j.name)
 	}
-	cmd, err := v.command(dir, on.broker, group, out)
-	if err != nil {
-		return figures{}, err
+	return append(all, parts...)
+}
+
+// wants tells whether a part is to be measured.
+func (o *options) wants(part string) bool { return len(o.only) == 0 || slices.Contains(o.only, part) }
+
+// jobs are those to be measured.
+func (o *options) jobs() []job {
+	if o.wants("jobs") {
+		return jobs()
 	}
-	cmd.Stderr = os.Stderr
-	if err := cmd.Start(); err != nil {
-		return figures{}, err
+	return o.named(func(job) bool { return true }, false)
+}
+
+// needsRedis tells whether something that is to be measured has its keys there.
+func (o *options) needsRedis() bool {
+	inRedis := func(j job) bool { return j.name == "keyed-redis" }
+	parts := o.wants("latency") || o.wants("sizes")
+	return o.wants("idle") || o.wants("keys") || slices.ContainsFunc(o.jobs(), inRedis) ||
+		parts && slices.ContainsFunc(o.named(func(j job) bool { return j.live }, true), inRedis)
+}
+
+// named are the jobs of -only that fit, or all that fit where it names none and
+// otherAll is set.
+func (o *options) named(fits func(job) bool, otherwiseAll bool) []job {
+	var chosen, all []job
+	for _, j := range jobs() {
+		if !fits(j) {
+			continue
+		}
+		all = append(all, j)
+		if slices.Contains(o.only, j.name) {
+			chosen = append(chosen, j)
+		}
 	}
-	took, err := watch(ctx, on.broker, out, int64(passed))
-	if err := errors.Join(err, cmd.Process.Signal(syscall.SIGTERM), cmd.Wait()); err != nil {
-		return figures{}, err
+	if len(chosen) == 0 && otherwiseAll {
+		return all
 	}
-	usage := cmd.ProcessState.SysUsage().(*syscall.Rusage)
-	cpu := cmd.ProcessState.UserTime() + cmd.ProcessState.SystemTime()
-	return figures{
-		rate: float64(records) / took.Seconds(),
-		cpu:  cpu.Seconds() / float64(records) * 1e6,
-		rss:  float64(usage.Maxrss) / 1024,
-	}, nil
+	return chosen
 }

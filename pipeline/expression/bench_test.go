@@ -79,6 +79,28 @@ func benchmarkMap(b *testing.B, value []byte) {
 	}
 }
 
+// BenchmarkDecode is how a value is checked, and three paths of it found.
+func BenchmarkDecode(b *testing.B) {
+	for _, size := range []int{300, 2048, 20480} {
+		for _, fields := range []string{"first", "last"} {
+			b.Run(fmt.Sprintf("size=%d/fields=%s", size, fields), func(b *testing.B) {
+				s := NewScope(Options{})
+				if _, findings := s.Condition(benchmarkFilter); findings != nil {
+					b.Fatal(findings)
+				}
+				in, rec := s.NewInput(), &handlers.Record{Value: benchmarkValue(size, fields == "first")}
+				b.ReportAllocs()
+				b.SetBytes(int64(len(rec.Value)))
+				for b.Loop() {
+					if err := in.Load(rec); err != nil {
+						b.Fatal(err)
+					}
+				}
+			})
+		}
+	}
+}
+
 // BenchmarkKey renders the key of a record that is loaded.
 func BenchmarkKey(b *testing.B) {
 	s := NewScope(Options{})
