@@ -18,6 +18,7 @@ import (
 	"github.com/millrace/millrace/pipeline/jobs"
 	"github.com/millrace/millrace/pipeline/kafka"
 	"github.com/millrace/millrace/pipeline/plan"
+	"github.com/millrace/millrace/pipeline/yamlconf"
 )
 
 // replayFlags are those of `millrace replay`.
@@ -230,6 +231,8 @@ type replaying struct {
 	flags  replayFlags
 	window jobs.Window
 	job    api.Job
+	// effects is how many there would be, where that was counted.
+	effects int
 }
 
 func (r *replaying) run(ctx context.Context, where *jobs.Where) error {
@@ -237,11 +240,13 @@ func (r *replaying) run(ctx context.Context, where *jobs.Where) error {
 	counter := &jobs.Counter{Plan: r.pipeline, Settings: r.cluster.settings, Admin: r.cluster.admin,
 		Deps: kafka.Deps{Logger: r.log}, OnRead: func(n int) { shown.add(n, 0) }}
 	var tries *replayTries
-	if r.flags.dryRun {
+	unknown := r.pipeline.Idempotency == nil && !r.job.Force
+	if r.flags.dryRun || r.job.Force || unknown {
 		var err error
 		if tries, err = r.tries(ctx); err != nil {
 			return err
 		}
+		defer func() { _ = tries.preview.Close(ctx) }()
 		counter.Each = tries.add
 	}
 	counted, err := counter.Count(ctx, r.window)
@@ -259,19 +264,24 @@ func (r *replaying) run(ctx context.Context, where *jobs.Where) error {
 		}
 	}
 	if tries != nil {
-		return tries.say(counted)
+		if r.effects, err = tries.end(); err != nil {
+			return err
+		}
 	}
 	r.say(counted)
+	if unknown && counted.Records > 0 {
+		return usageError{fmt.Errorf("pipeline %q has no idempotency: nothing tells what was done, so that %s would be "+
+			"made again; --force makes them", r.name, count(r.effects, "effect"))}
+	}
+	if r.flags.dryRun {
+		return tries.say(counted)
+	}
 	if counted.Records == 0 {
 		if r.flags.format == "json" {
 			return json.NewEncoder(r.app.out).Encode(api.JobStatus{Job: r.job, State: api.JobFinished,
 				Counts: map[string]int64{}})
 		}
 		return nil
-	}
-	if r.pipeline.Idempotency == nil && !r.job.Force {
-		return usageError{fmt.Errorf("pipeline %q has no idempotency: nothing tells what was done, so that all "+
-			"effects of %s would be made again; --force makes them", r.name, count(counted.Records, "record"))}
 	}
 	if err := r.agree("run again"); err != nil {
 		return err
@@ -296,15 +306,15 @@ func (r *replaying) say(c *jobs.Counted) {
 		}
 	}
 	if guard := r.pipeline.Idempotency; guard != nil && c.Old > 0 && !r.job.Force {
-		then := "effects of theirs that are forgotten are left out, and --forgotten makes them again"
+		then := "where a key is forgotten, the record is left out, unless --forgotten is given"
 		if r.job.Forgotten {
-			then = "effects of theirs that are forgotten are made again"
+			then = "where a key is forgotten, the effect is made again"
 		}
-		fmt.Fprintf(out, "  ! %s older than keys are remembered (ttl %s): %s\n", are(c.Old, "record"), guard.TTL, then)
+		fmt.Fprintf(out, "  ! %s older than keys are remembered (ttl %s): %s\n", are(c.Old, "record"),
+			yamlconf.FormatDuration(guard.TTL), then)
 	}
 	if r.job.Force && c.Records > 0 {
-		fmt.Fprintf(out, "  ! --force: the effects of %s are made again, whether or not they were made before\n",
-			count(c.Records, "record"))
+		fmt.Fprintf(out, "  ! --force: %s made again, whether or not they were made before\n", are(r.effects, "effect"))
 	}
 }
 

@@ -21,6 +21,8 @@ type replayTries struct {
 	items   []preview.Item
 	counts  map[string]int64
 	expires time.Time
+	// effects counts the writes that would be made.
+	effects int
 	err     error
 }
 
@@ -74,6 +76,9 @@ func (t *replayTries) count(r *preview.Result) {
 	}
 	t.counts[word]++
 	for _, w := range r.Writes {
+		if w.Outcome == outcome.Delivered {
+			t.effects++
+		}
 		if w.Row != nil && !w.Here && w.Outcome == outcome.Duplicate &&
 			(t.expires.IsZero() || w.Row.Expires.Before(t.expires)) {
 			t.expires = w.Row.Expires
@@ -81,18 +86,14 @@ func (t *replayTries) count(r *preview.Result) {
 	}
 }
 
-// say shows what a replay would do.
-func (t *replayTries) say(c *jobs.Counted) (err error) {
-	defer func() {
-		if closed := t.preview.Close(t.ctx); err == nil {
-			err = closed
-		}
-	}()
+// end decides what is left, and tells how many effects there would be.
+func (t *replayTries) end() (effects int, err error) {
 	t.flush()
-	if t.err != nil {
-		return t.err
-	}
-	t.r.say(c)
+	return t.effects, t.err
+}
+
+// say shows what a replay would do.
+func (t *replayTries) say(c *jobs.Counted) error {
 	out := t.r.app.out
 	if t.r.flags.format == "json" {
 		return json.NewEncoder(out).Encode(map[string]any{"records": c.Records, "counts": t.counts})
@@ -108,7 +109,7 @@ func (t *replayTries) say(c *jobs.Counted) (err error) {
 
 // wouldBe says in words what a replay would do of each count.
 var wouldBe = map[string]string{
-	string(outcome.Delivered): "would be delivered", string(outcome.Duplicate): "are done already",
+	string(outcome.Delivered): "would be delivered", string(outcome.Duplicate): "done already",
 	string(outcome.Filtered): "would be filtered", string(outcome.Unmatched): "no route would take",
 	string(outcome.Dropped): "would be dropped", string(outcome.DeadLettered): "would be dead-lettered",
 	outcome.ReasonForgotten:  "may have been done and forgotten: --forgotten makes them",
