@@ -314,7 +314,8 @@ func (r *replaying) say(c *jobs.Counted) {
 			yamlconf.FormatDuration(guard.TTL), then)
 	}
 	if r.job.Force && c.Records > 0 {
-		fmt.Fprintf(out, "  ! --force: %s made again, whether or not they were made before\n", are(r.effects, "effect"))
+		fmt.Fprintf(out, "  ! --force: %s made again, whether or not they were made before\n",
+			are(r.effects, "effect"))
 	}
 }
 
