@@ -270,8 +270,8 @@ func (r *replaying) run(ctx context.Context, where *jobs.Where) error {
 	}
 	r.say(counted)
 	if unknown && counted.Records > 0 {
-		return usageError{fmt.Errorf("pipeline %q has no idempotency: nothing tells what was done, so that %s would be "+
-			"made again; --force makes them", r.name, count(r.effects, "effect"))}
+		return usageError{fmt.Errorf("pipeline %q has no idempotency: nothing tells what was done, so that %s would "+
+			"be made again; --force makes them", r.name, count(r.effects, "effect"))}
 	}
 	if r.flags.dryRun {
 		return tries.say(counted)
