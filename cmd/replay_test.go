@@ -33,7 +33,7 @@ pipelines:
     sinks:
       - kafka: {topic: %[3]s}
     dead_letter: off
-`, b.blocks(), b.name("orders"), b.name("invoices"))
+`, b.blocks("lease: 10s"), b.name("orders"), b.name("invoices"))
 }
 
 // replayOrders are orders of one second each, without repeats, the last of them an hour
