@@ -17,11 +17,11 @@ run: build ## run pipelines.yaml on the embedded broker
 	@exec $(BIN) run
 
 test: ## every test that needs nothing but Go
-	$(GO) test ./...
+	$(GO) test -parallel 4 ./...
 
 test-real: build ## the tests on real components: Kafka (Java 17, Maven), redis-server, kcat, Node.js, Graphviz
 	$(GO) run ./cmd/testbed fetch
-	$(GO) test -count=1 -tags real -run 'Real' -skip '$(SEVERAL)' -p 2 -timeout 15m ./...
+	$(GO) test -count=1 -tags real -run 'Real' -skip '$(SEVERAL)' -p 2 -parallel 4 -timeout 15m ./...
 
 # The long ones: several replicas, or several brokers, of which some are killed.
 SEVERAL := RealReplica|RealLedger|RealBrokerKilled|RealThreeNodes|RealClaimsOf|RealRedisAway|RealNodesComeAndGo

@@ -14,15 +14,25 @@ import (
 	"github.com/millrace/millrace/pipeline/kafka"
 )
 
-func TestRealReplay(t *testing.T) { testReplay(t, kafkaAndRedis(t), 50_000) }
+func TestRealReplay(t *testing.T) {
+	t.Parallel()
+	testReplay(t, kafkaAndRedis(t), 50_000)
+}
 
-func TestRealJobs(t *testing.T) { testJobs(t, kafkaAndRedis(t)) }
+func TestRealJobs(t *testing.T) {
+	t.Parallel()
+	testJobs(t, kafkaAndRedis(t))
+}
 
-func TestRealReplayIsKilled(t *testing.T) { testReplayIsKilled(t, kafkaAndRedis(t), 20_000) }
+func TestRealReplayIsKilled(t *testing.T) {
+	t.Parallel()
+	testReplayIsKilled(t, kafkaAndRedis(t), 20_000)
+}
 
 // Two machines begin a replay of the same pipeline at once: one does it, the other one
 // says who.
 func TestRealReplayTwice(t *testing.T) {
+	t.Parallel()
 	b := kafkaAndRedis(t)
 	b.create(t, 6, "orders", "invoices")
 	dirs := []string{t.TempDir(), t.TempDir()}
