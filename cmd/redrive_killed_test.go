@@ -23,16 +23,16 @@ func testRedriveIsKilled(t *testing.T, b bed, n int) {
 		t.Fatalf("exit code %d", code)
 	}
 	r.m.set(true)
-	begin := []string{"dead-letter", "redrive", r.name, "--yes", "--all", "--id", "night", "--rate", fmt.Sprint(n / 8)}
+	begin := []string{"dead-letter", "redrive", r.name, "--yes", "--all", "--id", b.name("night"), "--rate", fmt.Sprint(n / 8)}
 	for range 2 {
 		before, _ := r.m.effects()
 		job := launch(t, r.dir, begin...)
 		job.await("some are sent", func() bool { paths, _ := r.m.effects(); return paths > before+n/4 })
 		job.kill()
 	}
-	told(t, r.dir, 1, "night, begun by", "dead-letter", "redrive", r.name, "--yes", "--all")
-	told(t, r.dir, 2, "job night is a redrive, not a replay", "replay", r.name, "--yes", "--id", "night", "--from", "earliest")
-	s := r.job("", map[string]int64{"delivered": int64(n)}, "redrive", "--id", "night")
+	told(t, r.dir, 1, b.name("night")+", begun by", "dead-letter", "redrive", r.name, "--yes", "--all")
+	told(t, r.dir, 2, "job "+b.name("night")+" is a redrive, not a replay", "replay", r.name, "--yes", "--id", b.name("night"), "--from", "earliest")
+	s := r.job("", map[string]int64{"delivered": int64(n)}, "redrive", "--id", b.name("night"))
 	if s.Records != n {
 		t.Errorf("of %d letters", s.Records)
 	}
@@ -55,7 +55,7 @@ func testRedriveThatFailsIsKilled(t *testing.T, b bed, n int) {
 	if code := r.p.stop(); code != 0 {
 		t.Fatalf("exit code %d", code)
 	}
-	begin := []string{"dead-letter", "redrive", r.name, "--yes", "--all", "--id", "night", "--rate", fmt.Sprint(n / 3)}
+	begin := []string{"dead-letter", "redrive", r.name, "--yes", "--all", "--id", b.name("night"), "--rate", fmt.Sprint(n / 3)}
 	refused := func() (calls int) {
 		r.m.mu.Lock()
 		defer r.m.mu.Unlock()
@@ -68,7 +68,7 @@ func testRedriveThatFailsIsKilled(t *testing.T, b bed, n int) {
 	job := launch(t, r.dir, begin...)
 	job.await("some are sent", func() bool { return refused() > before+n/4 })
 	job.kill()
-	r.job("", map[string]int64{"dead_lettered": int64(n)}, "redrive", "--id", "night")
+	r.job("", map[string]int64{"dead_lettered": int64(n)}, "redrive", "--id", b.name("night"))
 	r.open(n, n, 2, n)
 	r.m.set(true)
 	r.job("", map[string]int64{"delivered": int64(n)}, "redrive", "--all")
@@ -86,14 +86,14 @@ func testDiscardIsKilled(t *testing.T, b bed, n int) {
 	if code := r.p.stop(); code != 0 {
 		t.Fatalf("exit code %d", code)
 	}
-	args := []string{"--all", "--id", "bin", "--archive", filepath.Join(r.dir, "all.jsonl")}
+	args := []string{"--all", "--id", b.name("bin"), "--archive", filepath.Join(r.dir, "all.jsonl")}
 	job := launch(t, r.dir, append([]string{"dead-letter", "discard", r.name, "--yes"}, args...)...)
 	job.await("some are discarded", func() bool {
 		client := job.client()
 		if client == nil {
 			return false
 		}
-		s, err := client.Job(t.Context(), "bin")
+		s, err := client.Job(t.Context(), b.name("bin"))
 		return err == nil && s.Done > 0
 	})
 	job.kill()

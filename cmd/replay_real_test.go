@@ -20,7 +20,6 @@ func TestRealReplay(t *testing.T) {
 }
 
 func TestRealJobs(t *testing.T) {
-	t.Parallel()
 	testJobs(t, kafkaAndRedis(t))
 }
 

@@ -247,7 +247,7 @@ func testReplayIsKilled(t *testing.T, b bed, n int) {
 	}
 	r.p = nil
 	name := b.name("invoices")
-	begin := []string{"replay", name, "--yes", "--from", "earliest", "--force", "--id", "night", "--rate", fmt.Sprint(n / 4)}
+	begin := []string{"replay", name, "--yes", "--from", "earliest", "--force", "--id", b.name("night"), "--rate", fmt.Sprint(n / 4)}
 	for range 2 {
 		job := launch(t, dir, begin...)
 		var before int64
@@ -256,7 +256,7 @@ func testReplayIsKilled(t *testing.T, b bed, n int) {
 			if client == nil {
 				return false
 			}
-			s, err := client.Job(t.Context(), "night")
+			s, err := client.Job(t.Context(), b.name("night"))
 			if before == 0 {
 				before = s.Done
 			}
@@ -264,9 +264,9 @@ func testReplayIsKilled(t *testing.T, b bed, n int) {
 		})
 		job.kill()
 	}
-	told(t, dir, 1, "night, begun by", "replay", name, "--yes", "--from", "earliest")
+	told(t, dir, 1, b.name("night")+", begun by", "replay", name, "--yes", "--from", "earliest")
 	told(t, dir, 2, "has no job \"day\"", "replay", name, "--yes", "--id", "day")
-	want(t, r.replay(0, "--id", "night"), map[string]int64{"delivered": int64(n)})
+	want(t, r.replay(0, "--id", b.name("night")), map[string]int64{"delivered": int64(n)})
 	r.look(func(_ *kafka.Admin, broker string) {
 		made := map[string]int{}
 		for _, rec := range readAll(t, broker, name) {
