@@ -53,13 +53,12 @@ func (r *results) pages(root string) (map[string]string, error) {
 	return pages, nil
 }
 
-// summary is what the README shows: the jobs on the last of the places.
+// summary is what the README shows.
 func (r *results) summary() string {
 	if r.Jobs == nil {
 		return "Nothing was measured yet.\n"
 	}
-	places := r.places()
-	place := places[len(places)-1]
+	place := r.shownPlace()
 	var b strings.Builder
 	fmt.Fprintf(&b, "\n![records a second and CPU of each job](docs/performance.svg)\n\nOn %s: %s\n", place,
 		r.Jobs.About.sentence())
@@ -84,6 +83,17 @@ func (r *results) places() []string {
 		}
 	}
 	return places
+}
+
+// shownPlace is the one of the README and the picture: a cluster where there was one.
+func (r *results) shownPlace() string {
+	places := r.places()
+	for _, place := range places {
+		if place != embeddedTitle {
+			return place
+		}
+	}
+	return places[0]
 }
 
 // sentence says how figures came about.
