@@ -104,8 +104,13 @@ func (a about) sentence() string {
 			versions = append(versions, name+" "+strings.TrimPrefix(v, "v"))
 		}
 	}
-	return fmt.Sprintf("commit `%s`, %s, %d cores of %s, %d GB, %s, %s, %s; rounds: %d, system load before: %.1f.", a.Commit,
-		a.Date, a.Cores, a.CPU, (a.MemoryMB+512)/1024, a.System, a.Go, strings.Join(versions, ", "), a.Rounds, a.Load)
+	text := fmt.Sprintf("commit `%s`, %s, %d cores of %s, %d GB, %s, %s, %s; rounds: %d, system load before: %.1f.",
+		a.Commit, a.Date, a.Cores, a.CPU, (a.MemoryMB+512)/1024, a.System, a.Go, strings.Join(versions, ", "), a.Rounds,
+		a.Load)
+	if a.Load > float64(a.Cores)/2 {
+		text += " **Other work shared the machine: the ratios say something, rates and times do not.**"
+	}
+	return text
 }
 
 // markdown is all of it.
