@@ -64,9 +64,11 @@ func (r *results) summary() string {
 		r.Jobs.About.sentence())
 	var rows [][]string
 	for _, f := range r.rowsOfPicture() {
-		rows = append(rows, []string{f.Title, thousands(f.Rate), digits(f.CPU, 2), digits(f.Peak, 0)})
+		row := f.row()
+		rows = append(rows, []string{f.Title, row[1], row[6], row[2], row[7], row[5]})
 	}
-	table(&b, "<job|records/s|CPU-s per million|peak RSS MB", rows)
+	table(&b, "<job|records/s|to raw sarama|CPU-s per million|to raw sarama|peak RSS MB", rows)
+	b.WriteString("\n¹ cut off after some seconds.\n")
 	return b.String() + "\n"
 }
 
