@@ -16,7 +16,7 @@ const (
 	headHeight   = 64
 )
 
-// picture shows the jobs on the last of the places as bars: records a second, and CPU. It
+// picture shows the jobs on one place as bars: records a second, and CPU. It
 // is readable on light and on dark pages.
 func (r *results) picture() string {
 	var b strings.Builder
@@ -71,10 +71,10 @@ func (r *results) rowsOfPicture() []jobFigures {
 	if r.Jobs == nil {
 		return nil
 	}
-	places := r.places()
+	place := r.shownPlace()
 	var rows []jobFigures
 	for _, f := range r.Jobs.Figures {
-		if f.Place == places[len(places)-1] && slices.Contains(shown, f.Job) {
+		if f.Place == place && slices.Contains(shown, f.Job) {
 			rows = append(rows, f)
 		}
 	}

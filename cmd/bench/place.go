@@ -31,6 +31,8 @@ type place struct {
 	ends   []func() error
 }
 
+const embeddedTitle = "the embedded broker"
+
 // openPlace starts what a place of that name needs. Close must be called, also on
 // an error.
 func openPlace(ctx context.Context, name string, o *options, t *tools) (*place, error) {
@@ -55,7 +57,7 @@ func openPlace(ctx context.Context, name string, o *options, t *tools) (*place, 
 func (p *place) startBroker(ctx context.Context, o *options, t *tools) error {
 	switch p.name {
 	case "embedded":
-		p.title = "the embedded broker"
+		p.title = embeddedTitle
 		return p.startEmbedded(ctx, t)
 	case "kafka":
 		p.title = "Apache Kafka"

@@ -53,21 +53,22 @@ func (r *results) pages(root string) (map[string]string, error) {
 	return pages, nil
 }
 
-// summary is what the README shows: the jobs on the last of the places.
+// summary is what the README shows.
 func (r *results) summary() string {
 	if r.Jobs == nil {
 		return "Nothing was measured yet.\n"
 	}
-	places := r.places()
-	place := places[len(places)-1]
+	place := r.shownPlace()
 	var b strings.Builder
 	fmt.Fprintf(&b, "\n![records a second and CPU of each job](docs/performance.svg)\n\nOn %s: %s\n", place,
 		r.Jobs.About.sentence())
 	var rows [][]string
 	for _, f := range r.rowsOfPicture() {
-		rows = append(rows, []string{f.Title, thousands(f.Rate), digits(f.CPU, 2), digits(f.Peak, 0)})
+		row := f.row()
+		rows = append(rows, []string{f.Title, row[1], row[6], row[2], row[7], row[5]})
 	}
-	table(&b, "<job|records/s|CPU-s per million|peak RSS MB", rows)
+	table(&b, "<job|records/s|to raw sarama|CPU-s per million|to raw sarama|peak RSS MB", rows)
+	b.WriteString("\n¹ cut off after some seconds.\n")
 	return b.String() + "\n"
 }
 
@@ -86,6 +87,17 @@ func (r *results) places() []string {
 	return places
 }
 
+// shownPlace is the one of the README and the picture: a cluster where there was one.
+func (r *results) shownPlace() string {
+	places := r.places()
+	for _, place := range places {
+		if place != embeddedTitle {
+			return place
+		}
+	}
+	return places[0]
+}
+
 // sentence says how figures came about.
 func (a about) sentence() string {
 	var versions []string
@@ -94,8 +106,13 @@ func (a about) sentence() string {
 			versions = append(versions, name+" "+strings.TrimPrefix(v, "v"))
 		}
 	}
-	return fmt.Sprintf("commit `%s`, %s, %d cores of %s, %d GB, %s, %s, %s; rounds: %d, system load before: %.1f.", a.Commit,
-		a.Date, a.Cores, a.CPU, (a.MemoryMB+512)/1024, a.System, a.Go, strings.Join(versions, ", "), a.Rounds, a.Load)
+	text := fmt.Sprintf("commit `%s`, %s, %d cores of %s, %d GB, %s, %s, %s; rounds: %d, system load before: %.1f.",
+		a.Commit, a.Date, a.Cores, a.CPU, (a.MemoryMB+512)/1024, a.System, a.Go, strings.Join(versions, ", "), a.Rounds,
+		a.Load)
+	if a.Load > float64(a.Cores)/2 {
+		text += " **Other work shared the machine: the ratios say something, rates and times do not.**"
+	}
+	return text
 }
 
 // markdown is all of it.
