@@ -56,8 +56,8 @@ fuzz: ## every fuzz target for 30 s (FUZZTIME=…); stops at the first that fail
 
 # What nothing runs beside: the language, and what is made of it. It is left out with the detector.
 ALONE := cmd(/.*)?|examples|pipeline/(certificate|compile|config|decide|diag|expression|files|letters|outcome|oversize|plan|preview|secrets|shape|survey|topics|yamlconf)
-# Of the commands, those that run something.
-RUNNING := Flood|Pause|UntilEnd|Instance|Road|Replay|Jobs|Redrive|Discard|Skip|Seek|Keys|Waiting|Trouble|Folder|Signals|Receiver|Ingest|Stands
+# Of the commands one for each thing that a process does beside another.
+RUNNING := ^Test(Flood|FloodDrained|OneNotificationPerOrder|Pause|Replay|Jobs|Redrive|Keys|DeadLetters|SecondTerminal|HangUpDrains|ReceiverIsDown|Skip.*|RunUntilEnd.*|Ingest.*)$$
 
 # Without the detector: those that take long for what they do, not for what they share, and those that count what is allocated.
 LONG := ^TestLedger$$|^TestMemoryUnderHostileClients$$|^TestReceiver(Limits|IsHalfDead)$$|^TestSomeRecordsAlwaysFail$$|^TestBadRecordsInARow$$|^TestShareOfBadRecords$$|^TestHostileFilesCostLittle$$|^TestDecodingIsCharged$$|^TestLoadIsBounded$$|^TestOwnSink$$|^TestNoProblemShowsASecret$$|^TestSlipsShowNoSecret$$
