@@ -130,7 +130,7 @@ func TestRealSecureFaults(t *testing.T) {
 			defer admin.Close()
 			limit := patience
 			if f.waits {
-				limit = time.Second
+				limit = 4 * time.Second
 			}
 			begun := time.Now()
 			pinged := admin.Ping(within(t, limit), nil)
