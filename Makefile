@@ -28,7 +28,7 @@ SEVERAL := RealReplica|RealLedger|RealBrokerKilled|RealThreeNodes|RealClaimsOf|R
 
 test-several: build ## several replicas and brokers on real components
 	$(GO) run ./cmd/testbed fetch
-	$(GO) test -count=1 -tags real -run '$(SEVERAL)' -p 2 -timeout 15m ./cmd ./pipeline/kafka ./pipeline/testbed
+	$(GO) test -count=1 -tags real -run '$(SEVERAL)' -p 1 -timeout 15m ./cmd ./pipeline/kafka ./pipeline/testbed
 
 LEDGER_TIME ?= 10m
 ledger: ## the ledger of records under faults, longer (LEDGER_TIME=… LEDGER_SEED=…)
