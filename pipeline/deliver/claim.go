@@ -65,15 +65,13 @@ func (e *errand) answer(ctx, effects context.Context, run, asked []*job, answers
 		} else if j.held {
 			e.drop(j) // it ran out, and somebody else took it
 		}
+		j.maybe = j.maybe || v.Uncertain
 		if v.Goes && (v.Uncertain || !e.forgets(j)) {
 			continue
 		}
 		away[j] = true
-		if v.Uncertain {
-			j.maybe = true
-			if j.first == nil && a.Row != nil && a.Row.Answer != "" {
-				j.first = errors.New(a.Row.Answer)
-			}
+		if v.Uncertain && j.first == nil && a.Row != nil && a.Row.Answer != "" {
+			j.first = errors.New(a.Row.Answer)
 		}
 		if a.Answer == idempotency.Conflict {
 			e.observe(j, events.Event{Kind: events.Conflict})

@@ -127,6 +127,30 @@ func TestUncertainIsParkedWhereAskedFor(t *testing.T) {
 	})
 }
 
+// What an earlier holder may have done stays known, whatever this one is answered: the key
+// of a record that is refused then is parked, and no repeat of it is delivered.
+func TestUncertainIsNeverFree(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store := storetest.NewModel(time.Now)
+		sink := &scripted{script: func(c *handlers.Call, _ int) error {
+			if c.Record.Offset == 1 {
+				return handlers.Permanent(errBoom)
+			}
+			return nil
+		}}
+		r := newRig(t, store, nil, sink)
+		claim := r.delivery.guard.claimFor("p", "s0", &decide.Decision{Key: "k:x"}, rec(1, "a", "x"))
+		if _, err := store.Claim(t.Context(), []idempotency.Claim{claim}); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(time.Minute) // its holder went silent
+		r.deliver(t.Context(), rec(1, "a", "x"), rec(2, "a", "x"))
+		if diff := cmp.Diff([]string{"1 refused", "2 parked"}, r.letters.reasons()); diff != "" || len(r.sinks[0].calls) != 1 {
+			t.Errorf("calls %v, letters: %s", r.sinks[0].calls, diff)
+		}
+	})
+}
+
 func TestDeadLetterTopicDown(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		back := time.Now().Add(time.Hour)

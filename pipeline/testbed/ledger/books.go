@@ -71,13 +71,17 @@ type books struct {
 	wrong    []string
 	kinds    map[string]int // of what is wrong
 	happened map[Fault]int
+	// closings counts how often a receiver began to refuse connections, by its name, and
+	// processes how many may call it at the same time.
+	closings  map[string]int
+	processes int
 }
 
 func newBooks() *books {
 	return &books{
 		records: map[string]record{}, places: map[string][]place{}, log: map[int32][]string{},
 		effects: map[string][]effect{}, letters: map[string][]letter{}, doubts: map[string]map[string]bool{},
-		happened: map[Fault]int{}, kinds: map[string]int{},
+		happened: map[Fault]int{}, kinds: map[string]int{}, closings: map[string]int{},
 	}
 }
 
@@ -100,6 +104,13 @@ func (b *books) letter(pipeline string, l letter) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.letters[pipeline] = append(b.letters[pipeline], l)
+}
+
+// closing notes that a receiver begins to refuse connections.
+func (b *books) closing(sink string) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.closings[sink]++
 }
 
 // doubt notes that a caller can't know whether its call took effect.

@@ -85,7 +85,8 @@ func (r *receiver) back() error {
 // away answers the calls that are under way and refuses connections from then on.
 // A connection that the kernel has taken and nobody accepted is reset when the
 // listener closes, with a fate that its caller can't know and the books neither:
-// first all callers are told to wait, until none comes for a moment.
+// first all callers are told to wait, until none comes for a moment. A probe may still
+// come at that very moment; each process makes one at a time.
 func (r *receiver) away() error {
 	before := r.set(trouble{rate: tiny})
 	defer r.set(before)
@@ -94,6 +95,7 @@ func (r *receiver) away() error {
 			quiet = 0
 		}
 	}
+	r.books.closing(r.name)
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 	defer cancel()
 	return r.server.Shutdown(ctx)
