@@ -75,6 +75,9 @@ type books struct {
 	// processes how many may call it at the same time.
 	closings  map[string]int
 	processes int
+	// forgets tells that claims end with their process where on_uncertain is retry: the
+	// embedded store writes down those alone that are to be parked.
+	forgets bool
 }
 
 func newBooks() *books {

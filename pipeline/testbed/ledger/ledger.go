@@ -75,7 +75,7 @@ type run struct {
 // means that the run itself could not be made.
 func Run(ctx context.Context, options Options) (_ *Report, err error) {
 	r := &run{Options: options, books: newBooks(), receivers: map[string]*receiver{}}
-	r.books.processes = max(1, options.Replicas)
+	r.books.processes, r.books.forgets = max(1, options.Replicas), options.Redis == nil
 	if r.kafka, err = connect(r); err != nil {
 		return nil, err
 	}

@@ -122,7 +122,8 @@ func (b *books) repeated() (killed, unanswered int) {
 				switch {
 				case !ok, extra <= 0:
 				case b.closed(pipeline, e):
-					b.complain("twice at "+sink+" behind a dead letter", "%s at %s", e.id, clock(e.at))
+					b.complain("twice at "+sink+" behind a dead letter", "%s at %s, of %v: %s", e.id, clock(e.at),
+						b.places[e.id], b.story(pipeline, e.id))
 				case before.lost:
 					unanswered++
 				case pipeline != parked && b.deaths(pipeline, before, e) >= extra:
@@ -137,17 +138,37 @@ func (b *books) repeated() (killed, unanswered int) {
 	return killed, unanswered
 }
 
+// story is all that happened to the records of an id.
+func (b *books) story(pipeline, id string) string {
+	var parts []string
+	for _, e := range b.effects[pipeline] {
+		if e.id == id {
+			parts = append(parts, fmt.Sprintf("effect %s lost %v", clock(e.at), e.lost))
+		}
+	}
+	for _, l := range b.letters[pipeline] {
+		if l.id == id {
+			parts = append(parts, fmt.Sprintf("letter %s %s: %s", clock(l.at), l.reason, l.text))
+		}
+	}
+	return strings.Join(parts, "; ")
+}
+
 func clock(t time.Time) string { return t.Format("15:04:05.000") }
 
 // closed tells whether a record was dead-lettered between an effect of its own
-// and e: its key is parked, and nothing may be made of it any more.
+// and e: its key is parked, and nothing may be made of it any more. A process that ended
+// between the effect and the letter may have taken with it that there was one.
 func (b *books) closed(pipeline string, e effect) bool {
 	for _, l := range b.letters[pipeline] {
 		if l.id != e.id || !l.at.Before(e.at.Add(-slack)) {
 			continue
 		}
 		for _, other := range b.effects[pipeline] {
-			if other.id == e.id && other.at.Before(l.at) {
+			forgotten := b.forgets && pipeline != parked && slices.ContainsFunc(b.stops, func(s stop) bool {
+				return s.at.After(other.at) && s.at.Before(l.at)
+			})
+			if other.id == e.id && other.at.Before(l.at) && !forgotten {
 				return true
 			}
 		}
